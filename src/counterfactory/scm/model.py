@@ -1,0 +1,282 @@
+r"""The structural causal model over the parents of the image, and their counterfactuals.
+
+Every variable is a mechanism of its causes and of its own exogenous noise,
+:math:`x_k = f_k(\mathrm{pa}_k, u_k)`. A counterfactual is computed in three steps (Pearl, 2009, *Causality*,
+theorem 7.1.7):
+
+1. *Abduction.* The noises given the factual values: :math:`u_k = f_k^{-1}(x_k; \mathrm{pa}_k)`, drawn from the
+   posterior where :math:`x_k` is a class.
+2. *Action.* :math:`\mathrm{do}(x_j = v)`: the mechanism of :math:`x_j` is replaced by the constant v.
+3. *Prediction.* The values from the same noises, causes before effects.
+
+Values are in physical units and float64 throughout; a class is its index. Mechanisms work on the scale on which
+networks see the variables, and densities are given on it: a continuous variable's log-density is that of x
+scaled to [-1, 1].
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyro
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset, Variable
+from ..errors import UserError
+from ..noise import generator
+from .graph import causes, topological_order
+from .gumbel import gumbel_noise
+from .mechanisms import build_mechanism
+
+__all__ = ["Columns", "ParentsSCM"]
+
+Columns = Mapping[str, Tensor | np.ndarray]
+"""Values of variables by name, each with shape (N,)."""
+
+
+class ParentsSCM(nn.Module):
+    """The structural causal model over the variables of a data set.
+
+    Arguments:
+        dataset: The data set, whose graph and variables it takes.
+        bins: The number of bins of the spline flow of a continuous root.
+        hidden: The widths of the hidden layers that see the causes of a variable.
+        seed: The seed of the initial weights.
+
+    Raises:
+        UserError: If the graph is not a directed acyclic graph over the variables.
+    """
+
+    def __init__(
+        self, dataset: Dataset, bins: int = 8, hidden: Sequence[int] = (16, 16), seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.order = topological_order(dataset)
+        self.causes = {name: causes(dataset, name) for name in dataset.names}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.mechanisms = nn.ModuleList(
+                build_mechanism(variable, self._width(variable.name), bins, hidden)
+                for variable in dataset.variables
+            )
+        self.double()
+
+    def mechanism(self, name: str) -> nn.Module:
+        """Returns the mechanism of the variable called `name`."""
+        return self.mechanisms[self.dataset.names.index(name)]
+
+    def log_prob(self, parents: Columns) -> dict[str, Tensor]:
+        """Returns the log-density of each variable given its causes, in nats, each with shape (N,).
+
+        Their sum is the joint log-density, of continuous variables scaled to [-1, 1].
+
+        Raises:
+            UserError: If a variable is missing or holds a value it cannot take.
+        """
+        values = self.read(parents)
+        return {name: self.mechanism(name).log_prob(*self.view(name, values)) for name in self.dataset.names}
+
+    def abduct(self, parents: Columns, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Returns the exogenous noises of factual values.
+
+        Arguments:
+            parents: All variables, each with shape (N,), in physical units.
+            seeds: The seed of each row, with shape (N,); the noise of a class is drawn from its posterior.
+
+        Returns:
+            The noise of each variable: (N,), standard normal a priori, or (N, K), standard Gumbel a priori.
+
+        Raises:
+            UserError: If a variable is missing or holds a value it cannot take.
+        """
+        values = self.read(parents)
+        noises = {}
+        for variable in self.dataset.variables:
+            name, drawn = variable.name, ()
+            if variable.kind == "categorical":
+                drawn = (gumbel_noise(seeds, variable.classes, "abduction", name).to(self._device()),)
+            noises[name] = self.mechanism(name).abduct(*self.view(name, values), *drawn)
+        return noises
+
+    def predict(self, noises: Mapping[str, Tensor], do: Columns | None = None) -> dict[str, Tensor]:
+        """Returns the values that follow from noises under an intervention.
+
+        Arguments:
+            noises: The noise of each variable, as :meth:`abduct` returns it.
+            do: The variables set, each with shape (N,), in physical units; NaN where a row is not intervened
+                on.
+
+        Returns:
+            All variables, each with shape (N,), in physical units.
+
+        Raises:
+            UserError: If `do` names an unknown variable or sets a value the variable cannot take.
+        """
+        return self._propagate(noises, self._read_do(do or {}), {})
+
+    def counterfactual(self, parents: Columns, do: Columns, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Returns what the variables would have been under an intervention: abduction, action, prediction.
+
+        In each row, a variable that is neither set nor a descendant of one that is set keeps its factual
+        value, bit for bit.
+
+        Arguments:
+            parents: The factual values of all variables, each with shape (N,), in physical units.
+            do: The variables set, each with shape (N,), in physical units; NaN where a row is not intervened
+                on, so that a batch may mix interventions.
+            seeds: The seed of each row, with shape (N,).
+
+        Returns:
+            All variables, each with shape (N,), in physical units.
+
+        Raises:
+            UserError: If a variable is missing or unknown, or holds a value it cannot take.
+        """
+        return self._propagate(self.abduct(parents, seeds), self._read_do(do), self.read(parents))
+
+    @torch.no_grad()
+    def counterfactual_table(
+        self, parents: Mapping[str, np.ndarray], do: Mapping[str, np.ndarray], seeds: Sequence[int]
+    ) -> dict[str, np.ndarray]:
+        """Does the same as :meth:`counterfactual`, from numpy to numpy."""
+        return {name: value.cpu().numpy() for name, value in self.counterfactual(parents, do, seeds).items()}
+
+    @torch.no_grad()
+    def sample(self, count: int, seed: int, do: Columns | None = None) -> dict[str, Tensor]:
+        """Draws rows of all variables, from the joint distribution or, under `do`, the interventional one.
+
+        Arguments:
+            count: The number of rows N.
+            seed: The seed of the noises.
+            do: The variables set, as in :meth:`predict`.
+
+        Returns:
+            All variables, each with shape (N,), in physical units.
+        """
+        noises = {}
+        for variable in self.dataset.variables:
+            stream = generator(seed, "sample", variable.name)
+            if variable.kind == "categorical":
+                noise = stream.gumbel(size=(count, variable.classes))
+            else:
+                noise = stream.standard_normal(count)
+            noises[variable.name] = torch.from_numpy(noise).to(self._device())
+        return self.predict(noises, do)
+
+    def model(self, count: int) -> dict[str, Tensor]:
+        """Is the same distribution as a Pyro program, for Pyro's own tools: one sample site a variable.
+
+        Continuous sites are scaled to [-1, 1] and have event shape (1,). Returns the values in physical
+        units.
+        """
+        values: dict[str, Tensor] = {}
+        with pyro.plate("rows", count):
+            for name in self.order:
+                variable = self.dataset.variable(name)
+                site = pyro.sample(name, self.mechanism(name).distribution(self.context(name, values)))
+                value = site if variable.kind == "categorical" else site.squeeze(-1)
+                values[name] = _physical(variable, value)
+        return values
+
+    def context(self, name: str, values: Mapping[str, Tensor]) -> Tensor | None:
+        """Returns the causes of `name` as its mechanism sees them, (N, P), or None for a root.
+
+        Arguments:
+            name: A variable.
+            values: The values of its causes, each with shape (N,), in physical units.
+        """
+        columns = []
+        for cause in self.causes[name]:
+            variable = self.dataset.variable(cause)
+            value = _scaled(variable, values[cause])
+            one_hot = variable.kind == "categorical"
+            columns.append(F.one_hot(value, variable.classes).double() if one_hot else value.unsqueeze(-1))
+        return torch.cat(columns, dim=-1) if columns else None
+
+    def view(self, name: str, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Returns the value (N,) and the context (N, P) of `name`, as its mechanism sees them."""
+        return _scaled(self.dataset.variable(name), values[name]), self.context(name, values)
+
+    def _propagate(
+        self, noises: Mapping[str, Tensor], do: Mapping[str, Tensor], factual: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Computes causes before effects; rows that no intervention reaches keep `factual` where it is given."""
+        values: dict[str, Tensor] = {}
+        reached: dict[str, Tensor] = {}
+        for name in self.order:
+            predicted = self.mechanism(name).predict(noises[name], self.context(name, values))
+            value = _physical(self.dataset.variable(name), predicted)
+            touched = torch.zeros_like(value, dtype=torch.bool)
+            for cause in self.causes[name]:
+                touched = touched | reached[cause]
+            if name in factual:
+                value = torch.where(touched, value, factual[name])
+            if name in do:
+                acted = ~do[name].isnan()
+                value, touched = torch.where(acted, do[name], value), touched | acted
+            values[name], reached[name] = value, touched
+        return {name: values[name] for name in self.dataset.names}
+
+    def read(self, parents: Columns) -> dict[str, Tensor]:
+        """Returns all variables as float64 tensors on this model's device, each with shape (N,).
+
+        Raises:
+            UserError: If a variable is missing or holds a value it cannot take.
+        """
+        missing = [name for name in self.dataset.names if name not in parents]
+        if missing:
+            raise UserError(f"{missing[0]}: missing; give all of {', '.join(self.dataset.names)}")
+        values = {name: self._column(name, parents[name]) for name in self.dataset.names}
+        for name, value in values.items():
+            if value.isnan().any():
+                raise UserError(f"{name}: holds NaN; every row needs a value")
+            if len(value) != len(values[self.dataset.names[0]]):
+                raise UserError(
+                    f"{name}: has {len(value)} rows, unlike the other variables; give one value a row"
+                )
+        return values
+
+    def _read_do(self, do: Columns) -> dict[str, Tensor]:
+        return {self.dataset.variable(name).name: self._column(name, value) for name, value in do.items()}
+
+    def _column(self, name: str, value: Tensor | np.ndarray) -> Tensor:
+        """Returns a column as float64; refuses infinities and, but for NaN, what is not a class."""
+        variable = self.dataset.variable(name)
+        if not isinstance(value, Tensor):
+            value = torch.from_numpy(
+                np.array(value, dtype=np.float64)
+            )  # a copy: pandas' columns are read-only
+        column = value.to(self._device(), torch.float64)
+        if column.ndim != 1:
+            raise UserError(f"{name}: has shape {tuple(column.shape)}; give one value a row")
+        if column.isinf().any():
+            raise UserError(f"{name}: holds an infinite value; give finite ones")
+        if variable.kind == "categorical":
+            given = column[~column.isnan()]
+            wrong = given[(given != given.round()) | (given < 0) | (given >= variable.classes)]
+            if len(wrong):
+                last = variable.classes - 1
+                raise UserError(f"{name}: {wrong[0]:g} is not a class; classes are 0 to {last}")
+        return column
+
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _width(self, name: str) -> int:
+        return sum(self.dataset.variable(cause).width for cause in self.causes[name])
+
+
+def _scaled(variable: Variable, value: Tensor) -> Tensor:
+    """Maps physical units to what mechanisms see: [low, high] to [-1, 1], or int64 classes."""
+    if variable.kind == "categorical":
+        return value.long()
+    return 2.0 * (value - variable.low) / (variable.high - variable.low) - 1.0
+
+
+def _physical(variable: Variable, value: Tensor) -> Tensor:
+    """Inverts :func:`_scaled`, as float64."""
+    if variable.kind == "categorical":
+        return value.double()
+    return variable.low + 0.5 * (value + 1.0) * (variable.high - variable.low)

@@ -1,0 +1,43 @@
+"""Which methods there are, and what each one needs and can answer: names only, nothing heavy is imported.
+
+The configuration checks names against this table and the workflow plans by it. A method called `x` is the
+module `counterfactory.methods.x`; adding one is that file and a line here.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["METHODS", "SUITES", "Method"]
+
+SUITES = ("do", "null", "reverse", "sweep")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method needs before it can answer, and what it can answer.
+
+    Arguments:
+        title: Its name in tables and figures.
+        models: The image models it asks (keys of `models` in the configuration).
+        parents: Whether it asks the mechanisms of the parents.
+        suites: The suites of questions it can answer.
+        simulated: Whether it can only answer on simulated data sets.
+    """
+
+    title: str
+    models: tuple[str, ...] = ()
+    parents: bool = False
+    suites: tuple[str, ...] = SUITES
+    simulated: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether its answers depend on the training seed; an untrained method lives under `seed0` only."""
+        return bool(self.models) or self.parents
+
+
+METHODS = {
+    "copy": Method("Copy (floor)"),
+    "vae": Method("VAE", models=("vae",), parents=True),
+    "hvae": Method("HVAE", models=("hvae",), parents=True),
+    "truth": Method("Truth (ceiling)", simulated=True),
+}

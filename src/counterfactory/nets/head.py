@@ -1,0 +1,78 @@
+r"""The last layer of an image mechanism: from features to the Gaussian of every pixel.
+
+As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the location and the log scale. Three options make a
+small network learn in minutes what takes the published one days:
+
+`bounded`
+    The location is :math:`\tanh(h)`. Unbounded, the likelihood of a black pixel grows as its location runs off below -1 and
+    its scale grows along; the pixel noise :math:`(x - m) / s` abducted there has nothing to do with the image.
+`exposure`
+    The Gaussian of the whole image is scaled and shifted by linear functions of the parents,
+    :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`, :math:`s' = (1 + g(\mathrm{pa}))\, s`. A global brightness is then exactly
+    linear in the parents and extrapolates to combinations of parents never seen together.
+`log_scale`
+    Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
+    hundreds of updates are spent on bringing it down.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .likelihood import LOG_SCALE_FLOOR
+
+__all__ = ["Head"]
+
+
+class Head(nn.Module):
+    """Maps features (B, C', H / p, W / p) to the location and log scale of pixels (B, C, H, W).
+
+    Arguments:
+        features: The number C' of features.
+        channels: The number C of the image's channels.
+        parents: The width P of the encoded parents.
+        patch: Each feature vector becomes p x p pixels.
+        bounded: Whether the location is squashed into (-1, 1).
+        exposure: Whether the parents scale and shift the whole image linearly.
+        log_scale: The log scale before training.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        channels: int,
+        parents: int,
+        patch: int = 1,
+        bounded: bool = False,
+        exposure: bool = False,
+        log_scale: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.patch, self.bounded = patch, bounded
+        self.initial, self.freedom = log_scale, 1.0
+        self.location = nn.Conv2d(features, channels * patch**2, 1)
+        self.log_scale = nn.Conv2d(features, channels * patch**2, 1)
+        nn.init.zeros_(self.location.bias)
+        nn.init.constant_(self.log_scale.bias, log_scale)
+        self.exposure = nn.Linear(parents, 2) if exposure else None
+        if self.exposure is not None:
+            nn.init.zeros_(self.exposure.weight)
+            nn.init.zeros_(self.exposure.bias)
+
+    def forward(self, h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns location and log scale; the log scale is at least `LOG_SCALE_FLOOR`."""
+        # Full precision from here on, also under autocast: a grey level is 1/128 of the range.
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.float()
+            location, log_scale = self.location(h), self.log_scale(h)
+            if self.patch > 1:
+                location, log_scale = F.pixel_shuffle(location, self.patch), F.pixel_shuffle(log_scale, self.patch)
+            if self.freedom < 1.0:
+                log_scale = self.initial + self.freedom * (log_scale - self.initial)
+            if self.bounded:
+                location = torch.tanh(location)
+            if self.exposure is not None:
+                gain, shift = self.exposure(parents.float())[:, :, None, None, None].unbind(1)
+                gain = (1.0 + gain).clamp(min=0.05)
+                location, log_scale = gain * location + shift, log_scale + gain.log()
+            return location, log_scale.clamp(min=LOG_SCALE_FLOOR)

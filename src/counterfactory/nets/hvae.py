@@ -1,0 +1,302 @@
+r"""The hierarchical VAE as an image mechanism :math:`x = f(z_{1:L}, \mathrm{pa}, \epsilon)`.
+
+A bottom-up encoder and a top-down decoder (VDVAE) with L stochastic layers,
+
+.. math:: \mathrm{ELBO} = \mathbb{E}_{q}\big[\log p(x \mid z_{1:L}, \mathrm{pa})\big]
+          - \sum_{l} \mathrm{KL}\big(q(z_l \mid z_{<l}, x, \mathrm{pa}) \,\|\, p(z_l \mid z_{<l} [, \mathrm{pa}])\big).
+
+With the *exogenous* prior the chain of :math:`z` never sees the parents, so :math:`z` is exogenous noise and is kept in a
+counterfactual; with the *conditional* prior :math:`z` is a mediator between parents and image (De Sousa Ribeiro et al.,
+ICML 2023, arXiv:2306.15764, sections 3.1-3.2). The published Morpho-MNIST sizes are five resolutions
+32, 16, 8, 4, 1 with 16 to 256 channels, four blocks each, 16 latent channels: 2,041,122 weights (2,047,074 conditional).
+
+Beyond the published network, `patch` folds p x p pixels
+into channels at both ends, so that nothing convolves at full resolution; the options of the output stand in
+:mod:`counterfactory.nets.head`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import Block, convolution, spread
+from .head import Head
+from .latents import Gaussian, Latent, gaussian_kl, mix
+from .likelihood import discretised_gaussian_nll
+
+__all__ = ["Hvae"]
+
+Sampler = Callable[[int, Gaussian, Gaussian | None], Tensor]
+
+
+class Encoder(nn.Module):
+    """The bottom-up path: activations of every resolution, finest first."""
+
+    def __init__(
+        self, channels: int, resolutions: Sequence[int], widths: Sequence[int], blocks: Sequence[int], bottleneck: int, kind: str
+    ) -> None:
+        super().__init__()
+        self.stem = convolution(channels, widths[0], 7)
+        scale = (1.0 / sum(blocks)) ** 0.5
+        self.stages = nn.ModuleList()
+        for i, (resolution, width, count) in enumerate(zip(resolutions, widths, blocks, strict=True)):
+            last = i + 1 == len(resolutions)
+            stage = []
+            for j in range(count):
+                leaves = not last and j + 1 == count
+                down = resolution // resolutions[i + 1] if leaves else 1
+                out = widths[i + 1] if leaves else width
+                # 3x3 even on 1x1 maps, where the rim never acts: the published sizes count it.
+                stage.append(Block(width, max(1, width // bottleneck), out, 3, kind, down=down, scale=scale))
+            self.stages.append(nn.ModuleList(stage))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        h = self.stem(x)
+        activations = []
+        for i, stage in enumerate(self.stages):
+            last = i + 1 == len(self.stages)
+            # What a resolution hands to the decoder is its last activation before it is pooled away.
+            for block in stage if last else stage[:-1]:
+                h = block(h)
+            activations.append(h)
+            if not last:
+                h = stage[-1](h)
+        return activations
+
+
+class DecoderBlock(nn.Module):
+    """One top-down block: prior, posterior, sample, and how both change the state.
+
+    A block that is not stochastic only hears the parents and refines.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        out: int,
+        resolution: int,
+        latent: int,
+        parents: int,
+        bottleneck: int,
+        kind: str,
+        stochastic: bool,
+        conditional: bool,
+        scale: float,
+    ) -> None:
+        super().__init__()
+        inner, kernel = max(1, width // bottleneck), 3 if resolution > 2 else 1
+        self.resolution, self.latent = resolution, latent if stochastic else 0
+        self.conditional = conditional and stochastic
+        self.body = Block(width, inner, out, kernel, kind, scale=scale)
+        self.from_latent = convolution(self.latent + parents, width, 1, scale)
+        if not stochastic:
+            return
+        context = parents if conditional else 0
+        self.prior = Block(width + context, inner, 2 * latent + width, kernel, kind, residual=False, scale=0.0)
+        self.posterior = Block(2 * width + parents, inner, 2 * latent, kernel, kind, residual=False)
+        self.to_prior = convolution(latent + width, out, 1)
+
+    def gaussians(
+        self, h: Tensor, state: Tensor, activation: Tensor | None, parents: Tensor, prior_parents: Tensor
+    ) -> tuple[Gaussian, Tensor, Gaussian | None]:
+        """Returns the prior, its features, and the posterior where an encoder activation is given."""
+        p = self.prior(state, parents=prior_parents if self.conditional else None)
+        location, log_scale, features = p.split([self.latent, self.latent, p.shape[1] - 2 * self.latent], dim=1)
+        q = None
+        if activation is not None:
+            q = tuple(self.posterior(h, activation, parents=parents).chunk(2, dim=1))
+        return (location, log_scale), features, q
+
+    def refine(self, h: Tensor, parents: Tensor) -> Tensor:
+        """Returns the next main state of a block without a latent."""
+        return self.body(h + F.linear(parents, self.from_latent.weight[:, :, 0, 0], self.from_latent.bias)[:, :, None, None])
+
+    def advance(self, h: Tensor, z: Tensor, features: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the next main state and the next prior state, given the sample."""
+        h = self.body(h + features + spread(self.from_latent, z, parents))
+        weights = self.to_prior.weight.split([z.shape[1], features.shape[1]], dim=1)
+        state = F.conv2d(z, weights[0], self.to_prior.bias) + F.conv2d(features, weights[1])
+        return h, state
+
+
+class Hvae(nn.Module):
+    """A hierarchical VAE conditioned on the image's parents.
+
+    Arguments:
+        shape: The shape (C, H, W) of an image.
+        parents: The width P of the encoded parents.
+        resolutions: Feature-map sizes, finest first; the first is H / `patch`.
+        widths: Channels at each resolution.
+        encoder_blocks: Encoder blocks at each resolution.
+        decoder_blocks: Decoder blocks, that is stochastic layers, at each resolution.
+        latent: Latent channels Z of every layer.
+        latent_resolution: Finer resolutions than this have no latents; their blocks only refine.
+        bottleneck: Blocks are narrowed inside by this factor.
+        block: `heavy` (published for Morpho-MNIST) or `light`.
+        prior: `exogenous` or `conditional`.
+        patch: Pixels folded into channels along each side; 1 is the published network.
+        bounded: Whether pixel locations are squashed into (-1, 1); see :mod:`counterfactory.nets.head`.
+        exposure: Whether the parents scale and shift the whole predicted image linearly.
+        log_scale: The pixels' log scale before training.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        parents: int,
+        resolutions: Sequence[int] = (32, 16, 8, 4, 1),
+        widths: Sequence[int] = (16, 32, 64, 128, 256),
+        encoder_blocks: Sequence[int] = (4, 4, 4, 4, 4),
+        decoder_blocks: Sequence[int] = (4, 4, 4, 4, 4),
+        latent: int = 16,
+        latent_resolution: int = 192,
+        bottleneck: int = 4,
+        block: Literal["heavy", "light"] = "heavy",
+        prior: Literal["exogenous", "conditional"] = "exogenous",
+        patch: int = 1,
+        bounded: bool = False,
+        exposure: bool = False,
+        log_scale: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shape, self.patch, self.latent = tuple(shape), patch, latent
+        self.mediated = prior == "conditional"
+        channels = shape[0] * patch * patch
+        self.encoder = Encoder(channels, resolutions, widths, encoder_blocks, bottleneck, block)
+        stages = [
+            (resolution, width)
+            for resolution, width, count in reversed(list(zip(resolutions, widths, decoder_blocks, strict=True)))
+            for _ in range(count)
+        ]
+        scale = (1.0 / len(stages)) ** 0.5
+        outs = [width for _, width in stages[1:]] + [widths[0]]
+        self.decoder = nn.ModuleList(
+            DecoderBlock(
+                width, out, r, latent, parents, bottleneck, block, r <= latent_resolution, self.mediated, scale
+            )
+            for (r, width), out in zip(stages, outs, strict=True)
+        )
+        # One learned map a resolution: where the top-down path starts, and what each finer resolution adds.
+        self.starts = nn.ParameterDict(
+            {str(r): nn.Parameter(torch.zeros(1, w, r, r)) for r, w in zip(resolutions, widths, strict=True)}
+        )
+        self.levels = {resolution: i for i, resolution in enumerate(resolutions)}
+        self.head = Head(widths[0], shape[0], parents, patch, bounded, exposure, log_scale)
+        # On CPUs channels-last convolutions of few channels run several times faster.
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def noise_shapes(self) -> list[tuple[int, int, int]]:
+        """The shape of one image's noise at each stochastic layer."""
+        return [(block.latent, block.resolution, block.resolution) for block in self.decoder if block.latent]
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        x = F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x
+        return self.encoder(x.contiguous(memory_format=torch.channels_last))
+
+    def _descend(
+        self,
+        parents: Tensor,
+        sample: Sampler,
+        activations: list[Tensor] | None = None,
+        prior_parents: Tensor | None = None,
+    ) -> tuple[Tensor, list[Latent]]:
+        """Walks the top-down path; `sample(l, prior, posterior)` gives the sample of layer l."""
+        prior_parents = parents if prior_parents is None else prior_parents
+        first = self.decoder[0].resolution
+        h = self.starts[str(first)].expand(len(parents), -1, -1, -1)
+        state, latents = h, []
+        for block in self.decoder:
+            resolution = block.resolution
+            if h.shape[-1] < resolution:
+                bias = self.starts[str(resolution)]
+                h = F.interpolate(h, size=resolution) + bias
+                if block.latent:
+                    state = F.interpolate(state, size=resolution) + bias
+            if not block.latent:
+                h = block.refine(h, parents)
+                continue
+            activation = None if activations is None else activations[self.levels[resolution]]
+            prior, features, posterior = block.gaussians(h, state, activation, parents, prior_parents)
+            z = sample(len(latents), prior, posterior)
+            latents.append(Latent(z, prior, posterior))
+            h, state = block.advance(h, z, features, parents)
+        return h, latents
+
+    def abduct(self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> list[Latent]:
+        """Draws :math:`z_{1:L} \\sim q(z | x, pa)` with the given noise.
+
+        Arguments:
+            x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
+            parents: Their encoded parents, with shape :math:`(B, P)`.
+            noise: Standard normal noise a layer, with shapes `noise_shapes`.
+            temperature: Factor on the posterior's standard deviation.
+        """
+
+        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+            return posterior[0] + temperature * posterior[1].exp() * noise[number]
+
+        return self._descend(parents, sample, self._encode(x))[1]
+
+    def predict(self, z: list[Tensor], parents: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the pixels' location and log scale, each (B, C, H, W), given latents and parents."""
+        h, _ = self._descend(parents, lambda number, prior, posterior: z[number])
+        return self.head(h, parents)
+
+    def generate(self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Returns the pixels' location and log scale of new images, :math:`z` drawn from the prior."""
+
+        def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
+            return prior[0] + temperature * prior[1].exp() * noise[number]
+
+        h, _ = self._descend(parents, sample)
+        return self.head(h, parents)
+
+    def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
+        r"""Returns the counterfactual mediators :math:`z^*` under counterfactual parents (conditional prior).
+
+        Layer by layer, with :math:`U_l = (z_l - \mu_q) / \sigma_q` the abducted noise and
+        :math:`p^*` the prior under the counterfactual parents *given the counterfactual* :math:`z^*_{<l}`,
+
+        .. math:: z^*_l = a \mu_q + (1 - a) \mu_{p^*} + \sqrt{a^2 \sigma_q^2 + (1 - a)^2 \sigma_{p^*}^2}\; U_l
+
+        (causal-gen, section 3.2). With the exogenous prior :math:`z^* = z`.
+        """
+        if not self.mediated:
+            return [latent.z for latent in latents]
+
+        def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
+            latent = latents[number]
+            return mix(latent, prior, weight)
+
+        return [latent.z for latent in self._descend(parents, sample)[1]]
+
+    def elbo(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor], free_bits: float = 0.0, prior_parents: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the two parts of the negative ELBO, in nats per pixel and averaged over the batch.
+
+        Arguments:
+            x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
+            parents: Their encoded parents, with shape :math:`(B, P)`.
+            noise: Standard normal noise a layer, with shapes `noise_shapes`.
+            free_bits: The least KL, in nats, counted for each layer and channel.
+            prior_parents: What a conditional prior sees instead of `parents`.
+
+        Returns:
+            The negative log-likelihood and the KL divergence.
+        """
+
+        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+            return posterior[0] + posterior[1].exp() * noise[number]
+
+        h, latents = self._descend(parents, sample, self._encode(x), prior_parents)
+        location, log_scale = self.head(h, parents)
+        nll = discretised_gaussian_nll(x, location, log_scale).mean()
+        # (Z,) a layer: summed over space, averaged over the batch, floored a channel.
+        divergences = [gaussian_kl(latent.posterior, latent.prior).sum((2, 3)).mean(0) for latent in latents]
+        kl = sum(divergence.clamp(min=free_bits).sum() for divergence in divergences)
+        return nll, kl / x[0].numel()

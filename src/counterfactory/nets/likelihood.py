@@ -1,0 +1,72 @@
+r"""The discretised Gaussian likelihood of an 8-bit image.
+
+A pixel :math:`x` on the grid :math:`\{-1, -1 + 2/255, \ldots, 1\}` has the probability of its bin,
+
+.. math:: P(x) = \Phi\Big(\frac{x + 1/255 - m}{s}\Big) - \Phi\Big(\frac{x - 1/255 - m}{s}\Big),
+
+the first and last bins reaching to infinity (Ho et al., 2020, arXiv:2006.11239, section 3.3; used by causal-gen,
+De Sousa Ribeiro et al., 2023, arXiv:2306.15764). :math:`\Phi` is approximated by
+:math:`\tfrac12 (1 + \tanh(\sqrt{2/\pi}\,(u + 0.044715 u^3)))`, here written as a logistic function of twice the argument
+so that both tails keep their precision in float32.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["LOG_SCALE_FLOOR", "discretised_gaussian_nll", "standardise", "unstandardise"]
+
+LOG_SCALE_FLOOR = -9.0
+"""The smallest log standard deviation of a pixel, as in causal-gen."""
+
+_HALF_BIN = 1.0 / 255.0
+_SLOPE = 2.0 * math.sqrt(2.0 / math.pi)
+
+
+def _logit_cdf(u: Tensor) -> Tensor:
+    """Returns the logit of the approximated normal CDF at `u`."""
+    return _SLOPE * u * (1.0 + 0.044715 * u.square())
+
+
+def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+    r"""Returns :math:`-\log P(x)`, in nats, elementwise.
+
+    With :math:`P = \sigma(b) - \sigma(a)` and :math:`b > a` the logits at the bin's two edges,
+    :math:`\log P = \log(1 - e^{a - b}) - \mathrm{softplus}(a) - \mathrm{softplus}(-b)`, which neither
+    cancels nor underflows, so no floor under the probability is needed.
+
+    Arguments:
+        x: Pixels in [-1, 1] on the 8-bit grid, with shape :math:`(B, C, H, W)`.
+        location: The location :math:`m`, likewise.
+        log_scale: The log standard deviation, likewise.
+    """
+    inverse = torch.exp(-log_scale)
+    centred = x - location
+    upper = _logit_cdf((centred + _HALF_BIN) * inverse)
+    lower = _logit_cdf((centred - _HALF_BIN) * inverse)
+    inside = F.softplus(lower) + F.softplus(-upper) - torch.log(-torch.expm1((lower - upper).clamp(max=-1e-7)))
+    tails = torch.where(x < -0.999, F.softplus(-upper), F.softplus(lower))
+    return torch.where(x.abs() > 0.999, tails, inside)
+
+
+def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+    r"""Returns the pixel noise, the abduction of the image's own exogenous noise: :math:`(x - m) / s` inside the range.
+
+    A pixel at either end of the range only says that :math:`m + s \epsilon` lies beyond it. Of all noises that agree with it the most
+    probable is taken: :math:`\min(0, (x - m) / s)` for black, :math:`\max(0, (x - m) / s)` for white. Taking
+    :math:`(x - m) / s` there too, as causal-gen does, turns a location far below black into large positive noise, which
+    then brightens whatever stroke is predicted in that place.
+    """
+    noise = (x - location) * torch.exp(-log_scale)
+    noise = torch.where(x < -0.999, noise.clamp(max=0.0), noise)
+    return torch.where(x > 0.999, noise.clamp(min=0.0), noise)
+
+
+def unstandardise(noise: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+    r"""Returns :math:`m + s\,\epsilon`, clipped to [-1, 1]: the prediction from the pixel noise.
+
+    It undoes :func:`standardise` exactly under the same location and scale.
+    """
+    return (location + torch.exp(log_scale) * noise).clamp(-1.0, 1.0)

@@ -1,0 +1,69 @@
+"""Several GPUs, one model: each holds a copy, takes a slice of every batch, and averages the gradients.
+
+With G processes each drawing B/G images of the same batch of B, the mean of their gradients is the
+gradient of the whole batch, so the settings (and the published ones above all) keep their meaning.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+__all__ = ["average_gradients", "launch", "rank", "world_size"]
+
+
+def rank() -> int:
+    """Returns this process's number, 0 when there is only one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Returns the number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def average_gradients(model: nn.Module) -> None:
+    """Replaces every gradient by its mean over the processes, in one message."""
+    if world_size() == 1:
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _worker(number: int, count: int, port: int, device: str, step: Callable[..., None], arguments: tuple) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=number, world_size=count)
+    try:
+        step(*arguments, device=f"cuda:{number}" if device == "cuda" else device)
+    finally:
+        dist.destroy_process_group()
+
+
+def launch(step: Callable[..., None], *arguments: Any, device: str, processes: int | None = None) -> None:
+    """Calls `step(*arguments, device=...)` on every GPU at hand, or once where there is one device.
+
+    Arguments:
+        step: A function of the top level of a module (it is sent to other processes by name).
+        arguments: Its positional arguments.
+        device: `cpu` or `cuda`.
+        processes: How many; by default one a visible GPU, and one on the CPU.
+    """
+    count = processes or (torch.cuda.device_count() if device == "cuda" else 1)
+    if count <= 1:
+        step(*arguments, device=device)
+        return
+    torch.multiprocessing.spawn(_worker, (count, _free_port(), device, step, arguments), nprocs=count)

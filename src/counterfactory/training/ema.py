@@ -1,0 +1,30 @@
+r"""Exponential moving average of weights.
+
+.. math:: \bar\theta_{n} = d_n \bar\theta_{n-1} + (1 - d_n) \theta_n, \qquad d_n = \min\Big(d, \frac{1 + n}{10 + n}\Big)
+
+The ramp keeps the window at a tenth of the steps made so far: without it a short run would be an average with its
+own first weights (the exponential average of Polyak and Juditsky, 1992, with TensorFlow's usual ramp).
+"""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["average_weights"]
+
+
+@torch.no_grad()
+def average_weights(average: dict[str, Tensor], model: nn.Module, step: int, decay: float) -> None:
+    """Moves `average` towards the weights of `model`, in place.
+
+    Arguments:
+        average: The running average, keyed as `model.state_dict()`.
+        model: The model in training.
+        step: The number of updates so far, from 0.
+        decay: The largest decay :math:`d`, in [0, 1); 0 copies.
+    """
+    weight = 1.0 - min(decay, (1.0 + step) / (10.0 + step))
+    state = model.state_dict()
+    floating = [name for name in average if average[name].is_floating_point()]
+    torch._foreach_lerp_([average[name] for name in floating], [state[name] for name in floating], weight)
+    for name in average.keys() - set(floating):
+        average[name].copy_(state[name])

@@ -1,0 +1,159 @@
+r"""Trains an image mechanism :math:`p(x \mid \mathrm{pa})`: the simple VAE or the hierarchical VAE.
+
+Minimises the negative ELBO in nats per pixel, :math:`\mathrm{NLL} + \beta_t\, \mathrm{KL}`, with :math:`\beta_t` rising
+linearly over the first `beta_warmup` steps (causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764). The
+train split trains, the valid split selects; neither judges' nor test images are read.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset, encode_parents, load_dataset, load_split
+from ..errors import UserError
+from ..noise import derive_seed
+from .checkpoint import load_model
+from .distributed import launch
+from .loop import choose_device, fit
+
+__all__ = ["build", "load_image_mechanism", "shift", "to_pixels", "train_image_mechanism"]
+
+
+def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
+    """Returns the untrained network `name` (`vae` or `hvae`) for a data set.
+
+    Raises:
+        UserError: If there is no such network, or its sizes do not fit the images.
+    """
+    from ..nets.hvae import Hvae
+    from ..nets.vae import Vae
+
+    networks = {"vae": Vae, "hvae": Hvae}
+    if name not in networks:
+        raise UserError(f"models: {name}: no such image mechanism; choose one of {', '.join(networks)}")
+    try:
+        return networks[name](dataset.shape, dataset.width, **network)
+    except ValueError as error:
+        raise UserError(f"models.{name}.network: {error}") from None
+
+
+def to_pixels(images: np.ndarray | Tensor) -> Tensor:
+    """Maps uint8 images (B, C, H, W) to float32 in [-1, 1]."""
+    return torch.as_tensor(np.array(images) if isinstance(images, np.memmap) else images).float().div(127.5).sub(1.0)
+
+
+def shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Moves every image by its own random whole number of pixels, at most `most` along each axis.
+
+    Arguments:
+        x: Images in [-1, 1] with shape :math:`(B, C, H, W)`; what comes in at the rim is black, -1.
+        most: The largest shift in px; 0 leaves the images alone.
+        generator: Where the shifts are drawn from.
+    """
+    if most == 0:
+        return x
+    count, channels, height, width = x.shape
+    padded = F.pad(x, (most, most, most, most), value=-1.0)
+    corner = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator, device=x.device)
+    rows = (corner[0] + torch.arange(height, device=x.device))[:, None, :, None]
+    columns = (corner[1] + torch.arange(width, device=x.device))[:, None, None, :]
+    image = torch.arange(count, device=x.device)[:, None, None, None]
+    channel = torch.arange(channels, device=x.device)[None, :, None, None]
+    return padded[image, channel, rows, columns]
+
+
+class ElboLoss:
+    """The training loss: negative ELBO with augmentation, KL warm-up and conditioning dropout.
+
+    Arguments:
+        training: The settings `models.<name>.training`.
+        droppable: Which columns of the encoded parents conditioning dropout hides (those of categorical variables).
+    """
+
+    def __init__(self, training: Any, droppable: Tensor) -> None:
+        self.training, self.droppable, self.step = training, droppable, 0
+
+    def __call__(
+        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x, parents = to_pixels(batch["images"]), batch["parents"]
+        noise = [
+            torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype) for shape in model.noise_shapes
+        ]
+        prior_parents = parents
+        if model.training:
+            x = shift(x, self.training.shift, generator)
+            if self.training.conditioning_dropout > 0:
+                # Each image hides its categorical parents from the prior, from the decoder, or from neither.
+                u = torch.rand(len(x), 1, generator=generator, device=x.device)
+                p, hidden = self.training.conditioning_dropout, self.droppable.to(x.device)
+                prior_parents = torch.where((u < p / 2) & hidden, 0.0, parents)
+                parents = torch.where((u >= p / 2) & (u < p) & hidden, 0.0, parents)
+        nll, kl = model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
+        return nll + self.training.beta * kl, {"nll": nll.detach(), "kl": kl.detach()}
+
+
+def droppable_columns(dataset: Dataset) -> Tensor:
+    """Returns a mask (P,) of the encoded parents' columns that belong to categorical variables."""
+    return torch.cat([torch.full((v.width,), v.kind == "categorical") for v in dataset.variables])
+
+
+def _tensors(dataset: Dataset, folder: Path, split: str) -> dict[str, Tensor]:
+    loaded = load_split(folder, split)
+    return {
+        "images": torch.from_numpy(np.array(loaded.images)),
+        "parents": torch.from_numpy(encode_parents(dataset, loaded.attributes)),
+    }
+
+
+def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
+    dataset = load_dataset(data)
+    torch.manual_seed(derive_seed(seed, name, "weights"))
+    network = dict(settings.network)
+    model = build(name, dataset, network)
+    fit(
+        model,
+        ElboLoss(settings.training, droppable_columns(dataset)),
+        _tensors(dataset, data, "train"),
+        _tensors(dataset, data, "valid"),
+        settings.training,
+        out,
+        seed,
+        device,
+        meta={"model": name, "network": network, "parameters": sum(p.numel() for p in model.parameters())},
+        label=f"{name} seed {seed}",
+    )
+
+
+def train_image_mechanism(name: str, settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto") -> None:
+    """Trains `vae` or `hvae` and writes it in `out`; continues where a killed run stopped.
+
+    Arguments:
+        name: `vae` or `hvae`.
+        settings: The settings `models.<name>`: `network` and `training`.
+        data: The data set's folder.
+        out: The model's folder.
+        seed: The seed of weights, order and noise.
+        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+    """
+    launch(_train, name, settings, Path(data), Path(out), seed, device=choose_device(device))
+
+
+def load_image_mechanism(folder: Path | str, dataset: Dataset, device: str = "cpu") -> nn.Module:
+    """Returns a trained image mechanism, in evaluation mode.
+
+    Raises:
+        UserError: If it is missing, damaged, or was trained on another data set's variables.
+    """
+    state, meta = load_model(folder)
+    model = build(meta["model"], dataset, meta["network"])
+    try:
+        model.load_state_dict(state)
+    except RuntimeError:
+        raise UserError(f"{folder}: these weights are of another network or data set; delete the folder and train again") from None
+    return model.to(device).eval()

@@ -1,0 +1,275 @@
+r"""The training loop of every network here.
+
+Minimises the mean of `loss` over the training data with AdamW, a warm-up and an optional cosine decay of the
+learning rate, gradient clipping, and an exponential moving average of the weights. The average that does best
+on the *validation* split is what is kept; the test split is never seen.
+
+Randomness is a function of (seed, step) and nothing else: the order of the data is a permutation drawn from
+(seed, epoch) and the noise of a step from a generator seeded by (seed, step). Resuming therefore needs no state of
+any generator, and a run killed at any moment ends with the same weights, bit for bit, as one left alone.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..files import writing
+from ..noise import derive_seed
+from ..progress import progress
+from .checkpoint import save_model
+from .distributed import average_gradients, rank, world_size
+from .ema import average_weights
+
+__all__ = ["Loss", "TrainingSettings", "choose_device", "fit", "learning_rate"]
+
+Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator], tuple[Tensor, dict[str, Tensor]]]
+"""`loss(model, batch, generator)` returns a scalar to minimise and the marks to log, each a scalar tensor."""
+
+
+class TrainingSettings(Protocol):
+    """What the loop reads of the configuration (`counterfactory.config.TrainingSettings`)."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: int
+    schedule: str
+    weight_decay: float
+    betas: tuple[float, float]
+    ema: float
+    clip: float
+    skip: float
+    valid_every: int
+    patience: int
+    precision: str
+    threads: int
+
+
+def choose_device(name: str) -> str:
+    """Returns `cuda` or `cpu` for `auto`, `cuda` or `cpu`.
+
+    Raises:
+        UserError: If `cuda` is asked for and there is none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda is asked for but this machine has no usable GPU; set device: auto or cpu")
+    return name
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Returns the learning rate of a step: linear warm-up, then constant or half a cosine down to 0."""
+    rate = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
+    if settings.schedule == "cosine":
+        rate *= 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))
+    return rate
+
+
+def _order(count: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Returns the rows of the batch of `step`, from a permutation of (seed, epoch)."""
+    per_epoch = max(1, count // batch_size)
+    epoch, position = divmod(step, per_epoch)
+    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
+    return torch.randperm(count, generator=generator)[position * batch_size : (position + 1) * batch_size]
+
+
+def _fingerprint(model: nn.Module, data: dict[str, Tensor], settings: TrainingSettings, seed: int, meta: dict) -> str:
+    """Returns a hash of all that decides the result, so that a resumed state belongs to this very run."""
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    described = {name: [list(t.shape), float(t.double().mean())] for name, t in data.items()}
+    text = json.dumps([shapes, described, dict(settings), seed, meta], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Writers:
+    """The two logs: rows of `log.csv`, and the same for TensorBoard."""
+
+    def __init__(self, out: Path, rows: list[dict[str, float]]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path, self.rows = out / "log.csv", rows
+        self.board = SummaryWriter(out / "tensorboard", purge_step=int(rows[-1]["step"]) if rows else 0)
+
+    def add(self, row: dict[str, float]) -> None:
+        self.rows.append(row)
+        for name, value in row.items():
+            if name != "step":
+                self.board.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with writing(self.path) as temporary, open(temporary, "w", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(self.rows)
+        self.board.close()
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size: int, seed: int) -> dict[str, float]:
+    """Returns the mean loss and marks over `data`, always under the same noise."""
+    model.eval()
+    count = len(next(iter(data.values())))
+    totals: dict[str, float] = {}
+    for start in range(0, count, batch_size):
+        batch = {name: tensor[start : start + batch_size] for name, tensor in data.items()}
+        device = next(iter(batch.values())).device
+        generator = torch.Generator(device).manual_seed(derive_seed(seed, "valid", start))
+        value, marks = loss(model, batch, generator)
+        size = len(next(iter(batch.values())))
+        for name, mark in {"loss": value, **marks}.items():
+            totals[name] = totals.get(name, 0.0) + float(mark) * size / count
+    model.train()
+    return totals
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    data: dict[str, Tensor],
+    valid: dict[str, Tensor],
+    settings: TrainingSettings,
+    out: Path | str,
+    seed: int,
+    device: str,
+    meta: dict[str, Any] | None = None,
+    label: str = "training",
+) -> None:
+    """Trains `model` and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` in `out`.
+
+    A killed run continues from `out/.state` when called again with the same arguments.
+
+    Arguments:
+        model: The network; it is trained in place and ends with the weights that were written.
+        loss: What to minimise.
+        data: The training data: tensors of equal first dimension, one row an image.
+        valid: The validation data, likewise; it selects the weights kept.
+        settings: Steps, batch size, learning rate and so on.
+        out: The model's folder.
+        seed: The seed of the data's order and of all noise (the caller seeds the initial weights).
+        device: Where to train, `cpu`, `cuda` or `cuda:1`.
+        meta: What `model.json` says beside the loop's own settings.
+        label: What the progress line calls this run.
+
+    Raises:
+        UserError: If the loss stops being finite for 100 steps on end.
+    """
+    out = Path(out)
+    torch.set_num_threads(settings.threads)
+    # Denormal numbers, which decaying averages are full of, are slow on CPUs and change nothing here.
+    torch.set_flush_denormal(True)
+    model.to(device).train()
+    data = {name: tensor.to(device) for name, tensor in data.items()}
+    valid = {name: tensor.to(device) for name, tensor in valid.items()}
+    count = len(next(iter(data.values())))
+    if count < settings.batch_size:
+        raise UserError(f"training.batch_size: {settings.batch_size} is more than the {count} images of the split; lower it")
+    share = settings.batch_size // world_size()
+
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, betas=tuple(settings.betas), weight_decay=settings.weight_decay, fused=True
+    )
+    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    state: dict[str, Any] = {"step": 0, "best": math.inf, "best_step": 0, "bad": 0, "skipped": 0, "seconds": 0.0}
+    best = {name: tensor.clone() for name, tensor in average.items()}
+    rows: list[dict[str, float]] = []
+
+    path = out / ".state" / "state.pt"
+    fingerprint = _fingerprint(model, data, settings, seed, meta or {})
+    if path.exists():
+        saved = torch.load(path, map_location=device, weights_only=True)
+        if saved["fingerprint"] == fingerprint:
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            average, best, rows, state = saved["average"], saved["best"], saved["rows"], saved["state"]
+
+    def save() -> None:
+        if rank() == 0:
+            with writing(path) as temporary:
+                torch.save(
+                    {
+                        "fingerprint": fingerprint,
+                        "model": model.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "average": average,
+                        "best": best,
+                        "rows": rows,
+                        "state": state,
+                    },
+                    temporary,
+                )
+
+    writers = _Writers(out, rows) if rank() == 0 else None
+    started, saved_at = time.monotonic() - state["seconds"], time.monotonic()
+    bar = progress(range(state["step"], settings.steps), total=settings.steps, label=label, unit="steps")
+    marks: dict[str, Tensor] = {}
+    wasted = 0
+    for step in bar:
+        if settings.patience and state["bad"] >= settings.patience:
+            break
+        rows_of_batch = _order(count, settings.batch_size, seed, step)[rank() * share : (rank() + 1) * share].to(device)
+        batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
+        generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            value, marks = loss(model, batch, generator)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        average_gradients(model)
+        norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
+        # A NaN fails this comparison too, so a batch that blew up is skipped and not averaged in.
+        if float(norm) < settings.skip:
+            optimizer.step()
+            wasted = 0
+        else:
+            state["skipped"] += 1
+            wasted += 1
+            if wasted >= 100:
+                raise UserError(f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); lower learning_rate")
+        average_weights(average, model, step, settings.ema)
+        state["step"] = step + 1
+
+        if state["step"] % settings.valid_every == 0 or state["step"] == settings.steps:
+            current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            model.load_state_dict(average)
+            validated = _evaluate(model, loss, valid, settings.batch_size, seed)
+            model.load_state_dict(current)
+            if validated["loss"] < state["best"]:
+                state["best"], state["best_step"], state["bad"] = validated["loss"], state["step"], 0
+                best = {name: tensor.clone() for name, tensor in average.items()}
+            else:
+                state["bad"] += 1
+            state["seconds"] = time.monotonic() - started
+            row = {"step": state["step"], "seconds": state["seconds"], "learning_rate": learning_rate(step, settings)}
+            row |= {"train_loss": float(value)} | {f"train_{name}": float(mark) for name, mark in marks.items()}
+            row |= {f"valid_{name}": mark for name, mark in validated.items()}
+            if writers:
+                writers.add(row)
+            bar.set(valid=validated["loss"])
+        if time.monotonic() - saved_at > 20.0:
+            state["seconds"] = time.monotonic() - started
+            save()
+            saved_at = time.monotonic()
+
+    model.load_state_dict(best)
+    model.eval()
+    if writers:
+        writers.close()
+        training = {name: state[name] for name in ("step", "best", "best_step", "skipped", "seconds")}
+        save_model(out, best, {**(meta or {}), "settings": dict(settings), "seed": seed, "training": training})
+        path.unlink(missing_ok=True)
+        if path.parent.exists():
+            os.rmdir(path.parent)

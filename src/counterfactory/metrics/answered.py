@@ -1,0 +1,116 @@
+"""What a metric sees: one suite's questions, the answers of one method, and what to hold them against.
+
+How an answer was made is not in it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..answers import gather
+from ..data.dataset import Dataset, load_dataset, load_split
+from ..errors import UserError
+from ..files import read_table
+
+__all__ = ["Answered", "Mark", "Marker", "load_answered"]
+
+NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
+NOT_SIMULATED = "the world is not simulated: there is no true counterfactual image"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One suite, answered by one method.
+
+    Arguments:
+        dataset: The data set.
+        suite: The suite's name.
+        questions: The questions, the column `answered`, and the method's own parents in the end under the
+            variables' names; one row a question.
+        images: The answers, uint8 with shape (N, C, H, W).
+        factual: The images asked about, uint8 with shape (N, C, H, W).
+        truth: The true counterfactual images, uint8 with shape (N, C, H, W); None if there are none.
+        known: Which rows of `truth` mean anything, with shape (N,).
+    """
+
+    dataset: Dataset
+    suite: str
+    questions: pd.DataFrame
+    images: np.ndarray
+    factual: np.ndarray
+    truth: np.ndarray | None
+    known: np.ndarray
+
+    def true(self, variable: str) -> np.ndarray:
+        """Returns the true value of a parent in the end, float64 (N,), NaN where it is not determined."""
+        return self.questions[f"true_{variable}"].to_numpy(np.float64)
+
+    def own(self, variable: str) -> np.ndarray:
+        """Returns the method's own value of a parent in the end, float64 (N,)."""
+        return self.questions[variable].to_numpy(np.float64)
+
+    @property
+    def no_truth(self) -> str:
+        """Why a true counterfactual image is missing."""
+        return NOT_SIMULATED if self.truth is None else NO_TRUTH
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One mark of a suite's questions.
+
+    Arguments:
+        metric: The mark's name.
+        values: The marks, float64 with shape (N,) or that of `rows`; NaN where there is none.
+        reason: Why there is none, where there is none.
+        rows: The questions marked, if not all; the others were not asked for.
+    """
+
+    metric: str
+    values: np.ndarray
+    reason: str = ""
+    rows: np.ndarray | None = None
+
+
+Marker = Callable[[Answered], list[Mark]]
+"""A metric, ready to mark a suite."""
+
+
+def load_answered(
+    suite: str, data: Path | str, questions: Path | str, answers: Path | str, truth: Path | str | None = None
+) -> Answered:
+    """Reads one suite's questions and answers.
+
+    Arguments:
+        suite: The suite's name.
+        data: The data set's folder.
+        questions: The suite's table of questions.
+        answers: The answers of one method and training seed, with a folder for each suite.
+        truth: The answers of the method `truth`, likewise; None where no metric compares with them.
+
+    Raises:
+        UserError: If something is missing or damaged, or the answers are to other questions.
+    """
+    dataset = load_dataset(data)
+    asked = read_table(questions)
+    images, table = gather(answers, suite, asked)
+    test = load_split(data, "test")
+    rows = asked["index"].to_numpy(np.int64)
+    if len(rows) and rows.max() >= len(test.images):
+        raise UserError(
+            f"{questions}: asks about image {rows.max()} of {len(test.images)}; delete it and run again"
+        )
+    true_images, known = None, np.zeros(len(asked), dtype=bool)
+    if truth is not None and dataset.simulated:
+        true_images, true_table = gather(truth, suite, asked)
+        # Setting a category, such as the digit, asks for an image that no rendering of this one gives; by
+        # chance the value may be the factual one, and marking those few questions alone would flatter every
+        # method.
+        categories = {variable.name for variable in dataset.variables if variable.kind == "categorical"}
+        untouched = [categories.isdisjoint(set().union(*json.loads(steps))) for steps in asked["steps"]]
+        known = true_table["answered"].to_numpy(bool) & np.array(untouched, dtype=bool)
+    return Answered(dataset, suite, table, images, test.images[rows], true_images, known)

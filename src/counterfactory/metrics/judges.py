@@ -1,0 +1,273 @@
+r"""Judges: held-out predictors that say which parents an answer's image shows.
+
+A judge is the anticausal predictor of one parent (:mod:`counterfactory.nets.cnn`), trained to maximise
+
+.. math:: \mathbb{E}\left[\log q(\mathrm{pa}_k \mid \mathrm{shift}_s(x))\right], \qquad
+   s \sim U\{-S, \ldots, S\}^2
+
+on the *judges'* split and on nothing else: no method ever sees that split, and where it was made unconfounded
+a judge cannot guess one parent from another (Monteiro et al., 2023, arXiv:2303.01274). A fixed part of the
+split is held out and selects the weights; the test split is only measured, and `model.json` reports that
+error because it is the floor of every effectiveness mark given by this judge.
+
+`context: true` is the published form, :math:`q(\mathrm{pa}_k \mid x, \mathrm{effects\ of\ pa}_k)`: on
+Morpho-MNIST the judge of thickness is also told the intensity (De Sousa Ribeiro et al., 2023,
+arXiv:2306.15764).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..data.dataset import Dataset, Split, Variable, encode_parents, load_dataset, load_split
+from ..files import read_json, write_json
+from ..nets.cnn import AnticausalCNN
+from ..noise import derive_seed, generator
+from ..training.checkpoint import load_model
+from ..training.loop import TrainingSettings, choose_device, fit
+
+__all__ = ["Judge", "JudgeSettings", "hold_out", "load_judge", "shift_images", "train_judge"]
+
+Parents = Mapping[str, np.ndarray] | pd.DataFrame
+BATCH = 500  # images in one forward pass of a trained judge
+
+
+class JudgeSettings(Protocol):
+    """What a judge reads of the configuration, section `judges`."""
+
+    width: int
+    context: bool
+    shift: int
+    held_out: float
+    seed: int
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained judge, called with images.
+
+    Arguments:
+        model: The network, in evaluation mode.
+        variable: What it predicts.
+        context: The other parents it must be told, if any.
+        device: Where it runs.
+    """
+
+    model: AnticausalCNN
+    variable: Variable
+    context: tuple[Variable, ...]
+    device: str
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray, parents: Parents | None = None) -> np.ndarray:
+        """Predicts the variable.
+
+        Arguments:
+            images: Uint8 images with shape (N, C, H, W).
+            parents: Columns that hold at least the parents named by `context`, in physical units, each (N,).
+
+        Returns:
+            Float64 predictions with shape (N,): the mean in physical units, or the likeliest class.
+        """
+        told = _encode_context(self.context, parents)
+        predictions = []
+        for start in range(0, len(images), BATCH):
+            batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
+            rows = None if told is None else torch.from_numpy(told[start : start + BATCH]).to(self.device)
+            predictions.append(_point(self.model(_normalise(batch), rows), self.variable).cpu().double())
+        return torch.cat(predictions).numpy() if predictions else np.empty(0)
+
+
+def train_judge(
+    settings: JudgeSettings, variable: str, data: Path | str, out: Path | str, device: str
+) -> None:
+    """Trains the judge of one variable and writes its folder.
+
+    Arguments:
+        settings: The configuration's section `judges`.
+        variable: The parent to predict.
+        data: The folder of the data set; its split `judges` is trained on.
+        out: The judge's folder: `model.safetensors`, `model.json`, `log.csv`.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: If the data are missing or the data set has no such variable.
+    """
+    dataset = load_dataset(data)
+    predicted = dataset.variable(variable)
+    context = _effects(dataset, predicted) if settings.context else ()
+    device = choose_device(device)
+    network = {
+        "channels": dataset.shape[0],
+        "classes": predicted.classes,
+        "width": settings.width,
+        "context": sum(effect.width for effect in context),
+    }
+    seed = derive_seed(settings.seed, "judge", variable)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AnticausalCNN(**network).to(memory_format=torch.channels_last)  # a quarter faster on CPUs
+
+    def loss(model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict]:
+        images = batch["images"]
+        if model.training and settings.shift:
+            images = shift_images(images, settings.shift, generator)
+        distribution = model(_normalise(images), batch.get("context"))
+        with torch.no_grad():
+            right = _marks(_point(distribution, predicted), batch["truth"], predicted).mean()
+        return -distribution.log_prob(batch["target"]).mean(), {_mark_name(predicted): right}
+
+    split = load_split(data, "judges")
+    train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
+    meta = {
+        "kind": "judge",
+        "network": network,
+        "variable": asdict(predicted),
+        "context": [asdict(effect) for effect in context],
+        "shift": settings.shift,
+        "images": {"train": len(train), "valid": len(valid)},
+    }
+    rows, held_out = (_tensors(split, part, predicted, context) for part in (train, valid))
+    label = f"judge of {variable}"
+    fit(model, loss, rows, held_out, settings.training, out, seed, device, meta, label=label)
+
+    # The errors are for the report: by now the weights are chosen, so that the test split chose nothing.
+    judge = load_judge(out, device)
+    meta = read_json(Path(out) / "model.json")
+    errors = {
+        "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),
+        "test": _error(judge, load_split(data, "test")),
+    }
+    write_json(Path(out) / "model.json", {**meta, "errors": errors})
+
+
+def load_judge(folder: Path | str, device: str = "cpu") -> Judge:
+    """Loads the judge that :func:`train_judge` wrote in `folder`.
+
+    Arguments:
+        folder: The judge's folder.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    device = choose_device(device)
+    state, meta = load_model(folder)
+    model = AnticausalCNN(**meta["network"])
+    model.load_state_dict(state)
+    model.eval().requires_grad_(False).to(device)
+    return Judge(
+        model, Variable(**meta["variable"]), tuple(Variable(**effect) for effect in meta["context"]), device
+    )
+
+
+def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits `count` rows in those that train and those that validate, the same for every judge of a seed.
+
+    Arguments:
+        count: The number of rows.
+        share: The share that validates, in (0, 1); at least one row does.
+        seed: The judges' seed.
+
+    Returns:
+        The sorted rows that train and the sorted rows that validate.
+    """
+    order = generator(seed, "judges", "held out").permutation(count)
+    size = min(max(1, round(share * count)), count - 1)
+    return np.sort(order[size:]), np.sort(order[:size])
+
+
+def shift_images(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
+    """Moves each image by a whole number of pixels each way, drawn uniformly from -`pixels` to `pixels`.
+
+    What enters is 0, as around the digits; what leaves is lost.
+
+    Arguments:
+        images: Images with shape (B, C, H, W), of any type.
+        pixels: The largest shift.
+        generator: Where the shifts come from; on the device of the images.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, (pixels,) * 4)  # (B, C, H + 2S, W + 2S)
+    start = torch.randint(2 * pixels + 1, (2, count), generator=generator, device=images.device)
+    rows = start[0, :, None] + torch.arange(height, device=images.device)  # (B, H)
+    columns = start[1, :, None] + torch.arange(width, device=images.device)  # (B, W)
+    each = torch.arange(count, device=images.device)
+    # Advanced indices around a slice put the sliced axis last: (B, H, W, C).
+    return (
+        padded[each[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    )
+
+
+def _normalise(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1.0
+
+
+def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:
+    return tuple(dataset.variable(effect) for cause, effect in dataset.edges if cause == variable.name)
+
+
+def _encode_context(context: tuple[Variable, ...], parents: Parents | None) -> np.ndarray | None:
+    """Returns the context's columns as networks see them, (N, K), or None where there is no context."""
+    if not context:
+        return None
+    if parents is None:
+        raise ValueError(f"this judge must be told {', '.join(variable.name for variable in context)}")
+    return encode_parents(Dataset("", context, (), (), False), parents)
+
+
+def _tensors(
+    split: Split, rows: np.ndarray, variable: Variable, context: tuple[Variable, ...]
+) -> dict[str, Tensor]:
+    """Returns the rows as tensors: images, target in network units, truth in physical units, and context."""
+    attributes = split.attributes.iloc[rows]
+    truth = attributes[variable.name].to_numpy(np.float64)
+    if variable.classes:
+        target = torch.from_numpy(truth.astype(np.int64))
+    else:
+        target = torch.from_numpy(_encode_context((variable,), attributes)[:, 0].copy())
+    tensors = {
+        "images": torch.from_numpy(np.array(split.images[rows])),
+        "target": target,
+        "truth": torch.from_numpy(truth.astype(np.float32)),
+    }
+    told = _encode_context(context, attributes)
+    return tensors if told is None else {**tensors, "context": torch.from_numpy(told)}
+
+
+def _point(distribution: Distribution, variable: Variable) -> Tensor:
+    """Returns the prediction in physical units, or the likeliest class, (B,)."""
+    if variable.classes:
+        return distribution.logits.argmax(1)
+    return variable.low + 0.5 * (distribution.mean + 1.0) * (variable.high - variable.low)
+
+
+def _mark_name(variable: Variable) -> str:
+    return "accuracy" if variable.classes else "error"
+
+
+def _marks(predicted: Any, truth: Any, variable: Variable) -> Any:
+    """Returns 1 for a right class and 0 for a wrong one, or the absolute error in physical units."""
+    if variable.classes:
+        right = predicted == truth
+        return right.float() if isinstance(right, Tensor) else right.astype(np.float64)
+    return abs(predicted - truth)
+
+
+def _error(judge: Judge, split: Split) -> dict[str, Any]:
+    """Returns the mean error (in the variable's unit) or accuracy on a split, as `model.json` holds it."""
+    truth = split.attributes[judge.variable.name].to_numpy(np.float64)
+    marks = _marks(judge(split.images, split.attributes), truth, judge.variable)
+    unit = judge.variable.unit or ("share" if judge.variable.classes else "")
+    return {_mark_name(judge.variable): float(marks.mean()), "unit": unit, "n": len(truth)}

@@ -1,0 +1,126 @@
+r"""LPIPS, the learned perceptual distance (Zhang et al., 2018, arXiv:1801.03924).
+
+With :math:`\hat\phi_l` the channel-normalised features of layer l of a trunk trained on ImageNet and
+:math:`w_l \ge 0` the weights of its channels,
+
+.. math:: d(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h,w} \left\| \sqrt{w_l} \odot
+   \big( \hat\phi_l(x) - \hat\phi_l(y) \big)_{hw} \right\|_2^2
+
+which is the squared Euclidean distance of two embeddings. So each image is embedded once, however many
+answers are held against it; identical images are at distance exactly 0 and are not embedded at all. Network,
+heads and input scaling are those of the `lpips` package; grey images are given three equal channels.
+
+On the suites `null` and `reverse` the mark is `lpips`, against the factual image (composition and
+reversibility as in Melistas et al., 2024, arXiv:2403.20287); on `do` it is `truth_lpips`, against the
+rendered true counterfactual.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..progress import progress
+from ..training.loop import choose_device
+from .answered import Answered, Mark, Marker
+from .lpips_weights import load_lpips
+
+if TYPE_CHECKING:
+    import lpips
+
+__all__ = ["embed", "first_questions", "load", "lpips_distance", "lpips_marks"]
+
+BATCH = 50  # images in one forward pass; more is no faster on a CPU
+
+
+def load(judges: Path | None, weights: Path, settings: Any, device: str) -> Marker:
+    """Returns the marker of `lpips` and `truth_lpips`.
+
+    Arguments:
+        judges: Not used.
+        weights: The folder that :func:`counterfactory.metrics.lpips_weights.fetch_lpips` wrote.
+        settings: The configuration's section `marks`; its `lpips.questions` is how many questions of each
+            (intervention, protocol, cycles) are marked.
+        device: Where the network runs.
+    """
+    model = load_lpips(weights, choose_device(device))
+    return lambda answered: lpips_marks(answered, model, settings.lpips.questions)
+
+
+def lpips_marks(answered: Answered, model: "lpips.LPIPS", questions: int) -> list[Mark]:
+    """Returns the marks of the first `questions` of each (intervention, protocol, cycles) of a suite."""
+    rows = first_questions(answered, questions)
+    if answered.suite != "do":
+        return [
+            Mark("lpips", lpips_distance(model, answered.images[rows], answered.factual[rows]), rows=rows)
+        ]
+    values = np.full(len(rows), np.nan)
+    known = answered.known[rows]
+    if answered.truth is not None:
+        values[known] = lpips_distance(model, answered.images[rows[known]], answered.truth[rows[known]])
+    return [Mark("truth_lpips", values, answered.no_truth, rows)]
+
+
+def first_questions(answered: Answered, count: int) -> np.ndarray:
+    """Returns the rows of the first `count` questions of each (intervention, protocol, cycles)."""
+    groups = answered.questions.groupby(["intervention", "protocol", "cycles"], sort=False)
+    return np.flatnonzero(groups.cumcount().to_numpy() < count)
+
+
+@torch.inference_mode()
+def lpips_distance(model: "lpips.LPIPS", images: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Returns the LPIPS distance of each pair.
+
+    Arguments:
+        model: The network.
+        images: Uint8 images with shape (N, C, H, W), C 1 or 3, H and W at least 28.
+        references: Images likewise; equal ones are embedded once.
+
+    Returns:
+        Float64 distances, 0 or more, with shape (N,).
+    """
+    distances = np.zeros(len(images))
+    different = np.flatnonzero((images != references).any((1, 2, 3)))
+    if not len(different):
+        return distances
+    flat = references[different].reshape(len(different), -1)
+    unique, which = np.unique(flat, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    # Blocks of references bound the memory: an embedding of VGG-16 at 32 px takes half a megabyte.
+    starts = range(0, len(unique), BATCH)
+    for start in progress(starts, label="lpips", unit=f"blocks of {BATCH} images"):
+        stop = min(start + BATCH, len(unique))
+        anchors = embed(model, unique[start:stop].reshape(-1, *references.shape[1:]))
+        members = np.flatnonzero((which >= start) & (which < stop))
+        for first in range(0, len(members), BATCH):
+            part = members[first : first + BATCH]
+            difference = (
+                embed(model, images[different[part]]) - anchors[torch.from_numpy(which[part] - start)]
+            )
+            distances[different[part]] = difference.square().sum(1).double().cpu().numpy()
+    return distances
+
+
+@torch.inference_mode()
+def embed(model: "lpips.LPIPS", images: np.ndarray) -> Tensor:
+    """Returns the embeddings whose squared Euclidean distance is LPIPS.
+
+    Arguments:
+        model: The network.
+        images: Uint8 images with shape (N, C, H, W).
+
+    Returns:
+        Float32 embeddings with shape (N, D), D given by the trunk, H and W.
+    """
+    device = model.scaling_layer.shift.device
+    inputs = torch.from_numpy(np.ascontiguousarray(images)).to(device).float() / 127.5 - 1.0
+    features = model.net(model.scaling_layer(inputs.expand(-1, 3, -1, -1)))
+    parts = []
+    for layer, head in zip(features, model.lins, strict=True):  # layer: (N, C_l, H_l, W_l)
+        weight = (head.model[-1].weight / layer[0, 0].numel()).sqrt()  # (1, C_l, 1, 1)
+        # As in the package: the norm is moved off zero by 1e-10.
+        norm = layer.square().sum(1, keepdim=True).sqrt() + 1e-10
+        parts.append((layer * (weight / norm)).flatten(1))
+    return torch.cat(parts, 1)

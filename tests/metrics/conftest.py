@@ -1,0 +1,100 @@
+"""A toy data set with questions and answers on disk, laid out as the workflow does."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterfactory.data.dataset import Dataset, Variable, save_dataset
+from counterfactory.files import write_array, write_table
+
+VARIABLES = (
+    Variable("thickness", "continuous", "px", 1.0, 5.0),
+    Variable("intensity", "continuous", "grey levels", 64.0, 255.0),
+    Variable("digit", "categorical", classes=10),
+)
+
+
+def toy_dataset(simulated: bool = True) -> Dataset:
+    return Dataset("toy", VARIABLES, (("thickness", "intensity"),), (1, 32, 32), simulated)
+
+
+class Place:
+    """Folders of a toy run, and what writes into them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.questions: dict[str, Path] = {}
+
+    def write_split(self, split: str, images: np.ndarray, attributes: pd.DataFrame) -> None:
+        write_array(self.data / split / "images.npy", images)
+        write_table(self.data / split / "attributes.parquet", attributes)
+
+    def ask(self, suite: str, rows: list[dict]) -> pd.DataFrame:
+        """Writes questions: rows may set `index`, `intervention`, `protocol`, `cycles`, `steps`, `true_*`."""
+        test = pd.read_parquet(self.data / "test" / "attributes.parquet")
+        table = []
+        for question, row in enumerate(rows):
+            index = row.get("index", question)
+            true = {f"true_{v.name}": float(test[v.name][index]) for v in VARIABLES}
+            fixed = {"question": question, "suite": suite, "index": index, "seed": question}
+            asked = {"intervention": "none", "protocol": "", "cycles": 1, "steps": [{}]}
+            table.append({**fixed, **asked, **true, **row})
+            table[-1]["steps"] = json.dumps(table[-1]["steps"])
+        table = pd.DataFrame(table)
+        self.questions[suite] = self.folder / "questions" / f"{suite}.parquet"
+        write_table(self.questions[suite], table)
+        return table
+
+    def answer(
+        self,
+        method: str,
+        questions: pd.DataFrame,
+        images: np.ndarray,
+        answered: np.ndarray | None = None,
+        **own,
+    ) -> Path:
+        """Writes answers, in two chunks; the method's own parents are the true ones unless given."""
+        folder = self.folder / "answers" / method
+        suite = questions["suite"][0]
+        if answered is None:
+            answered = np.ones(len(questions), dtype=bool)
+        parents = {v.name: np.asarray(own.get(v.name, questions[f"true_{v.name}"]), float) for v in VARIABLES}
+        parents = {name: np.where(answered, values, np.nan) for name, values in parents.items()}
+        table = questions.assign(answered=answered, **parents)
+        half = (len(questions) + 1) // 2
+        for start, stop in ((0, half), (half, len(questions))):
+            if start < stop:
+                chunk = folder / suite / f"{start:06d}-{stop:06d}"
+                write_array(chunk.with_suffix(".npy"), images[start:stop])
+                write_table(chunk.with_suffix(".parquet"), table.iloc[start:stop])
+        return folder
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    """A test split of 6 random images, none of them near black or white, so that a shift never wraps."""
+    place = Place(tmp_path)
+    save_dataset(place.data, toy_dataset())
+    rng = np.random.default_rng(0)
+    images = rng.integers(20, 200, (6, 1, 32, 32), dtype=np.uint8)
+    attributes = {
+        "thickness": np.linspace(1.5, 4.0, 6),
+        "intensity": np.linspace(80.0, 240.0, 6),
+        "digit": np.arange(6),
+    }
+    place.write_split("test", images, pd.DataFrame({"index": np.arange(6), **attributes}))
+    place.images = images
+    return place
+
+
+@pytest.fixture
+def settings() -> SimpleNamespace:
+    return SimpleNamespace(
+        lpips=SimpleNamespace(net="alex", questions=200),
+        bootstrap=SimpleNamespace(resamples=200, level=0.95, seed=0),
+    )

@@ -1,0 +1,29 @@
+"""Composition and reversibility: exact on constructed images."""
+
+import numpy as np
+import pandas as pd
+
+from counterfactory.metrics import mark
+from counterfactory.metrics.axioms import l1_distance
+
+
+def test_l1_is_in_grey_levels_and_does_not_wrap():
+    black, white = np.zeros((2, 3, 4, 4), np.uint8), np.full((2, 3, 4, 4), 255, np.uint8)
+    assert l1_distance(black, white).tolist() == l1_distance(white, black).tolist() == [255.0, 255.0]
+    half = black.copy()
+    half[0, :, :2] = 10
+    assert l1_distance(black, half).tolist() == [5.0, 0.0]
+
+
+def test_a_shift_of_three_grey_levels_is_three(place, settings, tmp_path):
+    null = place.ask("null", [{"cycles": 1}, {"cycles": 10, "index": 0}, {"cycles": 10, "index": 1}])
+    asked = place.images[[0, 0, 1]]
+    place.answer("shift", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None])
+    reverse = place.ask("reverse", [{"intervention": "thickness"}])
+    answers = place.answer("shift", reverse, place.images[:1] - np.uint8(7))
+    mark("axioms", "shift", 4, settings, place.data, place.questions, answers, tmp_path / "marks.parquet")
+    table = pd.read_parquet(tmp_path / "marks.parquet")
+    assert table["value"].tolist() == [0.0, 3.0, 3.0, 7.0]
+    assert table["suite"].tolist() == ["null"] * 3 + ["reverse"]
+    assert set(table["metric"]) == {"l1"} and set(table["seed"]) == {4} and set(table["dataset"]) == {"toy"}
+    assert (table["reason"] == "").all()

@@ -1,0 +1,41 @@
+"""Effectiveness, with judges whose errors are known."""
+
+import numpy as np
+import pytest
+
+from counterfactory.metrics.answered import load_answered
+from counterfactory.metrics.effectiveness import effectiveness
+
+
+@pytest.fixture
+def answered(place):
+    questions = place.ask("do", [{"intervention": "thickness", "protocol": "marginal"}] * 5)
+    folder = place.answer("any", questions, place.images[:5])
+    return load_answered("do", place.data, place.questions["do"], folder)
+
+
+def test_errors_of_a_judge_that_is_a_quarter_off(answered):
+    asked = {}
+
+    def judge(images, parents):
+        asked.update(parents)
+        assert images.shape == (5, 1, 32, 32)
+        return answered.true("thickness") + np.array([0.25, -0.25, 0.0, 0.5, 0.0])
+
+    mark = effectiveness(answered, "thickness", judge)
+    assert mark.metric == "predicted_thickness"
+    np.testing.assert_allclose(mark.values, [0.25, 0.25, 0.0, 0.5, 0.0], atol=1e-12)
+    assert list(asked) == ["thickness", "intensity", "digit"]
+
+
+def test_digits_are_right_or_wrong(answered):
+    mark = effectiveness(answered, "digit", lambda images, parents: np.array([0.0, 1.0, 7.0, 3.0, 0.0]))
+    assert mark.values.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0]
+
+
+def test_an_undetermined_parent_has_no_mark(answered):
+    for name in ("thickness", "digit"):
+        answered.questions.loc[2, f"true_{name}"] = np.nan
+        mark = effectiveness(answered, name, lambda images, parents: np.zeros(5))
+        assert np.isnan(mark.values).tolist() == [False, False, True, False, False]
+        assert "not determined" in mark.reason

@@ -1,0 +1,70 @@
+"""Effectiveness by measurement, with a world whose measurement is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterfactory.data.dataset import save_dataset
+from counterfactory.metrics import measured as module
+from counterfactory.metrics.answered import load_answered
+
+from .conftest import toy_dataset
+
+
+@pytest.fixture(autouse=True)
+def world(monkeypatch):
+    """Measures thickness as the lit pixels / 10, and intensity as their mean; no stroke, no thickness."""
+
+    def measure(images):
+        lit = (images > 0).sum((1, 2, 3))
+        total = images.sum((1, 2, 3), dtype=np.float64)
+        thickness = np.where(lit > 0, lit / 10, np.nan)
+        return pd.DataFrame({"area": lit, "thickness": thickness, "intensity": total / np.maximum(lit, 1)})
+
+    monkeypatch.setattr(module, "world", lambda name: SimpleNamespace(measure=measure))
+
+
+def stroke(pixels, grey):
+    image = np.zeros((1, 32, 32), np.uint8)
+    image.reshape(-1)[:pixels] = grey
+    return image
+
+
+@pytest.fixture
+def found(place):
+    asked = {
+        "intervention": "thickness",
+        "protocol": "marginal",
+        "steps": [{"thickness": 2.0}],
+        "true_thickness": 2.0,
+    }
+    asked["true_intensity"] = 100.0
+    digit = {**asked, "intervention": "digit", "steps": [{"digit": 3}]}
+    questions = place.ask("do", [asked, asked, digit])
+    truth = place.answer("truth", questions, np.stack([stroke(21, 101)] * 3))
+    answers = np.stack([stroke(23, 90), stroke(0, 0), stroke(20, 100)])
+    folder = place.answer("any", questions, answers)
+    marks = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    return {mark.metric: mark for mark in marks}
+
+
+def test_against_the_true_parents(found):
+    # The second answer is blank: a wrong answer, not a missing one.
+    np.testing.assert_allclose(found["measured_thickness"].values, [0.3, 2.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found["measured_intensity"].values, [10.0, 100.0, 0.0], atol=1e-12)
+
+
+def test_against_the_measured_truth(found):
+    np.testing.assert_allclose(found["measured_thickness_truth"].values, [0.2, 2.1, np.nan], atol=1e-12)
+    np.testing.assert_allclose(found["measured_intensity_truth"].values, [11.0, 101.0, np.nan], atol=1e-12)
+    assert "handwritten" in found["measured_thickness_truth"].reason
+    assert len(found) == 4  # area is no parent
+
+
+def test_nothing_is_measured_where_no_world_is_simulated(place):
+    questions = place.ask("do", [{"intervention": "digit", "protocol": "marginal"}])
+    answers = place.answer("any", questions, place.images[:1])
+    save_dataset(place.data, toy_dataset(simulated=False))
+    assert module.measured(load_answered("do", place.data, place.questions["do"], answers)) == []

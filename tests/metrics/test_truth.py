@@ -1,0 +1,77 @@
+"""The error against the truth: zero for it, exact for a shift of it, absent where there is none."""
+
+import numpy as np
+import pytest
+
+from counterfactory.data.dataset import save_dataset
+from counterfactory.metrics.answered import load_answered
+from counterfactory.metrics.truth import truth
+
+from .conftest import toy_dataset
+
+ASKED = [
+    {
+        "intervention": "thickness",
+        "protocol": "marginal",
+        "steps": [{"thickness": 2.0}],
+        "true_thickness": 2.0,
+    },
+    {
+        "intervention": "random",
+        "protocol": "marginal",
+        "steps": [{"intensity": 99.0}],
+        "true_intensity": 99.0,
+    },
+    {
+        "intervention": "random",
+        "protocol": "marginal",
+        "steps": [{"intensity": 99.0, "digit": 2}],
+        "true_digit": 2.0,
+    },
+    {"intervention": "digit", "protocol": "marginal", "steps": [{"digit": 3}]},
+]
+
+
+@pytest.fixture
+def ready(place):
+    questions = place.ask("do", ASKED)
+    place.answer("truth", questions, place.images[:4])
+    return place, questions
+
+
+def marks(place, folder, compare=True):
+    folder_of_truth = place.folder / "answers" / "truth" if compare else None
+    found = truth(load_answered("do", place.data, place.questions["do"], folder, folder_of_truth))
+    return {mark.metric: mark for mark in found}
+
+
+def test_a_shift_of_the_truth(ready):
+    place, questions = ready
+    own = questions["true_thickness"] + [0.5, -0.25, 0.0, 0.0]
+    found = marks(place, place.answer("shift", questions, place.images[:4] + np.uint8(3), thickness=own))
+    # Setting the digit asks for another handwritten image, even where the value is the factual digit.
+    np.testing.assert_array_equal(found["truth_l1"].values, [3.0, 3.0, np.nan, np.nan])
+    assert "handwritten" in found["truth_l1"].reason
+    assert found["parents_thickness"].values.tolist() == [0.5, 0.25, 0.0, 0.0]
+    assert found["parents_intensity"].values.tolist() == [0.0] * 4
+    assert set(found) == {"truth_l1", "parents_thickness", "parents_intensity"}
+
+
+def test_the_truth_is_at_zero(ready):
+    place, _ = ready
+    values = marks(place, place.folder / "answers" / "truth")["truth_l1"].values
+    np.testing.assert_array_equal(values, [0.0, 0.0, np.nan, np.nan])
+
+
+def test_what_the_truth_does_not_answer_has_no_mark(ready):
+    place, questions = ready
+    place.answer("truth", questions, place.images[:4], answered=np.array([True, False, True, True]))
+    values = marks(place, place.answer("copy", questions, place.images[:4]))["truth_l1"].values
+    np.testing.assert_array_equal(values, [0.0, np.nan, np.nan, np.nan])
+
+
+def test_a_world_that_is_not_simulated(ready):
+    place, questions = ready
+    save_dataset(place.data, toy_dataset(simulated=False))
+    found = marks(place, place.answer("copy", questions, place.images[:4]), compare=False)
+    assert np.isnan(found["truth_l1"].values).all() and "not simulated" in found["truth_l1"].reason

@@ -1,0 +1,244 @@
+"""Published values and ours, side by side.
+
+A study is a table: each published method, and under it the method of this run that stands for the same thing.
+The caption says whether the two may be compared; protocol, size and source are noted below.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data.dataset import Dataset
+from .cells import Marks, Select
+from .checks import judge_error
+from .layout import Cell, Column, Row, Table
+from .published import Source, Study, Value
+from .vocabulary import describe_mark, method_title, set_title
+from .write import column_head
+
+__all__ = ["published_csv", "published_tables"]
+
+
+def _ours(
+    value: Value, marks: Marks, judges: Mapping[str, Any], mechanisms: Sequence[Mapping[str, Any]]
+) -> Cell:
+    """Returns what this run has beside a published value."""
+    if value.suite == "judges":
+        return judge_error(judges.get(value.metric, {}), "test")
+    if value.suite == "mechanisms":
+        fitted = [
+            float(meta["nll"][value.metric]) for meta in mechanisms if value.metric in meta.get("nll", {})
+        ]
+        if not fitted:
+            return Cell(reason="not in this run")
+        return Cell(
+            float(np.mean(fitted)),
+            spread=float(np.std(fitted, ddof=1)) if len(fitted) > 1 else None,
+            seeds=len(fitted),
+        )
+    cell = marks.cell(
+        Select(value.suite, value.metric, (value.intervention,), value.protocol, value.cycles), value.ours
+    )
+    return replace(cell, reason="not in this run") if cell.reason == "not marked" else cell
+
+
+def _column(value: Value, dataset: Dataset) -> Column:
+    if value.suite in ("judges", "mechanisms"):
+        mark = describe_mark(f"predicted_{value.metric}", dataset)
+        unit, better, decimals = (
+            ("nats", "lower", 4) if value.suite == "mechanisms" else (mark.unit, mark.better, mark.decimals)
+        )
+        return Column(value.metric, value.metric, "", unit, better, decimals)
+    mark = describe_mark(value.metric, dataset)
+    key = f"{value.suite}_{value.intervention}_{value.protocol}_{value.metric}_{value.cycles}"
+    how = ", measured" if value.metric.startswith("measured_") else ""
+    if value.suite == "do":
+        return Column(
+            key, set_title(value.intervention), mark.title + how, mark.unit, mark.better, mark.decimals
+        )
+    return Column(
+        key,
+        f"{value.cycles} cycle{'s' * (value.cycles > 1)}",
+        mark.title,
+        mark.unit,
+        mark.better,
+        mark.decimals,
+    )
+
+
+def _verdict(study: Study) -> str:
+    """Says whether theirs and ours may be compared, and why."""
+    verdict = "Comparable" if study.comparable else "Not comparable one to one"
+    return f"{verdict}: {study.why[0].lower() + study.why[1:].rstrip('.')}."
+
+
+def _notes(study: Study, source: Source) -> tuple[str, ...]:
+    """Says where the values come from and how they were made."""
+    spread = f" ±: {study.spread_of}." if study.spread_of else ""
+    return (
+        f"Protocol: {study.protocol.rstrip('.')}.{spread}",
+        f"Data: {study.dataset}.",
+        f"Source: {source.citation}. {source.link}",
+    )
+
+
+def _ours_title(name: str) -> str:
+    return "this run" if name in ("judges", "parents") else f"{method_title(name)}, this run"
+
+
+def _by_method(
+    study: Study, dataset: Dataset, ours_of: Callable[[Value], Cell]
+) -> tuple[list[Column], list[Row]]:
+    """Returns a row a method and a column a mark."""
+    columns = list(dict.fromkeys(_column(value, dataset) for value in study.values))
+    # Marks of one kind stand together, whatever order the file has.
+    groups = list(dict.fromkeys(column.group for column in columns))
+    columns.sort(key=lambda column: groups.index(column.group))
+    rows = []
+    for method in dict.fromkeys(value.method for value in study.values):
+        values = {_column(value, dataset): value for value in study.values if value.method == method}
+        theirs, ours = [], []
+        for column in columns:
+            value = values.get(column)
+            theirs.append(
+                Cell(reason="not published") if value is None else Cell(value.value, spread=value.spread)
+            )
+            ours.append(Cell(reason="not published") if value is None else ours_of(value))
+        rows.append(Row(f"{method}, published", tuple(theirs), "published", f"{method}_published"))
+        name = next(iter(values.values())).ours
+        if any(cell.value is not None for cell in ours):
+            rows.append(Row(_ours_title(name), tuple(ours), "method", f"{name}_ours"))
+    return columns, rows
+
+
+def _by_mark(
+    study: Study, dataset: Dataset, ours_of: Callable[[Value], Cell]
+) -> tuple[list[Column], list[Row]]:
+    """Returns a row a mark and, for theirs and for ours, a column an intervention, for a study of one method."""
+    values = {(_column(value, dataset).group, value.intervention): value for value in study.values}
+    asked = list(dict.fromkeys(intervention for _, intervention in values))
+    some = study.values[0]
+    rows, any_ours = [], False
+    for group in dict.fromkeys(group for group, _ in values):
+        found = [values.get((group, intervention)) for intervention in asked]
+        column = _column(next(value for value in found if value is not None), dataset)
+        none = Cell(reason="not published")
+        theirs = [none if value is None else Cell(value.value, spread=value.spread) for value in found]
+        ours = [none if value is None else ours_of(value) for value in found]
+        any_ours |= any(cell.value is not None for cell in ours)
+        cells = tuple(replace(cell, decimals=column.decimals) for cell in (*theirs, *ours))
+        rows.append(Row(column_head(replace(column, title=group)), cells, key=column.key))
+    columns = [Column(f"published_{what}", set_title(what), f"{some.method}, published") for what in asked]
+    if any_ours:
+        columns += [Column(f"ours_{what}", set_title(what), _ours_title(some.ours)) for what in asked]
+    return columns, [replace(row, cells=row.cells[: len(columns)]) for row in rows]
+
+
+def published_tables(
+    marks: Marks,
+    dataset: Dataset,
+    sources: Mapping[str, Source],
+    studies: Sequence[Study],
+    judges: Mapping[str, Any],
+    mechanisms: Sequence[Mapping[str, Any]],
+) -> list[Table]:
+    """Returns one table a study.
+
+    Arguments:
+        marks: This run's marks.
+        dataset: The data set.
+        sources: The sources by name.
+        studies: What was published.
+        judges: This run's judges, by variable.
+        mechanisms: This run's mechanisms of the parents, one a seed.
+    """
+    tables = []
+    for k, study in enumerate(studies):
+        one = len({value.method for value in study.values}) == 1
+        layout = _by_mark if one and study.values[0].suite == "do" else _by_method
+        columns, rows = layout(study, dataset, lambda value: _ours(value, marks, judges, mechanisms))
+        stub = "mark" if layout is _by_mark else "method"
+        notes = _notes(study, sources[study.source])
+        key = f"published_{k + 1}"
+        tables.append(Table(key, study.title, tuple(columns), tuple(rows), _verdict(study), stub, notes))
+    return tables
+
+
+def published_csv(
+    marks: Marks,
+    dataset: Dataset,
+    sources: Mapping[str, Source],
+    studies: Sequence[Study],
+    judges: Mapping[str, Any],
+    mechanisms: Sequence[Mapping[str, Any]],
+) -> str:
+    """Returns published values and ours as CSV, one value a row, with all that is known of each.
+
+    Arguments:
+        marks: This run's marks.
+        dataset: The data set.
+        sources: The sources by name.
+        studies: What was published.
+        judges: This run's judges, by variable.
+        mechanisms: This run's mechanisms of the parents, one a seed.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        [
+            "study",
+            "method",
+            "suite",
+            "intervention",
+            "protocol",
+            "cycles",
+            "metric",
+            "unit",
+            "published",
+            "published_spread",
+        ]
+        + [
+            "ours_method",
+            "ours",
+            "ours_low",
+            "ours_high",
+            "ours_spread",
+            "ours_absent",
+            "source",
+            "source_kind",
+            "link",
+        ]
+        + ["protocol_in_words", "dataset", "train_images", "test_images", "comparable", "why"]
+    )
+    for study in studies:
+        source = sources[study.source]
+        for value in study.values:
+            ours = _ours(value, marks, judges, mechanisms)
+            numbers = [
+                "" if x is None else repr(float(x)) for x in (ours.value, ours.low, ours.high, ours.spread)
+            ]
+            spread = "" if value.spread is None else repr(value.spread)
+            writer.writerow(
+                [
+                    study.title,
+                    value.method,
+                    value.suite,
+                    value.intervention,
+                    value.protocol,
+                    value.cycles,
+                    value.metric,
+                ]
+                + [value.unit, repr(value.value), spread, value.ours, *numbers, ours.reason]
+                + [source.citation, source.kind, source.link, study.protocol, study.dataset.name]
+                + [
+                    study.dataset.train or "",
+                    study.dataset.test or "",
+                    "yes" if study.comparable else "no",
+                    study.why,
+                ]
+            )
+    return file.getvalue()

@@ -1,0 +1,170 @@
+"""From the floor to the ceiling: how much of the way each method goes, as a table and as a figure."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from ..data.dataset import Dataset
+from .cells import Marks, Select
+from .checks import judge_error
+from .layout import Cell, Column, Row, Table, embolden_best, format_cell
+from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, add_legend, rows_that_fit
+from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title, set_title, spell_mark
+
+__all__ = ["distance_picture", "distance_table"]
+
+
+def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Table:
+    """Returns how much of the way from the floor to the ceiling each method goes.
+
+    For a mark m, with f the floor's and c the ceiling's, the share of the way is (f - m) / (f - c): 0 % is
+    doing nothing, 100 % is the true counterfactual. Only marks that the intervention moves are here: of the
+    variable that was set, of its effects in the causal graph, and of the whole image, where floor and
+    ceiling are marked on the same questions and can be told apart. Where the ceiling cannot be rendered, as
+    for another digit's handwriting, the judge's own error on real images stands for it.
+    """
+    protocol = marks.protocol
+    methods = [name for name in marks.methods if method_role(name) == "method"]
+    columns = [Column(FLOOR, method_title(FLOOR), "floor")]
+    for name in methods:
+        title = method_title(name)
+        columns += [Column(name, "mark", title), Column(f"{name}_way", "share of the way", title, "%", "", 0)]
+    columns.append(Column(CEILING, method_title(CEILING), "ceiling"))
+    rows = []
+    for what in marks.interventions():
+        moved = _moved(what, dataset)
+        for metric in marks.values("metric", suite="do", intervention=what, protocol=protocol):
+            mark = describe_mark(metric, dataset)
+            kind, _, name = metric.removesuffix("_truth").partition("_")
+            if (
+                not mark.better
+                or kind == "parents"
+                or (kind in ("predicted", "measured") and name not in moved)
+            ):
+                continue
+            select = Select("do", metric, (what,), protocol)
+            floor, ceiling = marks.cell(select, FLOOR), marks.cell(select, CEILING)
+            if ceiling.value is not None and ceiling.n != floor.n:
+                continue  # the truth of some questions only is no ceiling of all
+            if ceiling.value is None and kind == "predicted" and name == what:
+                judge = judge_error(judges.get(name, {}), "test")
+                ceiling = replace(judge, reason="no true image: the judge's own error on real test images")
+            if not _apart(floor, ceiling, mark.better):
+                continue
+            cells = [marks.cell(select, name) for name in methods]
+            gap = floor.value - ceiling.value
+            shares = [
+                cell if cell.value is None else Cell(100.0 * (floor.value - cell.value) / gap)
+                for cell in cells
+            ]
+            shares = embolden_best(shares, [True] * len(shares), "higher", 0)
+            pairs = [
+                part
+                for cell, share in zip(cells, shares, strict=True)
+                for part in (replace(cell, decimals=mark.decimals), share)
+            ]
+            ends = [replace(end, decimals=mark.decimals) for end in (replace(floor, reason=""), ceiling)]
+            rows.append(
+                Row(
+                    f"{set_title(what)}: {spell_mark(metric, dataset)}",
+                    (ends[0], *pairs, ends[1]),
+                    key=f"{what}:{metric}",
+                )
+            )
+    return Table(
+        "distance",
+        "From the floor to the ceiling",
+        tuple(columns),
+        tuple(rows),
+        "0 % is what doing nothing gets, 100 % is the true counterfactual, marked in the same way.",
+        stub="question and mark",
+    )
+
+
+def _moved(intervention: str, dataset: Dataset) -> set[str]:
+    """Returns the variables that an intervention moves: what is set and all that it causes."""
+    if intervention not in dataset.names:
+        return set(dataset.names)
+    moved = {intervention}
+    for _ in dataset.names:
+        moved |= {effect for cause, effect in dataset.edges if cause in moved}
+    return moved
+
+
+def _apart(floor: Cell, ceiling: Cell, better: str) -> bool:
+    """Whether the ceiling is better than the floor by more than chance."""
+    if floor.value is None or ceiling.value is None:
+        return False
+    if better == "higher":
+        floor, ceiling = ceiling, floor
+    worse = floor.value if floor.low is None else floor.low
+    return worse > (ceiling.value if ceiling.high is None else ceiling.high)
+
+
+def distance_picture(table: Table, marks: Marks, colours: dict[str, str]) -> Picture:
+    """Returns the way from the floor to the ceiling as a figure, a panel an intervention.
+
+    Arguments:
+        table: As :func:`distance_table` returns.
+        marks: The marks that it was made from.
+        colours: The methods' colours.
+    """
+    methods = [name for name in marks.methods if method_role(name) == "method"]
+    panels = []
+    for what in dict.fromkeys(row.key.partition(":")[0] for row in table.rows):
+        # Against the target, measuring has an error of its own: the same against the truth says more.
+        rows = [row for row in table.rows if row.key.startswith(f"{what}:") and "to target" not in row.name]
+        if not rows or not methods:
+            continue
+        said = []
+        for row in rows:
+            shares = [
+                f"{method_title(name)} {row.cells[2 + 2 * k].value:.0f} %"
+                for k, name in enumerate(methods)
+                if row.cells[2 + 2 * k].value is not None
+            ]
+            said.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
+        alt = f"Share of the way from copy to truth under {set_title(what)}. {'; '.join(said)}."
+        draw = partial(
+            _draw_distance, title=set_title(what), rows=rows, table=table, methods=methods, colours=colours
+        )
+        panels.append(Panel(what, alt, draw, 0.62 + 0.47 * len(rows)))
+    caption = (
+        "Each line runs from what copying the input gets (left end) to what the true counterfactual gets "
+        "(right end), the numbers at its ends; a dot is a method, with its interval."
+    )
+    return Picture("distance", "Share of the way from floor to ceiling", caption, tuple(panels), 2)
+
+
+def _draw_distance(
+    figure: FigureBase, title: str, rows: list, table: Table, methods: list[str], colours: dict[str, str]
+) -> None:
+    axes = add_axes(figure, title)
+    axes.set_axis_off()
+    # Lines keep their distance in a part of a figure that is taller than need be.
+    axes.set(xlim=(-0.24, 1.22), ylim=(rows_that_fit(figure, 0.45, 0.47) - 0.75, -0.75))
+    for y, row in enumerate(rows):
+        floor, ceiling = row.cells[0], row.cells[-1]
+        axes.plot([0, 1], [y, y], color=FAINT, lw=3, solid_capstyle="round", zorder=1)
+        axes.text(
+            0, y - 0.26, row.name.partition(": ")[2].rstrip(" ↓↑"), fontsize=7.5, va="bottom", color=INK
+        )
+        ends = ((-0.045, "right", floor, table.columns[0]), (1.045, "left", ceiling, table.columns[-1]))
+        for x, side, cell, column in ends:
+            axes.text(x, y, format_cell(cell, column)[0], ha=side, va="center", fontsize=7, color=MUTED)
+        gap = floor.value - ceiling.value
+        for k, name in enumerate(methods):
+            mark, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]
+            if share.value is None or mark.value is None:
+                continue
+            ends = [mark.low, mark.high] if mark.low is not None else [mark.value] * 2
+            ends = [mark.value - mark.spread, mark.value + mark.spread] if mark.spread is not None else ends
+            x = np.clip([(floor.value - end) / gap for end in ends], -0.02, 1.02)
+            axes.plot(x, [y, y], color=colours[name], lw=3, solid_capstyle="butt", alpha=0.45, zorder=2)
+            label = method_title(name) if y == 0 else None
+            dot = float(np.clip(share.value / 100, -0.02, 1.02))
+            axes.plot(dot, y, "o", ms=6.5, color=colours[name], mec=PAPER, mew=0.6, label=label, zorder=3)
+    add_legend(axes)

@@ -1,0 +1,173 @@
+"""Effectiveness against what was asked: does a method err more at some values than at others?"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ..data.dataset import Dataset, Variable
+from ..files import read_table
+from .style import Panel, Picture, add_axes, add_legend, plain_number
+from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title
+
+__all__ = ["effectiveness_picture"]
+
+BINS = 8
+"""How many bins of targets, of equally many questions each, a curve of errors has."""
+
+
+def effectiveness_picture(
+    paths: Sequence[Path | str], do: Path, dataset: Dataset, methods: list[str], colours: dict[str, str]
+) -> Picture | None:
+    """Returns the error of the variable that was set, against the value it was set to.
+
+    Arguments:
+        paths: The marks of single questions; those of other metrics than effectiveness are passed over.
+        do: The questions of the suite `do`, for the values.
+        dataset: The data set.
+        methods: The methods, in the order of the legend.
+        colours: The methods' colours.
+
+    Raises:
+        UserError: If a file is damaged.
+    """
+    tables = [read_table(path) for path in paths if Path(path).stem in ("effectiveness", "measured")]
+    if not tables or not do.exists():
+        return None
+    targets = [f"true_{variable.name}" for variable in dataset.variables]
+    marked = pd.concat(tables, ignore_index=True)
+    marked = marked[np.isfinite(marked["value"]) & (marked["suite"] == "do")]
+    marked = marked.merge(read_table(do)[["question", *targets]], on="question", how="left")
+    panels = []
+    for variable in dataset.variables:
+        mine = marked[marked["intervention"] == variable.name]
+        kinds = [("predicted", f"predicted_{variable.name}"), ("measured", f"measured_{variable.name}_truth")]
+        for kind, metric in kinds:
+            curves = {
+                name: _curve(mine[(mine["metric"] == metric) & (mine["method"] == name)], variable)
+                for name in methods
+            }
+            curves = {name: curve for name, curve in curves.items() if curve is not None}
+            if not any(method_role(name) == "method" for name in curves):
+                continue
+            mark = describe_mark(metric, dataset)
+            what = mark.title.replace(" to truth", " error")
+            title = f"{what}, {kind}".capitalize()
+            unit = f" ({mark.unit})" if mark.unit else ""
+            said = "; ".join(
+                f"{method_title(n)} from {c[:, 1].min():.3g} to {c[:, 1].max():.3g}"
+                for n, c in curves.items()
+            )
+            alt = f"{what}{unit}, {kind}, against the {variable.name} asked for. {said}."
+            categorical = variable.kind == "categorical"
+            draw = _draw_classes if categorical else _draw_curves
+            panels.append(
+                Panel(
+                    f"{variable.name}_{kind}",
+                    alt,
+                    partial(
+                        draw, title=title, curves=curves, variable=variable, unit=mark.unit, colours=colours
+                    ),
+                    2.5,
+                )
+            )
+    caption = (
+        "Does it depend on what is asked? Mean error of the variable that was set, against the value it "
+        f"was set to, over all protocols and seeds; a variable with a unit in {BINS} bins of equally many "
+        "questions. Bands and bars are 95 % intervals of the mean. Predicted is what a judge sees; "
+        "measured is against the measurement of the true counterfactual. Copy does nothing; truth is the "
+        "rendered counterfactual."
+    )
+    return Picture("effectiveness", "Error against the value asked for", caption, tuple(panels), 2)
+
+
+def _curve(rows: pd.DataFrame, variable: Variable) -> np.ndarray | None:
+    """Returns (target, mean, half width of its 95 % interval) for each bin of targets, with shape (K, 3)."""
+    if not len(rows):
+        return None
+    target, value = rows[f"true_{variable.name}"].to_numpy(float), rows["value"].to_numpy(float)
+    if variable.kind == "categorical":
+        groups = [np.flatnonzero(target == k) for k in range(variable.classes)]
+    else:
+        order = np.argsort(target, kind="stable")
+        groups = np.array_split(order, min(BINS, max(1, len(order) // 5)))
+    points = []
+    for group in groups:
+        if len(group):
+            half = 1.96 * value[group].std(ddof=1) / np.sqrt(len(group)) if len(group) > 1 else 0.0
+            points.append((target[group].mean(), value[group].mean(), half))
+    return np.array(points)
+
+
+def _line(name: str) -> dict[str, Any]:
+    """Returns the line of a method: the floor dotted, the ceiling dashed."""
+    style = {FLOOR: ":", CEILING: "--"}.get(name, "-")
+    return {"ls": style, "lw": 1.3 if name in (FLOOR, CEILING) else 1.8, "label": method_title(name)}
+
+
+def _draw_curves(
+    figure: FigureBase,
+    title: str,
+    curves: dict[str, np.ndarray],
+    variable: Variable,
+    unit: str,
+    colours: dict[str, str],
+) -> None:
+    axes = add_axes(figure, title)
+    means = np.concatenate([curve[:, 1] for curve in curves.values()])
+    least = means[means > 0].min() / 2 if (means > 0).any() else 1e-3
+    for name, curve in curves.items():
+        x, mean, half = curve.T
+        if not (mean > 0).any():
+            continue  # the truth against itself: nothing to see on a scale of ratios
+        axes.plot(x, np.maximum(mean, least), color=colours[name], marker="o", ms=2.5, **_line(name))
+        axes.fill_between(
+            x, np.maximum(mean - half, least), mean + half, color=colours[name], alpha=0.15, lw=0
+        )
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    decades = np.log10(high / low)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(plain_number))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{variable.name} asked for ({variable.unit})")
+    axes.set_ylabel(unit)
+    add_legend(axes)
+
+
+def _draw_classes(
+    figure: FigureBase,
+    title: str,
+    curves: dict[str, np.ndarray],
+    variable: Variable,
+    unit: str,
+    colours: dict[str, str],
+) -> None:
+    axes = add_axes(figure, title)
+    width = 0.7 / max(1, len(curves))
+    for k, (name, curve) in enumerate(curves.items()):
+        x, mean, half = curve.T
+        shift = (k - (len(curves) - 1) / 2) * width
+        axes.errorbar(
+            x + shift,
+            mean,
+            half,
+            fmt="o",
+            ms=3.5,
+            lw=1.2,
+            color=colours[name],
+            label=method_title(name),
+            zorder=3,
+        )
+    axes.set(
+        ylim=(-0.03, 1.03),
+        xticks=range(variable.classes),
+        xlabel=f"{variable.name} asked for",
+        ylabel="share right",
+    )
+    add_legend(axes)

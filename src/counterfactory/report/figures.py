@@ -1,0 +1,68 @@
+"""The figures: what was answered, how well, by what training, at what cost.
+
+`write_figures` writes under one folder, for each figure, `<key>.png` and `<key>.svg`, its panels as
+`<key>/<panel>.svg`, and in `index.json` what the page must know: titles, captions, alt texts, in the order
+of reading.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.dataset import load_dataset
+from ..files import write_json
+from .cells import read_marks
+from .checks import read_judges
+from .costs import cost_picture, cost_table, read_costs
+from .distance import distance_picture, distance_table
+from .effectiveness import effectiveness_picture
+from .style import method_colours, save_picture
+from .sweeps import sweep_pictures
+from .training import training_pictures
+
+__all__ = ["write_figures"]
+
+
+def write_figures(
+    marks: Path | str,
+    rows: Sequence[Path | str],
+    questions: Path | str,
+    answers: Path | str,
+    data: Path | str,
+    judges: Sequence[Path | str],
+    logs: Sequence[Path | str],
+    costs: Sequence[Path | str],
+    out: Path | str,
+    images: int = 8,
+) -> None:
+    """Writes all figures.
+
+    Arguments:
+        marks: The tidy table, `marks/marks.csv`.
+        rows: The marks of single questions, `marks/<method>/seed<k>/<metric>.parquet`; those of
+            effectiveness (predicted and measured) are drawn.
+        questions: The folder of questions: `do.parquet` for the targets, `sweep.parquet` for the grids of
+            images.
+        answers: The folder of answers; those to the suite `sweep` are shown.
+        data: The data set's folder.
+        judges: The files `models/judges/<variable>/model.json`.
+        logs: The files `models/<name>/seed<k>/log.csv` and `models/judges/<variable>/log.csv`.
+        costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
+        out: The folder of figures.
+        images: How many images a grid of images shows.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
+    out, questions = Path(out), Path(questions)
+    dataset, table = load_dataset(data), read_marks(marks)
+    colours = method_colours(table.methods)
+    distance = distance_table(table, dataset, read_judges(judges))
+    pictures = [
+        distance_picture(distance, table, colours),
+        *sweep_pictures(questions, Path(answers), Path(data), dataset, table.methods, images),
+        effectiveness_picture(rows, questions / "do.parquet", dataset, table.methods, colours),
+        *training_pictures(logs, colours),
+        cost_picture(cost_table(read_costs(costs), order=table.methods), colours),
+    ]
+    index = [save_picture(picture, out) for picture in pictures if picture is not None and picture.panels]
+    write_json(out / "index.json", index)

@@ -1,0 +1,151 @@
+"""The report: one page that needs nothing else, read from top to bottom.
+
+`write_report` puts tables and figures into a page with all images inside it. The page asks for no other
+file, runs no script, follows the reader's choice of light or dark, and fits a phone.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from ..errors import UserError
+from ..files import read_json, write_text
+from ..provenance import describe
+from .layout import Column, Table, footnotes, format_cell
+from .reading import cards, caveats, sentences
+from .steps import read_steps
+from .vocabulary import CEILING, FLOOR, method_title
+from .write import ARROWS
+
+__all__ = ["write_report"]
+
+PAGE = Path(__file__).parent
+_IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def write_report(
+    tables: Path | str,
+    figures: Path | str,
+    config: Mapping[str, Any],
+    benchmarks: Path | str | None,
+    out: Path | str,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the page.
+
+    Arguments:
+        tables: The folder that :func:`counterfactory.report.tables.write_tables` wrote.
+        figures: The folder that :func:`counterfactory.report.figures.write_figures` wrote.
+        config: The configuration of the run; `report.title` is the page's title.
+        benchmarks: The folder of Snakemake's benchmark files, for the time of each step.
+        out: The page.
+        provenance: Revision, versions and machine, as :func:`counterfactory.provenance.describe` returns;
+            asked for here if not given.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
+    tables, figures = Path(tables), Path(figures)
+    listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
+    by_key = {table.key: table for table in listed}
+    pictures = {
+        picture["key"]: picture | {"panels": _inline(picture, figures)}
+        for picture in read_json(figures / "index.json")
+    }
+    steps = read_steps(benchmarks) if benchmarks is not None else []
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"link": _link, "format_cell": format_cell, "duration": _duration}
+    environment.globals |= {"groups": _groups, "footnotes": footnotes, "arrows": ARROWS}
+    config = dict(config)
+    methods = config.get("methods", [])
+    page = environment.get_template("page.html.j2").render(
+        title=config.get("report", {}).get("title", "Image counterfactuals"),
+        style=Markup((PAGE / "page.css").read_text(encoding="utf-8")),
+        icon=_icon(),
+        config=config,
+        config_text=yaml.safe_dump(
+            config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=88
+        ),
+        provenance=dict(describe() if provenance is None else provenance),
+        methods=[method_title(name) for name in methods if name not in (FLOOR, CEILING)],
+        tables=by_key,
+        cost=Table.from_dict(read_json(tables / "cost.json")) if (tables / "cost.json").exists() else None,
+        main=[table for table in listed if table.key.startswith("main_")],
+        asked=[table for table in listed if table.key.startswith("do_") or table.key == "reversibility"],
+        published=[table for table in listed if table.key.startswith("published_")],
+        pictures=pictures,
+        sweeps=[picture for key, picture in pictures.items() if key.startswith("sweep_")],
+        cards=cards(by_key.get("distance")),
+        sentences=sentences(by_key),
+        caveats=caveats(by_key, config),
+        steps=steps,
+        seconds=sum(step.seconds for step in steps),
+        longest=max((step.seconds for step in steps), default=0.0),
+    )
+    write_text(out, page)
+
+
+def _inline(picture: Mapping[str, Any], figures: Path) -> list[dict[str, Any]]:
+    """Returns a figure's panels with their images as data URIs."""
+    panels = []
+    for panel in picture["panels"]:
+        path = figures / panel["file"]
+        try:
+            content = base64.b64encode(path.read_bytes()).decode()
+        except OSError:
+            raise UserError(f"{path}: no such file; make the figures again") from None
+        panels.append({**panel, "uri": f"data:{_IMAGES[path.suffix]};base64,{content}"})
+    return panels
+
+
+def _icon() -> str:
+    """Returns the page's icon, two overlapping rings, as a data URI: without one, browsers ask for a file."""
+    rings = "".join(
+        f'<circle cx="{x}" cy="16" r="8.5" fill="none" stroke="{colour}" stroke-width="4"/>'
+        for x, colour in ((11.5, "#d9792b"), (20.5, "#2f7fd6"))
+    )
+    return "data:image/svg+xml," + quote(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">{rings}</svg>'
+    )
+
+
+def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, str, str]]:
+    """Returns the heads that columns share: the words, how many columns, the unit and direction of all."""
+    found = []
+    for group, members in groupby(columns, key=lambda column: column.group):
+        alike = [(column.unit, column.better) for column in members]
+        unit, better = alike[0] if group and len(alike) > 1 and len(set(alike)) == 1 else ("", "")
+        found.append((group, len(alike), unit, better))
+    return found
+
+
+def _link(text: str) -> Markup:
+    """Returns text with its addresses as links."""
+    parts = re.split(r"(https://[^\s)]+[^\s).,;])", text)
+    return Markup("").join(
+        Markup('<a href="{0}">{1}</a>').format(part, part.removeprefix("https://")) if k % 2 else escape(part)
+        for k, part in enumerate(parts)
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Returns a time as people say it: `41 s`, `5 min 10 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

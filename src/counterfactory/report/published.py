@@ -1,0 +1,119 @@
+"""Published values, each with its unit, protocol, source and size, for a look beside ours.
+
+The values are in `published.yaml` beside this file, whose head says how it is written. Nothing is read
+without being
+checked: a value without a source, a protocol or a sentence on whether it can be compared is refused.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import UserError
+
+__all__ = ["PUBLISHED", "Size", "Source", "Study", "Value", "read_published"]
+
+PUBLISHED = Path(__file__).with_name("published.yaml")
+"""The values that come with the package."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """Where values were found."""
+
+    authors: str = Field(min_length=3)
+    year: int = Field(ge=1990, le=2100)
+    title: str = Field(min_length=5)
+    kind: Literal["paper", "repository", "slides"]
+    note: str = ""
+    where: str = Field(min_length=5)
+    link: str = Field(pattern=r"^https://")
+
+    @property
+    def citation(self) -> str:
+        """Authors, year, title, place and note in one line."""
+        where = "" if self.link.endswith(self.where) else f", {self.where}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.authors} {self.year}, {self.title}{where}{note}"
+
+
+class Size(_Strict):
+    """The data behind a study; the numbers of images are `None` where the source does not tell."""
+
+    name: str = Field(min_length=3)
+    train: int | None = Field(ge=1)
+    test: int | None = Field(ge=1)
+
+    def __str__(self) -> str:
+        counts = [
+            f"{count:,} {kind}" for kind, count in (("train", self.train), ("test", self.test)) if count
+        ]
+        return ", ".join([self.name, " / ".join(counts) or "sizes not told"])
+
+
+class Value(_Strict):
+    """One published value and the mark of ours that stands beside it."""
+
+    method: str = Field(min_length=1)
+    ours: str
+    suite: Literal["do", "null", "reverse", "flip", "judges", "mechanisms"]
+    intervention: str
+    protocol: str
+    cycles: int = Field(ge=1)
+    metric: str = Field(min_length=1)
+    unit: str = Field(min_length=1)
+    value: float
+    spread: float | None = Field(default=None, ge=0)
+
+
+class Study(_Strict):
+    """Values that share a source and a protocol."""
+
+    source: str
+    title: str = Field(min_length=5)
+    protocol: str = Field(min_length=20)
+    spread_of: str = ""
+    dataset: Size
+    comparable: bool
+    why: str = Field(min_length=20)
+    values: tuple[Value, ...] = Field(min_length=1)
+
+
+class _File(_Strict):
+    sources: dict[str, Source]
+    studies: tuple[Study, ...]
+
+
+def read_published(path: Path | str | None = None) -> tuple[dict[str, Source], tuple[Study, ...]]:
+    """Reads and checks published values.
+
+    Arguments:
+        path: A file like :data:`PUBLISHED`, which is read if there is none.
+
+    Returns:
+        The sources by name, and the studies in the file's order.
+
+    Raises:
+        UserError: If the file is missing, or a key is wrong or lacking.
+    """
+    path = Path(path or PUBLISHED)
+    try:
+        file = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for study in file.studies:
+        if study.source not in file.sources:
+            raise UserError(
+                f"{path}: {study.title}: source: {study.source} is not one of {', '.join(file.sources)}"
+            )
+    return file.sources, file.studies

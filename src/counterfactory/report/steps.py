@@ -1,0 +1,87 @@
+"""How long each step of the workflow took, read from Snakemake's benchmark files."""
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+
+__all__ = ["Step", "read_steps"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """All jobs of one step.
+
+    Arguments:
+        name: The step, as in the workflow.
+        jobs: How many jobs it was.
+        seconds: Their wall-clock time, summed up.
+        cpu_seconds: Their processor time, summed up; `None` where it was not measured.
+        peak_mb: The most memory that one of them held, in MB; `None` where it was not measured.
+        parts: The same for what the step was done to, such as each method.
+    """
+
+    name: str
+    jobs: int
+    seconds: float
+    cpu_seconds: float | None
+    peak_mb: float | None
+    parts: tuple["Step", ...] = ()
+
+
+def read_steps(folder: Path | str) -> list[Step]:
+    """Reads all benchmark files of a run.
+
+    Arguments:
+        folder: The folder of benchmarks: `<step>.jsonl` or `<step>/<what>/...jsonl`, or the same as `.tsv`.
+
+    Returns:
+        The steps in the order in which they first ended; none where the folder is not there.
+
+    Raises:
+        UserError: If a file is damaged.
+    """
+    folder = Path(folder)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".jsonl", ".tsv"))
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    ended: dict[str, float] = {}
+    for path in paths:
+        parts = path.relative_to(folder).with_suffix("").parts
+        step, what = parts[0], parts[1] if len(parts) > 1 else ""
+        if re.fullmatch(r"seed\d+|\d+", what):
+            what = ""
+        found.setdefault(step, {}).setdefault(what, []).extend(_read(path))
+        ended[step] = min(ended.get(step, float("inf")), path.stat().st_mtime)
+    steps = []
+    for step in sorted(found, key=lambda step: ended[step]):
+        parts = tuple(_sum(what, rows) for what, rows in found[step].items() if what)
+        rows = [row for rows in found[step].values() for row in rows]
+        steps.append(_sum(step, rows, parts if len(parts) > 1 else ()))
+    return steps
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
+        return [{key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")} for row in rows]
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not a benchmark file ({error}); delete it and run again") from None
+
+
+def _number(value: Any) -> float | None:
+    return None if value in (None, "", "-", "NA") else float(value)
+
+
+def _sum(name: str, rows: list[dict[str, Any]], parts: tuple[Step, ...] = ()) -> Step:
+    cpu = [row["cpu_time"] for row in rows if row["cpu_time"] is not None]
+    peak = [row["max_rss"] for row in rows if row["max_rss"] is not None]
+    seconds = sum(row["s"] or 0.0 for row in rows)
+    return Step(name, len(rows), seconds, sum(cpu) if cpu else None, max(peak) if peak else None, parts)

@@ -1,0 +1,209 @@
+"""How figures look, and how they are saved: PNG for papers, SVG for the page.
+
+A figure is a list of panels. Each panel is saved by itself, so that the page can set them side by side on a
+desk and one under another on a phone; all together they are saved as one figure. An SVG brings two sets of
+inks with it and follows the reader's choice of a light or a dark page. Nothing in a file depends on the
+time or the machine.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+
+from ..files import write_text, writing
+from .vocabulary import CEILING, FLOOR
+
+__all__ = [
+    "FAINT",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "WIDTH",
+    "Panel",
+    "Picture",
+    "add_axes",
+    "add_legend",
+    "method_colours",
+    "plain_number",
+    "rows_that_fit",
+    "save_picture",
+]
+
+INK, MUTED, FAINT, PAPER = "#1c2430", "#667085", "#d5dae2", "#fefefe"
+_DARK = {INK: "#e7eaf0", MUTED: "#9aa4b5", FAINT: "#3a4250", PAPER: "#12161c"}
+# Colours that differ in lightness too, hold on white and on near-black, and are told apart by the colour-blind.
+_COLOURS = ("#d9792b", "#2f7fd6", "#2a9d78", "#a468d5", "#c9485b", "#8c8f1f", "#20a4b8", "#b0679a")
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans'"
+_SETTINGS = {
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.dpi": 96,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "legend.columnspacing": 1.2,
+    "legend.borderaxespad": 0.0,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "counterfactory",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One part of a figure.
+
+    Arguments:
+        name: Its file's name.
+        alt: What it shows, in words, for those who do not see it.
+        draw: Draws it on a figure, or a part of one, of its own.
+        height: Its height in inches; all panels are as wide as a phone.
+    """
+
+    name: str
+    alt: str
+    draw: Callable[[FigureBase], None]
+    height: float = 2.5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: panels under one title and caption.
+
+    Arguments:
+        key: Its name, and its files'.
+        title: Its title.
+        caption: How to read it.
+        panels: Its parts.
+        columns: How many panels stand side by side in the file of the whole.
+        layout: matplotlib's layout engine; `none` for panels that place everything themselves.
+    """
+
+    key: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+    columns: int = 2
+    layout: str = "constrained"
+
+
+WIDTH = 3.65
+"""The width of a panel in inches: 350 px, what a phone has between its margins."""
+
+
+def method_colours(methods: Sequence[str]) -> dict[str, str]:
+    """Returns a colour for each method: greys for the floor and the ceiling, hues for the rest, in order."""
+    hues = [name for name in methods if name not in (FLOOR, CEILING)]
+    colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(hues)}
+    return {FLOOR: MUTED, CEILING: INK} | colours
+
+
+def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
+    """Saves a figure as `<key>.png`, `<key>.svg` and `<key>/<panel>.svg`.
+
+    Arguments:
+        picture: The figure.
+        folder: The folder of figures.
+
+    Returns:
+        What the page must know of it: key, title, caption and, for each panel, file, alt text and size in px.
+    """
+    # The layout asks for a renderer, and without a display only this one is sure to be there.
+    with matplotlib.rc_context(_SETTINGS | {"backend": "Agg"}):
+        panels = []
+        for panel in picture.panels:
+            figure = Figure(figsize=(WIDTH, panel.height), layout=picture.layout)
+            panel.draw(figure)
+            path = f"{picture.key}/{panel.name}.svg"
+            write_text(folder / path, _svg(figure))
+            panels.append(
+                {
+                    "file": path,
+                    "alt": panel.alt,
+                    "width": round(WIDTH * 96),
+                    "height": round(panel.height * 96),
+                }
+            )
+        columns = min(picture.columns, len(picture.panels))
+        rows = [picture.panels[start : start + columns] for start in range(0, len(picture.panels), columns)]
+        heights = [max(panel.height for panel in row) for row in rows]
+        figure = Figure(figsize=(WIDTH * columns, sum(heights)), layout=picture.layout)
+        parts = figure.subfigures(len(rows), columns, squeeze=False, height_ratios=heights)
+        for row, cells in zip(rows, parts, strict=True):
+            for panel, part in zip(row, cells, strict=False):
+                panel.draw(part)
+        write_text(folder / f"{picture.key}.svg", _svg(figure))
+        with writing(folder / f"{picture.key}.png") as temporary:
+            figure.savefig(temporary, dpi=200, facecolor="white")
+    return {"key": picture.key, "title": picture.title, "caption": picture.caption, "panels": panels}
+
+
+def _svg(figure: Figure) -> str:
+    """Returns a figure as SVG on no ground, with its inks for a dark page beside those for a light one."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue().replace("'DejaVu Sans'", _FONTS)
+    dark = "".join(
+        f'[style*="{what}: {light}"]{{{what}:{night}!important}}'
+        for light, night in _DARK.items()
+        for what in ("fill", "stroke")
+    )
+    style = f'<style type="text/css">@media (prefers-color-scheme: dark){{{dark}}}</style>'
+    return re.sub(r"<defs>", lambda match: f"<defs>{style}", text, count=1)
+
+
+def add_legend(axes: Axes, columns: int = 4) -> None:
+    """Puts the legend in a row between title and plot."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=columns)
+
+
+def add_axes(figure: FigureBase, title: str, legend: bool = True) -> Axes:
+    """Returns axes that fill a figure, under a title with room for a legend or without."""
+    axes = figure.subplots()
+    axes.set_title(title, pad=20 if legend else 8)
+    return axes
+
+
+def rows_that_fit(figure: FigureBase, head: float, step: float) -> float:
+    """Returns how many rows of `step` inches fit under a head of `head` inches."""
+    return (figure.bbox.height / figure.dpi - head) / step
+
+
+def plain_number(value: float, _: Any = None) -> str:
+    """Returns a tick's label without needless zeros or powers of ten."""
+    return f"{value:g}"

@@ -1,0 +1,210 @@
+"""Grids of images: one digit, one variable set to one value after another, every method under the truth.
+
+A block is a factual image with, for each value, the true counterfactual, each method's answer, and the
+difference of the two. The answers are those to the suite `sweep`, whose questions about one image share a
+seed, so that along a row nothing differs but the value.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from ..answers import gather
+from ..data.dataset import Dataset, Variable, load_split
+from ..files import read_table
+from .style import MUTED, WIDTH, Panel, Picture
+from .vocabulary import CEILING, FLOOR, describe_mark, method_title, set_title
+
+__all__ = ["difference_colours", "sweep_pictures"]
+
+REACH = 128.0
+"""The difference, in grey levels, that has full colour."""
+
+_BRIGHTER, _DARKER = (1.0, 0.62, 0.25), (0.30, 0.62, 1.0)
+_NOTHING = (0.5, 0.53, 0.58, 0.35)
+_GAP = 2  # px between tiles
+_ASIDE = 8  # px between the factual image and the rest
+
+
+def sweep_pictures(
+    questions: Path, answers: Path, data: Path, dataset: Dataset, methods: list[str], images: int
+) -> list[Picture]:
+    """Returns a figure a variable, with a block a digit.
+
+    Arguments:
+        questions: The folder of questions; without a `sweep.parquet` there is nothing to show.
+        answers: The folder of answers.
+        data: The data set's folder.
+        dataset: The data set.
+        methods: The methods in the order of rows.
+        images: How many digits to show at most.
+
+    Raises:
+        UserError: If answers are damaged or belong to other questions.
+    """
+    if not (questions / "sweep.parquet").exists():
+        return []
+    table = read_table(questions / "sweep.parquet")
+    answered: dict[str, np.ndarray] = {}
+    whole: dict[str, np.ndarray] = {}
+    for method in methods:
+        seeds = sorted(
+            answers.glob(f"{method}/seed*/sweep"), key=lambda path: (len(path.parent.name), path.parent.name)
+        )
+        if method == FLOOR or not seeds:
+            continue
+        made, rows = gather(seeds[0].parent, "sweep", table)
+        answered[method], whole[method] = made, rows["answered"].to_numpy(bool)
+    test = load_split(data, "test")
+    pictures = []
+    for variable in dataset.variables:
+        mine = table[table["intervention"] == variable.name]
+        panels = []
+        for row in mine["index"].drop_duplicates().tolist()[:images]:
+            asked = mine[mine["index"] == row]
+            values = [json.loads(steps)[0][variable.name] for steps in asked["steps"]]
+            order = np.argsort(values, kind="stable")
+            numbers = asked["question"].to_numpy()[order]
+            # A truth here and there, where a value happens to be the factual one, is nothing to compare with.
+            enough = {
+                name: there[numbers].all() if name == CEILING else there[numbers].any()
+                for name, there in whole.items()
+            }
+            shown = {name: made[numbers] for name, made in answered.items() if enough[name]}
+            there = {name: whole[name][numbers] for name in shown}
+            if shown:
+                attributes = test.attributes.iloc[row]
+                panels.append(
+                    _block(
+                        variable,
+                        float(attributes[variable.name]),
+                        np.sort(values),
+                        test.images[row],
+                        shown,
+                        there,
+                        len(panels),
+                    )
+                )
+        if panels:
+            pictures.append(_picture(variable, dataset, panels))
+    return pictures
+
+
+def _picture(variable: Variable, dataset: Dataset, panels: list[Panel]) -> Picture:
+    mark = describe_mark(f"predicted_{variable.name}", dataset)
+    unit = f" (in {mark.unit})" if mark.unit else ""
+    caption = (
+        f"Left: the factual image and its {variable.name}. Then the same image with the {variable.name} set to "
+        f"the value above each column{unit}. "
+    )
+    if "differences" in panels[0].alt:
+        caption += (
+            "Differences: black is none, orange is brighter than the truth, blue is darker, full colour is "
+            f"{REACH:.0f} grey levels or more."
+        )
+    else:
+        caption += f"There is no true image of another {variable.name} to compare with: it is not determined."
+    title = f"Setting the {variable.name}"
+    return Picture(f"sweep_{variable.name}", title, caption, tuple(panels), 2, "none")
+
+
+def difference_colours(difference: np.ndarray) -> np.ndarray:
+    """Returns signed differences as colours: black for none, orange for more, blue for less.
+
+    Arguments:
+        difference: Differences in grey levels, with shape :math:`(H, W)`.
+
+    Returns:
+        RGBA in [0, 1], with shape :math:`(H, W, 4)`.
+    """
+    strength = np.clip(np.abs(difference) / REACH, 0.0, 1.0)[..., None]
+    hue = np.where((difference > 0)[..., None], _BRIGHTER, _DARKER)
+    return np.concatenate([strength * hue, np.ones_like(strength)], axis=-1)
+
+
+def _tile(image: np.ndarray) -> np.ndarray:
+    """Returns a uint8 image (C, H, W) as RGBA in [0, 1], (H, W, 4)."""
+    grey = np.asarray(image, dtype=np.float64) / 255.0
+    rgb = np.repeat(grey, 3, axis=0) if len(grey) == 1 else grey
+    return np.concatenate([np.moveaxis(rgb, 0, -1), np.ones((*grey.shape[1:], 1))], axis=-1)
+
+
+def _block(
+    variable: Variable,
+    was: float,
+    values: np.ndarray,
+    factual: np.ndarray,
+    shown: Mapping[str, np.ndarray],
+    there: Mapping[str, np.ndarray],
+    number: int,
+) -> Panel:
+    """Returns the block of one digit, as one image with labels around it."""
+    rows: list[tuple[str, list[np.ndarray | None]]] = []
+    truth = shown.get(CEILING)
+    order = [*([CEILING] if truth is not None else []), *(name for name in shown if name != CEILING)]
+    for name in order:
+        made, ok = shown[name], there[name]
+        tiles = [_tile(image) if yes else None for image, yes in zip(made, ok, strict=True)]
+        rows.append((method_title(name).lower() if name == CEILING else method_title(name), tiles))
+        if truth is not None and name != CEILING:
+            differences = (made.astype(np.float64) - truth).mean(1)  # (K, H, W): channels are averaged
+            both = zip(differences, ok & there[CEILING], strict=True)
+            rows.append(("− truth", [difference_colours(one) if yes else None for one, yes in both]))
+    size = factual.shape[-1]
+    step = size + _GAP
+    height, width = len(rows) * step - _GAP, (len(values) + 1) * step - _GAP + _ASIDE
+    canvas = np.zeros((height, width, 4))
+    canvas[:size, :size] = _tile(factual)
+    for i, (_, tiles) in enumerate(rows):
+        for j, tile in enumerate(tiles):
+            x = (j + 1) * step + _ASIDE
+            canvas[i * step : i * step + size, x : x + size] = _NOTHING if tile is None else tile
+    centres = [size / 2, *((j + 1) * step + _ASIDE + size / 2 for j in range(len(values)))]
+    labels = [_short(value, variable) for value in (was, *values)]
+
+    left, top = 0.62, 0.2  # inches for labels
+    per_px = (WIDTH - left - 0.04) / width
+    inches = height * per_px + top + 0.06
+
+    def draw(figure: FigureBase) -> None:
+        # Subfigures may be taller than the block: it hangs from their top.
+        box = figure.bbox
+        dpi = figure.dpi
+        wide, high = box.width / dpi, box.height / dpi
+        axes = figure.add_axes(
+            (left / wide, 1 - (top + height * per_px) / high, width * per_px / wide, height * per_px / high)
+        )
+        axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, width, height, 0))
+        axes.set_axis_off()
+        for x, text in zip(centres, labels, strict=True):
+            weight = "bold" if x == centres[0] else "normal"
+            axes.text(
+                x,
+                -3,
+                text,
+                ha="center",
+                va="bottom",
+                fontsize=7 if len(values) < 9 else 6.5,
+                fontweight=weight,
+            )
+        if len(rows) > 2:
+            axes.text(size / 2, size + 3, "factual", ha="center", va="top", fontsize=6.5, color=MUTED)
+        for i, (name, _) in enumerate(rows):
+            weight = "normal" if name.startswith("−") else "bold"
+            axes.text(-4, i * step + size / 2, name, ha="right", va="center", fontsize=7, fontweight=weight)
+
+    names = ", ".join(method_title(name) for name in order)
+    alt = (
+        f"An image whose {variable.name} is {labels[0]}, and the same with {set_title(variable.name)} at "
+        f"{', '.join(labels[1:])}: {names}{', and differences from the truth' if truth is not None else ''}."
+    )
+    return Panel(f"{number + 1:02d}", alt, draw, inches)
+
+
+def _short(value: float, variable: Variable) -> str:
+    if variable.kind == "categorical":
+        return f"{value:.0f}"
+    return f"{value:.1f}" if variable.high < 20 else f"{value:.0f}"

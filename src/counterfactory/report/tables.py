@@ -1,0 +1,338 @@
+"""The tables: every method in a row, between the floor and the ceiling.
+
+`write_tables` writes, under one folder, each table as CSV (full precision), Markdown and LaTeX:
+
+- `headline`: what a reader wants to know first;
+- `main`: every mark of every kind;
+- `distance`: how far each method gets from the floor to the ceiling;
+- `do_<intervention>`, `reversibility`: one kind of question, under every protocol;
+- `judges`, `mechanisms`: how far the measuring sticks can be trusted;
+- `published`: published values beside ours;
+- `cost`: what an answer costs. Only here are times, so that all others are the same bytes whenever they are
+  made.
+
+`index.json` holds the tables but `cost`, in the order of reading; `cost.json` holds that one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..data.dataset import Dataset, load_dataset
+from ..files import read_json, write_json, write_text
+from .beside import published_csv, published_tables
+from .cells import Marks, Select, read_marks
+from .checks import judges_table, mechanisms_table, read_judges, true_nll
+from .costs import cost_table, read_costs
+from .distance import distance_table
+from .layout import Cell, Column, Row, Table, embolden_best, embolden_columns, join_tables
+from .published import read_published
+from .vocabulary import describe_mark, method_role, method_title, set_title, spell_mark
+from .write import to_csv, to_latex, to_markdown
+
+__all__ = [
+    "build_tables",
+    "distance_table",
+    "headline_table",
+    "intervention_tables",
+    "main_tables",
+    "write_tables",
+]
+
+PROTOCOLS = {
+    "marginal": "values from the training marginal",
+    "other_bin": "values forced into another bin",
+    "": "",
+}
+
+
+def write_tables(
+    marks: Path | str,
+    data: Path | str,
+    judges: Sequence[Path | str],
+    parents: Sequence[Path | str],
+    costs: Sequence[Path | str],
+    models: Sequence[Path | str],
+    out: Path | str,
+    published: Path | str | None = None,
+    level: float = 0.95,
+) -> None:
+    """Writes all tables.
+
+    Arguments:
+        marks: The tidy table, `marks/marks.csv`.
+        data: The data set's folder; its `dataset.json` gives variables, units and kinds.
+        judges: The files `models/judges/<variable>/model.json`.
+        parents: The files `models/parents/seed<k>/model.json`.
+        costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
+        models: The files `models/<name>/seed<k>/model.json` of the image mechanisms.
+        out: The folder of tables.
+        published: Published values, in place of those that come with the package.
+        level: The coverage of the intervals in `marks`.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
+    out = Path(out)
+    dataset, table = load_dataset(data), read_marks(marks)
+    sources, studies = read_published(published)
+    told = read_judges(judges)
+    mechanisms = [read_json(path) for path in parents]
+    main = main_tables(table, dataset, level)
+    beside = published_tables(table, dataset, sources, studies, told, mechanisms)
+    tables = build_tables(table, dataset, told, mechanisms, true_nll(data, dataset), level)
+    for one in tables:
+        if one.key != "main":
+            _write(out, one.key, [one])
+    _write(out, "main", main, to_csv([join_tables("main", "All marks", main)]))
+    _write(out, "published", beside, published_csv(table, dataset, sources, studies, told, mechanisms))
+    cost = cost_table(read_costs(costs), models, table.methods)
+    _write(out, "cost", [cost])
+    write_json(out / "cost.json", cost.as_dict())
+    write_json(out / "index.json", [one.as_dict() for one in [*tables, *main, *beside]])
+
+
+def _write(out: Path, key: str, tables: Sequence[Table], csv: str | None = None) -> None:
+    write_text(out / f"{key}.csv", to_csv(tables) if csv is None else csv)
+    write_text(out / f"{key}.md", to_markdown(tables))
+    write_text(out / f"{key}.tex", to_latex(tables))
+
+
+def build_tables(
+    marks: Marks,
+    dataset: Dataset,
+    judges: dict[str, Any],
+    mechanisms: Sequence[dict[str, Any]],
+    truth: dict[str, float],
+    level: float = 0.95,
+) -> list[Table]:
+    """Returns the tables that are neither `main`, `published` nor `cost`, in the order of reading.
+
+    Arguments:
+        marks: The marks.
+        dataset: The data set.
+        judges: The judges' JSON by variable.
+        mechanisms: The JSON of the parents' mechanisms, one a seed.
+        truth: The negative log-likelihood of the true process, where it is known.
+        level: The coverage of intervals.
+    """
+    tables = [
+        headline_table(marks, dataset, level),
+        distance_table(marks, dataset, judges),
+        *intervention_tables(marks, dataset, level),
+        judges_table(dataset, judges),
+        mechanisms_table(mechanisms, truth),
+    ]
+    return [table for table in tables if table.columns and table.rows]
+
+
+def _column(select: Select, dataset: Dataset, group: str = "", title: str | None = None) -> Column:
+    """Returns the column of a mark; its key spells out what was asked, and so is no other column's."""
+    mark = describe_mark(select.metric, dataset)
+    asked = "_".join(
+        part for part in (*select.interventions[:2], select.protocol or "") if part and part != "none"
+    )
+    asked = "" if len(select.interventions) > 1 else f"_{asked}" if asked else ""
+    times = "" if select.suite == "do" else f"_{select.cycles}"
+    key = f"{select.suite}{asked}_{select.metric}{times}"
+    return Column(key, mark.title if title is None else title, group, mark.unit, mark.better, mark.decimals)
+
+
+def _method_table(
+    key: str,
+    title: str,
+    marks: Marks,
+    dataset: Dataset,
+    parts: Iterable[tuple[Select, str, str | None]],
+    caption: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """Returns a table with a row a method and a column for each (mark, group, title) that anybody was marked by."""
+    parts = [part for part in parts if marks.has(part[0])]
+    columns = tuple(_column(select, dataset, group, head) for select, group, head in parts)
+    selects = [select for select, _, _ in parts]
+    rows = tuple(
+        Row(method_title(name), marks.cells(selects, name), method_role(name), name) for name in marks.methods
+    )
+    # A method that nothing here was asked of would be a row of nothing.
+    rows = tuple(
+        row
+        for row in rows
+        if any(cell.value is not None or cell.reason != "not marked" for cell in row.cells)
+    )
+    return embolden_columns(Table(key, title, columns, rows, caption, notes=tuple(notes)))
+
+
+def _how_to_read(marks: Marks, level: float) -> str:
+    seeds = len(marks.seeds)
+    what = (
+        f"{100 * level:g} % bootstrap intervals over questions"
+        if seeds == 1
+        else f"± standard deviation over {seeds} seeds"
+    )
+    bold = (
+        " Bold: best of the methods; the floor and the ceiling do not compete." if _rivals(marks) > 1 else ""
+    )
+    return f"↓ lower is better, ↑ higher is better; {what}.{bold}"
+
+
+def _rivals(marks: Marks) -> int:
+    return sum(method_role(name) == "method" for name in marks.methods)
+
+
+def _times(cycles: int) -> str:
+    return f"{cycles} cycle{'s' * (cycles > 1)}"
+
+
+def headline_table(marks: Marks, dataset: Dataset, level: float = 0.95) -> Table:
+    """Returns what a reader wants to know first: does it do what it was told, and nothing else."""
+    protocol = marks.protocol
+    parts: list[tuple[Select, str, str | None]] = []
+    for variable in dataset.names:
+        select = Select("do", f"predicted_{variable}", (variable,), protocol)
+        parts.append((select, set_title(variable), None))
+    for suite, name in (("null", "composition"), ("reverse", "reversibility")):
+        interventions = tuple(marks.interventions(suite))
+        for cycles in marks.cycles(suite):
+            parts.append((Select(suite, "l1", interventions, None, cycles), f"{name}, L1", _times(cycles)))
+    for variable in dataset.names:
+        select = Select("do", "truth_l1", (variable,), protocol)
+        if marks.has(select, number=True):
+            parts.append((select, "L1 to truth", set_title(variable)))
+    caption = (
+        "Does an answer show what was asked for (error or accuracy of the variable that was set, by "
+        "predictors), does nothing change when nothing is asked (composition) or when it is undone "
+        "(reversibility), and how far is the answer from the true counterfactual?"
+    )
+    notes = [_how_to_read(marks, level)]
+    if PROTOCOLS.get(protocol):
+        notes.append(f"Interventions: {PROTOCOLS[protocol]}.")
+    return _method_table("headline", "At a glance", marks, dataset, parts, caption, notes)
+
+
+def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
+    """Returns all marks of all methods under the main protocol, a panel for each kind of mark."""
+    protocol = marks.protocol
+    interventions = marks.interventions()
+
+    def under_do(metrics: Sequence[str]) -> list[tuple[Select, str, str | None]]:
+        return [
+            (Select("do", metric, (what,), protocol), set_title(what), None)
+            for what in interventions
+            for metric in metrics
+        ]
+
+    names = dataset.names
+    continuous = [variable.name for variable in dataset.variables if variable.kind == "continuous"]
+    axioms = [
+        (
+            Select(suite, metric, tuple(marks.interventions(suite)), None, cycles),
+            name,
+            f"{head}, {_times(cycles)}",
+        )
+        for suite, name in (("null", "composition"), ("reverse", "reversibility"))
+        for metric, head in (("l1", "L1"), ("lpips", "LPIPS"))
+        for cycles in marks.cycles(suite)
+    ]
+    known = {
+        "predicted": [f"predicted_{name}" for name in names],
+        "measured": [f"measured_{name}" for name in continuous]
+        + [f"measured_{name}_truth" for name in continuous],
+        "truth": ["truth_l1", "truth_lpips"],
+        "parents": [f"parents_{name}" for name in names],
+    }
+    shown = {metric for metrics in known.values() for metric in metrics}
+    other = [metric for metric in marks.values("metric", suite="do") if metric not in shown]
+    panels = [
+        ("effectiveness", "Effectiveness, by predictors", under_do(known["predicted"]),
+         "What held-out predictors see in the answer, against the true parents afterwards."),
+        ("measured", "Effectiveness, measured on the pixels", under_do(known["measured"]),
+         "What is measured on the answer's pixels, against the parents asked for (to target) and against "
+         "the same "
+         "measurement of the true counterfactual (to truth), which leaves out the error of measuring."),
+        ("axioms", "Composition and reversibility", axioms,
+         "Distance from the factual image after nothing was asked, or after it was undone; reversibility "
+         "is the mean "
+         "over interventions."),
+        ("truth", "Distance to the true counterfactual", under_do(known["truth"]),
+         "Between the answer and the rendering of what would have been."),
+        ("parents", "The method's own parents", under_do(known["parents"]),
+         "The parents a method works with after the intervention, against the true ones."),
+        ("other", "Other marks", under_do(other), "Marks without a name in the vocabulary of this report."),
+    ]  # fmt: skip
+    notes = [_how_to_read(marks, level), f"Interventions: {PROTOCOLS.get(protocol) or protocol}."]
+    tables = [
+        _method_table(f"main_{key}", title, marks, dataset, parts, caption, notes)
+        for key, title, parts, caption in panels
+    ]
+    return [table for table in tables if table.columns]
+
+
+def intervention_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
+    """Returns a table for each intervention, with a row a mark and a column a method, and one of reversibility."""
+    tables = []
+    for what in marks.interventions():
+        protocols = marks.values("protocol", suite="do", intervention=what)
+        selects = [
+            [Select("do", metric, (what,), protocol) for protocol in protocols]
+            for metric in marks.values("metric", suite="do", intervention=what)
+        ]
+        caption = "Each variable is set with probability one half, at least one." if what == "random" else ""
+        title = f"{set_title(what)}, every mark"
+        tables.append(_mark_table(f"do_{what}", title, marks, dataset, selects, protocols, level, caption))
+    cycles = marks.cycles("reverse")
+    selects = [
+        [Select("reverse", metric, (what,), None, times) for times in cycles]
+        for what in marks.interventions("reverse")
+        for metric in marks.values("metric", suite="reverse")
+    ]
+    caption = "Distance from the factual image after a variable was set and set back."
+    heads = [_times(times) for times in cycles]
+    tables.append(
+        _mark_table(
+            "reversibility",
+            "Reversibility, every mark",
+            marks,
+            dataset,
+            selects,
+            heads,
+            level,
+            caption,
+            "set",
+        )
+    )
+    return [table for table in tables if table.rows]
+
+
+def _mark_table(
+    key: str,
+    title: str,
+    marks: Marks,
+    dataset: Dataset,
+    selects: Sequence[Sequence[Select]],
+    heads: Sequence[str],
+    level: float,
+    caption: str,
+    stub: str = "mark",
+) -> Table:
+    """Returns a table with a row for each of `selects` and, under each of `heads`, a column a method."""
+    methods = marks.methods
+    rivals = [method_role(name) == "method" for name in methods]
+    columns = tuple(
+        Column("_".join(part for part in (head.replace(" ", "_"), name) if part), method_title(name), head)
+        for head in heads
+        for name in methods
+    )
+    rows = []
+    for asked in selects:
+        mark = describe_mark(asked[0].metric, dataset)
+        cells: list[Cell] = []
+        for select in asked:
+            found = [replace(marks.cell(select, name), decimals=mark.decimals) for name in methods]
+            cells += embolden_best(found, rivals, mark.better, mark.decimals)
+        what = f"{set_title(asked[0].interventions[0])}: " if stub == "set" else ""
+        rows.append(
+            Row(f"{what}{spell_mark(asked[0].metric, dataset)}", tuple(cells), key=f"{what}{asked[0].metric}")
+        )
+    return Table(key, title, columns, tuple(rows), caption, "mark", (_how_to_read(marks, level),))

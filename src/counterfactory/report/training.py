@@ -1,0 +1,111 @@
+"""Curves of training: loss against updates for every model, and against minutes for those that draw images."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ..errors import UserError
+from ..files import read_table
+from .style import MUTED, Panel, Picture, add_axes, add_legend, plain_number
+from .vocabulary import method_title
+
+__all__ = ["training_pictures"]
+
+
+def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> list[Picture]:
+    """Returns the curves of all trainings against steps, and those of the image mechanisms against minutes."""
+    trainings: dict[str, list[pd.DataFrame]] = {}
+    for path in map(Path, logs):
+        name = f"judge of {path.parent.name}" if path.parts[-3] == "judges" else path.parts[-3]
+        # The parents' mechanisms are fitted by likelihood alone, and their log says so.
+        table = read_table(path)
+        if "valid_loss" not in table.columns:
+            table = table.rename(columns={"train_nll": "train_loss", "valid_nll": "valid_loss"})
+        lacking = [column for column in ("step", "valid_loss") if column not in table.columns]
+        if lacking:
+            raise UserError(f"{path}: not a training log (no column {lacking[0]}); delete it and run again")
+        trainings.setdefault(name, []).append(table)
+    known = list(colours)
+    order = sorted(
+        trainings,
+        key=lambda name: (
+            name.startswith("judge of "),
+            name == "parents",
+            known.index(name) if name in known else 99,
+        ),
+    )
+    panels = []
+    for name in order:
+        last = [table["valid_loss"].min() for table in trainings[name]]
+        alt = f"Training of {method_title(name)}: the loss on held-out images ends at {np.mean(last):.4g}."
+        draw = partial(_draw_training, name=name, tables=trainings[name], colour=colours.get(name, MUTED))
+        panels.append(Panel(name.replace(" ", "_"), alt, draw, 2.1))
+    caption = (
+        "Loss on validation images (line), of the averaged weights that are kept, and on training batches "
+        "(faint), against updates. The first updates may lie above the frame."
+    )
+    pictures = [Picture("training", "Training", caption, tuple(panels), 2)]
+    timed = {
+        name: tables
+        for name, tables in ((name, trainings[name]) for name in order)
+        if name in colours and all("seconds" in table.columns for table in tables)
+    }
+    if timed:
+        said = "; ".join(
+            f"{method_title(name)} {np.mean([t['valid_loss'].min() for t in tables]):.4g} after "
+            f"{np.mean([t['seconds'].iloc[-1] for t in tables]) / 60:.3g} minutes"
+            for name, tables in timed.items()
+        )
+        panel = Panel(
+            "loss",
+            f"Validation loss against minutes of training: {said}.",
+            partial(_draw_time, timed, colours),
+            2.6,
+        )
+        caption = (
+            "What a minute of training buys: validation loss of the image mechanisms against wall-clock time."
+        )
+        pictures.append(Picture("training_time", "Quality against training time", caption, (panel,), 1))
+    return pictures
+
+
+def _draw_training(figure: FigureBase, name: str, tables: list[pd.DataFrame], colour: str) -> None:
+    axes = add_axes(figure, method_title(name), legend=False)
+    held = np.concatenate([table["valid_loss"].to_numpy(float) for table in tables])
+    held = held[np.isfinite(held)]
+    for table in tables:
+        if "train_loss" in table.columns:
+            axes.plot(table["step"], table["train_loss"], color=colour, lw=0.9, alpha=0.4)
+        axes.plot(table["step"], table["valid_loss"], color=colour, lw=1.8)
+    if len(held) > 4:
+        top, low = np.quantile(held, 0.8), held.min()
+        margin = 0.25 * (top - low) + 1e-6 * (1 + abs(low))
+        axes.set_ylim(low - margin, top + 2 * margin)
+    axes.set(xlabel="updates", ylabel="loss")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _draw_time(timed: dict[str, list[pd.DataFrame]], colours: dict[str, str], figure: FigureBase) -> None:
+    axes = add_axes(figure, "Validation loss")
+    lows, tops = [], []
+    for name, tables in timed.items():
+        for k, table in enumerate(tables):
+            loss = table["valid_loss"].to_numpy(float)
+            label = method_title(name) if k == 0 else None
+            axes.plot(table["seconds"] / 60, loss, color=colours[name], marker="o", ms=2.5, label=label)
+            lows.append(np.nanmin(loss))
+            tops.append(np.nanquantile(loss, 0.8))
+    margin = 0.2 * (max(tops) - min(lows)) + 1e-6 * (1 + abs(min(lows)))
+    axes.set_ylim(min(lows) - margin, max(tops) + margin)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="minutes", ylabel="loss")
+    add_legend(axes)

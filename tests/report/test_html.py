@@ -1,0 +1,170 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from pretend import make_figures, make_tables
+
+from counterfactory.errors import UserError
+from counterfactory.report.html import _duration, _link, write_report
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page and holds it to account."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def page(results, tables, figures, tmp_path_factory) -> Page:
+    config = yaml.safe_load((results / "config.yaml").read_text())
+    config["report"] = {"title": "Title <with> & signs", "images": 8}
+    provenance = json.loads((results / "provenance.json").read_text())
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(tables, figures, config, results / "benchmarks", out, provenance)
+    return Page(out.read_text())
+
+
+def test_the_page_needs_nothing_else(page):
+    for tag, attributes in page.tags:
+        for name in ("src", "srcset", "poster", "data", "background"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, name)
+        if tag != "a":
+            assert attributes.get("href", "data:").startswith("data:"), tag
+        assert not any(name.startswith("on") for name in attributes)
+    assert not page.all("script") and not page.all("iframe")
+    style = page.text
+    assert "@import" not in style and not re.search(r"url\(\s*['\"]?http", style)
+
+
+def test_links_lead_into_the_page_or_to_a_source(page):
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    for attributes in page.all("a"):
+        href = attributes["href"]
+        assert href.startswith("https://") or (href.startswith("#") and href[1:] in ids), href
+
+
+def test_ids_are_valid_and_each_is_one(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[a-z][a-z0-9_-]*", name) for name in ids)
+
+
+def test_every_image_is_inside_and_described(page):
+    images = page.all("img")
+    assert len(images) > 15
+    for image in images:
+        assert image["src"].startswith("data:image/") and len(image["alt"]) > 30
+        assert int(image["width"]) > 0 and int(image["height"]) > 0
+
+
+def test_headings_go_down_one_step_at_a_time(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_tables_scroll_inside_and_can_be_reached_by_keyboard(page):
+    regions = [attributes for attributes in page.all("div") if attributes.get("class") == "scroll"]
+    assert len(regions) == len(page.all("table"))
+    assert all(
+        region["tabindex"] == "0" and region["aria-label"] and region["role"] == "region"
+        for region in regions
+    )
+
+
+def test_every_row_has_as_many_cells_as_its_head(page):
+    width, counts = 0, []
+    for tag, attributes in page.tags:
+        if tag in ("table", "tr"):
+            counts.append((width, tag))
+            width = 0
+        elif tag in ("td", "th"):
+            width += int(attributes.get("colspan", 1))
+    rows: list[int] = []
+    for count, tag in [*counts[1:], (width, "table")]:
+        if count:
+            rows.append(count)
+        if tag == "table":
+            assert len(set(rows)) <= 1
+            rows = []
+
+
+def test_the_page_says_what_was_run_and_what_it_means(page):
+    text = re.sub(r"\s+", " ", page.text)
+    for words in (
+        "Title <with> & signs",
+        "VAE and HVAE were asked the same questions",
+        "3f9c2a1d7e",
+        "torch 2.13.0",
+        "% of the way from copying the input",
+        "to the true counterfactual",
+        "train judge",
+        "One training seed",
+        "slide values, under-review deck 2024",
+        "Not comparable one to one",
+        "There is no true counterfactual under do(digit)",
+        "residual_temperature: 1.0",
+    ):
+        assert words in text, words
+
+
+def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_path):
+    marks = tmp_path / "marks.csv"
+    lines = (results / "marks" / "marks.csv").read_text().splitlines()
+    marks.write_text("\n".join(line for line in lines if ",vae," not in line and ",hvae," not in line) + "\n")
+    tables = make_tables(results, tmp_path / "tables", marks=marks, costs=[], judges=[], parents=[])
+    (tmp_path / "questions").mkdir()
+    changes = {
+        "marks": marks,
+        "rows": [],
+        "costs": [],
+        "logs": [],
+        "judges": [],
+        "questions": tmp_path / "questions",
+    }
+    figures = make_figures(results, tmp_path / "figures", **changes)
+    write_report(tables, figures, {"methods": ["copy", "truth"]}, None, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    assert "No method was asked" in page.text
+
+
+def test_missing_parts_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"index\.json"):
+        write_report(tmp_path, tmp_path, {}, None, tmp_path / "report.html", {})
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.25, "0.2 s"), (41.2, "41 s"), (310, "5 min 10 s"), (59.9, "60 s"), (7500, "2 h 5 min")],
+)
+def test_times_are_said_as_people_say_them(seconds, words):
+    assert _duration(seconds) == words
+
+
+def test_addresses_become_links_and_nothing_else_is_markup():
+    assert _link("see https://a.org/b <x>.") == 'see <a href="https://a.org/b">a.org/b</a> &lt;x&gt;.'
+    assert _link('"quoted" & done') == "&#34;quoted&#34; &amp; done"

@@ -1,0 +1,91 @@
+import pytest
+import yaml
+
+from counterfactory.errors import UserError
+from counterfactory.report.published import PUBLISHED, read_published
+
+SOURCES, STUDIES = read_published()
+VALUES = [(study, value) for study in STUDIES for value in study.values]
+
+
+def test_every_value_has_unit_protocol_source_size_and_verdict():
+    for study, value in VALUES:
+        source = SOURCES[study.source]
+        assert value.unit and source.citation and source.link.startswith("https://")
+        assert len(study.protocol) > 20 and len(study.why) > 20 and isinstance(study.comparable, bool)
+        assert study.dataset.name and study.dataset.test
+
+
+def test_every_source_is_used_and_no_value_stands_twice():
+    assert {study.source for study in STUDIES} == set(SOURCES)
+    keys = [
+        (study.source, v.method, v.suite, v.intervention, v.protocol, v.cycles, v.metric)
+        for study, v in VALUES
+    ]
+    assert len(keys) == len(set(keys))
+
+
+def test_values_are_within_the_range_of_their_unit():
+    ranges = {"px": (0, 6), "grey levels": (0, 255), "share": (0, 1), "LPIPS": (0, 2), "nats": (-10, 10)}
+    for _, value in VALUES:
+        low, high = ranges[value.unit]
+        assert low <= value.value <= high, value
+
+
+def test_slides_say_that_they_are_slides():
+    slides = [source for source in SOURCES.values() if source.kind == "slides"]
+    assert slides and all("slide values, under-review deck" in source.note for source in slides)
+
+
+@pytest.mark.parametrize(
+    ("method", "suite", "what", "cycles", "metric", "value"),
+    [
+        ("HVAE", "do", "digit", 1, "predicted_digit", 0.972),
+        ("VAE", "do", "intensity", 1, "predicted_intensity", 5.33),
+        ("GAN", "null", "none", 10, "lpips", 0.184),
+        ("HVAE", "null", "none", 1, "l1", 0.438),
+        ("rectified flow", "do", "random", 1, "measured_intensity", 3.38),
+        ("parents", "mechanisms", "none", 1, "total", 1.8936),
+    ],
+)
+def test_some_values(method, suite, what, cycles, metric, value):
+    found = [
+        v.value
+        for _, v in VALUES
+        if (v.method, v.suite, v.intervention, v.cycles, v.metric) == (method, suite, what, cycles, metric)
+    ]
+    assert value in found
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (("studies", 0), "source"),
+        (("studies", 0), "protocol"),
+        (("studies", 0), "why"),
+        (("studies", 0), "comparable"),
+        (("studies", 0, "dataset"), "train"),
+        (("studies", 0, "values", 0), "unit"),
+        (("sources", "melistas2024"), "link"),
+    ],
+)
+def test_a_value_that_lacks_something_is_refused_by_name(tmp_path, path, key):
+    content = yaml.safe_load(PUBLISHED.read_text())
+    node = content
+    for step in path:
+        node = node[step]
+    del node[key]
+    file = tmp_path / "published.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=key) as caught:
+        read_published(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_source_is_refused(tmp_path):
+    content = yaml.safe_load(PUBLISHED.read_text())
+    content["studies"][0]["source"] = "nobody"
+    file = tmp_path / "published.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="nobody"):
+        read_published(file)

@@ -1,0 +1,211 @@
+import csv
+import io
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pretend import DATASET, NO_ANSWER, QUALITY, make_tables
+
+from counterfactory.data.processes import log_density
+from counterfactory.files import read_json
+from counterfactory.report.cells import Marks, read_marks
+from counterfactory.report.checks import mechanisms_table, read_judges
+from counterfactory.report.distance import distance_table
+from counterfactory.report.layout import Table
+from counterfactory.report.tables import headline_table, main_tables
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+NAMES = [
+    "headline",
+    "main",
+    "distance",
+    "do_thickness",
+    "do_intensity",
+    "do_digit",
+    "do_random",
+    "reversibility",
+]
+NAMES += ["judges", "mechanisms", "published", "cost"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["csv", "md", "tex"])
+def test_every_table_is_written_in_every_form(tables, name, kind):
+    assert (tables / f"{name}.{kind}").stat().st_size > 100
+
+
+def test_the_main_table_has_a_row_a_method_between_floor_and_ceiling(tables):
+    rows = read(tables / "main.csv")
+    assert [row["method"] for row in rows] == ["copy", "vae", "hvae", "truth"]
+    for column in (
+        "do_thickness_marginal_predicted_thickness",
+        "do_digit_marginal_predicted_digit",
+        "do_intensity_marginal_measured_intensity_truth",
+        "do_thickness_marginal_truth_lpips",
+        "do_random_marginal_parents_intensity",
+        "null_l1_1",
+        "null_lpips_10",
+        "reverse_l1_10",
+    ):
+        assert column in rows[0] and f"{column}_low" in rows[0], column
+
+
+def test_a_number_is_the_one_in_the_marks(results, tables):
+    marks = read_marks(results / "marks" / "marks.csv").table
+    row = marks.query(
+        "method == 'vae' and suite == 'do' and intervention == 'intensity' and protocol == 'marginal'"
+        " and metric == 'predicted_intensity'"
+    ).iloc[0]
+    written = next(row for row in read(tables / "main.csv") if row["method"] == "vae")
+    for end in ("", "_low", "_high"):
+        found = float(written[f"do_intensity_marginal_predicted_intensity{end}"])
+        assert found == row[{"": "value", "_low": "low", "_high": "high"}[end]]
+
+
+def test_bold_is_for_methods_and_blanks_have_footnotes(tables):
+    lines = (tables / "headline.md").read_text().splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
+    assert "**" not in rows["Copy (floor)"] and "**" not in rows["Truth (ceiling)"]
+    assert rows["HVAE"].count("**") >= 2 * 7
+    assert "–<sup>a</sup>" in rows["Truth (ceiling)"] and f"<sup>a</sup> {NO_ANSWER}" in "\n".join(lines)
+
+
+def test_times_are_in_the_table_of_costs_alone(results, tables, tmp_path):
+    costs = []
+    for path in sorted(results.glob("answers/*/*/*/*.cost.json")):
+        cost = read_json(path)
+        other = tmp_path / path.relative_to(results)
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text(
+            str(cost | {"seconds": cost["seconds"] * 3.7}).replace("'", '"').replace("None", "null")
+        )
+        costs.append(other)
+    again = make_tables(results, tmp_path / "again", costs=costs)
+    names = sorted(path.name for path in tables.iterdir())
+    assert names == sorted(path.name for path in again.iterdir())
+    differing = {name for name in names if (tables / name).read_bytes() != (again / name).read_bytes()}
+    assert differing == {"cost.csv", "cost.md", "cost.tex", "cost.json"}
+
+
+def test_cost_is_per_image(tables):
+    for row in read(tables / "cost.csv"):
+        assert float(row["milliseconds_per_image"]) == pytest.approx(QUALITY[row["method"]][4])
+    rows = {row["method"]: row for row in read(tables / "cost.csv")}
+    assert float(rows["hvae"]["network_calls_per_image"]) == 4.0
+    assert rows["copy"]["network_calls_per_image"] == "" and "not counted" in rows["copy"]["absent"]
+    assert float(rows["hvae"]["training_minutes"]) == pytest.approx(8.4)
+
+
+def test_the_share_of_the_way_is_a_ratio_of_gaps(results):
+    marks = read_marks(results / "marks" / "marks.csv")
+    judges = read_judges(sorted(results.glob("models/judges/*/model.json")))
+    table = distance_table(marks, DATASET, judges)
+    rows = {row.key: row for row in table.rows}
+    floor, _, _, mark, share, ceiling = rows["thickness:predicted_thickness"].cells
+    assert share.value == pytest.approx(100 * (floor.value - mark.value) / (floor.value - ceiling.value))
+    assert share.best and not rows["thickness:predicted_thickness"].cells[2].best
+    # Another digit cannot be rendered: the judge on real images is the ceiling, and says so.
+    end = rows["digit:predicted_digit"].cells[-1]
+    assert end.value == 0.981 and "judge" in end.reason
+    # Setting the intensity is no cause of thickness; setting the thickness is a cause of intensity.
+    assert "intensity:predicted_thickness" not in rows and "thickness:predicted_intensity" in rows
+    assert "thickness:predicted_digit" not in rows
+
+
+def test_the_truth_of_some_questions_is_no_ceiling_of_all(results):
+    table = read_marks(results / "marks" / "marks.csv").table
+    assert "random:predicted_thickness" in {row.key for row in distance_table(Marks(table), DATASET, {}).rows}
+    part = (table["method"] == "truth") & (table["intervention"] == "random")
+    table.loc[part, "n"] -= 1
+    assert "random:predicted_thickness" not in {
+        row.key for row in distance_table(Marks(table), DATASET, {}).rows
+    }
+
+
+def test_two_seeds_give_a_spread_and_untrained_rows_keep_their_interval(two_seeds, tmp_path):
+    rows = {row["method"]: row for row in read(make_tables(two_seeds, tmp_path) / "headline.csv")}
+    column = "do_thickness_marginal_predicted_thickness"
+    assert float(rows["vae"][f"{column}_spread"]) > 0 and rows["vae"][f"{column}_seeds"] == "2"
+    assert rows["copy"][f"{column}_spread"] == "" and float(rows["copy"][f"{column}_low"]) > 0
+    assert "± standard deviation over 2 seeds" in (tmp_path / "headline.md").read_text()
+
+
+def test_published_values_stand_beside_ours(tables):
+    rows = read(tables / "published.csv")
+    assert all(
+        row["source"] and row["protocol_in_words"] and row["comparable"] in ("yes", "no") for row in rows
+    )
+    hvae = [row for row in rows if row["method"] == "HVAE" and row["intervention"] == "thickness"]
+    assert {row["metric"]: float(row["published"]) for row in hvae}["predicted_thickness"] == 0.086
+    assert all(float(row["ours"]) > 0 for row in hvae)
+    gan = next(row for row in rows if row["method"] == "GAN")
+    assert gan["ours"] == "" and gan["ours_absent"] == "not in this run"
+    text = (tables / "published.md").read_text()
+    assert "HVAE, published" in text and "HVAE, this run" in text and "GAN, this run" not in text
+    assert "slide values, under-review deck 2024" in text
+
+
+def test_a_mark_without_a_name_is_shown_all_the_same(results):
+    marks = read_marks(results / "marks" / "marks.csv").table
+    new = marks[marks["metric"] == "truth_l1"].assign(metric="flip_rate")
+    tables = {
+        table.key: table for table in main_tables(Marks(pd.concat([marks, new], ignore_index=True)), DATASET)
+    }
+    assert (
+        tables["main_other"].columns[0].title == "flip rate" and tables["main_other"].columns[0].better == ""
+    )
+    assert "main_other" not in {table.key for table in main_tables(Marks(marks), DATASET)}
+
+
+def test_without_a_metric_its_columns_are_gone(results):
+    marks = read_marks(results / "marks" / "marks.csv").table
+    marks = Marks(marks[~marks["metric"].str.contains("lpips")])
+    assert not [
+        column for table in main_tables(marks, DATASET) for column in table.columns if "lpips" in column.key
+    ]
+
+
+def test_without_a_rival_nothing_is_bold_and_without_a_method_all_stands(results):
+    marks = read_marks(results / "marks" / "marks.csv").table
+    for methods in (["copy", "hvae", "truth"], ["copy", "truth"], ["hvae"]):
+        some = Marks(marks[marks["method"].isin(methods)])
+        table = headline_table(some, DATASET)
+        assert [row.key for row in table.rows] == methods
+        assert not any(cell.best for row in table.rows for cell in row.cells)
+        assert len(distance_table(some, DATASET, {}).rows) == 0 or "copy" in methods
+
+
+def test_the_index_holds_every_table_of_the_page_in_order(tables):
+    listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
+    keys = [table.key for table in listed]
+    assert keys[:2] == ["headline", "distance"] and len(keys) == len(set(keys))
+    assert {"main_effectiveness", "main_axioms", "judges", "mechanisms", "published_1"} <= set(
+        keys
+    ) and "cost" not in keys
+
+
+def test_mechanisms_stand_beside_the_true_process(results, tables):
+    rows = {row["mechanism"]: row for row in read(tables / "mechanisms.csv")}
+    attributes = pd.read_parquet(results / "data" / "test" / "attributes.parquet")
+    density = log_density(attributes["thickness"], attributes["intensity"])
+    low, high = DATASET.variable("thickness").low, DATASET.variable("thickness").high
+    true = -density["thickness"].mean() - math.log((high - low) / 2)
+    assert float(rows["thickness"]["true"]) == pytest.approx(true)
+    assert float(rows["digit"]["true"]) == pytest.approx(math.log(10))
+    for row in rows.values():
+        assert float(row["difference"]) == pytest.approx(float(row["fitted"]) - float(row["true"]))
+    assert float(rows["total"]["true"]) == pytest.approx(
+        sum(float(row["true"]) for name, row in rows.items() if name != "total")
+    )
+
+
+def test_without_a_known_process_the_difference_is_absent():
+    table = mechanisms_table([{"nll": {"thickness": 0.5}}, {"nll": {"thickness": 0.7}}], {})
+    fitted, true, difference = table.rows[0].cells
+    assert fitted.value == pytest.approx(0.6) and fitted.spread == pytest.approx(0.1 * 2**0.5)
+    assert true.value is None and "not known" in difference.reason

@@ -1,0 +1,45 @@
+"""From raw digits to a marked table of counterfactuals: data, models, questions, answers, marks, report.
+
+Rules call the command line of the package, one step a rule. What a step depends on stands in its params: the
+configuration it reads and a hash of the code it runs, so that a step is run again when, and only when, either changes.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=f"{SETTINGS.results}/{SETTINGS.dataset}",
+    logs=f"{SETTINGS.results}/{SETTINGS.dataset}/logs",
+    benchmarks=f"{SETTINGS.results}/{SETTINGS.dataset}/benchmarks",
+
+
+wildcard_constraints:
+    model="vae|hvae",
+    method="[a-z0-9_]+",
+    metric="[a-z0-9_]+",
+    variable="[a-z0-9_]+",
+    suite="do|null|reverse|sweep",
+    seed=r"\d+",
+    chunk=r"\d+-\d+",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/questions.smk"
+include: "workflow/rules/answers.smk"
+include: "workflow/rules/marks.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{SETTINGS.results}/report.html",

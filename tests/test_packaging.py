@@ -1,0 +1,57 @@
+"""The environment is one: what pyproject.toml allows, requirements.lock pins and envs/counterfactory.yaml repeats."""
+
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import counterfactory
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in pins)
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def test_the_lock_pins_every_dependency_within_its_bounds():
+    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier, f"{requirement.name} is not bounded"
+        assert locked()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_torch_and_torchvision_are_a_pair():
+    assert (locked()["torch"], locked()["torchvision"]) == ("2.13.0", "0.28.0")
+
+
+def test_the_conda_environment_has_the_same_pins():
+    dependencies = yaml.safe_load((ROOT / "envs" / "counterfactory.yaml").read_text())["dependencies"]
+    pins = next(part["pip"] for part in dependencies if isinstance(part, dict))
+    assert {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)} == locked()
+    python = next(part for part in dependencies if isinstance(part, str) and part.startswith("python="))
+    assert python.removeprefix("python=") in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def test_rules_use_that_environment():
+    rules = [path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk")]
+    steps = sum(text.count("\nrule ") for text in rules)
+    assert steps
+    assert sum(text.count('conda:\n        "../../envs/counterfactory.yaml"') for text in rules) == steps
+
+
+def test_pre_commit_runs_the_locked_tools():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    for tool in ("ruff", "snakefmt"):
+        assert f"[{tool}=={locked()[tool]}]" in hooks
+
+
+def test_version_is_in_the_changelog():
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in changes or f"## [{counterfactory.__version__}]" in changes

@@ -1,0 +1,223 @@
+"""The workflow as a plan (dry runs) and, marked slow, as it really runs at smoke scale."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from counterfactory.config import load_settings, read_config
+from counterfactory.methods.registry import SUITES
+
+ROOT = Path(__file__).parents[2]
+PRESETS = ROOT / "workflow" / "presets"
+
+
+def snakemake(folder, *words, check=True):
+    """Runs snakemake in `folder`, which holds a copy of config.yaml, with this checkout's rules."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--directory",
+        str(folder),
+    ]
+    command += [
+        "--workflow-profile",
+        str(ROOT / "workflow" / "profiles" / "default"),
+        "--cores",
+        "2",
+        *map(str, words),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL)
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def plan(folder, *words):
+    """Returns rule by output file of what would be made now, and of everything in the graph."""
+    lines = snakemake(folder, "--summary", *words).stdout.splitlines()
+    rows = list(
+        csv.DictReader(
+            lines[lines.index(next(line for line in lines if line.startswith("output_file"))) :],
+            delimiter="\t",
+        )
+    )
+    every = {row["output_file"]: row["rule"] for row in rows}
+    return {row["output_file"]: row["rule"] for row in rows if row["plan"] != "no update"}, every
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder where the smoke run seems finished: its files are there, if empty, and their making is on record."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(ROOT / "config.yaml", folder)
+    preset = ["--configfile", PRESETS / "smoke.yaml"]
+    for name in plan(folder, *preset)[1]:
+        path = folder / name
+        if path.name in ("tables", "figures"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    snakemake(folder, "--touch", *preset)
+    return folder
+
+
+def changed(folder, text):
+    """Returns the plan after laying `text` over the smoke preset."""
+    over = folder / "over.yaml"
+    over.write_text(text)
+    return plan(folder, "--configfile", PRESETS / "smoke.yaml", over)[0]
+
+
+def test_lint_and_format_are_clean():
+    assert "good condition" in snakemake(ROOT, "--lint").stderr
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    subprocess.run([sys.executable, "-m", "snakefmt", "--check", *files], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("preset", ["default", "smoke", "paper"])
+def test_every_preset_has_a_plan(folder, preset):
+    files = [ROOT / "config.yaml"] + ([] if preset == "default" else [PRESETS / f"{preset}.yaml"])
+    planned, every = plan(folder, *(["--configfile", files[1]] if files[1:] else []))
+    assert planned == every
+    settings = load_settings(read_config(files))
+    results = f"{settings.results}/{settings.dataset}"
+    assert f"{settings.results}/report.html" in every
+    for suite in SUITES:
+        folder_of_answers = f"{results}/answers/hvae/seed0/{suite}/"
+        chunks = [
+            Path(name).stem for name in every if name.startswith(folder_of_answers) and name.endswith(".npy")
+        ]
+        ranges = sorted(tuple(map(int, chunk.split("-"))) for chunk in chunks)
+        # Every question is asked once, in chunks of one size but the last.
+        assert [start for start, _ in ranges] == [0, *(stop for _, stop in ranges[:-1])]
+        assert ranges[-1][1] == settings.questions.count(suite)
+        assert {stop - start for start, stop in ranges[:-1]} <= {settings.answers.chunk_size}
+    for rule, outputs in pd.Series(every).groupby(pd.Series(every)):
+        assert all(name.startswith(settings.results) for name in outputs.index), rule
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["models={hvae: {training: {stesp: 1}}}"],
+            "config: models.hvae.training.stesp is not a key; did you mean 'steps'?",
+        ),
+        (["methods=[hvea]"], "config: methods[0] is 'hvea'; did you mean 'hvae'?"),
+        (["dataset=celeba"], "config: dataset is 'celeba'; choose from morphomnist"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(folder, words, said):
+    done = snakemake(folder, "-n", "--config", *words, check=False)
+    assert done.returncode != 0
+    own = [
+        line
+        for line in (done.stdout + done.stderr).splitlines()
+        if not line.startswith(("Config file", "Using workflow"))
+    ]
+    assert len(own) == 1
+    assert own[0].startswith(said)
+
+
+def test_what_is_switched_off_is_not_in_the_graph(folder):
+    (folder / "over.yaml").write_text(
+        "methods: [copy, vae]\nmarks: {metrics: [axioms, measured]}\nquestions: {null: {images: 0}}\n"
+    )
+    every = plan(folder, "--configfile", folder / "over.yaml")[1]
+    made = "\n".join(every)
+    assert "/hvae/" not in made
+    assert "/judges/thickness/" not in made
+    assert "/lpips/" not in made
+    assert "/null" not in made
+    # The true counterfactuals are needed to mark with, though nobody asked for their row.
+    assert "/answers/truth/" in made
+    assert "/marks/truth/" not in made
+
+
+def test_nothing_to_do_after_a_run(finished):
+    assert changed(finished, "seeds: [0]") == {}
+
+
+def test_one_more_seed_redoes_nothing(finished):
+    planned = changed(finished, "seeds: [0, 1]")
+    gathered = {"summarise", "tables", "figures", "report"}
+    assert planned
+    assert all("/seed1/" in name for name, rule in planned.items() if rule not in gathered)
+    assert not any("/copy/" in name or "/truth/" in name or "/judges/" in name for name in planned)
+
+
+def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
+    planned = changed(finished, "marks: {lpips: {questions: 5}}")
+    assert {name.split("/")[-1] for name, rule in planned.items() if rule == "mark"} == {"lpips.parquet"}
+    assert set(planned.values()) == {"mark", "summarise", "tables", "figures", "report"}
+    planned = changed(finished, "marks: {bootstrap: {resamples: 50}}")
+    assert set(planned.values()) == {"summarise", "tables", "figures", "report"}
+
+
+def test_more_questions_of_a_suite_leave_the_others_alone(finished):
+    planned = changed(finished, "questions: {reverse: {images: 13}}")
+    answered = [name for name, rule in planned.items() if rule in ("ask", "answer")]
+    assert answered
+    assert all("reverse" in name for name in answered)
+
+
+def test_models_are_trained_apart(finished):
+    planned = changed(finished, "models: {vae: {training: {steps: 61}}}")
+    assert {name.split("/")[4] for name, rule in planned.items() if rule == "train"} == {"vae"}
+    assert {name.split("/")[4] for name, rule in planned.items() if rule == "answer"} == {"vae"}
+
+
+def test_speed_knobs_change_no_result(finished):
+    # Not even the chunks' size: the files have other names, nothing that was trained or marked is thrown away.
+    planned = changed(finished, "answers: {chunk_size: 50}")
+    assert not {"train", "fit_parents", "train_judge", "ask"} & set(planned.values())
+    planned = plan(finished, "--configfile", PRESETS / "smoke.yaml", "--cores", "1")[0]
+    assert planned == {}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A folder where the smoke run really ran."""
+    folder = tmp_path_factory.mktemp("ran")
+    shutil.copy(ROOT / "config.yaml", folder)
+    snakemake(folder, "--configfile", PRESETS / "smoke.yaml")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
+    settings = load_settings(read_config([ROOT / "config.yaml", PRESETS / "smoke.yaml"]))
+    page = (ran / "results" / "smoke" / "report.html").read_text()
+    assert settings.report.title in page
+    marks = pd.read_csv(ran / "results" / "smoke" / "morphomnist" / "marks" / "marks.csv")
+    assert set(marks["method"]) == set(settings.methods)
+    assert set(marks["suite"]) == {"do", "null", "reverse"}
+    mean = marks.groupby(["method", "suite", "metric"])["value"].mean()
+    # Copying is perfect where nothing should change, rendering the truth is perfect everywhere.
+    assert mean["copy", "null", "l1"] == mean["truth", "null", "l1"] == 0
+    assert mean["truth", "do", "truth_l1"] == 0
+    assert mean["copy", "do", "truth_l1"] > 0
+    assert mean["truth", "do", "measured_thickness_truth"] == 0
+    absent = marks[marks["value"].isna()]
+    assert (absent["reason"].str.len() > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_smoke_run_done_leaves_nothing_to_do(ran):
+    assert plan(ran, "--configfile", PRESETS / "smoke.yaml")[0] == {}

@@ -1,0 +1,40 @@
+"""Answers: each method's images, a chunk of a suite's questions a job."""
+
+
+rule answer:
+    input:
+        dataset=rules.synthesise.output.dataset,
+        images="<results>/data/test/images.npy",
+        attributes="<results>/data/test/attributes.parquet",
+        questions="<results>/questions/{suite}.parquet",
+        models=models_asked,
+    output:
+        images="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.npy",
+        table="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.parquet",
+        cost="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.cost.json",
+    log:
+        "<logs>/answer/{method}/seed{seed}/{suite}/{chunk}.log",
+    benchmark:
+        "<benchmarks>/answer/{method}/seed{seed}/{suite}/{chunk}.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
+    params:
+        # The chunk's size is a matter of speed, and is in the chunk's name already.
+        settings=settings_json(SETTINGS.answers, without=["chunk_size"]),
+        data=subpath(input.dataset, parent=True),
+        models=subpath(input.dataset, ancestor=2),
+        out=subpath(output.images, parent=True),
+        device=SETTINGS.device,
+        code=lambda wildcards: code_hash("answers", f"methods.{wildcards.method}"),
+    message:
+        "Answering: {wildcards.method} (seed {wildcards.seed}), {wildcards.suite}, questions {wildcards.chunk}"
+    shell:
+        "python -m counterfactory answer {wildcards.method} {wildcards.suite} {wildcards.chunk}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --data {params.data:q} --models {params.models:q}/models"
+        " --questions {input.questions:q} --out {params.out:q} --device {params.device} --threads {threads}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,110 @@
+"""Report: tables, figures, and the page that shows both."""
+
+JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=USED_JUDGES)
+JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=USED_JUDGES)
+MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
+MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
+PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
+MARKED = [suite for suite in ASKED if suite != "sweep"]
+COSTS = [
+    cost
+    for method in SETTINGS.methods
+    for seed in seeds_of(method)
+    for cost in answers_of(method, seed, MARKED, ["cost.json"])
+]
+
+
+rule tables:
+    input:
+        marks=rules.summarise.output,
+        dataset=rules.synthesise.output.dataset,
+        judges=JUDGES_META,
+        parents=PARENTS_META,
+        models=MODELS_META,
+        costs=COSTS,
+    output:
+        directory("<results>/tables"),
+    log:
+        "<logs>/tables.log",
+    benchmark:
+        "<benchmarks>/tables.jsonl"
+    localrule: True
+    conda:
+        "../../envs/counterfactory.yaml"
+    params:
+        settings=settings_json(SETTINGS.marks.bootstrap, "level"),
+        data=subpath(input.dataset, parent=True),
+        # Folders of chunks, because thousands of files fit no command line.
+        costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
+        code=code_hash("report.tables"),
+    message:
+        "Writing the tables"
+    shell:
+        "python -m counterfactory tables --settings {params.settings:q} --marks {input.marks:q} --data {params.data:q}"
+        " --judges {input.judges:q} --parents {input.parents:q} --models {input.models:q} --costs {params.costs:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule figures:
+    input:
+        marks=rules.summarise.output,
+        dataset=rules.synthesise.output.dataset,
+        images="<results>/data/test/images.npy",
+        rows=rules.summarise.input,
+        questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
+        judges=JUDGES_META,
+        curves=JUDGES_CURVES + MODELS_CURVES,
+        costs=COSTS,
+        # What copying an image looks like needs no figure.
+        sweeps=[
+            answers
+            for method in SETTINGS.methods
+            if method != "copy" and "sweep" in ASKED
+            for answers in answers_of(method, seeds_of(method)[0], ["sweep"])
+        ],
+    output:
+        directory("<results>/figures"),
+    log:
+        "<logs>/figures.log",
+    benchmark:
+        "<benchmarks>/figures.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        data=subpath(input.dataset, parent=True),
+        folder=subpath(input.dataset, ancestor=2),
+        costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
+        code=code_hash("report.figures"),
+    message:
+        "Drawing the figures"
+    shell:
+        "python -m counterfactory figures --marks {input.marks:q} --rows {input.rows:q}"
+        " --questions {params.folder:q}/questions --answers {params.folder:q}/answers --data {params.data:q}"
+        " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q} --out {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule report:
+    input:
+        tables=rules.tables.output,
+        figures=rules.figures.output,
+    output:
+        page="<results>/report.html",
+        front=f"{SETTINGS.results}/report.html",
+    log:
+        "<logs>/report.log",
+    localrule: True
+    conda:
+        "../../envs/counterfactory.yaml"
+    params:
+        settings=settings_json(SETTINGS),
+        code=code_hash("report.html"),
+    message:
+        "Writing the report"
+    shell:
+        "(python -m counterfactory report --settings {params.settings:q} --tables {input.tables:q}"
+        " --figures {input.figures:q} --benchmarks $(dirname {output.page:q})/benchmarks --out {output.page:q}"
+        " && cp {output.page:q} {output.front:q}) 2>&1 | tee {log:q}"

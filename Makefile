@@ -31,8 +31,9 @@ help: ## list what can be made
 run: $(STAMP) ## make the environment, run the whole workflow, name the report
 	@$(if $(PRESET),test -f $(PRESET_FILE) || { echo "PRESET=$(PRESET): no such preset; choose one of $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))" >&2; exit 2; })
 	@mkdir -p .snakemake
-	@# The lock dies with its holder, so a run killed at any moment is taken up by typing the same again.
-	@rc=0; flock --nonblock --conflict-exit-code 75 .snakemake/run.lock \
+	@# The lock dies with its holder, so a run killed at any moment is taken up by typing the same again;
+	@# a killed one may take some seconds to be gone.
+	@rc=0; flock --timeout 20 --conflict-exit-code 75 .snakemake/run.lock \
 	  $(BIN)/snakemake --cores $(CORES) --nolock $(if $(PRESET),--configfile $(PRESET_FILE)) $(ARGS) || rc=$$?; \
 	if [ $$rc = 75 ]; then echo "another 'make run' is at work in this folder; wait for it or stop it" >&2; fi; \
 	exit $$rc
@@ -58,11 +59,11 @@ $(STAMP): pyproject.toml requirements.lock
 
 .PHONY: test
 test: $(STAMP) ## all tests, the whole workflow at smoke scale included
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 .PHONY: test-fast
 test-fast: $(STAMP) ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not network" $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not network" $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, snakefmt and snakemake --lint

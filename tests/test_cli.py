@@ -1,8 +1,8 @@
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,8 @@ def run(*words, **options):
 
 
 def test_help_is_fast_and_imports_nothing_heavy():
-    fastest = min(_seconds("--help") for _ in range(3))
-    assert fastest < 0.3 + _seconds_of_python()
+    # Processor time, because the wall clock also tells what else this machine is doing.
+    assert min(_processor_seconds("--help") for _ in range(3)) < 0.3
     code = "import sys; import counterfactory.cli; "
     code += (
         "print([name for name in ('torch', 'numpy', 'pandas', 'pydantic', 'yaml') if name in sys.modules])"
@@ -31,16 +31,11 @@ def test_help_is_fast_and_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def _seconds(*words):
-    began = time.perf_counter()
+def _processor_seconds(*words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run(*words).returncode == 0
-    return time.perf_counter() - began
-
-
-def _seconds_of_python():
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_version(capsys):

@@ -34,7 +34,9 @@ def test_torch_and_torchvision_are_a_pair():
 def test_the_conda_environment_has_the_same_pins():
     dependencies = yaml.safe_load((ROOT / "envs" / "counterfactory.yaml").read_text())["dependencies"]
     pins = next(part["pip"] for part in dependencies if isinstance(part, dict))
-    assert {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)} == locked()
+    assert {
+        canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)
+    } == locked()
     python = next(part for part in dependencies if isinstance(part, str) and part.startswith("python="))
     assert python.removeprefix("python=") in Requirement(f"python{PROJECT['requires-python']}").specifier
 

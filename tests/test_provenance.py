@@ -32,7 +32,7 @@ def package(tmp_path, monkeypatch):
 
 
 def forget():
-    for function in (provenance._path, provenance._tree, provenance._normalised, provenance._imports):
+    for function in (code_hash, provenance._path, provenance._tree, provenance._normalised, provenance._imports):
         function.cache_clear()
 
 
@@ -70,7 +70,7 @@ def test_hash_is_of_a_set_of_modules(package):
 
 def test_files_read_as_code_count_as_code(package):
     before = code_hash("rooms.a"), code_hash("base")
-    (package / "rooms" / "table.yaml").write_text("a: 1")
+    edit(package / "rooms" / "table.yaml", "a: 1")
     assert code_hash("rooms.a") != before[0]
     assert code_hash("base") == before[1]
 

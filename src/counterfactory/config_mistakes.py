@@ -144,6 +144,8 @@ def misfits(settings: "Settings") -> Iterator[str]:
                 f"{path}.training.batch_size is {training.batch_size:,}, but data.{split} has only {size:,} images; "
                 "lower it"
             )
+        if path != "judges" and training.scale_release < training.scale_hold:
+            yield f"{path}.training.scale_release is less than scale_hold; make it at least {training.scale_hold:g}"
     network = settings.models.hvae.network
     for name in ("widths", "encoder_blocks", "decoder_blocks"):
         length = len(getattr(network, name))

@@ -33,6 +33,7 @@ PACKAGES = ("torch", "numpy", "pandas", "scipy", "scikit-image", "numba", "pyro-
 """The packages whose versions may change a result or the way it was made."""
 
 
+@cache
 def code_hash(*modules: str) -> str:
     """Returns the SHA-256, in 16 hexadecimal digits, of the code that `modules` run.
 

@@ -17,23 +17,9 @@ PRESETS = ROOT / "workflow" / "presets"
 
 
 def snakemake(folder, *words, check=True):
-    """Runs snakemake in `folder`, which holds a copy of config.yaml, with this checkout's rules."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--directory",
-        str(folder),
-    ]
-    command += [
-        "--workflow-profile",
-        str(ROOT / "workflow" / "profiles" / "default"),
-        "--cores",
-        "2",
-        *map(str, words),
-    ]
+    """Runs snakemake in `folder`, which holds a copy of config.yaml, with this checkout's rules and profile."""
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", *where, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
@@ -42,12 +28,8 @@ def snakemake(folder, *words, check=True):
 def plan(folder, *words):
     """Returns rule by output file of what would be made now, and of everything in the graph."""
     lines = snakemake(folder, "--summary", *words).stdout.splitlines()
-    rows = list(
-        csv.DictReader(
-            lines[lines.index(next(line for line in lines if line.startswith("output_file"))) :],
-            delimiter="\t",
-        )
-    )
+    head = next(number for number, line in enumerate(lines) if line.startswith("output_file"))
+    rows = list(csv.DictReader(lines[head:], delimiter="\t"))
     every = {row["output_file"]: row["rule"] for row in rows}
     return {row["output_file"]: row["rule"] for row in rows if row["plan"] != "no update"}, every
 
@@ -80,6 +62,13 @@ def changed(folder, text):
     over = folder / "over.yaml"
     over.write_text(text)
     return plan(folder, "--configfile", PRESETS / "smoke.yaml", over)[0]
+
+
+def test_the_profile_is_found_by_itself(folder):
+    done = snakemake(folder, "-n", "results/morphomnist/data/dataset.json")
+    assert "workflow specific profile" in done.stderr
+    # What it makes of a plan: a line a job, in words.
+    assert "Making the images, attributes and splits of Morpho-MNIST" in done.stdout + done.stderr
 
 
 def test_lint_and_format_are_clean():

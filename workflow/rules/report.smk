@@ -101,10 +101,11 @@ rule report:
         "../../envs/counterfactory.yaml"
     params:
         settings=settings_json(SETTINGS),
+        folder=subpath(output.page, parent=True),
         code=code_hash("report.html"),
     message:
         "Writing the report"
     shell:
         "(python -m counterfactory report --settings {params.settings:q} --tables {input.tables:q}"
-        " --figures {input.figures:q} --benchmarks $(dirname {output.page:q})/benchmarks --out {output.page:q}"
+        " --figures {input.figures:q} --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
         " && cp {output.page:q} {output.front:q}) 2>&1 | tee {log:q}"

@@ -116,7 +116,9 @@ def train_judge(
         torch.manual_seed(seed)
         model = AnticausalCNN(**network).to(memory_format=torch.channels_last)  # a quarter faster on CPUs
 
-    def loss(model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict]:
+    def loss(
+        model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+    ) -> tuple[Tensor, dict]:
         images = batch["images"]
         if model.training and settings.shift:
             images = shift_images(images, settings.shift, generator)

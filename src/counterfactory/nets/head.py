@@ -13,6 +13,10 @@ small network learn in minutes what takes the published one days:
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
     hundreds of updates are spent on bringing it down.
+
+`freedom`, a state set by the training loss, blends the predicted log scale with that start: at 0 every pixel has the same fixed
+scale. A free scale lets a young model explain strokes it has not learned by calling them uncertain, and the
+gradient of the location, divided by that scale, dies there (Seitzer et al., 2022, arXiv:2203.09168).
 """
 
 import torch
@@ -49,7 +53,8 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.patch, self.bounded = patch, bounded
-        self.initial, self.freedom = log_scale, 1.0
+        self.initial = log_scale
+        self.register_buffer("freedom", torch.ones(()))
         self.location = nn.Conv2d(features, channels * patch**2, 1)
         self.log_scale = nn.Conv2d(features, channels * patch**2, 1)
         nn.init.zeros_(self.location.bias)
@@ -67,8 +72,7 @@ class Head(nn.Module):
             location, log_scale = self.location(h), self.log_scale(h)
             if self.patch > 1:
                 location, log_scale = F.pixel_shuffle(location, self.patch), F.pixel_shuffle(log_scale, self.patch)
-            if self.freedom < 1.0:
-                log_scale = self.initial + self.freedom * (log_scale - self.initial)
+            log_scale = self.initial + self.freedom * (log_scale - self.initial)
             if self.bounded:
                 location = torch.tanh(location)
             if self.exposure is not None:

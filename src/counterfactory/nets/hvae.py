@@ -276,7 +276,7 @@ class Hvae(nn.Module):
 
     def elbo(
         self, x: Tensor, parents: Tensor, noise: list[Tensor], free_bits: float = 0.0, prior_parents: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the two parts of the negative ELBO, in nats per pixel and averaged over the batch.
 
         Arguments:
@@ -287,7 +287,7 @@ class Hvae(nn.Module):
             prior_parents: What a conditional prior sees instead of `parents`.
 
         Returns:
-            The negative log-likelihood and the KL divergence.
+            The negative log-likelihood, the KL divergence and the latents drawn, a tensor a layer.
         """
 
         def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
@@ -299,4 +299,4 @@ class Hvae(nn.Module):
         # (Z,) a layer: summed over space, averaged over the batch, floored a channel.
         divergences = [gaussian_kl(latent.posterior, latent.prior).sum((2, 3)).mean(0) for latent in latents]
         kl = sum(divergence.clamp(min=free_bits).sum() for divergence in divergences)
-        return nll, kl / x[0].numel()
+        return nll, kl / x[0].numel(), [latent.z for latent in latents]

@@ -136,11 +136,11 @@ class Vae(nn.Module):
 
     def elbo(
         self, x: Tensor, parents: Tensor, noise: list[Tensor], free_bits: float = 0.0, prior_parents: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Returns negative log-likelihood and KL in nats per pixel; see :meth:`Hvae.elbo`."""
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Returns negative log-likelihood and KL in nats per pixel, and the latents; see :meth:`Hvae.elbo`."""
         posterior = self._posterior(x, parents)
         prior, features = self._prior(parents if prior_parents is None else prior_parents)
         z = posterior[0] + posterior[1].exp() * noise[0]
         nll = discretised_gaussian_nll(x, *self.predict([z], parents, features)).mean()
         kl = gaussian_kl(posterior, prior).mean(0).clamp(min=free_bits).sum()
-        return nll, kl / x[0].numel()
+        return nll, kl / x[0].numel(), [z]

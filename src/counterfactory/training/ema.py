@@ -23,8 +23,9 @@ def average_weights(average: dict[str, Tensor], model: nn.Module, step: int, dec
         decay: The largest decay :math:`d`, in [0, 1); 0 copies.
     """
     weight = 1.0 - min(decay, (1.0 + step) / (10.0 + step))
-    state = model.state_dict()
-    floating = [name for name in average if average[name].is_floating_point()]
-    torch._foreach_lerp_([average[name] for name in floating], [state[name] for name in floating], weight)
-    for name in average.keys() - set(floating):
+    state, parameters = model.state_dict(), dict(model.named_parameters())
+    averaged = [name for name in average if name in parameters]
+    torch._foreach_lerp_([average[name] for name in averaged], [state[name] for name in averaged], weight)
+    # Buffers (running statistics, schedules) are states of the model, not points to average.
+    for name in average.keys() - set(averaged):
         average[name].copy_(state[name])

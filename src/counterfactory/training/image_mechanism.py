@@ -1,8 +1,16 @@
 r"""Trains an image mechanism :math:`p(x \mid \mathrm{pa})`: the simple VAE or the hierarchical VAE.
 
-Minimises the negative ELBO in nats per pixel, :math:`\mathrm{NLL} + \beta_t\, \mathrm{KL}`, with :math:`\beta_t` rising
-linearly over the first `beta_warmup` steps (causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764). The
-train split trains, the valid split selects; neither judges' nor test images are read.
+Minimises the negative ELBO in nats per pixel, :math:`\mathrm{NLL} + \beta_\tau\, \mathrm{KL}` (causal-gen, De Sousa Ribeiro et al.,
+2023, arXiv:2306.15764). The train split trains, the valid split selects; neither judges' nor test images are read.
+
+Two schedules over the share :math:`\tau` of the steps done, both off as published, decide what a short run learns first:
+
+- `beta_start` > `beta`: :math:`\beta_\tau` falls geometrically from the one to the other while :math:`\tau` < `beta_until`. While latents are
+  dear the decoder learns all it can from the parents, which are free; latents then add only what the parents
+  do not say. Without this a latent that describes the whole image comes first, and an intervention on a
+  parent changes nothing.
+- `scale_hold`, `scale_release`: the pixels' scale is fixed while :math:`\tau` < `scale_hold` and its own from `scale_release` on
+  (see :mod:`counterfactory.nets.head`).
 """
 
 from collections.abc import Mapping
@@ -68,7 +76,7 @@ def shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 class ElboLoss:
-    """The training loss: negative ELBO with augmentation, KL warm-up and conditioning dropout.
+    """The training loss: negative ELBO with augmentation, schedules and conditioning dropout.
 
     Arguments:
         training: The settings `models.<name>.training`.
@@ -76,10 +84,22 @@ class ElboLoss:
     """
 
     def __init__(self, training: Any, droppable: Tensor) -> None:
-        self.training, self.droppable, self.step = training, droppable, 0
+        self.training, self.droppable = training, droppable
+
+    def beta(self, progress: float) -> float:
+        """Returns the weight of the KL divergence when a share `progress` of the steps is done."""
+        first, last, until = self.training.beta_start, self.training.beta, self.training.beta_until
+        if progress >= until:
+            return last
+        return last * (first / last) ** (1.0 - progress / until)
+
+    def freedom(self, progress: float) -> float:
+        """Returns how far the pixels' scale is the network's own, in [0, 1]."""
+        hold, release = self.training.scale_hold, self.training.scale_release
+        return 1.0 if progress >= release else max(0.0, (progress - hold) / (release - hold))
 
     def __call__(
-        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator
+        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x, parents = to_pixels(batch["images"]), batch["parents"]
         noise = [
@@ -87,6 +107,7 @@ class ElboLoss:
         ]
         prior_parents = parents
         if model.training:
+            model.head.freedom.fill_(self.freedom(progress))
             x = shift(x, self.training.shift, generator)
             if self.training.conditioning_dropout > 0:
                 # Each image hides its categorical parents from the prior, from the decoder, or from neither.
@@ -94,8 +115,8 @@ class ElboLoss:
                 p, hidden = self.training.conditioning_dropout, self.droppable.to(x.device)
                 prior_parents = torch.where((u < p / 2) & hidden, 0.0, parents)
                 parents = torch.where((u >= p / 2) & (u < p) & hidden, 0.0, parents)
-        nll, kl = model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
-        return nll + self.training.beta * kl, {"nll": nll.detach(), "kl": kl.detach()}
+        nll, kl, latents = model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
+        return nll + self.beta(progress) * kl, {"nll": nll.detach(), "kl": kl.detach()}
 
 
 def droppable_columns(dataset: Dataset) -> Tensor:

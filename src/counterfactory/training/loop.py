@@ -32,8 +32,9 @@ from .ema import average_weights
 
 __all__ = ["Loss", "TrainingSettings", "choose_device", "fit", "learning_rate"]
 
-Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator], tuple[Tensor, dict[str, Tensor]]]
-"""`loss(model, batch, generator)` returns a scalar to minimise and the marks to log, each a scalar tensor."""
+Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Tensor, dict[str, Tensor]]]
+"""`loss(model, batch, generator, progress)` returns a scalar to minimise and the marks to log, each a scalar tensor;
+`progress` is the share of the steps that are done, for schedules, and 1 when validating."""
 
 
 class TrainingSettings(Protocol):
@@ -126,7 +127,7 @@ def _evaluate(model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size:
         batch = {name: tensor[start : start + batch_size] for name, tensor in data.items()}
         device = next(iter(batch.values())).device
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "valid", start))
-        value, marks = loss(model, batch, generator)
+        value, marks = loss(model, batch, generator, 1.0)
         size = len(next(iter(batch.values())))
         for name, mark in {"loss": value, **marks}.items():
             totals[name] = totals.get(name, 0.0) + float(mark) * size / count
@@ -225,7 +226,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            value, marks = loss(model, batch, generator)
+            value, marks = loss(model, batch, generator, step / settings.steps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         average_gradients(model)
@@ -254,7 +255,7 @@ def fit(
                 state["bad"] += 1
             state["seconds"] = time.monotonic() - started
             row = {"step": state["step"], "seconds": state["seconds"], "learning_rate": learning_rate(step, settings)}
-            row |= {"train_loss": float(value)} | {f"train_{name}": float(mark) for name, mark in marks.items()}
+            row |= {"train_loss": float(value.detach())} | {f"train_{name}": float(mark) for name, mark in marks.items()}
             row |= {f"valid_{name}": mark for name, mark in validated.items()}
             if writers:
                 writers.add(row)

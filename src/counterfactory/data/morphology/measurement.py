@@ -57,7 +57,7 @@ def moments(fine, box):
     return mass, cx, cy, mxx / mass - cx * cx, mxy / mass - cx * cy, myy / mass - cy * cy
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _quantile(histogram, mass, share):
     """Where the cumulated histogram, linear between whole positions, reaches a share of the mass."""
     last = histogram.size - 1

@@ -27,6 +27,9 @@ __all__ = ["binarise", "blur_weights", "shrink", "trace", "upscale"]
 # Bounds the error of the blur in single precision: two sums of 22 products of at most 1 are off by less than 4e-6.
 _ROUNDING = 1e-5
 
+# How many numbers are summed up before the next ones, so that they stay in the first cache.
+_BLOCK = 1024
+
 
 @cache
 def blur_weights(scale: int) -> np.ndarray:
@@ -45,7 +48,7 @@ def blur_weights(scale: int) -> np.ndarray:
     return (weights / weights.sum())[radius:].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _mirror(i, n):
     """Mirrors an index into 0..n-1 without repeating the edge: d c b | a b c d | c b a."""
     if i < 0:
@@ -55,7 +58,7 @@ def _mirror(i, n):
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fold(i, n):
     """Mirrors an index into 0..n-1 repeating the edge: c b a | a b c d | d c b."""
     if i < 0:
@@ -65,25 +68,25 @@ def _fold(i, n):
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _cubic(a, b, c, d, t):
     """Catmull-Rom interpolation between b (t = 0) and c (t = 1)."""
     return b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _scale_row(total, row, weight):
     for x in range(total.size):
         total[x] = row[x] * weight
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_pair(total, one, other, weight):
     for x in range(total.size):
         total[x] += (one[x] + other[x]) * weight
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _blur_down(rows, y, weights, total, start, stop):
     """Blurs down the columns: row `y` of the result, columns start..stop-1, written in `total[: stop - start]`.
 
@@ -95,7 +98,7 @@ def _blur_down(rows, y, weights, total, start, stop):
         _add_pair(total, rows[y - k, start:stop], rows[y + k, start:stop], weights[k])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _blur_along(line, weights, total):
     """Blurs along a row: `total[x]` is centred at `line[x + R]`."""
     radius, size = weights.size - 1, total.size
@@ -106,13 +109,13 @@ def _blur_along(line, weights, total):
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _set_row(target, source, present):
     for x in range(target.size):
         target[x] = source[x] if present else 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _mirror_rows(rows, first, last, radius, height, start, stop):
     """Fills the R rows before `first` and after `last - 1`: the mirror image (edge repeated) at the image's own
     border, zero elsewhere. Row y of the image is stored at `rows[y + R]`.
@@ -123,7 +126,7 @@ def _mirror_rows(rows, first, last, radius, height, start, stop):
         _set_row(rows[bottom + k, start:stop], rows[bottom - 1 - k, start:stop], last == height)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _mirror_ends(line, radius, start, stop, width):
     """Fills R values on each side of `line[R : R + stop - start]`, as :func:`_mirror_rows` does."""
     size = stop - start
@@ -132,7 +135,7 @@ def _mirror_ends(line, radius, start, stop, width):
         line[radius + size + k] = line[radius + size - 1 - k] if stop == width else 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _blur_row(rows, y, weights, line, total, start, stop, wide):
     """Blurs row `y` both ways, columns start..stop-1 of `wide`, into `total[: stop - start]`."""
     radius = weights.size - 1
@@ -141,7 +144,7 @@ def _blur_row(rows, y, weights, line, total, start, stop, wide):
     _blur_along(line, weights, total[: stop - start])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _content(image, scale, radius, box):
     """Finds the range of the image and, in `box`, the fine rows and columns that may be non-zero once upscaled."""
     height, width = image.shape
@@ -161,7 +164,7 @@ def _content(image, scale, radius, box):
     return least, greatest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _interpolate_along(image, scale, columns):
     """Interpolates every row of the image along itself: `columns` (H, Ws), pixels times 1/255."""
     height, width = image.shape
@@ -182,7 +185,7 @@ def _interpolate_along(image, scale, columns):
                 phases[phase] = _cubic(a, b, c, d, (phase + skipped + 0.5) / scale)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _interpolate_down(columns, height, y, scale, low, high, total, start, stop):
     """Interpolates down the columns: fine row `y`, columns start..stop-1, clipped to low..high."""
     j = (y + scale // 2) // scale - 1
@@ -196,14 +199,16 @@ def _interpolate_down(columns, height, y, scale, low, high, total, start, stop):
         total[x] = min(max(_cubic(a[x], b[x], c[x], d[x], t), low), high)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _blur_flat(source, centre, step, weights, total):
     """Blurs many rows in one go: `total[x]` is centred at `source[x + centre]` and its taps are `step` apart."""
-    size = total.size
-    _scale_row(total, source[centre : centre + size], weights[0])
-    for k in range(weights.size - 1, 0, -1):
-        above, below = centre - k * step, centre + k * step
-        _add_pair(total, source[above : above + size], source[below : below + size], weights[k])
+    for begin in range(0, total.size, _BLOCK):
+        part = total[begin : begin + _BLOCK]
+        size, first = part.size, begin + centre
+        _scale_row(part, source[first : first + size], weights[0])
+        for k in range(weights.size - 1, 0, -1):
+            above, below = first - k * step, first + k * step
+            _add_pair(part, source[above : above + size], source[below : below + size], weights[k])
 
 
 @njit(cache=True, nogil=True)
@@ -258,7 +263,7 @@ def upscale(image, scale, weights, columns, rows, down, both, fine, box):
     return least, greatest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _exact(columns, scale, weights, low, high, y, x, tall, wide):
     """The upscaled image at one fine pixel, in double precision: what :func:`upscale` truncates."""
     height, radius = columns.shape[0], weights.size - 1
@@ -342,7 +347,7 @@ def trace(image, scale, weights, light, columns, rows, line, total, rough, binar
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _full(weights):
     """The blur of a plane of ones, to the bit."""
     column = weights[0]

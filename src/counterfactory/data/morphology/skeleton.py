@@ -61,7 +61,7 @@ def background_table() -> np.ndarray:
     return np.array([9 - bin(index).count("1") for index in range(512)], dtype=np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _column_gaps(binary, gap, first, last, start, stop):
     """Distance to the nearest background pixel in the same column, inside the box."""
     for y in range(first, last):
@@ -79,13 +79,13 @@ def _column_gaps(binary, gap, first, last, start, stop):
             here[x] = min(here[x], after[x] + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _nearer(best, left, right, square):
     for x in range(best.size):
         best[x] = min(best[x], min(left[x], right[x]) + square)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _distances(binary, box, gap, squares, distance, packed, pixels):
     """Fills the squared distances and lists the foreground pixels in raster order; returns how many there are.
 
@@ -136,7 +136,7 @@ def _distances(binary, box, gap, squares, distance, packed, pixels):
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _shuffle(order, n, draws):
     """Permutes 0..n-1 exactly as the legacy numpy generator does (Fisher-Yates from the top, masked rejection)."""
     for p in range(n):
@@ -159,7 +159,7 @@ def _shuffle(order, n, draws):
         i -= accepted
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _pattern(packed, p, stride):
     return np.int64(packed[p - stride]) | np.int64(packed[p]) << 3 | np.int64(packed[p + stride]) << 6
 

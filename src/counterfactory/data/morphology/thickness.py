@@ -57,13 +57,13 @@ def footprint(radius: int) -> np.ndarray:
     return element
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _match(gap, binary, on):
     for x in range(gap.size):
         gap[x] = np.uint8(0) if binary[x] == on else np.uint8(255)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _step(gap, before):
     """One step of the distance along columns, saturating at 255."""
     for x in range(gap.size):
@@ -71,7 +71,7 @@ def _step(gap, before):
         gap[x] = min(gap[x], np.uint8(far))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _mark(target, gap, reach):
     for x in range(target.size):
         target[x] |= gap[x] <= reach

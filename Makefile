@@ -73,10 +73,14 @@ lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
 	$(BIN)/snakemake --lint
 
 .PHONY: format
-format: $(STAMP) ## rewrite sources, rules, schema in the house format
+format: $(STAMP) ## rewrite sources and rules in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(SNAKEFILES)
+
+.PHONY: config
+config: $(STAMP) ## rewrite config.yaml and its schema from the typed models, defaults throughout
+	@$(BIN)/counterfactory settings --config /dev/null --commented > .config.yaml && mv .config.yaml config.yaml
 	$(BIN)/counterfactory schema --out workflow/schemas/config.schema.json
 
 # Both files are written from one resolution in a new environment, so that they cannot differ.

@@ -1,3 +1,4 @@
+import inspect
 import json
 import re
 from pathlib import Path
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfactory.config import (
+    HvaeNetwork,
     HvaeSettings,
     Settings,
     TrainingSettings,
+    VaeNetwork,
     load_section,
     load_settings,
     merge,
@@ -37,15 +40,13 @@ def refusal(given: dict) -> str:
 
 def test_config_yaml_is_the_defaults_each_key_explained():
     text = (ROOT / "config.yaml").read_text()
-    assert text == commented_yaml(), (
-        "run: counterfactory settings --config /dev/null --commented > config.yaml"
-    )
+    assert text == commented_yaml(), "run: make config"
     assert load_settings(yaml.safe_load(text)) == load_settings({}) == Settings()
 
 
 def test_schema_file_is_that_of_the_models():
     written = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
-    assert written == schema(), "run: make format"
+    assert written == schema(), "run: make config"
 
 
 def test_config_yaml_satisfies_the_schema():
@@ -211,6 +212,14 @@ def test_training_settings_are_what_the_loop_reads():
     from counterfactory.training import loop
 
     assert set(loop.TrainingSettings.__annotations__) <= set(TrainingSettings.model_fields)
+
+
+def test_network_settings_are_what_networks_are_built_with():
+    from counterfactory.nets.hvae import Hvae
+    from counterfactory.nets.vae import Vae
+
+    for network, section in ((Vae, VaeNetwork), (Hvae, HvaeNetwork)):
+        assert set(section.model_fields) == set(inspect.signature(network).parameters) - {"shape", "parents"}
 
 
 def test_files_are_laid_over_each_other(tmp_path):

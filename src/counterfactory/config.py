@@ -119,7 +119,9 @@ class TrainingSettings(_Section):
         description="Updates between two validations; the best validated weights are kept."
     )
     patience: int = Field(ge=0, description="Stop after this many validations without gain; 0: never.")
-    precision: Literal["float32", "bfloat16"] = Field(description="Arithmetic of the forward pass.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="Arithmetic of the forward pass; auto: bfloat16 where the hardware computes with it, else float32."
+    )
     threads: Count = Field(description="CPU threads; fixed, because the order of sums depends on it.")
 
 
@@ -201,6 +203,9 @@ class ImageTrainingSettings(TrainingSettings):
     scale_release: Annotated[Float, Field(ge=0, le=1)] = Field(
         description="Share of the steps after which that scale is wholly the network's own; at least scale_hold."
     )
+    independence: Annotated[Float, Field(ge=0)] = Field(
+        description="Weight of what the latents know of the parents, which noise should not (published: 0)."
+    )
     free_bits: Annotated[Float, Field(ge=0)] = Field(
         description="Nats of KL that each latent channel is not penalised for."
     )
@@ -222,11 +227,9 @@ class VaeNetwork(_Section):
         "exogenous",
         description="exogenous: latents are noise, kept in a counterfactual; conditional: they mediate the parents.",
     )
-    bounded: bool = Field(
-        False, description="Whether predicted grey levels are squashed into their range (published: false)."
-    )
-    exposure: bool = Field(
-        True, description="Whether the parents also scale and shift the whole image (published: false)."
+    exposure: list[str] = Field(
+        ["intensity"],
+        description="Variables that act on the image only as exposure does on a photograph, linearly (published: none).",
     )
     log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
         0.0,
@@ -260,6 +263,7 @@ class VaeSettings(_Section):
             beta_until=0.0,
             scale_hold=0.0,
             scale_release=0.0,
+            independence=0.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),
@@ -301,11 +305,9 @@ class HvaeNetwork(_Section):
     patch: Count = Field(
         2, description="Squares of this many px are folded into channels at both ends (published: 1)."
     )
-    bounded: bool = Field(
-        False, description="Whether predicted grey levels are squashed into their range (published: false)."
-    )
-    exposure: bool = Field(
-        True, description="Whether the parents also scale and shift the whole image (published: false)."
+    exposure: list[str] = Field(
+        ["intensity"],
+        description="Variables that act on the image only as exposure does on a photograph, linearly (published: none).",
     )
     log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
         0.0,
@@ -339,6 +341,7 @@ class HvaeSettings(_Section):
             beta_until=0.0,
             scale_hold=0.0,
             scale_release=0.0,
+            independence=0.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),

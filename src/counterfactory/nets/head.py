@@ -1,15 +1,13 @@
 r"""The last layer of an image mechanism: from features to the Gaussian of every pixel.
 
-As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the location and the log scale. Three options make a
+As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the location and the log scale. Two options make a
 small network learn in minutes what takes the published one days:
 
-`bounded`
-    The location is :math:`\tanh(h)`. Unbounded, the likelihood of a black pixel grows as its location runs off below -1 and
-    its scale grows along; the pixel noise :math:`(x - m) / s` abducted there has nothing to do with the image.
 `exposure`
-    The Gaussian of the whole image is scaled and shifted by linear functions of the parents,
-    :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`, :math:`s' = (1 + g(\mathrm{pa}))\, s`. A global brightness is then exactly
-    linear in the parents and extrapolates to combinations of parents never seen together.
+    Some parents act on the image only as exposure acts on a photograph: the Gaussian of the whole image is scaled and
+    shifted by linear functions of them, :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`, :math:`s' = (1 + g(\mathrm{pa}))\, s`,
+    and the features never see them. What such a parent does is then the same whatever the other parents are, also in
+    combinations that the training data, being confounded, do not hold.
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
     hundreds of updates are spent on bringing it down.
@@ -19,10 +17,12 @@ scale. A free scale lets a young model explain strokes it has not learned by cal
 gradient of the location, divided by that scale, dies there (Seitzer et al., 2022, arXiv:2203.09168).
 """
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blocks import unfold
 from .likelihood import LOG_SCALE_FLOOR
 
 __all__ = ["Head"]
@@ -34,10 +34,8 @@ class Head(nn.Module):
     Arguments:
         features: The number C' of features.
         channels: The number C of the image's channels.
-        parents: The width P of the encoded parents.
         patch: Each feature vector becomes p x p pixels.
-        bounded: Whether the location is squashed into (-1, 1).
-        exposure: Whether the parents scale and shift the whole image linearly.
+        exposure: The columns of the encoded parents that scale and shift the whole image linearly.
         log_scale: The log scale before training.
     """
 
@@ -45,24 +43,31 @@ class Head(nn.Module):
         self,
         features: int,
         channels: int,
-        parents: int,
         patch: int = 1,
-        bounded: bool = False,
-        exposure: bool = False,
+        exposure: Sequence[int] = (),
         log_scale: float = 0.0,
     ) -> None:
         super().__init__()
-        self.patch, self.bounded = patch, bounded
+        self.patch = patch
         self.initial = log_scale
         self.register_buffer("freedom", torch.ones(()))
         self.location = nn.Conv2d(features, channels * patch**2, 1)
         self.log_scale = nn.Conv2d(features, channels * patch**2, 1)
         nn.init.zeros_(self.location.bias)
         nn.init.constant_(self.log_scale.bias, log_scale)
-        self.exposure = nn.Linear(parents, 2) if exposure else None
+        self.columns = list(exposure)
+        self.exposure = nn.Linear(len(self.columns), 2) if self.columns else None
         if self.exposure is not None:
             nn.init.zeros_(self.exposure.weight)
             nn.init.zeros_(self.exposure.bias)
+
+    def hide(self, parents: Tensor) -> Tensor:
+        """Returns the parents as the features may see them: without those that act as exposure."""
+        if not self.columns:
+            return parents
+        hidden = parents.clone()
+        hidden[:, self.columns] = 0.0
+        return hidden
 
     def forward(self, h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Returns location and log scale; the log scale is at least `LOG_SCALE_FLOOR`."""
@@ -71,12 +76,10 @@ class Head(nn.Module):
             h = h.float()
             location, log_scale = self.location(h), self.log_scale(h)
             if self.patch > 1:
-                location, log_scale = F.pixel_shuffle(location, self.patch), F.pixel_shuffle(log_scale, self.patch)
+                location, log_scale = unfold(location, self.patch), unfold(log_scale, self.patch)
             log_scale = self.initial + self.freedom * (log_scale - self.initial)
-            if self.bounded:
-                location = torch.tanh(location)
             if self.exposure is not None:
-                gain, shift = self.exposure(parents.float())[:, :, None, None, None].unbind(1)
+                gain, shift = self.exposure(parents[:, self.columns].float())[:, :, None, None, None].unbind(1)
                 gain = (1.0 + gain).clamp(min=0.05)
                 location, log_scale = gain * location + shift, log_scale + gain.log()
             return location, log_scale.clamp(min=LOG_SCALE_FLOOR)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Block, convolution, spread
+from .blocks import Block, convolution, fold, spread
 from .head import Head
 from .latents import Gaussian, Latent, gaussian_kl, mix
 from .likelihood import discretised_gaussian_nll
@@ -138,8 +138,7 @@ class Hvae(nn.Module):
         block: `heavy` (published for Morpho-MNIST) or `light`.
         prior: `exogenous` or `conditional`.
         patch: Pixels folded into channels along each side; 1 is the published network.
-        bounded: Whether pixel locations are squashed into (-1, 1); see :mod:`counterfactory.nets.head`.
-        exposure: Whether the parents scale and shift the whole predicted image linearly.
+        exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
     """
 
@@ -157,8 +156,7 @@ class Hvae(nn.Module):
         block: Literal["heavy", "light"] = "heavy",
         prior: Literal["exogenous", "conditional"] = "exogenous",
         patch: int = 1,
-        bounded: bool = False,
-        exposure: bool = False,
+        exposure: Sequence[int] = (),
         log_scale: float = 0.0,
     ) -> None:
         super().__init__()
@@ -184,7 +182,7 @@ class Hvae(nn.Module):
             {str(r): nn.Parameter(torch.zeros(1, w, r, r)) for r, w in zip(resolutions, widths, strict=True)}
         )
         self.levels = {resolution: i for i, resolution in enumerate(resolutions)}
-        self.head = Head(widths[0], shape[0], parents, patch, bounded, exposure, log_scale)
+        self.head = Head(widths[0], shape[0], patch, exposure, log_scale)
         # On CPUs channels-last convolutions of few channels run several times faster.
         self.to(memory_format=torch.channels_last)
 
@@ -194,8 +192,7 @@ class Hvae(nn.Module):
         return [(block.latent, block.resolution, block.resolution) for block in self.decoder if block.latent]
 
     def _encode(self, x: Tensor) -> list[Tensor]:
-        x = F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x
-        return self.encoder(x.contiguous(memory_format=torch.channels_last))
+        return self.encoder(fold(x, self.patch))
 
     def _descend(
         self,
@@ -206,6 +203,7 @@ class Hvae(nn.Module):
     ) -> tuple[Tensor, list[Latent]]:
         """Walks the top-down path; `sample(l, prior, posterior)` gives the sample of layer l."""
         prior_parents = parents if prior_parents is None else prior_parents
+        seen = self.head.hide(parents)
         first = self.decoder[0].resolution
         h = self.starts[str(first)].expand(len(parents), -1, -1, -1)
         state, latents = h, []
@@ -217,13 +215,13 @@ class Hvae(nn.Module):
                 if block.latent:
                     state = F.interpolate(state, size=resolution) + bias
             if not block.latent:
-                h = block.refine(h, parents)
+                h = block.refine(h, seen)
                 continue
             activation = None if activations is None else activations[self.levels[resolution]]
             prior, features, posterior = block.gaussians(h, state, activation, parents, prior_parents)
             z = sample(len(latents), prior, posterior)
             latents.append(Latent(z, prior, posterior))
-            h, state = block.advance(h, z, features, parents)
+            h, state = block.advance(h, z, features, seen)
         return h, latents
 
     def abduct(self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> list[Latent]:

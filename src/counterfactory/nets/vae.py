@@ -32,8 +32,7 @@ class Vae(nn.Module):
         hidden: Width of the dense layers.
         latent: Width Z of the latent vector.
         prior: `exogenous` or `conditional`.
-        bounded: Whether pixel locations are squashed into (-1, 1); see :mod:`counterfactory.nets.head`.
-        exposure: Whether the parents scale and shift the whole predicted image linearly.
+        exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
     """
 
@@ -45,8 +44,7 @@ class Vae(nn.Module):
         hidden: int = 128,
         latent: int = 16,
         prior: Literal["exogenous", "conditional"] = "exogenous",
-        bounded: bool = False,
-        exposure: bool = False,
+        exposure: Sequence[int] = (),
         log_scale: float = 0.0,
     ) -> None:
         super().__init__()
@@ -88,7 +86,7 @@ class Vae(nn.Module):
             nn.Conv2d(channels, latent, 5, padding=2),
             nn.ReLU(),
         )
-        self.head = Head(latent, shape[0], parents, 1, bounded, exposure, log_scale)
+        self.head = Head(latent, shape[0], 1, exposure, log_scale)
 
     @property
     def noise_shapes(self) -> list[tuple[int]]:
@@ -113,7 +111,8 @@ class Vae(nn.Module):
         """Returns the pixels' location and log scale, each (B, C, H, W), given latents and parents."""
         if self.mediated and features is None:
             features = self._prior(parents)[1]
-        inputs = [z[0], parents] if features is None else [z[0], features, parents]
+        seen = self.head.hide(parents)
+        inputs = [z[0], seen] if features is None else [z[0], features, seen]
         h = self.dense(torch.cat(inputs, dim=1)).view(len(parents), -1, self.side, self.side)
         return self.head(self.decoder(h), parents)
 

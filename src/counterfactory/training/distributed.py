@@ -7,11 +7,15 @@ gradient of the whole batch, so the settings (and the published ones above all) 
 import os
 import socket
 from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.multiprocessing import ProcessRaisedException
+
+from ..errors import UserError
 
 __all__ = ["average_gradients", "launch", "rank", "world_size"]
 
@@ -44,11 +48,14 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _worker(number: int, count: int, port: int, device: str, step: Callable[..., None], arguments: tuple) -> None:
+def _worker(number: int, count: int, port: int, device: str, step: Callable[..., None], arguments: tuple, mistakes: SimpleQueue) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=number, world_size=count)
     try:
         step(*arguments, device=f"cuda:{number}" if device == "cuda" else device)
+    except UserError as error:
+        mistakes.put(str(error))
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -61,9 +68,18 @@ def launch(step: Callable[..., None], *arguments: Any, device: str, processes: i
         arguments: Its positional arguments.
         device: `cpu` or `cuda`.
         processes: How many; by default one a visible GPU, and one on the CPU.
+
+    Raises:
+        UserError: If one of the processes raises it.
     """
     count = processes or (torch.cuda.device_count() if device == "cuda" else 1)
     if count <= 1:
         step(*arguments, device=device)
         return
-    torch.multiprocessing.spawn(_worker, (count, _free_port(), device, step, arguments), nprocs=count)
+    mistakes = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    try:
+        torch.multiprocessing.spawn(_worker, (count, _free_port(), device, step, arguments, mistakes), nprocs=count)
+    except ProcessRaisedException:
+        if mistakes.empty():
+            raise
+        raise UserError(mistakes.get()) from None

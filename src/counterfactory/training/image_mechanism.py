@@ -11,8 +11,11 @@ Two schedules over the share :math:`\tau` of the steps done, both off as publish
   parent changes nothing.
 - `scale_hold`, `scale_release`: the pixels' scale is fixed while :math:`\tau` < `scale_hold` and its own from `scale_release` on
   (see :mod:`counterfactory.nets.head`).
+
+`independence` is the weight of what the latents know of the parents (see :mod:`counterfactory.training.independence`).
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from ..errors import UserError
 from ..noise import derive_seed
 from .checkpoint import load_model
 from .distributed import launch
+from .independence import Adversary, dependence
 from .loop import choose_device, fit
 
 __all__ = ["build", "load_image_mechanism", "shift", "to_pixels", "train_image_mechanism"]
@@ -45,7 +49,7 @@ def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
     if name not in networks:
         raise UserError(f"models: {name}: no such image mechanism; choose one of {', '.join(networks)}")
     try:
-        return networks[name](dataset.shape, dataset.width, **network)
+        return networks[name](dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)})
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None
 
@@ -96,7 +100,9 @@ class ElboLoss:
     def freedom(self, progress: float) -> float:
         """Returns how far the pixels' scale is the network's own, in [0, 1]."""
         hold, release = self.training.scale_hold, self.training.scale_release
-        return 1.0 if progress >= release else max(0.0, (progress - hold) / (release - hold))
+        if progress >= release:
+            return 1.0
+        return (progress - hold) / (release - hold) if progress > hold else 0.0
 
     def __call__(
         self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -116,7 +122,28 @@ class ElboLoss:
                 prior_parents = torch.where((u < p / 2) & hidden, 0.0, parents)
                 parents = torch.where((u >= p / 2) & (u < p) & hidden, 0.0, parents)
         nll, kl, latents = model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
-        return nll + self.beta(progress) * kl, {"nll": nll.detach(), "kl": kl.detach()}
+        loss, marks = nll + self.beta(progress) * kl, {"nll": nll.detach(), "kl": kl.detach()}
+        if model.training and self.training.independence > 0:
+            error, known = dependence(model.adversary, latents, parents)
+            loss = loss + (error + self.training.independence * known) / x[0].numel()
+            marks["known"] = known.detach()
+        return loss, marks
+
+
+def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
+    """Returns the columns of the encoded parents that belong to the variables named in `network["exposure"]`.
+
+    Raises:
+        UserError: If one is not a variable of the data set.
+    """
+    named = [dataset.variable(name).name for name in network.get("exposure", ())]
+    starts = np.cumsum([0, *(variable.width for variable in dataset.variables)])
+    return [
+        column
+        for variable, start in zip(dataset.variables, starts, strict=False)
+        if variable.name in named
+        for column in range(start, start + variable.width)
+    ]
 
 
 def droppable_columns(dataset: Dataset) -> Tensor:
@@ -137,17 +164,23 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     torch.manual_seed(derive_seed(seed, name, "weights"))
     network = dict(settings.network)
     model = build(name, dataset, network)
+    train = _tensors(dataset, data, "train")
+    parameters = sum(p.numel() for p in model.parameters())
+    if settings.training.independence > 0:
+        latents = sum(math.prod(shape) for shape in model.noise_shapes)
+        model.adversary = Adversary(dataset, train["parents"], latents)
     fit(
         model,
         ElboLoss(settings.training, droppable_columns(dataset)),
-        _tensors(dataset, data, "train"),
+        train,
         _tensors(dataset, data, "valid"),
         settings.training,
         out,
         seed,
         device,
-        meta={"model": name, "network": network, "parameters": sum(p.numel() for p in model.parameters())},
+        meta={"model": name, "network": network, "parameters": parameters},
         label=f"{name} seed {seed}",
+        transient="adversary.",
     )
 
 

@@ -13,7 +13,7 @@ import csv
 import hashlib
 import json
 import math
-import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ from .checkpoint import save_model
 from .distributed import average_gradients, rank, world_size
 from .ema import average_weights
 
-__all__ = ["Loss", "TrainingSettings", "choose_device", "fit", "learning_rate"]
+__all__ = ["Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
 
 Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Tensor, dict[str, Tensor]]]
 """`loss(model, batch, generator, progress)` returns a scalar to minimise and the marks to log, each a scalar tensor;
@@ -69,6 +69,18 @@ def choose_device(name: str) -> str:
     return name
 
 
+def arithmetic(precision: str, device: str) -> torch.dtype:
+    """Returns the type of the forward pass: for `auto` bfloat16 where the hardware computes with it, else float32."""
+    if precision == "auto":
+        if device.startswith("cuda"):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+            native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+        precision = "bfloat16" if native else "float32"
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """Returns the learning rate of a step: linear warm-up, then constant or half a cosine down to 0."""
     rate = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
@@ -93,6 +105,16 @@ def _fingerprint(model: nn.Module, data: dict[str, Tensor], settings: TrainingSe
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _load_state(path: Path, device: str) -> dict[str, Any]:
+    """Reads the state of a killed run."""
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        saved["fingerprint"]
+    except Exception as error:
+        raise UserError(f"{path}: not a whole training state ({type(error).__name__}); delete it and train again") from None
+    return saved
+
+
 class _Writers:
     """The two logs: rows of `log.csv`, and the same for TensorBoard."""
 
@@ -100,7 +122,7 @@ class _Writers:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path, self.rows = out / "log.csv", rows
-        self.board = SummaryWriter(out / "tensorboard", purge_step=int(rows[-1]["step"]) if rows else 0)
+        self.board = SummaryWriter(out / "tensorboard", purge_step=int(rows[-1]["step"]) + 1 if rows else 0)
 
     def add(self, row: dict[str, float]) -> None:
         self.rows.append(row)
@@ -146,6 +168,7 @@ def fit(
     device: str,
     meta: dict[str, Any] | None = None,
     label: str = "training",
+    transient: str | None = None,
 ) -> None:
     """Trains `model` and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` in `out`.
 
@@ -162,9 +185,11 @@ def fit(
         device: Where to train, `cpu`, `cuda` or `cuda:1`.
         meta: What `model.json` says beside the loop's own settings.
         label: What the progress line calls this run.
+        transient: The prefix of weights that only training needs and that are not written.
 
     Raises:
-        UserError: If the loss stops being finite for 100 steps on end.
+        UserError: If the batch is larger than the split or cannot be shared evenly among the processes, the state of a
+            killed run is damaged, 100 updates on end are skipped, or no validation loss is finite.
     """
     out = Path(out)
     torch.set_num_threads(settings.threads)
@@ -176,7 +201,12 @@ def fit(
     count = len(next(iter(data.values())))
     if count < settings.batch_size:
         raise UserError(f"training.batch_size: {settings.batch_size} is more than the {count} images of the split; lower it")
-    share = settings.batch_size // world_size()
+    share, left_over = divmod(settings.batch_size, world_size())
+    if left_over:
+        raise UserError(
+            f"training.batch_size: {settings.batch_size} cannot be shared evenly by {world_size()} processes; "
+            "make it a multiple of that"
+        )
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -190,7 +220,7 @@ def fit(
     path = out / ".state" / "state.pt"
     fingerprint = _fingerprint(model, data, settings, seed, meta or {})
     if path.exists():
-        saved = torch.load(path, map_location=device, weights_only=True)
+        saved = _load_state(path, device)
         if saved["fingerprint"] == fingerprint:
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
@@ -214,7 +244,7 @@ def fit(
 
     writers = _Writers(out, rows) if rank() == 0 else None
     started, saved_at = time.monotonic() - state["seconds"], time.monotonic()
-    bar = progress(range(state["step"], settings.steps), total=settings.steps, label=label, unit="steps")
+    bar = progress(range(state["step"], settings.steps), total=settings.steps, label=label, unit="steps", start=state["step"])
     marks: dict[str, Tensor] = {}
     wasted = 0
     for step in bar:
@@ -225,7 +255,7 @@ def fit(
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             value, marks = loss(model, batch, generator, step / settings.steps)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -265,12 +295,14 @@ def fit(
             save()
             saved_at = time.monotonic()
 
+    if not math.isfinite(state["best"]):
+        raise UserError(f"{label}: the validation loss was never finite; lower learning_rate")
     model.load_state_dict(best)
     model.eval()
     if writers:
         writers.close()
         training = {name: state[name] for name in ("step", "best", "best_step", "skipped", "seconds")}
-        save_model(out, best, {**(meta or {}), "settings": dict(settings), "seed": seed, "training": training})
-        path.unlink(missing_ok=True)
-        if path.parent.exists():
-            os.rmdir(path.parent)
+        kept = {name: tensor for name, tensor in best.items() if not (transient and name.startswith(transient))}
+        save_model(out, kept, {**(meta or {}), "settings": dict(settings), "arithmetic": str(dtype), "seed": seed, "training": training})
+        # With what a run killed while it was saving left half-written.
+        shutil.rmtree(path.parent, ignore_errors=True)

@@ -32,7 +32,13 @@ def package(tmp_path, monkeypatch):
 
 
 def forget():
-    for function in (code_hash, provenance._path, provenance._tree, provenance._normalised, provenance._imports):
+    for function in (
+        code_hash,
+        provenance._path,
+        provenance._tree,
+        provenance._normalised,
+        provenance._imports,
+    ):
         function.cache_clear()
 
 

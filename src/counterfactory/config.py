@@ -131,7 +131,7 @@ class ParentsSettings(_Section):
     steps: Count = Field(1_000, description="L-BFGS iterations at most; the fit ends when it has converged.")
     bins: Annotated[int, Field(ge=2, le=64)] = Field(8, description="Bins of the spline flow of thickness.")
     hidden: list[Count] = Field(
-        [32, 32],
+        [16, 16],
         min_length=1,
         description="Hidden widths of the network that conditions intensity on thickness.",
     )
@@ -142,10 +142,6 @@ class JudgesSettings(_Section):
 
     width: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Channels of the first convolution (published: 8)."
-    )
-    pooling: Literal["mean", "mean_max"] = Field(
-        "mean",
-        description="How features are summed up over pixels; mean: as published; mean_max: mean and maximum.",
     )
     context: bool = Field(
         False,
@@ -165,19 +161,19 @@ class JudgesSettings(_Section):
     seed: Seed = Field(0, description="The judges' own seed: they are the same for all training seeds.")
     training: TrainingSettings = Field(
         TrainingSettings(
-            steps=1_500,
+            steps=2_500,
             batch_size=128,
-            learning_rate=2e-3,
+            learning_rate=4e-3,
             warmup=100,
             schedule="cosine",
             weight_decay=0.01,
             betas=(0.9, 0.999),
             ema=0.99,
-            clip=200.0,
+            clip=10.0,
             skip=1_000.0,
             valid_every=250,
             patience=0,
-            precision="float32",
+            precision="auto",
             threads=1,
         ),
         description="The judges' training.",
@@ -229,10 +225,11 @@ class VaeNetwork(_Section):
     )
     exposure: list[str] = Field(
         ["intensity"],
-        description="Variables that act on the image only as exposure does on a photograph, linearly (published: none).",
+        description="Variables that act on the image only as exposure does on a photograph, linearly "
+        "(published: none).",
     )
     log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
-        0.0,
+        -1.5,
         description="Log of the scale of the pixels' noise before training, in half the grey range (published: 0).",
     )
 
@@ -243,27 +240,27 @@ class VaeSettings(_Section):
     network: VaeNetwork = Field(VaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
         ImageTrainingSettings(
-            steps=4_000,
-            batch_size=128,
-            learning_rate=1e-3,
+            steps=3000,
+            batch_size=64,
+            learning_rate=0.003,
             warmup=100,
-            schedule="cosine",
+            schedule='cosine',
             weight_decay=0.01,
-            betas=(0.9, 0.9),
-            ema=0.999,
-            clip=350.0,
-            skip=500.0,
-            valid_every=400,
+            betas=(0.9, 0.99),
+            ema=0.998,
+            clip=10.0,
+            skip=1000.0,
+            valid_every=500,
             patience=0,
-            precision="float32",
+            precision='auto',
             threads=1,
             shift=0,
             beta=1.0,
-            beta_start=1.0,
-            beta_until=0.0,
-            scale_hold=0.0,
-            scale_release=0.0,
-            independence=0.0,
+            beta_start=4.0,
+            beta_until=0.4,
+            scale_hold=0.35,
+            scale_release=0.7,
+            independence=20.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),
@@ -281,7 +278,7 @@ class HvaeNetwork(_Section):
         "(published: 32, 16, 8, 4, 1).",
     )
     widths: list[Count] = Field(
-        [32, 64, 96, 128], description="Channels at each resolution (published: 16, 32, 64, 128, 256)."
+        [32, 64, 64, 64], description="Channels at each resolution (published: 16, 32, 64, 128, 256)."
     )
     encoder_blocks: list[Count] = Field(
         [1, 1, 1, 1], description="Blocks of the encoder (published: 4 each)."
@@ -289,14 +286,14 @@ class HvaeNetwork(_Section):
     decoder_blocks: list[Count] = Field(
         [1, 1, 1, 1], description="Blocks of the decoder, that is stochastic layers (published: 4 each)."
     )
-    latent: Count = Field(16, description="Latent channels of a layer (published: 16).")
+    latent: Count = Field(8, description="Latent channels of a layer (published: 16).")
     latent_resolution: Count = Field(
-        32,
+        4,
         description="Finer resolutions than this have no latents; their blocks only refine (published: all have).",
     )
-    bottleneck: Count = Field(4, description="Inside a block the width is divided by this (published: 4).")
+    bottleneck: Count = Field(1, description="Inside a block the width is divided by this (published: 4).")
     block: Literal["heavy", "light"] = Field(
-        "heavy", description="heavy: convolutions of 1, 3, 3 and 1 px (published); light: two of 3 px."
+        "light", description="heavy: convolutions of 1, 3, 3 and 1 px (published); light: two of 3 px."
     )
     prior: Prior = Field(
         "exogenous",
@@ -307,10 +304,11 @@ class HvaeNetwork(_Section):
     )
     exposure: list[str] = Field(
         ["intensity"],
-        description="Variables that act on the image only as exposure does on a photograph, linearly (published: none).",
+        description="Variables that act on the image only as exposure does on a photograph, linearly "
+        "(published: none).",
     )
     log_scale: Annotated[Float, Field(ge=-9, le=2)] = Field(
-        0.0,
+        -1.5,
         description="Log of the scale of the pixels' noise before training, in half the grey range (published: 0).",
     )
 
@@ -321,27 +319,27 @@ class HvaeSettings(_Section):
     network: HvaeNetwork = Field(HvaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
         ImageTrainingSettings(
-            steps=2_000,
-            batch_size=64,
-            learning_rate=1e-3,
+            steps=8000,
+            batch_size=32,
+            learning_rate=0.004,
             warmup=100,
-            schedule="cosine",
+            schedule='cosine',
             weight_decay=0.01,
-            betas=(0.9, 0.9),
-            ema=0.999,
-            clip=350.0,
-            skip=500.0,
-            valid_every=400,
+            betas=(0.9, 0.99),
+            ema=0.998,
+            clip=10.0,
+            skip=1000.0,
+            valid_every=1000,
             patience=0,
-            precision="float32",
+            precision='auto',
             threads=1,
             shift=0,
             beta=1.0,
-            beta_start=1.0,
-            beta_until=0.0,
-            scale_hold=0.0,
-            scale_release=0.0,
-            independence=0.0,
+            beta_start=4.0,
+            beta_until=0.4,
+            scale_hold=0.35,
+            scale_release=0.7,
+            independence=20.0,
             free_bits=0.0,
             conditioning_dropout=0.0,
         ),
@@ -376,7 +374,7 @@ class DoQuestions(_Section):
 class NullQuestions(_Section):
     """The suite `null`: nothing is set; the image should come back."""
 
-    images: int = Field(500, ge=0, description="Test images asked about, for each number of cycles.")
+    images: int = Field(300, ge=0, description="Test images asked about, for each number of cycles.")
     cycles: list[Count] = Field([1, 10], description="How many times the empty intervention is applied.")
 
 
@@ -384,7 +382,7 @@ class ReverseQuestions(_Section):
     """The suite `reverse`: a parent is set to a value and back; the image should come back."""
 
     images: int = Field(
-        500, ge=0, description="Test images asked about, for each intervention and number of cycles."
+        100, ge=0, description="Test images asked about, for each intervention and number of cycles."
     )
     interventions: list[Literal["thickness", "intensity", "digit"]] = Field(
         ["thickness", "intensity", "digit"], description="What is set, and set back."

@@ -17,9 +17,9 @@ PRIORS = ["exogenous", "conditional"]
 def build(prior: str = "exogenous", seed: int = 0, **options) -> Vae:
     """A small VAE whose weights are all different from zero, as after training."""
     torch.manual_seed(seed)
-    model = Vae((1, 8, 8), PARENTS, channels=4, hidden=16, latent=5, prior=prior, **options)
+    model = Vae((1, 8, 8), PARENTS, channels=16, hidden=32, latent=5, prior=prior, **options)
     for parameter in model.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape)
+        parameter.data += 0.05 * torch.randn(parameter.shape)
     return model
 
 
@@ -128,7 +128,7 @@ def test_parents_that_act_as_exposure_change_brightness_alone():
     _, parents, noise = draw(4)
     changed = parents + torch.tensor([1.0, 0.0, 0.0])
     pictures = [
-        model.decoder(model.dense(torch.cat([noise[0], model.head.hide(p)], 1)).view(4, 4, 1, 1))
+        model.decoder(model.dense(torch.cat([noise[0], model.head.hide(p)], 1)).view(4, 16, 1, 1))
         for p in (parents, changed)
     ]
     assert torch.equal(*pictures)
@@ -161,3 +161,9 @@ def test_mixture_has_the_published_moments():
     mixed = mix(Latent(z, prior, posterior), prior, a)
     assert mixed.mean().item() == pytest.approx(a * 0.7 - (1 - a) * 2.0, abs=0.01)
     assert mixed.var().item() == pytest.approx(a**2 * math.exp(-2.0) + (1 - a) ** 2 * math.exp(0.6), rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 16)])
+def test_sizes_that_do_not_fit_are_refused(shape):
+    with pytest.raises(ValueError, match="a multiple of 8"):
+        Vae(shape, PARENTS)

@@ -15,7 +15,16 @@ import pandas as pd
 from ..errors import UserError
 from ..files import read_json, read_table, write_json
 
-__all__ = ["SPLITS", "Dataset", "Split", "Variable", "encode_parents", "load_dataset", "load_split", "save_dataset"]
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "Split",
+    "Variable",
+    "encode_parents",
+    "load_dataset",
+    "load_split",
+    "save_dataset",
+]
 
 SPLITS = ("train", "valid", "judges", "test")
 
@@ -147,5 +156,7 @@ def load_split(folder: Path | str, split: str) -> Split:
     except (OSError, ValueError) as error:
         raise UserError(f"{path / 'images.npy'}: cannot be read ({error}); delete it and run again") from None
     if len(images) != len(attributes):
-        raise UserError(f"{path}: {len(images)} images but {len(attributes)} rows of attributes; delete it and run again")
+        raise UserError(
+            f"{path}: {len(images)} images but {len(attributes)} rows of attributes; delete it and run again"
+        )
     return Split(images, attributes)

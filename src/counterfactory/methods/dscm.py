@@ -2,18 +2,20 @@ r"""Deep structural causal models: abduction, action, prediction, for parents an
 
 Given an image x and its parents pa, and an intervention do(pa_k = v):
 
-1. *Abduction.* The parents' exogenous noises by inverting their mechanisms; the image's, :math:`z \sim q(z \mid x, \mathrm{pa})`
-   and :math:`\epsilon = (x - m(z, \mathrm{pa})) / s(z, \mathrm{pa})`.
+1. *Abduction.* The parents' exogenous noises by inverting their mechanisms; the image's,
+   :math:`z \sim q(z \mid x, \mathrm{pa})` and :math:`\epsilon = (x - m(z, \mathrm{pa})) / s(z, \mathrm{pa})`.
 2. *Action.* pa_k is set; its mechanism is cut.
 3. *Prediction.* pa* from the noises, then :math:`x^* = m(z, \mathrm{pa}^*) + t_u\, s(z, \mathrm{pa}^*)\, \epsilon`.
 
-(Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) The temperatures: `latent_temperature`
-scales the posterior's standard deviation in step 1, `residual_temperature` is :math:`t_u`. Both are 1 in Pearl's sense;
-with :math:`t_u = 1` an intervention that changes nothing returns the image itself. causal-gen's evaluation uses 0.1 for both, and
-its composition error is then the model's reconstruction error.
+(Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) The temperatures:
+`latent_temperature` scales the posterior's standard deviation in step 1, `residual_temperature` is
+:math:`t_u`. Both are 1 in Pearl's sense; with :math:`t_u = 1` an intervention that changes nothing returns
+the image itself. causal-gen's evaluation uses 0.1 for both, and its composition error is then the model's
+reconstruction error.
 
-Effects, where the prior is conditional and :math:`z` a mediator: `direct` predicts from :math:`(z, \mathrm{pa}^*)`, `indirect` from
-:math:`(z^*, \mathrm{pa})`, `total` from :math:`(z^*, \mathrm{pa}^*)`. With the exogenous prior :math:`z^* = z`.
+Effects, where the prior is conditional and :math:`z` a mediator: `direct` predicts from
+:math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})`, `total` from
+:math:`(z^*, \mathrm{pa}^*)`. With the exogenous prior :math:`z^* = z`.
 """
 
 from pathlib import Path
@@ -87,7 +89,10 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
         after = scm.counterfactual_table(before, do, seeds)
         # One draw a question, cut into layers: the same bits whatever the batch.
         flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", batch.step)).to(device)
-        noise = [part.unflatten(1, shape) for part, shape in zip(flat.split(sizes, 1), mechanism.noise_shapes, strict=True)]
+        noise = [
+            part.unflatten(1, shape)
+            for part, shape in zip(flat.split(sizes, 1), mechanism.noise_shapes, strict=True)
+        ]
         x = counterfactual_image(
             mechanism,
             to_pixels(batch.align(batch.images)).to(device),
@@ -105,4 +110,3 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
     # An encoder pass, a pass down for abduction, one for the factual prediction and one for the counterfactual.
     answer.network_calls = 3 if settings.effect == "direct" or not mechanism.mediated else 4
     return answer
-

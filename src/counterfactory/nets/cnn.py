@@ -78,7 +78,9 @@ class AnticausalCNN(nn.Module):
         pooled = self.trunk(images).mean((2, 3))  # (B, 8W)
         if context is not None:
             pooled = torch.cat([pooled, context], 1)
-        outputs = self.head(pooled)
+        # Full precision from here on, also under autocast: bfloat16 knows intensity to a grey level at best.
+        with torch.autocast(images.device.type, enabled=False):
+            outputs = self.head(pooled.float())
         if self.classes:
             return Categorical(logits=outputs, validate_args=False)
         loc, scale = outputs.unbind(1)

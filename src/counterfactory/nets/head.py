@@ -1,20 +1,22 @@
 r"""The last layer of an image mechanism: from features to the Gaussian of every pixel.
 
-As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the location and the log scale. Two options make a
-small network learn in minutes what takes the published one days:
+As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the location and the log scale.
+Two options make a small network learn in minutes what takes the published one days:
 
 `exposure`
-    Some parents act on the image only as exposure acts on a photograph: the Gaussian of the whole image is scaled and
-    shifted by linear functions of them, :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`, :math:`s' = (1 + g(\mathrm{pa}))\, s`,
-    and the features never see them. What such a parent does is then the same whatever the other parents are, also in
-    combinations that the training data, being confounded, do not hold.
+    Some parents act on the image only as exposure acts on a photograph: the Gaussian of the whole image is
+    scaled and shifted by linear functions of them, :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`,
+    :math:`s' = (1 + g(\mathrm{pa}))\, s`, and the features never see them. What such a parent does is then
+    the same whatever the other parents are, also in combinations that the training data, being confounded, do
+    not hold.
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
     hundreds of updates are spent on bringing it down.
 
-`freedom`, a state set by the training loss, blends the predicted log scale with that start: at 0 every pixel has the same fixed
-scale. A free scale lets a young model explain strokes it has not learned by calling them uncertain, and the
-gradient of the location, divided by that scale, dies there (Seitzer et al., 2022, arXiv:2203.09168).
+`freedom`, a state set by the training loss, blends the predicted log scale with that start: at 0 every pixel
+has the same fixed scale. A free scale lets a young model explain strokes it has not learned by calling them
+uncertain, and the gradient of the location, divided by that scale, dies there (Seitzer et al., 2022,
+arXiv:2203.09168).
 """
 
 from collections.abc import Sequence
@@ -79,7 +81,9 @@ class Head(nn.Module):
                 location, log_scale = unfold(location, self.patch), unfold(log_scale, self.patch)
             log_scale = self.initial + self.freedom * (log_scale - self.initial)
             if self.exposure is not None:
-                gain, shift = self.exposure(parents[:, self.columns].float())[:, :, None, None, None].unbind(1)
+                gain, shift = self.exposure(parents[:, self.columns].float())[:, :, None, None, None].unbind(
+                    1
+                )
                 gain = (1.0 + gain).clamp(min=0.05)
                 location, log_scale = gain * location + shift, log_scale + gain.log()
             return location, log_scale.clamp(min=LOG_SCALE_FLOOR)

@@ -5,10 +5,11 @@ A bottom-up encoder and a top-down decoder (VDVAE) with L stochastic layers,
 .. math:: \mathrm{ELBO} = \mathbb{E}_{q}\big[\log p(x \mid z_{1:L}, \mathrm{pa})\big]
           - \sum_{l} \mathrm{KL}\big(q(z_l \mid z_{<l}, x, \mathrm{pa}) \,\|\, p(z_l \mid z_{<l} [, \mathrm{pa}])\big).
 
-With the *exogenous* prior the chain of :math:`z` never sees the parents, so :math:`z` is exogenous noise and is kept in a
-counterfactual; with the *conditional* prior :math:`z` is a mediator between parents and image (De Sousa Ribeiro et al.,
-ICML 2023, arXiv:2306.15764, sections 3.1-3.2). The published Morpho-MNIST sizes are five resolutions
-32, 16, 8, 4, 1 with 16 to 256 channels, four blocks each, 16 latent channels: 2,041,122 weights (2,047,074 conditional).
+With the *exogenous* prior the chain of :math:`z` never sees the parents, so :math:`z` is exogenous noise and
+is kept in a counterfactual; with the *conditional* prior :math:`z` is a mediator between parents and image
+(De Sousa Ribeiro et al., ICML 2023, arXiv:2306.15764, sections 3.1-3.2). The published Morpho-MNIST sizes are
+five resolutions 32, 16, 8, 4, 1 with 16 to 256 channels, four blocks each, 16 latent channels: 2,041,122
+weights (2,047,074 conditional).
 
 Beyond the published network, `patch` folds p x p pixels
 into channels at both ends, so that nothing convolves at full resolution; the options of the output stand in
@@ -16,6 +17,7 @@ into channels at both ends, so that nothing convolves at full resolution; the op
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -36,7 +38,13 @@ class Encoder(nn.Module):
     """The bottom-up path: activations of every resolution, finest first."""
 
     def __init__(
-        self, channels: int, resolutions: Sequence[int], widths: Sequence[int], blocks: Sequence[int], bottleneck: int, kind: str
+        self,
+        channels: int,
+        resolutions: Sequence[int],
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        bottleneck: int,
+        kind: str,
     ) -> None:
         super().__init__()
         self.stem = convolution(channels, widths[0], 7)
@@ -95,7 +103,9 @@ class DecoderBlock(nn.Module):
         if not stochastic:
             return
         context = parents if conditional else 0
-        self.prior = Block(width + context, inner, 2 * latent + width, kernel, kind, residual=False, scale=0.0)
+        self.prior = Block(
+            width + context, inner, 2 * latent + width, kernel, kind, residual=False, scale=0.0
+        )
         self.posterior = Block(2 * width + parents, inner, 2 * latent, kernel, kind, residual=False)
         self.to_prior = convolution(latent + width, out, 1)
 
@@ -104,7 +114,9 @@ class DecoderBlock(nn.Module):
     ) -> tuple[Gaussian, Tensor, Gaussian | None]:
         """Returns the prior, its features, and the posterior where an encoder activation is given."""
         p = self.prior(state, parents=prior_parents if self.conditional else None)
-        location, log_scale, features = p.split([self.latent, self.latent, p.shape[1] - 2 * self.latent], dim=1)
+        location, log_scale, features = p.split(
+            [self.latent, self.latent, p.shape[1] - 2 * self.latent], dim=1
+        )
         q = None
         if activation is not None:
             q = tuple(self.posterior(h, activation, parents=parents).chunk(2, dim=1))
@@ -112,7 +124,10 @@ class DecoderBlock(nn.Module):
 
     def refine(self, h: Tensor, parents: Tensor) -> Tensor:
         """Returns the next main state of a block without a latent."""
-        return self.body(h + F.linear(parents, self.from_latent.weight[:, :, 0, 0], self.from_latent.bias)[:, :, None, None])
+        return self.body(
+            h
+            + F.linear(parents, self.from_latent.weight[:, :, 0, 0], self.from_latent.bias)[:, :, None, None]
+        )
 
     def advance(self, h: Tensor, z: Tensor, features: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the next main state and the next prior state, given the sample."""
@@ -120,6 +135,23 @@ class DecoderBlock(nn.Module):
         weights = self.to_prior.weight.split([z.shape[1], features.shape[1]], dim=1)
         state = F.conv2d(z, weights[0], self.to_prior.bias) + F.conv2d(features, weights[1])
         return h, state
+
+
+def _check_sizes(
+    shape: Sequence[int], resolutions: Sequence[int], patch: int, latent_resolution: int
+) -> None:
+    """Raises `ValueError` where feature maps of these sizes do not follow from each other or from the image."""
+    if not resolutions[0] * patch == shape[1] == shape[2]:
+        raise ValueError(
+            f"resolutions[0] x patch is {resolutions[0] * patch}, but images are {shape[1]} x {shape[2]} px"
+        )
+    for finer, coarser in pairwise(resolutions):
+        if coarser >= finer or finer // (finer // coarser) != coarser:
+            raise ValueError(f"resolutions: maps of {finer} px cannot be pooled to {coarser} px")
+    if latent_resolution < resolutions[-1]:
+        raise ValueError(
+            f"latent_resolution is {latent_resolution}: no latent is left; make it at least {resolutions[-1]}"
+        )
 
 
 class Hvae(nn.Module):
@@ -140,6 +172,9 @@ class Hvae(nn.Module):
         patch: Pixels folded into channels along each side; 1 is the published network.
         exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
+
+    Raises:
+        ValueError: If the sizes do not fit each other or the image.
     """
 
     def __init__(
@@ -160,20 +195,36 @@ class Hvae(nn.Module):
         log_scale: float = 0.0,
     ) -> None:
         super().__init__()
+        if not len(resolutions) == len(widths) == len(encoder_blocks) == len(decoder_blocks):
+            raise ValueError(
+                "widths, encoder_blocks and decoder_blocks need one entry for each of resolutions"
+            )
+        _check_sizes(shape, resolutions, patch, latent_resolution)
         self.shape, self.patch, self.latent = tuple(shape), patch, latent
         self.mediated = prior == "conditional"
         channels = shape[0] * patch * patch
         self.encoder = Encoder(channels, resolutions, widths, encoder_blocks, bottleneck, block)
         stages = [
             (resolution, width)
-            for resolution, width, count in reversed(list(zip(resolutions, widths, decoder_blocks, strict=True)))
+            for resolution, width, count in reversed(
+                list(zip(resolutions, widths, decoder_blocks, strict=True))
+            )
             for _ in range(count)
         ]
         scale = (1.0 / len(stages)) ** 0.5
         outs = [width for _, width in stages[1:]] + [widths[0]]
         self.decoder = nn.ModuleList(
             DecoderBlock(
-                width, out, r, latent, parents, bottleneck, block, r <= latent_resolution, self.mediated, scale
+                width,
+                out,
+                r,
+                latent,
+                parents,
+                bottleneck,
+                block,
+                r <= latent_resolution,
+                self.mediated,
+                scale,
             )
             for (r, width), out in zip(stages, outs, strict=True)
         )
@@ -224,7 +275,9 @@ class Hvae(nn.Module):
             h, state = block.advance(h, z, features, seen)
         return h, latents
 
-    def abduct(self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> list[Latent]:
+    def abduct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> list[Latent]:
         """Draws :math:`z_{1:L} \\sim q(z | x, pa)` with the given noise.
 
         Arguments:
@@ -244,7 +297,9 @@ class Hvae(nn.Module):
         h, _ = self._descend(parents, lambda number, prior, posterior: z[number])
         return self.head(h, parents)
 
-    def generate(self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def generate(
+        self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Returns the pixels' location and log scale of new images, :math:`z` drawn from the prior."""
 
         def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
@@ -273,7 +328,12 @@ class Hvae(nn.Module):
         return [latent.z for latent in self._descend(parents, sample)[1]]
 
     def elbo(
-        self, x: Tensor, parents: Tensor, noise: list[Tensor], free_bits: float = 0.0, prior_parents: Tensor | None = None
+        self,
+        x: Tensor,
+        parents: Tensor,
+        noise: list[Tensor],
+        free_bits: float = 0.0,
+        prior_parents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the two parts of the negative ELBO, in nats per pixel and averaged over the batch.
 

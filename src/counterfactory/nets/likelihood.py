@@ -4,10 +4,10 @@ A pixel :math:`x` on the grid :math:`\{-1, -1 + 2/255, \ldots, 1\}` has the prob
 
 .. math:: P(x) = \Phi\Big(\frac{x + 1/255 - m}{s}\Big) - \Phi\Big(\frac{x - 1/255 - m}{s}\Big),
 
-the first and last bins reaching to infinity (Ho et al., 2020, arXiv:2006.11239, section 3.3; used by causal-gen,
-De Sousa Ribeiro et al., 2023, arXiv:2306.15764). :math:`\Phi` is approximated by
-:math:`\tfrac12 (1 + \tanh(\sqrt{2/\pi}\,(u + 0.044715 u^3)))`, here written as a logistic function of twice the argument
-so that both tails keep their precision in float32.
+the first and last bins reaching to infinity (Ho et al., 2020, arXiv:2006.11239, section 3.3; used by
+causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764). :math:`\Phi` is approximated by
+:math:`\tfrac12 (1 + \tanh(\sqrt{2/\pi}\,(u + 0.044715 u^3)))`, here written as a logistic function of twice
+the argument so that both tails keep their precision in float32.
 """
 
 import math
@@ -46,7 +46,9 @@ def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> 
     centred = x - location
     upper = _logit_cdf((centred + _HALF_BIN) * inverse)
     lower = _logit_cdf((centred - _HALF_BIN) * inverse)
-    inside = F.softplus(lower) + F.softplus(-upper) - torch.log(-torch.expm1((lower - upper).clamp(max=-1e-7)))
+    inside = (
+        F.softplus(lower) + F.softplus(-upper) - torch.log(-torch.expm1((lower - upper).clamp(max=-1e-7)))
+    )
     tails = torch.where(x < -0.999, F.softplus(-upper), F.softplus(lower))
     return torch.where(x.abs() > 0.999, tails, inside)
 
@@ -54,10 +56,11 @@ def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> 
 def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
     r"""Returns the pixel noise, the abduction of the image's own exogenous noise: :math:`(x - m) / s` inside the range.
 
-    A pixel at either end of the range only says that :math:`m + s \epsilon` lies beyond it. Of all noises that agree with it the most
-    probable is taken: :math:`\min(0, (x - m) / s)` for black, :math:`\max(0, (x - m) / s)` for white. Taking
-    :math:`(x - m) / s` there too, as causal-gen does, turns a location far below black into large positive noise, which
-    then brightens whatever stroke is predicted in that place.
+    A pixel at either end of the range only says that :math:`m + s \epsilon` lies beyond it. Of all noises
+    that agree with it the most probable is taken: :math:`\min(0, (x - m) / s)` for black,
+    :math:`\max(0, (x - m) / s)` for white. Taking :math:`(x - m) / s` there too, as causal-gen does, turns a
+    location far below black into large positive noise, which then brightens whatever stroke is predicted in
+    that place.
     """
     noise = (x - location) * torch.exp(-log_scale)
     noise = torch.where(x < -0.999, noise.clamp(max=0.0), noise)

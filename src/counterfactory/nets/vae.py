@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .head import Head
@@ -34,6 +33,9 @@ class Vae(nn.Module):
         prior: `exogenous` or `conditional`.
         exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
+
+    Raises:
+        ValueError: If the image's sides are no multiple of 8.
     """
 
     def __init__(
@@ -48,6 +50,10 @@ class Vae(nn.Module):
         log_scale: float = 0.0,
     ) -> None:
         super().__init__()
+        if shape[1] != shape[2] or shape[1] % 8:
+            raise ValueError(
+                f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of 8"
+            )
         self.shape, self.latent = tuple(shape), latent
         self.mediated = prior == "conditional"
         self.side = shape[1] // 8
@@ -73,7 +79,10 @@ class Vae(nn.Module):
             nn.init.zeros_(self.prior_out.bias[: 2 * latent].data)
         features = latent if self.mediated else 0
         self.dense = nn.Sequential(
-            nn.Linear(latent + features + parents, hidden), nn.ReLU(), nn.Linear(hidden, channels * self.side**2), nn.ReLU()
+            nn.Linear(latent + features + parents, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, channels * self.side**2),
+            nn.ReLU(),
         )
         self.decoder = nn.Sequential(
             nn.Upsample(scale_factor=2),
@@ -87,6 +96,7 @@ class Vae(nn.Module):
             nn.ReLU(),
         )
         self.head = Head(latent, shape[0], 1, exposure, log_scale)
+        self.to(memory_format=torch.channels_last)
 
     @property
     def noise_shapes(self) -> list[tuple[int]]:
@@ -116,13 +126,17 @@ class Vae(nn.Module):
         h = self.dense(torch.cat(inputs, dim=1)).view(len(parents), -1, self.side, self.side)
         return self.head(self.decoder(h), parents)
 
-    def abduct(self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> list[Latent]:
+    def abduct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> list[Latent]:
         r"""Draws :math:`z \sim q(z \mid x, \mathrm{pa})` with the given noise; see :meth:`Hvae.abduct`."""
         posterior = self._posterior(x, parents)
         z = posterior[0] + temperature * posterior[1].exp() * noise[0]
         return [Latent(z, self._prior(parents)[0], posterior)]
 
-    def generate(self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def generate(
+        self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Returns the pixels' location and log scale of new images, z drawn from the prior."""
         location, log_scale = self._prior(parents)[0]
         return self.predict([location + temperature * log_scale.exp() * noise[0]], parents)
@@ -134,7 +148,12 @@ class Vae(nn.Module):
         return [mix(latents[0], self._prior(parents)[0], weight)]
 
     def elbo(
-        self, x: Tensor, parents: Tensor, noise: list[Tensor], free_bits: float = 0.0, prior_parents: Tensor | None = None
+        self,
+        x: Tensor,
+        parents: Tensor,
+        noise: list[Tensor],
+        free_bits: float = 0.0,
+        prior_parents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns negative log-likelihood and KL in nats per pixel, and the latents; see :meth:`Hvae.elbo`."""
         posterior = self._posterior(x, parents)

@@ -48,5 +48,7 @@ def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         state = load_file(path)
     except Exception as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error}); delete it and train again") from None
+        raise UserError(
+            f"{path}: not a whole safetensors file ({error}); delete it and train again"
+        ) from None
     return state, read_json(folder / "model.json")

@@ -48,7 +48,15 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _worker(number: int, count: int, port: int, device: str, step: Callable[..., None], arguments: tuple, mistakes: SimpleQueue) -> None:
+def _worker(
+    number: int,
+    count: int,
+    port: int,
+    device: str,
+    step: Callable[..., None],
+    arguments: tuple,
+    mistakes: SimpleQueue,
+) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=number, world_size=count)
     try:
@@ -78,7 +86,9 @@ def launch(step: Callable[..., None], *arguments: Any, device: str, processes: i
         return
     mistakes = torch.multiprocessing.get_context("spawn").SimpleQueue()
     try:
-        torch.multiprocessing.spawn(_worker, (count, _free_port(), device, step, arguments, mistakes), nprocs=count)
+        torch.multiprocessing.spawn(
+            _worker, (count, _free_port(), device, step, arguments, mistakes), nprocs=count
+        )
     except ProcessRaisedException:
         if mistakes.empty():
             raise

@@ -1,16 +1,18 @@
 r"""Trains an image mechanism :math:`p(x \mid \mathrm{pa})`: the simple VAE or the hierarchical VAE.
 
-Minimises the negative ELBO in nats per pixel, :math:`\mathrm{NLL} + \beta_\tau\, \mathrm{KL}` (causal-gen, De Sousa Ribeiro et al.,
-2023, arXiv:2306.15764). The train split trains, the valid split selects; neither judges' nor test images are read.
+Minimises the negative ELBO in nats per pixel, :math:`\mathrm{NLL} + \beta_\tau\, \mathrm{KL}` (causal-gen, De
+Sousa Ribeiro et al., 2023, arXiv:2306.15764). The train split trains, the valid split selects; neither
+judges' nor test images are read.
 
-Two schedules over the share :math:`\tau` of the steps done, both off as published, decide what a short run learns first:
+Two schedules over the share :math:`\tau` of the steps done, both off as published, decide what a short run
+learns first:
 
-- `beta_start` > `beta`: :math:`\beta_\tau` falls geometrically from the one to the other while :math:`\tau` < `beta_until`. While latents are
-  dear the decoder learns all it can from the parents, which are free; latents then add only what the parents
-  do not say. Without this a latent that describes the whole image comes first, and an intervention on a
-  parent changes nothing.
-- `scale_hold`, `scale_release`: the pixels' scale is fixed while :math:`\tau` < `scale_hold` and its own from `scale_release` on
-  (see :mod:`counterfactory.nets.head`).
+- `beta_start` > `beta`: :math:`\beta_\tau` falls geometrically from the one to the other while :math:`\tau` <
+  `beta_until`. While latents are dear the decoder learns all it can from the parents, which are free; latents
+  then add only what the parents do not say. Without this a latent that describes the whole image comes first,
+  and an intervention on a parent changes nothing.
+- `scale_hold`, `scale_release`: the pixels' scale is fixed while :math:`\tau` < `scale_hold` and its own from
+  `scale_release` on (see :mod:`counterfactory.nets.head`).
 
 `independence` is the weight of what the latents know of the parents (see :mod:`counterfactory.training.independence`).
 """
@@ -30,6 +32,7 @@ from ..errors import UserError
 from ..noise import derive_seed
 from .checkpoint import load_model
 from .distributed import launch
+from .exposure import start_exposure
 from .independence import Adversary, dependence
 from .loop import choose_device, fit
 
@@ -49,14 +52,21 @@ def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
     if name not in networks:
         raise UserError(f"models: {name}: no such image mechanism; choose one of {', '.join(networks)}")
     try:
-        return networks[name](dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)})
+        return networks[name](
+            dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)}
+        )
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None
 
 
 def to_pixels(images: np.ndarray | Tensor) -> Tensor:
     """Maps uint8 images (B, C, H, W) to float32 in [-1, 1]."""
-    return torch.as_tensor(np.array(images) if isinstance(images, np.memmap) else images).float().div(127.5).sub(1.0)
+    return (
+        torch.as_tensor(np.array(images) if isinstance(images, np.memmap) else images)
+        .float()
+        .div(127.5)
+        .sub(1.0)
+    )
 
 
 def shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
@@ -109,7 +119,8 @@ class ElboLoss:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         x, parents = to_pixels(batch["images"]), batch["parents"]
         noise = [
-            torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype) for shape in model.noise_shapes
+            torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype)
+            for shape in model.noise_shapes
         ]
         prior_parents = parents
         if model.training:
@@ -124,7 +135,7 @@ class ElboLoss:
         nll, kl, latents = model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
         loss, marks = nll + self.beta(progress) * kl, {"nll": nll.detach(), "kl": kl.detach()}
         if model.training and self.training.independence > 0:
-            error, known = dependence(model.adversary, latents, parents)
+            error, known = dependence(model.adversary, latents, batch["parents"])
             loss = loss + (error + self.training.independence * known) / x[0].numel()
             marks["known"] = known.detach()
         return loss, marks
@@ -166,6 +177,7 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     model = build(name, dataset, network)
     train = _tensors(dataset, data, "train")
     parameters = sum(p.numel() for p in model.parameters())
+    start_exposure(model.head, train["images"], train["parents"])
     if settings.training.independence > 0:
         latents = sum(math.prod(shape) for shape in model.noise_shapes)
         model.adversary = Adversary(dataset, train["parents"], latents)
@@ -184,7 +196,9 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     )
 
 
-def train_image_mechanism(name: str, settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto") -> None:
+def train_image_mechanism(
+    name: str, settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto"
+) -> None:
     """Trains `vae` or `hvae` and writes it in `out`; continues where a killed run stopped.
 
     Arguments:
@@ -205,9 +219,11 @@ def load_image_mechanism(folder: Path | str, dataset: Dataset, device: str = "cp
         UserError: If it is missing, damaged, or was trained on another data set's variables.
     """
     state, meta = load_model(folder)
-    model = build(meta["model"], dataset, meta["network"])
     try:
+        model = build(meta["model"], dataset, meta["network"])
         model.load_state_dict(state)
-    except RuntimeError:
-        raise UserError(f"{folder}: these weights are of another network or data set; delete the folder and train again") from None
+    except (KeyError, RuntimeError, TypeError):
+        raise UserError(
+            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+        ) from None
     return model.to(device).eval()

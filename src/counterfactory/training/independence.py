@@ -1,19 +1,22 @@
 r"""Exogenous noise that knows nothing of the parents.
 
-In a structural causal model the image's noise is independent of its parents. The ELBO asks for it only in passing (the mutual
-information :math:`I(z; \mathrm{pa})` is one small part of the KL divergence), so a network trained for minutes keeps in :math:`z` what the
-parents could have told it, and an intervention on them then changes nothing. Here that part gets a weight of its own,
+In a structural causal model the image's noise is independent of its parents. The ELBO asks for it only in
+passing (the mutual information :math:`I(z; \mathrm{pa})` is one small part of the KL divergence), so a
+network trained for minutes keeps in :math:`z` what the parents could have told it, and an intervention on
+them then changes nothing. Here that part gets a weight of its own,
 
-.. math:: \mathcal{L} = \mathrm{NLL} + \beta\, \mathrm{KL} + \frac{\lambda}{D} \sum_k \max\big(0, \log K_k - \mathrm{CE}_k(z)\big)
+.. math:: \mathcal{L} = \mathrm{NLL} + \beta\, \mathrm{KL}
+          + \frac{\lambda}{D} \sum_k \max\big(0, \log K_k - \mathrm{CE}_k(z)\big)
 
-where :math:`D` is the number of pixels and an adversary reads variable k, cut into :math:`K_k` classes, off the latents with cross-entropy
-:math:`\mathrm{CE}_k`: :math:`\log K - \mathrm{CE}` is a lower bound of :math:`I(z; \mathrm{pa}_k)`. The adversary minimises
-:math:`\mathrm{CE}` on the same latents (as in domain-adversarial training, Ganin et al., 2016, arXiv:1505.07818, and fader networks,
-Lample et al., 2017, arXiv:1706.00409). Its reading at chance is all that is asked for: beyond it the gradient is
-zero, so the two do not chase each other to infinity.
+where :math:`D` is the number of pixels and an adversary reads variable k, cut into :math:`K_k` classes, off
+the latents with cross-entropy :math:`\mathrm{CE}_k`: :math:`\log K - \mathrm{CE}` is a lower bound of
+:math:`I(z; \mathrm{pa}_k)`. The adversary minimises :math:`\mathrm{CE}` on the same latents (as in
+domain-adversarial training, Ganin et al., 2016, arXiv:1505.07818, and fader networks, Lample et al., 2017,
+arXiv:1706.00409). Its reading at chance is all that is asked for: beyond it the gradient is zero, so the two
+do not chase each other to infinity.
 
-It uses parents and images of the train split, no predictor of attributes and no counterfactual: unlike counterfactual fine-tuning
-it does not reward images for looking like the intervention.
+It uses parents and images of the train split, no predictor of attributes and no counterfactual: unlike
+counterfactual fine-tuning it does not reward images for looking like the intervention.
 """
 
 import math
@@ -32,13 +35,16 @@ class Adversary(nn.Module):
 
     Arguments:
         dataset: The data set, for its variables.
-        parents: The encoded parents of the train split, with shape :math:`(N, P)`; their quantiles cut continuous variables.
+        parents: The encoded parents of the train split, with shape :math:`(N, P)`; their quantiles cut
+            continuous variables.
         latents: The number of latents of an image.
         hidden: Width of the first of two hidden layers.
         bins: Classes of a continuous variable.
     """
 
-    def __init__(self, dataset: Dataset, parents: Tensor, latents: int, hidden: int = 256, bins: int = 8) -> None:
+    def __init__(
+        self, dataset: Dataset, parents: Tensor, latents: int, hidden: int = 256, bins: int = 8
+    ) -> None:
         super().__init__()
         self.columns, self.classes = [], []
         start = 0
@@ -70,7 +76,9 @@ class Adversary(nn.Module):
     def forward(self, latents: Tensor, targets: list[Tensor]) -> Tensor:
         """Returns the cross-entropy of every variable, in nats, with shape :math:`(K,)`."""
         logits = self.layers(latents).split(self.classes, dim=1)
-        return torch.stack([F.cross_entropy(part, target) for part, target in zip(logits, targets, strict=True)])
+        return torch.stack(
+            [F.cross_entropy(part, target) for part, target in zip(logits, targets, strict=True)]
+        )
 
 
 def dependence(adversary: Adversary, latents: list[Tensor], parents: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,8 +90,9 @@ def dependence(adversary: Adversary, latents: list[Tensor], parents: Tensor) -> 
         parents: Its encoded parents, with shape :math:`(B, P)`.
 
     Returns:
-        The adversary's summed cross-entropy, whose gradient reaches the adversary only, and a lower bound of the information
-        in the latents about the parents, in nats summed over variables, whose gradient reaches the latents only.
+        The adversary's summed cross-entropy, whose gradient reaches the adversary only, and a lower bound of
+        the information in the latents about the parents, in nats summed over variables, whose gradient
+        reaches the latents only.
     """
     with torch.autocast(parents.device.type, enabled=False):
         z = torch.cat([layer.flatten(1) for layer in latents], dim=1).float()

@@ -65,7 +65,9 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda is asked for but this machine has no usable GPU; set device: auto or cpu")
+        raise UserError(
+            "device: cuda is asked for but this machine has no usable GPU; set device: auto or cpu"
+        )
     return name
 
 
@@ -97,7 +99,9 @@ def _order(count: int, batch_size: int, seed: int, step: int) -> Tensor:
     return torch.randperm(count, generator=generator)[position * batch_size : (position + 1) * batch_size]
 
 
-def _fingerprint(model: nn.Module, data: dict[str, Tensor], settings: TrainingSettings, seed: int, meta: dict) -> str:
+def _fingerprint(
+    model: nn.Module, data: dict[str, Tensor], settings: TrainingSettings, seed: int, meta: dict
+) -> str:
     """Returns a hash of all that decides the result, so that a resumed state belongs to this very run."""
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     described = {name: [list(t.shape), float(t.double().mean())] for name, t in data.items()}
@@ -111,7 +115,9 @@ def _load_state(path: Path, device: str) -> dict[str, Any]:
         saved = torch.load(path, map_location=device, weights_only=True)
         saved["fingerprint"]
     except Exception as error:
-        raise UserError(f"{path}: not a whole training state ({type(error).__name__}); delete it and train again") from None
+        raise UserError(
+            f"{path}: not a whole training state ({type(error).__name__}); delete it and train again"
+        ) from None
     return saved
 
 
@@ -140,7 +146,9 @@ class _Writers:
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size: int, seed: int) -> dict[str, float]:
+def _evaluate(
+    model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size: int, seed: int
+) -> dict[str, float]:
     """Returns the mean loss and marks over `data`, always under the same noise."""
     model.eval()
     count = len(next(iter(data.values())))
@@ -196,11 +204,14 @@ def fit(
     # Denormal numbers, which decaying averages are full of, are slow on CPUs and change nothing here.
     torch.set_flush_denormal(True)
     model.to(device).train()
+    dtype = arithmetic(settings.precision, device)
     data = {name: tensor.to(device) for name, tensor in data.items()}
     valid = {name: tensor.to(device) for name, tensor in valid.items()}
     count = len(next(iter(data.values())))
     if count < settings.batch_size:
-        raise UserError(f"training.batch_size: {settings.batch_size} is more than the {count} images of the split; lower it")
+        raise UserError(
+            f"training.batch_size: {settings.batch_size} is more than the {count} images of the split; lower it"
+        )
     share, left_over = divmod(settings.batch_size, world_size())
     if left_over:
         raise UserError(
@@ -210,15 +221,26 @@ def fit(
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, betas=tuple(settings.betas), weight_decay=settings.weight_decay, fused=True
+        parameters,
+        lr=settings.learning_rate,
+        betas=tuple(settings.betas),
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    state: dict[str, Any] = {"step": 0, "best": math.inf, "best_step": 0, "bad": 0, "skipped": 0, "seconds": 0.0}
+    state: dict[str, Any] = {
+        "step": 0,
+        "best": math.inf,
+        "best_step": 0,
+        "bad": 0,
+        "skipped": 0,
+        "seconds": 0.0,
+    }
     best = {name: tensor.clone() for name, tensor in average.items()}
     rows: list[dict[str, float]] = []
 
     path = out / ".state" / "state.pt"
-    fingerprint = _fingerprint(model, data, settings, seed, meta or {})
+    fingerprint = _fingerprint(model, data, settings, seed, {**(meta or {}), "arithmetic": str(dtype)})
     if path.exists():
         saved = _load_state(path, device)
         if saved["fingerprint"] == fingerprint:
@@ -244,13 +266,21 @@ def fit(
 
     writers = _Writers(out, rows) if rank() == 0 else None
     started, saved_at = time.monotonic() - state["seconds"], time.monotonic()
-    bar = progress(range(state["step"], settings.steps), total=settings.steps, label=label, unit="steps", start=state["step"])
+    bar = progress(
+        range(state["step"], settings.steps),
+        total=settings.steps,
+        label=label,
+        unit="steps",
+        start=state["step"],
+    )
     marks: dict[str, Tensor] = {}
     wasted = 0
     for step in bar:
         if settings.patience and state["bad"] >= settings.patience:
             break
-        rows_of_batch = _order(count, settings.batch_size, seed, step)[rank() * share : (rank() + 1) * share].to(device)
+        rows_of_batch = _order(count, settings.batch_size, seed, step)[
+            rank() * share : (rank() + 1) * share
+        ].to(device)
         batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
         for group in optimizer.param_groups:
@@ -269,7 +299,9 @@ def fit(
             state["skipped"] += 1
             wasted += 1
             if wasted >= 100:
-                raise UserError(f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); lower learning_rate")
+                raise UserError(
+                    f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); lower learning_rate"
+                )
         average_weights(average, model, step, settings.ema)
         state["step"] = step + 1
 
@@ -284,8 +316,14 @@ def fit(
             else:
                 state["bad"] += 1
             state["seconds"] = time.monotonic() - started
-            row = {"step": state["step"], "seconds": state["seconds"], "learning_rate": learning_rate(step, settings)}
-            row |= {"train_loss": float(value.detach())} | {f"train_{name}": float(mark) for name, mark in marks.items()}
+            row = {
+                "step": state["step"],
+                "seconds": state["seconds"],
+                "learning_rate": learning_rate(step, settings),
+            }
+            row |= {"train_loss": float(value.detach())} | {
+                f"train_{name}": float(mark) for name, mark in marks.items()
+            }
             row |= {f"valid_{name}": mark for name, mark in validated.items()}
             if writers:
                 writers.add(row)
@@ -302,7 +340,19 @@ def fit(
     if writers:
         writers.close()
         training = {name: state[name] for name in ("step", "best", "best_step", "skipped", "seconds")}
-        kept = {name: tensor for name, tensor in best.items() if not (transient and name.startswith(transient))}
-        save_model(out, kept, {**(meta or {}), "settings": dict(settings), "arithmetic": str(dtype), "seed": seed, "training": training})
+        kept = {
+            name: tensor for name, tensor in best.items() if not (transient and name.startswith(transient))
+        }
+        save_model(
+            out,
+            kept,
+            {
+                **(meta or {}),
+                "settings": dict(settings),
+                "arithmetic": str(dtype),
+                "seed": seed,
+                "training": training,
+            },
+        )
         # With what a run killed while it was saving left half-written.
         shutil.rmtree(path.parent, ignore_errors=True)

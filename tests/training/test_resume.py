@@ -1,0 +1,101 @@
+"""Runs that are killed and continued end with the same bits as runs that are left alone."""
+
+import itertools
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import Weights, drifting, images, log, noisy_loss, train
+
+from counterfactory.errors import UserError
+from counterfactory.training import loop
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Lets the loop believe that much time passes, so that it saves its state after every step."""
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
+
+
+def interrupted(after: int):
+    """A loss that is killed in the training step `after`."""
+    calls = itertools.count()
+
+    def loss(model, batch, generator, progress):
+        if model.training and next(calls) == after:
+            raise KeyboardInterrupt
+        return noisy_loss(model, batch, generator, progress)
+
+    return loss
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 5, 8])
+def test_a_killed_run_continues_to_the_same_bits(tmp_path, hasty, after):
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    options = {"steps": 9, "ema": 0.5, "schedule": "cosine", "warmup": 2, "weight_decay": 0.1}
+    train(whole, **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(halved, loss=interrupted(after), **options)
+    assert not (halved / "model.safetensors").exists()
+    assert (halved / ".state" / "state.pt").exists() == (after > 0)
+    steps = []
+
+    def counted(model, batch, generator, progress):
+        steps.extend([progress] * model.training)
+        return noisy_loss(model, batch, generator, progress)
+
+    train(halved, loss=counted, **options)
+    assert len(steps) == 9 - after
+    assert (whole / "model.safetensors").read_bytes() == (halved / "model.safetensors").read_bytes()
+    assert log(whole) == log(halved)
+    marks = [json.loads((folder / "model.json").read_text()) for folder in (whole, halved)]
+    for mark in marks:
+        del mark["training"]["seconds"]
+    assert marks[0] == marks[1]
+    assert not (halved / ".state").exists()
+
+
+def test_a_run_killed_after_its_best_keeps_its_best_and_its_patience(tmp_path, hasty):
+    def killed(model, batch, generator, progress):
+        if model.training and progress == 5 / 40:
+            raise KeyboardInterrupt
+        return drifting(model, batch, generator, progress)
+
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    train(whole, Weights(), drifting, steps=40, patience=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(halved, Weights(), killed, steps=40, patience=3)
+    train(halved, Weights(), drifting, steps=40, patience=3)
+    assert (whole / "model.safetensors").read_bytes() == (halved / "model.safetensors").read_bytes()
+    assert log(whole) == log(halved)
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"learning_rate": 0.2}, {"data": images(seed=9)}])
+def test_the_state_of_another_run_is_not_continued(tmp_path, hasty, change):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", loss=interrupted(4))
+    train(tmp_path / "killed", **change)
+    train(tmp_path / "fresh", **change)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "fresh"))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_a_run_killed_while_it_saved_ends_well(tmp_path, hasty):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, loss=interrupted(3))
+    (tmp_path / ".state" / ".state.1234.partial.pt").write_bytes(b"half")
+    train(tmp_path)
+    assert not (tmp_path / ".state").exists()
+
+
+def test_a_damaged_state_is_refused(tmp_path, hasty):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, loss=interrupted(3))
+    path = tmp_path / ".state" / "state.pt"
+    for damaged in (path.read_bytes()[:-100], b"", b"no such thing"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"state\.pt: .*delete it and train again") as error:
+            train(tmp_path)
+        assert "\n" not in str(error.value)

@@ -8,6 +8,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
+# Tests may import from it as well as take its fixtures, in any order.
+pytest.register_assert_rewrite("squares")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:

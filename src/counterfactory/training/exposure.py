@@ -4,10 +4,10 @@ With :math:`w(x)` the 98th percentile of an image's brightness above black,
 
 .. math:: w(x) \approx c_0 + \sum_k c_k\, \mathrm{pa}_k, \qquad g_k = c_k / \bar{w}_0
 
-for the parents k that act as exposure, :math:`\bar{w}_0` being the fit at 0 for them and at the mean for all others, and
-:math:`m' = (1 + g)(m + 1) - 1`: black stays black. Parents are correlated, and the fit is joint, so that one parent's effect is
-not credited to another. Started at 0 instead, the features take up the brightness that other parents
-predict, and give it back only slowly.
+for the parents k that act as exposure, :math:`\bar{w}_0` being the fit at 0 for them and at the mean for all
+others, and :math:`m' = (1 + g)(m + 1) - 1`: black stays black. Parents are correlated, and the fit is joint,
+so that one parent's effect is not credited to another. Started at 0 instead, the features take up the
+brightness that other parents predict, and give it back only slowly.
 """
 
 import torch

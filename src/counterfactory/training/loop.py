@@ -11,6 +11,7 @@ any generator, and a run killed at any moment ends with the same weights, bit fo
 
 import csv
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -272,6 +273,7 @@ def fit(
         label=label,
         unit="steps",
         start=state["step"],
+        stream=None if rank() == 0 else io.StringIO(),
     )
     marks: dict[str, Tensor] = {}
     wasted = 0

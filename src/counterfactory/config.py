@@ -319,7 +319,7 @@ class HvaeSettings(_Section):
     network: HvaeNetwork = Field(HvaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
         ImageTrainingSettings(
-            steps=8000,
+            steps=7_000,
             batch_size=32,
             learning_rate=0.004,
             warmup=100,

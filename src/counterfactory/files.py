@@ -72,7 +72,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # also of bytes that are not UTF-8
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 

@@ -12,7 +12,7 @@ from counterfactory.answers import answer_questions
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from counterfactory.errors import UserError
 from counterfactory.files import read_table
-from counterfactory.methods import load_method
+from counterfactory.methods import Batch, load_method
 from counterfactory.methods.dscm import counterfactual_image
 from counterfactory.nets.vae import Vae
 from counterfactory.questions import ask
@@ -99,6 +99,12 @@ def test_the_noise_is_the_seeds_alone(place, cold):
     assert (images[0] == images[2]).all()
     # Without a temperature the latents are the posterior's mean, whatever the seed.
     assert (images[0] == images[1]).all() == cold
+    # Each step of a question draws anew.
+    do = {name: np.array([2.0 if name == "size" else np.nan]) for name in SQUARES.names}
+    parents = {"size": np.array([3.0]), "shade": np.array([170.0]), "kind": np.array([1.0])}
+    one = np.zeros(1, np.int64)
+    steps = [method(Batch(images[:1], parents, do, one, one, one, 4, step))[0] for step in (0, 1)]
+    assert (steps[0] == steps[1]).all() == cold
 
 
 @pytest.mark.parametrize("suite", ["do", "reverse"])

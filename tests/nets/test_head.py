@@ -77,22 +77,21 @@ def test_exposure_is_linear_in_its_parents():
 def test_exposure_scales_the_gaussian_of_the_whole_image():
     built = head(exposure=(0,))
     h, zero = torch.randn(1, FEATURES, 4, 4), torch.zeros(1, PARENTS)
-    built.exposure.bias.zero_()
+    built.exposure.fill_(0.3)
     location, log_scale = built(h, zero)
     for value in (-2.0, 1.0, 3.0):
-        gain, shift = (built.exposure.weight[:, 0] * value + torch.tensor([1.0, 0.0])).tolist()
+        gain = 1.0 + 0.3 * value
         moved, spread = built(h, torch.tensor([[value, 9.0, -9.0, 9.0]]))
-        torch.testing.assert_close(moved, gain * location + shift)
+        torch.testing.assert_close(moved + 1.0, gain * (location + 1.0))
         torch.testing.assert_close(spread.exp(), gain * log_scale.exp())
 
 
 def test_exposure_never_turns_an_image_into_its_negative():
     built = head(exposure=(0,))
-    built.exposure.weight.copy_(torch.tensor([[1.0], [0.0]]))
-    built.exposure.bias.zero_()
+    built.exposure.fill_(1.0)
     h = torch.randn(1, FEATURES, 4, 4)
     usual, (location, log_scale) = built(h, torch.zeros(1, 1)), built(h, torch.full((1, 1), -7.0))
-    torch.testing.assert_close(location, 0.05 * usual[0])
+    torch.testing.assert_close(location + 1.0, 0.05 * (usual[0] + 1.0))
     torch.testing.assert_close(log_scale.exp(), 0.05 * usual[1].exp())
 
 

@@ -1,15 +1,15 @@
 """Several processes, one model: the same weights as one process with the same batches."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from toys import Network, Weights, images, log, settings
+from toys import Network, images, log, settings
 
 from counterfactory.errors import UserError
+from counterfactory.files import read_json, write_json
 from counterfactory.training.distributed import average_gradients, launch, rank, world_size
 from counterfactory.training.loop import fit
 
@@ -20,6 +20,16 @@ def quiet_loss(model, batch, generator, progress):
     return error.mean(), {}
 
 
+def mean_gradient(own: float) -> list[float]:
+    """This process's gradients of two weights, of different shapes and one without, after averaging."""
+    model = nn.Linear(2, 1)
+    model.idle = nn.Parameter(torch.zeros(1))
+    model.weight.grad, model.bias.grad = torch.tensor([[own, -own]]), torch.tensor([own**2])
+    average_gradients(model)
+    assert model.idle.grad is None
+    return [*model.weight.grad[0].tolist(), *model.bias.grad.tolist()]
+
+
 def step(out: Path, device: str) -> None:
     """What every process does (at the top level, since it is sent to the others by name)."""
     model = Network()
@@ -28,6 +38,7 @@ def step(out: Path, device: str) -> None:
     data = images(), images(5, seed=1)
     fit(model, quiet_loss, *data, settings(**given), out, 3, device)
     if world_size() > 1:
+        write_json(out / f"gradient{rank()}.json", mean_gradient(float(rank() + 1)))
         fit(model, quiet_loss, *data, settings(**given, batch_size=5), out / "uneven", 3, device)
 
 
@@ -50,7 +61,7 @@ def test_two_processes_train_as_one(trained):
         torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-6)
     for first, second in zip(*(log(out) for out in trained[:2]), strict=True):
         assert float(first["valid_loss"]) == pytest.approx(float(second["valid_loss"]), rel=1e-5)
-    assert json.loads((trained[1] / "model.json").read_text())["training"]["step"] == 5
+    assert read_json(trained[1] / "model.json")["training"]["step"] == 5
 
 
 def test_a_mistake_in_a_process_is_told_in_one_line(trained):
@@ -60,9 +71,12 @@ def test_a_mistake_in_a_process_is_told_in_one_line(trained):
     assert not (trained[1] / "uneven").exists()
 
 
-def test_alone(tmp_path):
+def test_gradients_are_averaged(trained):
+    # AdamW forgives a wrong factor, so weights alone would not tell.
+    for number in (0, 1):
+        assert read_json(trained[1] / f"gradient{number}.json") == [1.5, -1.5, 2.5]
+
+
+def test_alone():
     assert (rank(), world_size()) == (0, 1)
-    model = Weights()
-    model.w.sum().backward()
-    average_gradients(model)
-    assert (model.w.grad == 1).all()
+    assert mean_gradient(3.0) == [3.0, -3.0, 9.0]

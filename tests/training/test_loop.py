@@ -162,6 +162,18 @@ def test_the_best_validated_weights_are_kept_and_patience_ends_the_run(tmp_path)
     assert training["best"] == pytest.approx(float(rows[0]["valid_loss"]))
 
 
+def test_patience_counts_validations_since_the_last_gain(tmp_path):
+    losses = iter([5.0, 6.0, 6.0, 4.0, 6.0, 4.0, 6.0, 1.0])
+
+    def loss(model, batch, generator, progress):
+        return model.w.sum() * 0 + (0.0 if model.training else next(losses)), {}
+
+    train(tmp_path, Weights(), loss, valid=images(4), steps=40, patience=3)
+    assert [float(row["valid_loss"]) for row in log(tmp_path)] == [5, 6, 6, 4, 6, 4, 6]
+    training = json.loads((tmp_path / "model.json").read_text())["training"]
+    assert (training["best_step"], training["best"]) == (8, 4.0)
+
+
 def test_without_patience_all_steps_are_made(tmp_path):
     train(tmp_path, Weights(), drifting, steps=9)
     assert [int(row["step"]) for row in log(tmp_path)] == [2, 4, 6, 8, 9]

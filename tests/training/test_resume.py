@@ -99,3 +99,16 @@ def test_a_damaged_state_is_refused(tmp_path, hasty):
         with pytest.raises(UserError, match=r"state\.pt: .*delete it and train again") as error:
             train(tmp_path)
         assert "\n" not in str(error.value)
+
+
+def test_tensorboard_shows_every_validation_once(tmp_path, hasty):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, loss=interrupted(5), steps=9)
+    train(tmp_path, steps=9)
+    events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    shown = {event.step: event.value for event in events.Scalars("valid_loss")}
+    assert len(events.Scalars("valid_loss")) == len(shown)
+    assert shown == {
+        int(row["step"]): pytest.approx(float(row["valid_loss"]), rel=1e-6) for row in log(tmp_path)
+    }

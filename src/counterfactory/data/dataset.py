@@ -134,11 +134,15 @@ def load_dataset(folder: Path | str) -> Dataset:
     Raises:
         UserError: If it is missing or damaged.
     """
-    fields = read_json(Path(folder) / "dataset.json")
-    fields["variables"] = tuple(Variable(**variable) for variable in fields["variables"])
-    fields["edges"] = tuple(tuple(edge) for edge in fields["edges"])
-    fields["shape"] = tuple(fields["shape"])
-    return Dataset(**fields)
+    path = Path(folder) / "dataset.json"
+    fields = read_json(path)
+    try:
+        fields["variables"] = tuple(Variable(**variable) for variable in fields["variables"])
+        fields["edges"] = tuple(tuple(edge) for edge in fields["edges"])
+        fields["shape"] = tuple(fields["shape"])
+        return Dataset(**fields)
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: does not describe a data set; delete it and run again") from None
 
 
 def load_split(folder: Path | str, split: str) -> Split:

@@ -4,11 +4,12 @@ As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the 
 Two options make a small network learn in minutes what takes the published one days:
 
 `exposure`
-    Some parents act on the image only as exposure acts on a photograph: the Gaussian of the whole image is
-    scaled and shifted by linear functions of them, :math:`m' = (1 + g(\mathrm{pa}))\, m + b(\mathrm{pa})`,
-    :math:`s' = (1 + g(\mathrm{pa}))\, s`, and the features never see them. What such a parent does is then
-    the same whatever the other parents are, also in combinations that the training data, being confounded, do
-    not hold.
+    Some parents act on the image only as exposure acts on a photograph: brightness above black is multiplied by a gain linear
+    in them, :math:`m' = (1 + g(\mathrm{pa}))(m + 1) - 1`, :math:`s' = (1 + g(\mathrm{pa}))\, s`, and the features never see them. What
+    such a parent does is then the same whatever the other parents are, also in combinations that the training
+    data, being confounded, do not hold. The slopes of g are not trained but fitted in closed form
+    (:mod:`counterfactory.training.exposure`).
+
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
     hundreds of updates are spent on bringing it down.
@@ -37,7 +38,7 @@ class Head(nn.Module):
         features: The number C' of features.
         channels: The number C of the image's channels.
         patch: Each feature vector becomes p x p pixels.
-        exposure: The columns of the encoded parents that scale and shift the whole image linearly.
+        exposure: The columns of the encoded parents that act as exposure.
         log_scale: The log scale before training.
     """
 
@@ -58,10 +59,8 @@ class Head(nn.Module):
         nn.init.zeros_(self.location.bias)
         nn.init.constant_(self.log_scale.bias, log_scale)
         self.columns = list(exposure)
-        self.exposure = nn.Linear(len(self.columns), 2) if self.columns else None
-        if self.exposure is not None:
-            nn.init.zeros_(self.exposure.weight)
-            nn.init.zeros_(self.exposure.bias)
+        if self.columns:
+            self.register_buffer("exposure", torch.zeros(len(self.columns)))
 
     def hide(self, parents: Tensor) -> Tensor:
         """Returns the parents as the features may see them: without those that act as exposure."""
@@ -80,10 +79,9 @@ class Head(nn.Module):
             if self.patch > 1:
                 location, log_scale = unfold(location, self.patch), unfold(log_scale, self.patch)
             log_scale = self.initial + self.freedom * (log_scale - self.initial)
-            if self.exposure is not None:
-                gain, shift = self.exposure(parents[:, self.columns].float())[:, :, None, None, None].unbind(
-                    1
-                )
-                gain = (1.0 + gain).clamp(min=0.05)
-                location, log_scale = gain * location + shift, log_scale + gain.log()
+            if self.columns:
+                gain = (1.0 + parents[:, self.columns].float() @ self.exposure).clamp(min=0.05)[
+                    :, None, None, None
+                ]
+                location, log_scale = gain * location + (gain - 1.0), log_scale + gain.log()
             return location, log_scale.clamp(min=LOG_SCALE_FLOOR)

@@ -253,7 +253,8 @@ class Hvae(nn.Module):
         prior_parents: Tensor | None = None,
     ) -> tuple[Tensor, list[Latent]]:
         """Walks the top-down path; `sample(l, prior, posterior)` gives the sample of layer l."""
-        prior_parents = parents if prior_parents is None else prior_parents
+        # A conditional prior has features too.
+        prior_parents = self.head.hide(parents if prior_parents is None else prior_parents)
         seen = self.head.hide(parents)
         first = self.decoder[0].resolution
         h = self.starts[str(first)].expand(len(parents), -1, -1, -1)

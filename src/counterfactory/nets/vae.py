@@ -107,7 +107,7 @@ class Vae(nn.Module):
         if not self.mediated:
             zero = parents.new_zeros(len(parents), self.latent)
             return (zero, zero), None
-        location, log_scale, features = self.prior_out(self.prior(parents)).chunk(3, dim=1)
+        location, log_scale, features = self.prior_out(self.prior(self.head.hide(parents))).chunk(3, dim=1)
         return (location, log_scale), features
 
     def _posterior(self, x: Tensor, parents: Tensor) -> Gaussian:

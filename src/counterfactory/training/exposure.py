@@ -1,13 +1,14 @@
-r"""Where the exposure of a network starts: at the least-squares fit of the images' white level to the parents.
+r"""The exposure of an image mechanism, fitted to the training images in closed form.
 
-With :math:`w(x)` the 98th percentile of an image's brightness above black,
+With :math:`w(x)` the white level of an image, the median of those of its pixels that are at least half as bright as the
+brightest,
 
 .. math:: w(x) \approx c_0 + \sum_k c_k\, \mathrm{pa}_k, \qquad g_k = c_k / \bar{w}_0
 
-for the parents k that act as exposure, :math:`\bar{w}_0` being the fit at 0 for them and at the mean for all
-others, and :math:`m' = (1 + g)(m + 1) - 1`: black stays black. Parents are correlated, and the fit is joint,
-so that one parent's effect is not credited to another. Started at 0 instead, the features take up the
-brightness that other parents predict, and give it back only slowly.
+by least squares over *all* parents, for the parents k that act as exposure; :math:`\bar{w}_0` is the fit at 0 for them and at the
+mean for all others. Parents are correlated, and only a joint fit does not credit one parent's effect to another: a network
+that learns the slopes along with its features lets the other parents predict part of the brightness, and is then
+wrong wherever an intervention breaks the correlation.
 """
 
 import torch
@@ -15,11 +16,25 @@ from torch import Tensor
 
 from ..nets.head import Head
 
-__all__ = ["start_exposure"]
+__all__ = ["fit_exposure", "white_level"]
+
+
+def white_level(images: Tensor) -> Tensor:
+    """Returns the median of each image's pixels that are at least half as bright as its brightest.
+
+    Arguments:
+        images: uint8 images with shape :math:`(N, C, H, W)`.
+
+    Returns:
+        Grey levels in [0, 255], float64 with shape :math:`(N,)`.
+    """
+    pixels = images.flatten(1).float()
+    bright = torch.where(pixels >= pixels.amax(1, keepdim=True) / 2, pixels, torch.nan)
+    return bright.nanmedian(1).values.double()
 
 
 @torch.no_grad()
-def start_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
+def fit_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
     """Sets the exposure of `head`, in place; does nothing where it has none.
 
     Arguments:
@@ -27,14 +42,13 @@ def start_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
         images: Training images, uint8 with shape :math:`(N, C, H, W)`.
         parents: Their encoded parents, with shape :math:`(N, P)`.
     """
-    if head.exposure is None:
+    if not head.columns:
         return
-    white = torch.quantile(images.flatten(1).float() / 127.5, 0.98, dim=1).double()
+    white = torch.cat([white_level(part) for part in images.split(4096)])
     mean = parents.double().mean(0)
     design = torch.cat([parents.double() - mean, torch.ones(len(parents), 1, dtype=torch.float64)], dim=1)
     # One-hot parents make the design singular: the solution of least norm is as good as any.
     solution = torch.linalg.lstsq(design, white[:, None], driver="gelsd").solution[:, 0]
     slopes = solution[head.columns]
     base = solution[-1] - (slopes * mean[head.columns]).sum()
-    head.exposure.weight.copy_((slopes / base).float().expand_as(head.exposure.weight))
-    head.exposure.bias.zero_()
+    head.exposure.copy_((slopes / base).float())

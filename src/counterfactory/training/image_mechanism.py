@@ -32,7 +32,7 @@ from ..errors import UserError
 from ..noise import derive_seed
 from .checkpoint import load_model
 from .distributed import launch
-from .exposure import start_exposure
+from .exposure import fit_exposure
 from .independence import Adversary, dependence
 from .loop import choose_device, fit
 
@@ -177,7 +177,7 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     model = build(name, dataset, network)
     train = _tensors(dataset, data, "train")
     parameters = sum(p.numel() for p in model.parameters())
-    start_exposure(model.head, train["images"], train["parents"])
+    fit_exposure(model.head, train["images"], train["parents"])
     if settings.training.independence > 0:
         latents = sum(math.prod(shape) for shape in model.noise_shapes)
         model.adversary = Adversary(dataset, train["parents"], latents)

@@ -6,11 +6,11 @@ network trained for minutes keeps in :math:`z` what the parents could have told 
 them then changes nothing. Here that part gets a weight of its own,
 
 .. math:: \mathcal{L} = \mathrm{NLL} + \beta\, \mathrm{KL}
-          + \frac{\lambda}{D} \sum_k \max\big(0, \log K_k - \mathrm{CE}_k(z)\big)
+          + \frac{\lambda}{D} \sum_k \max\big(0, H_k - \mathrm{CE}_k(z)\big)
 
-where :math:`D` is the number of pixels and an adversary reads variable k, cut into :math:`K_k` classes, off
-the latents with cross-entropy :math:`\mathrm{CE}_k`: :math:`\log K - \mathrm{CE}` is a lower bound of
-:math:`I(z; \mathrm{pa}_k)`. The adversary minimises :math:`\mathrm{CE}` on the same latents (as in
+where :math:`D` is the number of pixels and an adversary reads variable k, cut into classes of entropy
+:math:`H_k`, off the latents with cross-entropy :math:`\mathrm{CE}_k`: :math:`H - \mathrm{CE}` is a lower bound
+of :math:`I(z; \mathrm{pa}_k)`. The adversary minimises :math:`\mathrm{CE}` on the same latents (as in
 domain-adversarial training, Ganin et al., 2016, arXiv:1505.07818, and fader networks, Lample et al., 2017,
 arXiv:1706.00409). Its reading at chance is all that is asked for: beyond it the gradient is zero, so the two
 do not chase each other to infinity.
@@ -18,8 +18,6 @@ do not chase each other to infinity.
 It uses parents and images of the train split, no predictor of attributes and no counterfactual: unlike
 counterfactual fine-tuning it does not reward images for looking like the intervention.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +34,7 @@ class Adversary(nn.Module):
     Arguments:
         dataset: The data set, for its variables.
         parents: The encoded parents of the train split, with shape :math:`(N, P)`; their quantiles cut
-            continuous variables.
+            continuous variables, their frequencies say what chance is.
         latents: The number of latents of an image.
         hidden: Width of the first of two hidden layers.
         bins: Classes of a continuous variable.
@@ -56,6 +54,13 @@ class Adversary(nn.Module):
                 quantiles = torch.arange(1, bins, dtype=parents.dtype) / bins
                 self.register_buffer(f"edges{start}", torch.quantile(parents[:, start], quantiles))
             start += variable.width
+        counts = [
+            torch.bincount(classes, minlength=total).double()
+            for classes, total in zip(self.targets(parents), self.classes, strict=True)
+        ]
+        # Not log K: the cross-entropy of guessing is less where some classes are rare.
+        entropies = torch.stack([torch.special.entr(count / count.sum()).sum() for count in counts])
+        self.register_buffer("chance", entropies.float())
         self.layers = nn.Sequential(
             nn.Linear(latents, hidden),
             nn.LeakyReLU(0.1),
@@ -100,8 +105,7 @@ def dependence(adversary: Adversary, latents: list[Tensor], parents: Tensor) -> 
         error = adversary(z.detach(), targets).sum()
         for parameter in adversary.parameters():
             parameter.requires_grad_(False)
-        chance = torch.tensor([math.log(classes) for classes in adversary.classes], device=z.device)
-        known = (chance - adversary(z, targets)).clamp(min=0.0).sum()
+        known = (adversary.chance - adversary(z, targets)).clamp(min=0.0).sum()
         for parameter in adversary.parameters():
             parameter.requires_grad_(True)
     return error, known

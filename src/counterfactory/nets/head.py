@@ -4,11 +4,11 @@ As published (causal-gen, arXiv:2306.15764) it is two 1x1 convolutions, for the 
 Two options make a small network learn in minutes what takes the published one days:
 
 `exposure`
-    Some parents act on the image only as exposure acts on a photograph: brightness above black is multiplied by a gain linear
-    in them, :math:`m' = (1 + g(\mathrm{pa}))(m + 1) - 1`, :math:`s' = (1 + g(\mathrm{pa}))\, s`, and the features never see them. What
-    such a parent does is then the same whatever the other parents are, also in combinations that the training
-    data, being confounded, do not hold. The slopes of g are not trained but fitted in closed form
-    (:mod:`counterfactory.training.exposure`).
+    Some parents act on the image only as exposure acts on a photograph: brightness above black is
+    multiplied by a gain linear in them, :math:`m' = (1 + g(\mathrm{pa}))(m + 1) - 1`, :math:`s' = (1 +
+    g(\mathrm{pa}))\, s`, and the features never see them. What such a parent does is then the same whatever
+    the other parents are, also in combinations that the training data, being confounded, do not hold. The
+    slopes of g are not trained but fitted in closed form (:mod:`counterfactory.training.exposure`).
 
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and

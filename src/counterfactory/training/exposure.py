@@ -5,10 +5,10 @@ brightest,
 
 .. math:: w(x) \approx c_0 + \sum_k c_k\, \mathrm{pa}_k, \qquad g_k = c_k / \bar{w}_0
 
-by least squares over *all* parents, for the parents k that act as exposure; :math:`\bar{w}_0` is the fit at 0 for them and at the
-mean for all others. Parents are correlated, and only a joint fit does not credit one parent's effect to another: a network
-that learns the slopes along with its features lets the other parents predict part of the brightness, and is then
-wrong wherever an intervention breaks the correlation.
+by least squares over *all* parents, for the parents k that act as exposure; :math:`\bar{w}_0` is the fit at
+0 for them and at the mean for all others. Parents are correlated, and only a joint fit does not credit one
+parent's effect to another: a network that learns the slopes along with its features lets the other parents
+predict part of the brightness, and is then wrong wherever an intervention breaks the correlation.
 """
 
 import torch

@@ -290,6 +290,7 @@ def test_gradients_reach_every_weight_that_acts(options):
 @pytest.mark.parametrize("prior", PRIORS)
 def test_parents_that_act_as_exposure_change_brightness_alone(prior):
     model = build(prior, exposure=[0], block="light")
+    model.head.exposure.fill_(0.4)  # a buffer, fitted and not trained
     _, parents, z = draw(model, 4)
     with torch.no_grad():
         before, after = (model.predict(z, p)[0].flatten(1) for p in (parents, parents + torch.eye(3)[0]))

@@ -117,6 +117,7 @@ def test_generation_is_prediction_from_the_prior():
 @pytest.mark.parametrize("prior", PRIORS)
 def test_gradients_reach_every_weight(prior):
     model = build(prior, exposure=[0])
+    model.head.exposure.fill_(0.4)  # a buffer, fitted and not trained
     x, parents, noise = draw(6)
     nll, kl, _ = model.elbo(x, parents, noise)
     (nll + kl).backward()
@@ -126,6 +127,7 @@ def test_gradients_reach_every_weight(prior):
 @pytest.mark.parametrize("prior", PRIORS)
 def test_parents_that_act_as_exposure_change_brightness_alone(prior):
     model = build(prior, exposure=[0])
+    model.head.exposure.fill_(0.4)  # a buffer, fitted and not trained
     _, parents, z = draw(4)
     with torch.no_grad():
         before, after = (model.predict(z, p)[0].flatten(1) for p in (parents, parents + torch.eye(3)[0]))

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import native
 from .blocks import Block, convolution, fold, spread
 from .head import Head
 from .latents import Gaussian, Latent, gaussian_kl, mix
@@ -348,6 +349,8 @@ class Hvae(nn.Module):
         Returns:
             The negative log-likelihood, the KL divergence and the latents drawn, a tensor a layer.
         """
+        if native.suits(self, x) and native.available():
+            return native.elbo(self, x, parents, noise, free_bits, prior_parents)
 
         def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
             return posterior[0] + posterior[1].exp() * noise[number]

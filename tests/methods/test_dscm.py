@@ -204,7 +204,7 @@ def vae() -> Vae:
     torch.manual_seed(0)
     model = Vae((1, 8, 8), 5, channels=8, hidden=16, latent=4, exposure=[1])
     for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn(parameter.shape)
+        parameter.data += 0.15 * torch.randn(parameter.shape)
     return model.eval()
 
 

@@ -18,7 +18,7 @@ SMALL = {
     "widths": [8, 8, 12],
     "encoder_blocks": [2, 1, 1],
     "decoder_blocks": [1, 2, 1],
-    "latent": 2,
+    "latents": [2, 2, 2],
 }
 PRIORS = ["exogenous", "conditional"]
 
@@ -250,7 +250,7 @@ def test_temperature_scales_every_layer():
 
 
 def test_fine_latents_can_be_left_out():
-    everywhere, coarse = build(), build(latent_resolution=4)
+    everywhere, coarse = build(), build(latents=[0, 2, 2])
     assert everywhere.noise_shapes == [(2, 1, 1), (2, 4, 4), (2, 4, 4), (2, 8, 8)]
     assert coarse.noise_shapes == everywhere.noise_shapes[:3]
     x, parents, noise = draw(coarse, 3)
@@ -270,7 +270,7 @@ def test_fine_latents_can_be_left_out():
         {},
         {"prior": "conditional"},
         {"block": "light"},
-        {"latent_resolution": 4},
+        {"latents": [0, 2, 2]},
         {"patch": 2, "resolutions": [4, 2, 1]},
         {"exposure": [0]},
     ],
@@ -307,7 +307,8 @@ def test_parents_that_act_as_exposure_change_brightness_alone(prior):
         ({"resolutions": [4, 2, 1]}, "resolutions"),
         ({"resolutions": [8, 8, 1]}, "resolutions"),
         ({"resolutions": [8, 5, 1]}, "resolutions"),
-        ({"latent_resolution": 0}, "latent_resolution"),
+        ({"latents": [0, 0, 0]}, "latents"),
+        ({"latents": [2, 2]}, "latents"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, text):

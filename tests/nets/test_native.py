@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from counterfactory.nets import native
 from counterfactory.nets.head import Head
 from counterfactory.nets.hvae import Hvae
+from counterfactory.nets.native.build import gelu_tables
 
 PARENTS, SHAPE = 3, (1, 8, 8)
 SMALL = {
@@ -17,15 +18,15 @@ SMALL = {
     "widths": [8, 8, 12],
     "encoder_blocks": [2, 1, 1],
     "decoder_blocks": [1, 2, 1],
-    "latent": 2,
+    "latents": [2, 2, 2],
 }
 NETWORKS = {
     "exogenous": {},
     "conditional": {"prior": "conditional"},
-    "coarse": {"latent_resolution": 4},
+    "coarse": {"latents": [0, 2, 2]},
     "patch": {"patch": 2, "resolutions": [4, 2, 1]},
     "exposure": {"exposure": [0]},
-    "odd": {"widths": [9, 20, 7], "bottleneck": 3, "latent": 3},
+    "odd": {"widths": [9, 20, 7], "bottleneck": 3, "latents": [3, 3, 3]},
 }
 needs_compiler = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
 
@@ -117,7 +118,7 @@ def test_without_a_compiler_pytorch_does_the_work():
 
 
 def test_tables_are_gelu():
-    tables, width = native._gelu_tables()
+    tables, width = gelu_tables()
     x = torch.linspace(-5.5, 5.5, 20_001, dtype=torch.float64).requires_grad_()
     expected = F.gelu(x)
     (slopes,) = torch.autograd.grad(expected.sum(), x)

@@ -13,6 +13,7 @@ from torch import nn
 from counterfactory.config import Settings
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.errors import UserError
+from counterfactory.nets import native
 from counterfactory.training import loop
 from counterfactory.training.checkpoint import save_model
 from counterfactory.training.image_mechanism import (
@@ -21,7 +22,6 @@ from counterfactory.training.image_mechanism import (
     droppable_columns,
     exposed_columns,
     load_image_mechanism,
-    shift,
     to_pixels,
     train_image_mechanism,
 )
@@ -34,8 +34,7 @@ NETWORK = {
     "widths": [6, 6, 8],
     "encoder_blocks": [2, 1, 1],
     "decoder_blocks": [1, 1, 1],
-    "latent": 2,
-    "latent_resolution": 3,
+    "latents": [0, 2, 2],
     "patch": 1,
     "exposure": ["shade"],
 }
@@ -92,45 +91,6 @@ def test_memory_mapped_images_are_read(squares):
     images = load_split(squares, "test").images
     assert isinstance(images, np.memmap)
     assert (to_pixels(images).numpy() == images / np.float32(127.5) - 1).all()
-
-
-@pytest.mark.parametrize("most", [1, 3])
-def test_shift_moves_each_image_by_whole_pixels(most):
-    x = torch.rand(200, 2, 7, 9, generator=generator()) - 0.5
-    moved = shift(x, most, generator())
-    assert moved.shape == x.shape
-    amounts = list(itertools.product(range(-most, most + 1), repeat=2))
-    found = []
-    for image, other in zip(x, moved, strict=True):
-        matches = []
-        for down, right in amounts:
-            # By hand: rolled, with black where pixels came round the rim.
-            rolled = image.roll((down, right), dims=(1, 2))
-            if down:
-                rolled[:, slice(0, down) if down > 0 else slice(down, None)] = -1
-            if right:
-                rolled[:, :, slice(0, right) if right > 0 else slice(right, None)] = -1
-            if torch.equal(rolled, other):
-                matches.append((down, right))
-        assert len(matches) == 1
-        found += matches
-    # Every amount is drawn, each image on its own.
-    assert set(found) == set(amounts)
-
-
-def test_a_shift_that_loses_nothing_can_be_undone():
-    x = torch.full((50, 1, 12, 12), -1.0)
-    x[:, :, 3:-3, 3:-3] = torch.rand(50, 1, 6, 6, generator=generator())
-    moved = shift(x, 3, generator(1))
-    for image, other in zip(x, moved, strict=True):
-        down, right = (other[0] > -1).nonzero()[0] - 3
-        assert torch.equal(other.roll((-int(down), -int(right)), dims=(1, 2)), image)
-
-
-def test_no_shift_leaves_the_images_and_the_generator_alone():
-    drawn, x = generator(), torch.rand(2, 1, 4, 4)
-    assert shift(x, 0, drawn) is x
-    assert torch.equal(drawn.get_state(), generator().get_state())
 
 
 # --- schedules
@@ -318,6 +278,29 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
     assert whole.read_bytes() == halved.read_bytes()
     # The adversary only served training.
     assert load_file(whole).keys() == build("hvae", SQUARES, dict(given.network)).state_dict().keys()
+
+
+@pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, monkeypatch):
+    clock = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
+    monkeypatch.setattr(loop, "time", clock)
+    given = settings({"block": "heavy"}, steps=6, valid_every=6)
+    started, call = [], ElboLoss.__call__
+
+    def killed(self, model, batch, generator, progress):
+        if model.training:
+            started.append(progress)
+            if len(started) == 4:
+                raise KeyboardInterrupt
+        return call(self, model, batch, generator, progress)
+
+    monkeypatch.setattr(ElboLoss, "__call__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_image_mechanism("hvae", given, squares, tmp_path, seed=1, device="cpu")
+    monkeypatch.setattr(native, "available", lambda: False)
+    train_image_mechanism("hvae", given, squares, tmp_path, seed=1, device="cpu")
+    assert started[4] == 0.0 and len(started) == 4 + 6
+    assert json.loads((tmp_path / "model.json").read_text())["kernels"] == "torch"
 
 
 def test_the_seed_decides_the_weights(squares, tmp_path):

@@ -11,9 +11,8 @@ is kept in a counterfactual; with the *conditional* prior :math:`z` is a mediato
 five resolutions 32, 16, 8, 4, 1 with 16 to 256 channels, four blocks each, 16 latent channels: 2,041,122
 weights (2,047,074 conditional).
 
-Beyond the published network, `patch` folds p x p pixels
-into channels at both ends, so that nothing convolves at full resolution; the options of the output stand in
-:mod:`counterfactory.nets.head`.
+Beyond the published network, `patch` folds p x p pixels into channels at both ends, so that nothing convolves
+at full resolution; the options of the output stand in :mod:`counterfactory.nets.head`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from . import native
 from .blocks import Block, convolution, fold, spread
 from .head import Head
-from .latents import Gaussian, Latent, gaussian_kl, mix
+from .latents import Gaussian, Latent, draw, gaussian_kl, mix
 from .likelihood import discretised_gaussian_nll
 
 __all__ = ["Hvae"]
@@ -91,17 +90,16 @@ class DecoderBlock(nn.Module):
         parents: int,
         bottleneck: int,
         kind: str,
-        stochastic: bool,
         conditional: bool,
         scale: float,
     ) -> None:
         super().__init__()
         inner, kernel = max(1, width // bottleneck), 3 if resolution > 2 else 1
-        self.resolution, self.latent = resolution, latent if stochastic else 0
-        self.conditional = conditional and stochastic
+        self.resolution, self.latent = resolution, latent
+        self.conditional = conditional and latent > 0
         self.body = Block(width, inner, out, kernel, kind, scale=scale)
         self.from_latent = convolution(self.latent + parents, width, 1, scale)
-        if not stochastic:
+        if not latent:
             return
         context = parents if conditional else 0
         self.prior = Block(
@@ -139,7 +137,7 @@ class DecoderBlock(nn.Module):
 
 
 def _check_sizes(
-    shape: Sequence[int], resolutions: Sequence[int], patch: int, latent_resolution: int
+    shape: Sequence[int], resolutions: Sequence[int], patch: int, latents: Sequence[int]
 ) -> None:
     """Raises `ValueError` where feature maps of these sizes do not follow from each other or from the image."""
     if not resolutions[0] * patch == shape[1] == shape[2]:
@@ -149,10 +147,8 @@ def _check_sizes(
     for finer, coarser in pairwise(resolutions):
         if coarser >= finer or finer // (finer // coarser) != coarser:
             raise ValueError(f"resolutions: maps of {finer} px cannot be pooled to {coarser} px")
-    if latent_resolution < resolutions[-1]:
-        raise ValueError(
-            f"latent_resolution is {latent_resolution}: no latent is left; make it at least {resolutions[-1]}"
-        )
+    if not any(latents):
+        raise ValueError("latents: no latent is left; give at least one resolution some")
 
 
 class Hvae(nn.Module):
@@ -165,14 +161,14 @@ class Hvae(nn.Module):
         widths: Channels at each resolution.
         encoder_blocks: Encoder blocks at each resolution.
         decoder_blocks: Decoder blocks, that is stochastic layers, at each resolution.
-        latent: Latent channels Z of every layer.
-        latent_resolution: Finer resolutions than this have no latents; their blocks only refine.
+        latents: Latent channels Z of a layer at each resolution; where 0, blocks only refine.
         bottleneck: Blocks are narrowed inside by this factor.
         block: `heavy` (published for Morpho-MNIST) or `light`.
         prior: `exogenous` or `conditional`.
         patch: Pixels folded into channels along each side; 1 is the published network.
         exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
+        sharpen: Whether the predicted image is sharpened (see the head).
 
     Raises:
         ValueError: If the sizes do not fit each other or the image.
@@ -186,34 +182,34 @@ class Hvae(nn.Module):
         widths: Sequence[int] = (16, 32, 64, 128, 256),
         encoder_blocks: Sequence[int] = (4, 4, 4, 4, 4),
         decoder_blocks: Sequence[int] = (4, 4, 4, 4, 4),
-        latent: int = 16,
-        latent_resolution: int = 192,
+        latents: Sequence[int] = (16, 16, 16, 16, 16),
         bottleneck: int = 4,
         block: Literal["heavy", "light"] = "heavy",
         prior: Literal["exogenous", "conditional"] = "exogenous",
         patch: int = 1,
         exposure: Sequence[int] = (),
         log_scale: float = 0.0,
+        sharpen: bool = False,
     ) -> None:
         super().__init__()
-        if not len(resolutions) == len(widths) == len(encoder_blocks) == len(decoder_blocks):
+        if {len(resolutions)} != {len(widths), len(encoder_blocks), len(decoder_blocks), len(latents)}:
             raise ValueError(
-                "widths, encoder_blocks and decoder_blocks need one entry for each of resolutions"
+                "widths, encoder_blocks, decoder_blocks and latents need one entry for each of resolutions"
             )
-        _check_sizes(shape, resolutions, patch, latent_resolution)
-        self.shape, self.patch, self.latent = tuple(shape), patch, latent
+        _check_sizes(shape, resolutions, patch, latents)
+        self.shape, self.patch = tuple(shape), patch
         self.mediated = prior == "conditional"
         channels = shape[0] * patch * patch
         self.encoder = Encoder(channels, resolutions, widths, encoder_blocks, bottleneck, block)
         stages = [
-            (resolution, width)
-            for resolution, width, count in reversed(
-                list(zip(resolutions, widths, decoder_blocks, strict=True))
+            (resolution, width, latent)
+            for resolution, width, count, latent in reversed(
+                list(zip(resolutions, widths, decoder_blocks, latents, strict=True))
             )
             for _ in range(count)
         ]
         scale = (1.0 / len(stages)) ** 0.5
-        outs = [width for _, width in stages[1:]] + [widths[0]]
+        outs = [width for _, width, _ in stages[1:]] + [widths[0]]
         self.decoder = nn.ModuleList(
             DecoderBlock(
                 width,
@@ -223,18 +219,17 @@ class Hvae(nn.Module):
                 parents,
                 bottleneck,
                 block,
-                r <= latent_resolution,
                 self.mediated,
                 scale,
             )
-            for (r, width), out in zip(stages, outs, strict=True)
+            for (r, width, latent), out in zip(stages, outs, strict=True)
         )
         # One learned map a resolution: where the top-down path starts, and what each finer resolution adds.
         self.starts = nn.ParameterDict(
             {str(r): nn.Parameter(torch.zeros(1, w, r, r)) for r, w in zip(resolutions, widths, strict=True)}
         )
         self.levels = {resolution: i for i, resolution in enumerate(resolutions)}
-        self.head = Head(widths[0], shape[0], patch, exposure, log_scale)
+        self.head = Head(widths[0], shape[0], patch, exposure, log_scale, sharpen)
         # On CPUs channels-last convolutions of few channels run several times faster.
         self.to(memory_format=torch.channels_last)
 
@@ -290,7 +285,7 @@ class Hvae(nn.Module):
         """
 
         def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
-            return posterior[0] + temperature * posterior[1].exp() * noise[number]
+            return draw(posterior, noise[number], temperature)
 
         return self._descend(parents, sample, self._encode(x))[1]
 
@@ -305,7 +300,7 @@ class Hvae(nn.Module):
         """Returns the pixels' location and log scale of new images, :math:`z` drawn from the prior."""
 
         def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
-            return prior[0] + temperature * prior[1].exp() * noise[number]
+            return draw(prior, noise[number], temperature)
 
         h, _ = self._descend(parents, sample)
         return self.head(h, parents)
@@ -353,7 +348,7 @@ class Hvae(nn.Module):
             return native.elbo(self, x, parents, noise, free_bits, prior_parents)
 
         def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
-            return posterior[0] + posterior[1].exp() * noise[number]
+            return draw(posterior, noise[number])
 
         h, latents = self._descend(parents, sample, self._encode(x), prior_parents)
         location, log_scale = self.head(h, parents)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Gaussian", "Latent", "gaussian_kl", "mix"]
+__all__ = ["Gaussian", "Latent", "draw", "gaussian_kl", "mix"]
 
 Gaussian = tuple[Tensor, Tensor]
 """A diagonal Gaussian: its location and its log standard deviation."""
@@ -18,6 +18,12 @@ class Latent:
     z: Tensor
     prior: Gaussian
     posterior: Gaussian | None = None
+
+
+def draw(gaussian: Gaussian, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    r"""Returns the sample :math:`\mu + t \sigma \epsilon`, given standard normal noise and a temperature t."""
+    scale = gaussian[1].exp() if temperature == 1.0 else temperature * gaussian[1].exp()
+    return gaussian[0] + scale * noise
 
 
 def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .head import Head
-from .latents import Gaussian, Latent, gaussian_kl, mix
+from .latents import Gaussian, Latent, draw, gaussian_kl, mix
 from .likelihood import LOG_SCALE_FLOOR, discretised_gaussian_nll
 
 __all__ = ["Vae"]
@@ -33,6 +33,7 @@ class Vae(nn.Module):
         prior: `exogenous` or `conditional`.
         exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
         log_scale: The pixels' log scale before training.
+        sharpen: Whether the predicted image is sharpened (see the head).
 
     Raises:
         ValueError: If the image's sides are no multiple of 8.
@@ -48,6 +49,7 @@ class Vae(nn.Module):
         prior: Literal["exogenous", "conditional"] = "exogenous",
         exposure: Sequence[int] = (),
         log_scale: float = 0.0,
+        sharpen: bool = False,
     ) -> None:
         super().__init__()
         if shape[1] != shape[2] or shape[1] % 8:
@@ -95,7 +97,7 @@ class Vae(nn.Module):
             nn.Conv2d(channels, latent, 5, padding=2),
             nn.ReLU(),
         )
-        self.head = Head(latent, shape[0], 1, exposure, log_scale)
+        self.head = Head(latent, shape[0], 1, exposure, log_scale, sharpen)
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -131,15 +133,13 @@ class Vae(nn.Module):
     ) -> list[Latent]:
         r"""Draws :math:`z \sim q(z \mid x, \mathrm{pa})` with the given noise; see :meth:`Hvae.abduct`."""
         posterior = self._posterior(x, parents)
-        z = posterior[0] + temperature * posterior[1].exp() * noise[0]
-        return [Latent(z, self._prior(parents)[0], posterior)]
+        return [Latent(draw(posterior, noise[0], temperature), self._prior(parents)[0], posterior)]
 
     def generate(
         self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Returns the pixels' location and log scale of new images, z drawn from the prior."""
-        location, log_scale = self._prior(parents)[0]
-        return self.predict([location + temperature * log_scale.exp() * noise[0]], parents)
+        return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
 
     def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
         """Returns the counterfactual mediator; see :meth:`Hvae.mediate`."""
@@ -158,7 +158,7 @@ class Vae(nn.Module):
         """Returns negative log-likelihood and KL in nats per pixel, and the latents; see :meth:`Hvae.elbo`."""
         posterior = self._posterior(x, parents)
         prior, features = self._prior(parents if prior_parents is None else prior_parents)
-        z = posterior[0] + posterior[1].exp() * noise[0]
+        z = draw(posterior, noise[0])
         nll = discretised_gaussian_nll(x, *self.predict([z], parents, features)).mean()
         kl = gaussian_kl(posterior, prior).mean(0).clamp(min=free_bits).sum()
         return nll, kl / x[0].numel(), [z]

@@ -24,19 +24,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ..errors import UserError
+from ..nets import native
+from ..nets.pixels import to_pixels
 from ..noise import derive_seed
+from .augmentation import shift_images
 from .checkpoint import load_model
-from .distributed import launch
+from .distributed import launch, world_size
 from .exposure import fit_exposure
 from .independence import Adversary, dependence
 from .loop import choose_device, fit
+from .sharpness import fit_sharpness
 
-__all__ = ["build", "load_image_mechanism", "shift", "to_pixels", "train_image_mechanism"]
+__all__ = ["build", "load_image_mechanism", "train_image_mechanism"]
 
 
 def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
@@ -57,36 +60,6 @@ def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
         )
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None
-
-
-def to_pixels(images: np.ndarray | Tensor) -> Tensor:
-    """Maps uint8 images (B, C, H, W) to float32 in [-1, 1]."""
-    return (
-        torch.as_tensor(np.array(images) if isinstance(images, np.memmap) else images)
-        .float()
-        .div(127.5)
-        .sub(1.0)
-    )
-
-
-def shift(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Moves every image by its own random whole number of pixels, at most `most` along each axis.
-
-    Arguments:
-        x: Images in [-1, 1] with shape :math:`(B, C, H, W)`; what comes in at the rim is black, -1.
-        most: The largest shift in px; 0 leaves the images alone.
-        generator: Where the shifts are drawn from.
-    """
-    if most == 0:
-        return x
-    count, channels, height, width = x.shape
-    padded = F.pad(x, (most, most, most, most), value=-1.0)
-    corner = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator, device=x.device)
-    rows = (corner[0] + torch.arange(height, device=x.device))[:, None, :, None]
-    columns = (corner[1] + torch.arange(width, device=x.device))[:, None, None, :]
-    image = torch.arange(count, device=x.device)[:, None, None, None]
-    channel = torch.arange(channels, device=x.device)[None, :, None, None]
-    return padded[image, channel, rows, columns]
 
 
 class ElboLoss:
@@ -125,7 +98,7 @@ class ElboLoss:
         prior_parents = parents
         if model.training:
             model.head.freedom.fill_(self.freedom(progress))
-            x = shift(x, self.training.shift, generator)
+            x = shift_images(x, self.training.shift, generator, fill=-1.0)
             if self.training.conditioning_dropout > 0:
                 # Each image hides its categorical parents from the prior, from the decoder, or from neither.
                 u = torch.rand(len(x), 1, generator=generator, device=x.device)
@@ -170,6 +143,16 @@ def _tensors(dataset: Dataset, folder: Path, split: str) -> dict[str, Tensor]:
     }
 
 
+def _kernels(model: nn.Module, batch_size: int, device: str) -> str:
+    """Returns what computes the bound in training: `compiled` kernels or `torch`."""
+    from ..nets.hvae import Hvae
+
+    if not isinstance(model, Hvae) or device != "cpu":
+        return "torch"
+    batch = torch.empty(batch_size // world_size(), *model.shape)
+    return "compiled" if native.suits(model, batch) and native.available() else "torch"
+
+
 def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
     dataset = load_dataset(data)
     torch.manual_seed(derive_seed(seed, name, "weights"))
@@ -190,9 +173,16 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
         out,
         seed,
         device,
-        meta={"model": name, "network": network, "parameters": parameters},
+        meta={
+            "model": name,
+            "network": network,
+            "parameters": parameters,
+            # Part of what a killed run is known by: one that goes on elsewhere must not mix two arithmetics.
+            "kernels": _kernels(model, settings.training.batch_size, device),
+        },
         label=f"{name} seed {seed}",
         transient="adversary.",
+        finish=lambda chosen: fit_sharpness(chosen, train["images"], train["parents"], seed),
     )
 
 

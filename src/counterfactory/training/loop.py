@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -23,15 +24,20 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import Unfinished, UserError
 from ..files import writing
 from ..noise import derive_seed
 from ..progress import progress
 from .checkpoint import save_model
-from .distributed import average_gradients, rank, world_size
+from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
 
-__all__ = ["Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
+__all__ = ["UNTIL", "Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
+
+UNTIL = "COUNTERFACTORY_TRAIN_UNTIL"
+"""The environment's variable that says when a training keeps its state and stops, in seconds since 1970."""
+
+LOOK = 10  # steps between two looks at the clock
 
 Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Tensor, dict[str, Tensor]]]
 """`loss(model, batch, generator, progress)` returns a scalar to minimise and the marks to log, each a scalar tensor;
@@ -178,6 +184,7 @@ def fit(
     meta: dict[str, Any] | None = None,
     label: str = "training",
     transient: str | None = None,
+    finish: Callable[[nn.Module], None] | None = None,
 ) -> None:
     """Trains `model` and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` in `out`.
 
@@ -195,10 +202,13 @@ def fit(
         meta: What `model.json` says beside the loop's own settings.
         label: What the progress line calls this run.
         transient: The prefix of weights that only training needs and that are not written.
+        finish: What is done to the chosen weights, in evaluation mode, before they are written.
 
     Raises:
         UserError: If the batch is larger than the split or cannot be shared evenly among the processes, the state of a
             killed run is damaged, 100 updates on end are skipped, or no validation loss is finite.
+        Unfinished: If the time has come that the environment's variable `COUNTERFACTORY_TRAIN_UNTIL` names; the same
+            call goes on.
     """
     out = Path(out)
     torch.set_num_threads(settings.threads)
@@ -276,6 +286,7 @@ def fit(
         stream=None if rank() == 0 else io.StringIO(),
     )
     marks: dict[str, Tensor] = {}
+    until = float(os.environ.get(UNTIL) or 0)
     wasted = 0
     for step in bar:
         if settings.patience and state["bad"] >= settings.patience:
@@ -334,11 +345,19 @@ def fit(
             state["seconds"] = time.monotonic() - started
             save()
             saved_at = time.monotonic()
+        looks = until and state["step"] % LOOK == 0 and state["step"] < settings.steps
+        if looks and any_of_all(time.time() > until):
+            state["seconds"] = time.monotonic() - started
+            save()
+            raise Unfinished(f"{label}: stopped at step {state['step']} of {settings.steps}; run it again")
 
     if not math.isfinite(state["best"]):
         raise UserError(f"{label}: the validation loss was never finite; lower learning_rate")
     model.load_state_dict(best)
     model.eval()
+    if finish:
+        finish(model)
+        best = model.state_dict()
     if writers:
         writers.close()
         training = {name: state[name] for name in ("step", "best", "best_step", "skipped", "seconds")}

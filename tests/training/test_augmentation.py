@@ -1,0 +1,68 @@
+"""Moves of training images: whole pixels, drawn for each image, with black at the rim."""
+
+import itertools
+
+import pytest
+import torch
+
+from counterfactory.training.augmentation import shift_images
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_shift_moves_each_image_by_whole_pixels(most):
+    x = torch.rand(200, 2, 7, 9, generator=generator()) - 0.5
+    moved = shift_images(x, most, generator(), fill=-1.0)
+    assert moved.shape == x.shape
+    amounts = list(itertools.product(range(-most, most + 1), repeat=2))
+    found = []
+    for image, other in zip(x, moved, strict=True):
+        matches = []
+        for down, right in amounts:
+            # By hand: rolled, with black where pixels came round the rim.
+            rolled = image.roll((down, right), dims=(1, 2))
+            if down:
+                rolled[:, slice(0, down) if down > 0 else slice(down, None)] = -1
+            if right:
+                rolled[:, :, slice(0, right) if right > 0 else slice(right, None)] = -1
+            if torch.equal(rolled, other):
+                matches.append((down, right))
+        assert len(matches) == 1
+        found += matches
+    # Every amount is drawn, each image on its own.
+    assert set(found) == set(amounts)
+
+
+def test_a_shift_that_loses_nothing_can_be_undone():
+    x = torch.full((50, 1, 12, 12), -1.0)
+    x[:, :, 3:-3, 3:-3] = torch.rand(50, 1, 6, 6, generator=generator())
+    moved = shift_images(x, 3, generator(1), fill=-1.0)
+    for image, other in zip(x, moved, strict=True):
+        down, right = (other[0] > -1).nonzero()[0] - 3
+        assert torch.equal(other.roll((-int(down), -int(right)), dims=(1, 2)), image)
+
+
+def test_no_shift_leaves_the_images_and_the_generator_alone():
+    drawn, x = generator(), torch.rand(2, 1, 4, 4)
+    assert shift_images(x, 0, drawn) is x
+    assert torch.equal(drawn.get_state(), generator().get_state())
+
+
+def test_shifts_move_whole_images():
+    images = torch.zeros(64, 2, 9, 9, dtype=torch.uint8)
+    images[:, 0, 4, 4], images[:, 1, 4, 5] = 7, 9
+    moved = shift_images(images, 2, generator())
+    assert moved.shape == images.shape and moved.dtype == torch.uint8
+    where = (moved[:, 0] == 7).nonzero()  # (image, row, column)
+    assert where[:, 0].tolist() == list(range(64))
+    assert set(where[:, 1].tolist()) == set(where[:, 2].tolist()) == {2, 3, 4, 5, 6}
+    assert (moved[where[:, 0], 1, where[:, 1], where[:, 2] + 1] == 9).all()  # both channels alike
+
+
+def test_what_a_shift_moves_out_is_lost():
+    images = torch.full((200, 1, 4, 4), 255, dtype=torch.uint8)
+    kept = (shift_images(images, 1, generator()) > 0).sum((1, 2, 3))
+    assert set(kept.tolist()) == {9, 12, 16}

@@ -1,0 +1,1 @@
+"""Discrete diffusion: schedules, denoisers, one step of DDPM or DDIM forth or back, guidance."""

@@ -1,0 +1,317 @@
+r"""Conditioning the counterfactual copy on evidence: rejection, Markov chains, tempered sequential Monte Carlo.
+
+The target is
+
+.. math:: p(z' \mid z, e') \propto K(z' \mid z)\, c(z'), \qquad c(z') = P(e' \mid z')
+
+for a kernel K (:mod:`.kernels`) and any likelihood c, such as a classifier's probability on a generator's
+image. Three samplers, in the order of how rare the evidence may be:
+
+- :func:`rejection`, exact; its cost is :math:`1 / P(e' \mid z)` a draw;
+- :func:`markov_chain`, Metropolis moves on (mask, value), or elliptical slices for an affine kernel;
+- :func:`tempered_smc`, particles led from :math:`K` to the target along :math:`K c^\beta`, each step in
+  :math:`\beta` as large as leaves half of them effective (Del Moral, Doucet, Jasra, 2006, JRSS B 68(3),
+  411-436). It also estimates :math:`\log P(e' \mid z)`, which says how far-fetched the premise is for z.
+
+:func:`counterfactual_observation` picks among them. :func:`actual_noise` draws from the prior given evidence
+about the actual world, and :func:`counterfactual_intervention` from the kernel alone: an intervention cuts
+the variable it sets, so that the premise says nothing of the noises.
+
+Every draw has its own stream of random numbers, which only its own seed decides.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UserError
+from ..noise import derive_seed, generator
+from .kernels import Kernel, LogLikelihood, Prior, State, Sticky, streams
+
+__all__ = [
+    "SAMPLERS",
+    "Draws",
+    "actual_noise",
+    "counterfactual_intervention",
+    "counterfactual_observation",
+    "markov_chain",
+    "rejection",
+    "tempered_smc",
+]
+
+SAMPLERS = ("auto", "rejection", "chain", "smc")
+"""The samplers, by their name in the configuration."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """N draws of a counterfactual noise.
+
+    Arguments:
+        noise: The noises, with shape (N, D).
+        log_likelihood: The log-likelihood of the evidence given each, in nats, with shape (N,).
+        kept: The share of coordinates each kept, with shape (N,); NaN for a kernel that keeps none.
+        reached: Whether each is a draw of the target, bool with shape (N,): rejection may run out of tries.
+        log_evidence: The estimate of :math:`log P(e' | z)` in nats; NaN from a chain, which gives none.
+        acceptance: The share of proposals accepted.
+        calls: How many log-likelihoods were evaluated.
+    """
+
+    noise: np.ndarray
+    log_likelihood: np.ndarray
+    kept: np.ndarray
+    reached: np.ndarray
+    log_evidence: float
+    acceptance: float
+    calls: int
+
+
+def rejection(
+    kernel: Kernel,
+    noise: np.ndarray,
+    log_likelihood: LogLikelihood,
+    seeds: Sequence[int],
+    tries: int = 1_000,
+) -> Draws:
+    """Draws from the kernel until the likelihood, taken as a probability of acceptance, accepts.
+
+    Arguments:
+        kernel: The law of the counterfactual noise.
+        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        log_likelihood: The log-likelihood, at most 0.
+        seeds: The seed of each draw, with shape (N,).
+        tries: How often a draw is tried; one that was never accepted is returned as not `reached`.
+
+    Raises:
+        UserError: If a log-likelihood is above 0, or not a number.
+    """
+    noise = _rows(noise, len(seeds))
+    rngs = streams(seeds, "rejection")
+    state = kernel.draw(noise.shape[1], rngs)
+    values = np.full(len(seeds), -np.inf)
+    reached = np.zeros(len(seeds), dtype=bool)
+    waiting, calls = np.arange(len(seeds)), 0
+    for attempt in range(tries):
+        waiting_rngs = [rngs[row] for row in waiting]
+        if attempt:
+            for part, drawn in zip(state, kernel.draw(noise.shape[1], waiting_rngs), strict=True):
+                part[waiting] = drawn
+        values[waiting] = log_likelihood(kernel.apply(noise[waiting], _take(state, waiting)))
+        calls += len(waiting)
+        if not (values[waiting] <= 0.0).all():
+            raise UserError(
+                "rejection: a log-likelihood is above 0 or not a number; use a chain or smc instead"
+            )
+        uniform = np.array([rng.random() for rng in waiting_rngs])
+        reached[waiting] = uniform < np.exp(values[waiting])
+        waiting = waiting[~reached[waiting]]
+        if not len(waiting):
+            break
+    share = reached.sum() / calls
+    evidence = math.log(share) if share > 0 else -math.inf
+    return Draws(
+        kernel.apply(noise, state), values, kernel.kept(state), reached, evidence, float(share), calls
+    )
+
+
+def markov_chain(
+    kernel: Kernel,
+    noise: np.ndarray,
+    log_likelihood: LogLikelihood,
+    seeds: Sequence[int],
+    sweeps: int = 400,
+) -> Draws:
+    """Runs one Markov chain a draw and returns their last states.
+
+    Arguments:
+        kernel: The law of the counterfactual noise.
+        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        log_likelihood: The log-likelihood.
+        seeds: The seed of each chain, with shape (N,).
+        sweeps: The length of each chain. It starts from the kernel; early states are not of the target.
+    """
+    noise = _rows(noise, len(seeds))
+    rngs = streams(seeds, "chain")
+    state = kernel.draw(noise.shape[1], rngs)
+    values = log_likelihood(kernel.apply(noise, state))
+    calls, accepted = len(seeds), 0.0
+    for _ in range(sweeps):
+        state, values, share, used = kernel.sweep(noise, state, values, log_likelihood, rngs)
+        calls, accepted = calls + used, accepted + share / sweeps
+    reached = ~np.isneginf(values)
+    return Draws(kernel.apply(noise, state), values, kernel.kept(state), reached, math.nan, accepted, calls)
+
+
+def tempered_smc(
+    kernel: Kernel,
+    noise: np.ndarray,
+    log_likelihood: LogLikelihood,
+    seed: int,
+    particles: int = 1_000,
+    sweeps: int = 20,
+    effective: float = 0.5,
+) -> Draws:
+    r"""Leads particles from the kernel to the target along :math:`K c^\beta`.
+
+    Each :math:`\beta` is found by bisection so that the effective sample size of the incremental weights,
+    :math:`(\sum w)^2 / \sum w^2`, is a given share of the particles; these are then resampled
+    (systematically) and moved. The product of the mean weights estimates the evidence without bias; with few
+    particles its logarithm is biased low.
+
+    Arguments:
+        kernel: The law of the counterfactual noise.
+        noise: The actual noise, with shape (D,).
+        log_likelihood: The log-likelihood.
+        seed: The seed.
+        particles: The number of particles N.
+        sweeps: Moves of every particle at each temperature.
+        effective: The share of particles that stays effective, in (0, 1).
+
+    Returns:
+        The particles, equally weighted. None is `reached` where no particle finds the evidence possible.
+    """
+    rows = _rows(np.asarray(noise), particles)
+    rngs = streams([derive_seed(seed, "particle", number) for number in range(particles)], "smc")
+    resampling = generator(seed, "resampling")
+    state = kernel.draw(rows.shape[1], rngs)
+    values = log_likelihood(kernel.apply(rows, state))
+    calls, moves, accepted = particles, 0, 0.0
+    power, evidence = 0.0, 0.0
+    while power < 1.0:
+        if np.isneginf(values).all():
+            evidence = -math.inf
+            break
+        step = _temperature_step(values, 1.0 - power, effective)
+        power = min(1.0, power + step)
+        weights, mean = _weights(step, values)
+        evidence += mean
+        survivors = _systematic(weights, resampling.random())
+        state, values = _take(state, survivors), values[survivors]
+        for _ in range(sweeps):
+            state, values, share, used = kernel.sweep(rows, state, values, log_likelihood, rngs, power)
+            calls, moves, accepted = calls + used, moves + 1, accepted + share
+    reached = np.full(particles, math.isfinite(evidence))
+    final = kernel.apply(rows, state)
+    return Draws(final, values, kernel.kept(state), reached, evidence, accepted / max(1, moves), calls)
+
+
+def counterfactual_observation(
+    kernel: Kernel,
+    noise: np.ndarray,
+    log_likelihood: LogLikelihood,
+    seed: int,
+    count: int,
+    sampler: str = "auto",
+    particles: int = 256,
+    sweeps: int = 20,
+) -> Draws:
+    """Draws counterfactual noises given that the premise is *observed* in the copy.
+
+    Arguments:
+        kernel: The law of the counterfactual noise.
+        noise: The actual noise, with shape (D,).
+        log_likelihood: The log-likelihood of the premise, at most 0.
+        seed: The seed.
+        count: The number N of draws.
+        sampler: `rejection`, `chain`, `smc`, or `auto`: rejection where 200 draws of the kernel put the
+            evidence above 1 in 100, else smc.
+        particles: Particles of smc, at least; `count` of them are returned.
+        sweeps: Moves of smc at each temperature; a chain makes twenty times as many.
+
+    Raises:
+        UserError: If there is no such sampler.
+    """
+    seeds = [derive_seed(seed, "draw", number) for number in range(count)]
+    if sampler == "auto":
+        rows = _rows(np.asarray(noise), 200)
+        pilot = kernel.draw(rows.shape[1], streams([derive_seed(seed, "pilot", n) for n in range(200)]))
+        common = np.exp(log_likelihood(kernel.apply(rows, pilot))).mean() > 1e-2
+        sampler = "rejection" if common else "smc"
+    if sampler == "rejection":
+        return rejection(kernel, noise, log_likelihood, seeds)
+    if sampler == "chain":
+        return markov_chain(kernel, noise, log_likelihood, seeds, 20 * sweeps)
+    if sampler == "smc":
+        drawn = tempered_smc(kernel, noise, log_likelihood, seed, max(particles, count), sweeps)
+        # Neighbours after systematic resampling are often copies of one another: spread the picks.
+        picks = np.linspace(0, len(drawn.noise), count, endpoint=False).astype(np.int64)
+        parts = (drawn.noise[picks], drawn.log_likelihood[picks], drawn.kept[picks], drawn.reached[picks])
+        return Draws(*parts, drawn.log_evidence, drawn.acceptance, drawn.calls)
+    raise UserError(f"sampler: {sampler}: no such sampler; choose one of {', '.join(SAMPLERS)}")
+
+
+def counterfactual_intervention(kernel: Kernel, noise: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+    """Draws counterfactual noises for an *intervention*: of the kernel alone, whatever is set.
+
+    Arguments:
+        kernel: The law of the counterfactual noise.
+        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        seeds: The seed of each draw, with shape (N,).
+
+    Returns:
+        The noises, with shape (N, D), to be pushed through the model in which the variable is set.
+    """
+    noise = _rows(np.asarray(noise), len(seeds))
+    return kernel.apply(noise, kernel.draw(noise.shape[1], streams(seeds, "intervention")))
+
+
+def actual_noise(
+    prior: Prior,
+    dimension: int,
+    log_likelihood: LogLikelihood,
+    seeds: Sequence[int],
+    tries: int = 10_000,
+) -> Draws:
+    """Draws noises of the actual world given evidence about it, by rejection from the prior.
+
+    Arguments:
+        prior: The law of the noises.
+        dimension: The number D of coordinates.
+        log_likelihood: The log-likelihood of the evidence, at most 0.
+        seeds: The seed of each draw, with shape (N,).
+        tries: How often a draw is tried.
+    """
+    return rejection(Sticky(0.0, prior), np.zeros(dimension), log_likelihood, seeds, tries)
+
+
+def _rows(noise: np.ndarray, count: int) -> np.ndarray:
+    """Returns noise with shape (N, D): one row a draw."""
+    noise = np.asarray(noise)
+    return np.broadcast_to(noise, (count, noise.shape[-1]))
+
+
+def _take(state: State, rows: np.ndarray) -> State:
+    return tuple(part[rows] for part in state)
+
+
+def _weights(step: float, values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the normalised incremental weights and the logarithm of their mean."""
+    logs = step * values
+    top = logs.max()
+    weights = np.exp(logs - top)
+    return weights / weights.sum(), float(top + math.log(weights.mean()))
+
+
+def _temperature_step(values: np.ndarray, most: float, effective: float) -> float:
+    """Returns the largest step in beta, up to `most`, that leaves the wanted share of possible particles."""
+    target = effective * np.isfinite(values).sum()
+
+    def size(step: float) -> float:
+        weights, _ = _weights(step, values)
+        return 1.0 / float((weights**2).sum())
+
+    if size(most) >= target:
+        return most
+    low, high = 0.0, most
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if size(middle) >= target else (low, middle)
+    return low if low > 0.0 else high
+
+
+def _systematic(weights: np.ndarray, uniform: float) -> np.ndarray:
+    """Returns the rows that survive systematic resampling, (N,), ascending."""
+    points = (np.arange(len(weights)) + uniform) / len(weights)
+    return np.minimum(np.searchsorted(np.cumsum(weights), points), len(weights) - 1)

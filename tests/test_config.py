@@ -15,13 +15,13 @@ from counterfactory.config import (
     Settings,
     TrainingSettings,
     VaeNetwork,
+    commented_yaml,
     load_section,
     load_settings,
     merge,
     read_config,
     schema,
 )
-from counterfactory.config_file import commented_yaml
 from counterfactory.errors import UserError
 from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
@@ -90,6 +90,21 @@ def test_paper_preset_has_the_published_sizes():
         )
 
 
+def test_paper_preset_tells_the_published_network_for_faces():
+    import torch
+
+    from counterfactory.nets.unet import UNet
+
+    path = ROOT / "workflow" / "presets" / "paper.yaml"
+    network = load_settings(read_config([ROOT / "config.yaml", path])).models.ddpm.network
+    faces = network.model_copy(update={"multipliers": [1, 1, 2, 3, 4], "blocks": 2, "attention": [32, 16, 8]})
+    with torch.device("meta"):
+        for sizes, shape, count in ((network, (1, 32, 32), 57_087_746), (faces, (3, 128, 128), 105_198_598)):
+            parameters = UNet(shape, **dict(sizes)).parameters()
+            assert sum(weights.numel() for weights in parameters) == count
+            assert f"{count:,} parameters" in path.read_text().replace("\n    #", "")
+
+
 @pytest.mark.parametrize(
     ("given", "named", "meant"),
     [
@@ -148,6 +163,8 @@ def test_a_mistake_is_one_line_naming_the_key_and_the_mend(given, named, meant):
         ({"questions": {"null": {"cycles": [1, 1]}}}, "questions.null.cycles names 1 twice"),
         ({"answers": {"effect": "total"}}, "models.hvae.network.prior: conditional"),
         ({"models": {"hvae": {"network": {"widths": [8, 8]}}}}, "models.hvae.network.widths has 2 entries"),
+        ({"models": {"ddpm": {"network": {"patch": 3}}}}, "models.ddpm.network.multipliers has 3 entries"),
+        ({"models": {"ddpm": {"network": {"groups": 5}}}}, "models.ddpm.network.groups is 5"),
         ({"judges": {"training": {"batch_size": 12_001}}}, "judges.training.batch_size is 12,001"),
         (
             {"questions": {"do": {"images": 0}, "null": {"images": 0}, "reverse": {"images": 0}}},
@@ -157,6 +174,17 @@ def test_a_mistake_is_one_line_naming_the_key_and_the_mend(given, named, meant):
 )
 def test_values_that_do_not_fit_together_are_refused(given, named):
     assert named in refusal(given)
+
+
+def test_a_data_set_is_asked_only_what_it_has(monkeypatch):
+    from counterfactory.config import misfits
+    from counterfactory.data.registry import DatasetEntry
+
+    entry = DatasetEntry({"thickness": 0, "digit": 10}, "MNIST", 60_000, 10_000)
+    monkeypatch.setitem(misfits.DATASETS, "morphomnist", entry)
+    assert "questions.do.interventions names 'intensity', which morphomnist does not have" in refusal({})
+    questions = {"do": {"interventions": ["digit", "random"]}, "reverse": {"interventions": ["thickness"]}}
+    assert "methods names 'truth', but morphomnist is not simulated" in refusal({"questions": questions})
 
 
 def test_a_model_that_no_method_asks_is_not_held_against_the_data():

@@ -89,6 +89,22 @@ def test_what_is_only_shown_does_not_count(package):
     assert code_hash("rooms.a") == before
 
 
+def test_what_only_type_checkers_import_does_not_count(package):
+    edit(
+        package / "rooms" / "b.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .c import h\ndef f():\n    return 1\n",
+    )
+    assert "rooms.c" not in imported_modules("rooms.b")
+
+
+def test_a_line_added_to_a_registry_counts_only_where_the_registry_is_listed(package, monkeypatch):
+    monkeypatch.setattr(provenance, "PLANNED", frozenset({"base"}))
+    before = code_hash("rooms.b"), code_hash("rooms.b", "base")
+    edit(package / "base.py", "X = 1\nY = 2\n")
+    assert code_hash("rooms.b") == before[0]
+    assert code_hash("rooms.b", "base") != before[1]
+
+
 def test_unknown_module_is_refused(package):
     with pytest.raises(ModuleNotFoundError, match=r"rooms\.z"):
         code_hash("rooms.z")
@@ -106,7 +122,10 @@ def test_hash_of_the_real_package_needs_no_heavy_import():
 def test_real_steps_depend_on_what_they_run():
     assert {"nets.hvae", "training.loop", "noise"} <= imported_modules("methods.hvae")
     assert not {"nets.hvae", "scm.parents"} & imported_modules("answers", "methods.copy")
-    assert "config" not in imported_modules("training.image_mechanism")
+    assert "config" not in imported_modules("training.image_mechanism", "metrics.judges", "scm.parents")
+    assert not {"answers", "methods"} & imported_modules(
+        "training.image_mechanism", "metrics.judges", "scm.parents"
+    )
 
 
 def test_revision_and_versions():

@@ -6,7 +6,8 @@ A workflow does not see that a module was edited. So each step is given :func:`c
 
 and is run again when that changes. Imports are read from the syntax tree and nothing is imported, so that
 planning a run of hundreds of jobs costs milliseconds. Comments, docstrings and layout are left out, and so are
-the modules that only decide what is shown meanwhile: a better sentence retrains no network.
+the modules that only decide what is shown meanwhile, or what is planned: neither a better sentence nor one more
+method retrains a network.
 """
 
 import ast
@@ -26,10 +27,25 @@ PACKAGE = __package__ or ROOT.name
 SHOWN = frozenset({"errors", "progress"})
 """Modules that decide what is shown while a step runs, and nothing of what it makes."""
 
-RESOURCES = frozenset({".css", ".html", ".j2", ".json", ".yaml"})
+PLANNED = frozenset({"data.registry", "methods.registry", "metrics.registry"})
+"""Tables of names and needs. What they say of a step reaches it through its inputs and params; so they count only in
+the code of steps that list them, and a line added there redoes nothing."""
+
+RESOURCES = frozenset({".cpp", ".css", ".html", ".j2", ".json", ".yaml"})
 """Suffixes of files beside modules that are read as a part of the code."""
 
-PACKAGES = ("torch", "numpy", "pandas", "scipy", "scikit-image", "numba", "pyro-ppl", "lpips", "snakemake")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-image",
+    "numba",
+    "pyro-ppl",
+    "lpips",
+    "pytorch-fid",
+    "snakemake",
+)
 """The packages whose versions may change a result or the way it was made."""
 
 
@@ -45,7 +61,7 @@ def code_hash(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     reached = imported_modules(*modules)
-    for name in sorted(reached - SHOWN):
+    for name in sorted(reached - SHOWN - (PLANNED - set(modules))):
         digest.update(f"{name}\n{_normalised(name)}\n".encode())
     for folder in sorted({_path(name).parent for name in reached} - {ROOT}):
         for path in sorted(path for path in folder.iterdir() if path.suffix in RESOURCES):
@@ -165,8 +181,10 @@ def _base(name: str, package: bool, node: ast.ImportFrom) -> str | None:
 
 
 def _statements(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:
-    """Yields all nodes, or only those that run when the module is imported."""
+    """Yields all nodes that may run, or only those that run when the module is imported."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
         if not lazy and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
         yield child

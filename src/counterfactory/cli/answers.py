@@ -1,0 +1,132 @@
+"""Commands that write questions and answer them."""
+
+import argparse
+
+from .given import device_of, path_of, section_of
+from .options import (
+    ATTRIBUTES,
+    DATA,
+    DEVICE,
+    OUT,
+    SEED,
+    SETTINGS,
+    THREADS,
+    Command,
+    option,
+    path,
+    positional,
+)
+
+__all__ = ["COMMANDS"]
+
+
+def _ask(args: argparse.Namespace) -> None:
+    settings, data = section_of(args, "questions"), path_of(args, "data", "data")
+    out = path_of(args, "out", f"questions/{args.suite}.parquet")
+    if args.suite == "flip":
+        from ..flip import ask_flip
+
+        ask_flip(settings, section_of(args, "attributes", "attributes"), data, out)
+    elif args.suite == "sweep":
+        from ..sweep import ask_sweep
+
+        ask_sweep(settings, data, out)
+    else:
+        from ..questions import ask
+
+        ask(args.suite, settings, data, out)
+
+
+def _answer(args: argparse.Namespace) -> None:
+    from ..answers import answer
+
+    answer(
+        args.method,
+        args.suite,
+        args.chunk,
+        args.seed,
+        section_of(args, "answers"),
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        questions=path_of(args, "questions", f"questions/{args.suite}.parquet"),
+        out=path_of(args, "out", f"answers/{args.method}/seed{args.seed}/{args.suite}"),
+        device=_answering_device(args),
+        threads=args.threads,
+    )
+
+
+def _answering_device(args: argparse.Namespace) -> str:
+    """Returns cpu or cuda: to look for a GPU means importing torch, of no use to a method without networks."""
+    from ..methods.registry import METHODS
+
+    if args.method in METHODS and not METHODS[args.method].models:
+        return "cpu"
+    from ..training.loop import choose_device
+
+    return choose_device(device_of(args))
+
+
+def _export_dime(args: argparse.Namespace) -> None:
+    from ..config.explainers import EXPLAINERS
+    from ..export_dime import export_dime
+
+    folders = export_dime(
+        args.method,
+        args.attribute,
+        args.seed,
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        questions=path_of(args, "questions", "questions/flip.parquet"),
+        answers=path_of(args, "answers", f"answers/{args.method}/seed{args.seed}"),
+        out=path_of(args, "out", f"export/dime/{args.attribute}/seed{args.seed}"),
+        experiment=args.exp,
+        settings=section_of(args, f"answers.{args.method}") if args.method in EXPLAINERS else None,
+    )
+    for folder in folders:
+        print(folder)
+
+
+_SUITE = positional("suite", "do, null, reverse, flip or sweep")
+
+COMMANDS = (
+    Command("ask", _ask, "write one suite's questions", (_SUITE, SETTINGS, ATTRIBUTES, DATA, OUT)),
+    Command(
+        "answer",
+        _answer,
+        "answer a chunk of one suite's questions by one method",
+        (
+            positional("method", "the method"),
+            _SUITE,
+            positional("chunk", "the questions, such as 000000-000500 (the last one excluded)"),
+            SETTINGS,
+            SEED,
+            DATA,
+            path("models", "folder of the trained models"),
+            path("questions", "the suite's table of questions"),
+            OUT,
+            DEVICE,
+            THREADS,
+        ),
+    ),
+    Command(
+        "export-dime",
+        _export_dime,
+        "write answers to the suite flip in the folders of DiME's published code",
+        (
+            positional("method", "the method, or floor or ceiling, whose answers these are"),
+            option("attribute", "the attribute that was turned over", required=True, metavar="NAME"),
+            option(
+                "exp",
+                "the experiment's name; -0, -1, ... follow for repeats (default: the method)",
+                metavar="NAME",
+            ),
+            SETTINGS,
+            SEED,
+            DATA,
+            path("models", "folder of the trained models"),
+            path("questions", "the suite's table of questions"),
+            path("answers", "folder of the method's answers, with a folder for each suite"),
+            OUT,
+        ),
+    ),
+)

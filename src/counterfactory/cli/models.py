@@ -1,0 +1,208 @@
+"""Commands that fit, train and fetch models."""
+
+import argparse
+import os
+import time
+
+from ..errors import UserError
+from .given import device_of, path_of, section_of, settings_of
+from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
+
+__all__ = ["COMMANDS"]
+
+_WEIGHTS = ("lpips", "inception")
+
+
+def _fit_parents(args: argparse.Namespace) -> None:
+    from ..scm.parents import fit_parents
+
+    out = path_of(args, "out", f"models/parents/seed{args.seed}")
+    fit_parents(section_of(args, "parents"), path_of(args, "data", "data"), out, args.seed)
+
+
+def _train_judge(args: argparse.Namespace) -> None:
+    from ..metrics.judges import train_judge
+
+    out = path_of(args, "out", f"models/judges/{args.variable}")
+    data, device = path_of(args, "data", "data"), device_of(args)
+    train_judge(section_of(args, "judges"), args.variable, data, out, device)
+
+
+def _train_predictor(args: argparse.Namespace) -> None:
+    from ..metrics.judges import train_judge
+
+    out = path_of(args, "out", f"models/predictors/{args.variable}")
+    data, device = path_of(args, "data", "data"), device_of(args)
+    train_judge(section_of(args, "judges"), args.variable, data, out, device, split="train")
+
+
+def _finetune(args: argparse.Namespace) -> None:
+    settings = section_of(args, f"models.{args.base}_ft")
+    seed = f"seed{args.seed}"
+    folders = {
+        "data": path_of(args, "data", "data"),
+        "start": path_of(args, "start", f"models/{args.base}/{seed}"),
+        "parents": path_of(args, "parents", f"models/parents/{seed}"),
+        "predictors": path_of(args, "predictors", "models/predictors"),
+        "out": path_of(args, "out", f"models/{args.base}_ft/{seed}"),
+    }
+    device = device_of(args)
+    from ..training.finetune import finetune
+
+    finetune(settings.training, **folders, seed=args.seed, device=device)
+
+
+def _train(args: argparse.Namespace) -> None:
+    if args.minutes is not None:
+        os.environ["COUNTERFACTORY_TRAIN_UNTIL"] = str(time.time() + 60 * args.minutes)
+    from ..config import ModelsSettings
+
+    known = [name for name in ModelsSettings.model_fields if not name.endswith("_ft")]
+    if args.model not in known:
+        raise UserError(f"{args.model}: no such image model; choose from {', '.join(known)}")
+    settings = section_of(args, f"models.{args.model}")
+    out = path_of(args, "out", f"models/{args.model}/seed{args.seed}")
+    data, device = path_of(args, "data", "data"), device_of(args)
+    # Only now, because it takes seconds: a mistake in the settings is told at once.
+    if args.model == "classifier":
+        from ..training.attribute_model import train_attribute_model
+
+        attributes = section_of(args, "attributes", "attributes")
+        train_attribute_model("classifier", settings, attributes, data, out, device, args.seed)
+        return
+    if args.model == "causaldiffae":
+        from ..training.diffusion_autoencoder import train_autoencoder
+
+        train_autoencoder(settings, data, out, args.seed, device)
+        return
+    if args.model == "ddpm":
+        from ..training.denoiser import train_denoiser
+
+        train_denoiser(settings, data, out, args.seed, device)
+        return
+    if args.model in ("gan", "dcgan"):
+        from ..training.gan import train_gan
+
+        train_gan(args.model, settings, data, out, args.seed, device)
+        return
+    from ..training.image_mechanism import train_image_mechanism
+
+    train_image_mechanism(args.model, settings, data, out, args.seed, device)
+
+
+def _train_oracle(args: argparse.Namespace) -> None:
+    settings, attributes = section_of(args, "oracle"), section_of(args, "attributes", "attributes")
+    data, out, device = path_of(args, "data", "data"), path_of(args, "out", "models/oracle"), device_of(args)
+    from ..training.attribute_model import train_attribute_model
+
+    train_attribute_model("oracle", settings, attributes, data, out, device)
+
+
+def _train_identity(args: argparse.Namespace) -> None:
+    settings = section_of(args, "identity")
+    data, out, device = (
+        path_of(args, "data", "data"),
+        path_of(args, "out", "models/identity"),
+        device_of(args),
+    )
+    from ..training.identity import train_identity
+
+    train_identity(settings, data, out, device)
+
+
+def _weights(args: argparse.Namespace) -> None:
+    if args.network == "inception":
+        from ..metrics.inception_weights import fetch_inception
+
+        source = args.source or settings_of(args).marks.fid.weights
+        fetch_inception(source, path_of(args, "out", "models/inception"))
+        return
+    from ..metrics.lpips_weights import fetch_lpips
+
+    net = args.net or settings_of(args).marks.lpips.net
+    source = args.source or settings_of(args).marks.lpips.weights
+    fetch_lpips(net, source, path_of(args, "out", f"models/lpips/{net}"))
+
+
+MINUTES = option(
+    "minutes",
+    "stop after so long with status 75, to be called again; default: never",
+    type=float,
+    metavar="M",
+)
+
+COMMANDS = (
+    Command(
+        "fit-parents",
+        _fit_parents,
+        "fit the mechanisms of the parents",
+        (SETTINGS, SEED, DATA, OUT),
+    ),
+    Command(
+        "train-judge",
+        _train_judge,
+        "train the predictor of one variable",
+        (positional("variable", "the variable to predict"), SETTINGS, DATA, OUT, DEVICE),
+    ),
+    Command(
+        "train-predictor",
+        _train_predictor,
+        "train the predictor of one variable that models are fine-tuned by",
+        (positional("variable", "the variable to predict"), SETTINGS, DATA, OUT, DEVICE),
+    ),
+    Command(
+        "finetune",
+        _finetune,
+        "fine-tune an image model on counterfactuals",
+        (
+            positional("base", "the model to start from", choices=("vae", "hvae")),
+            SETTINGS,
+            SEED,
+            DATA,
+            path("start", "folder of the trained model"),
+            path("parents", "folder of the mechanisms of the parents"),
+            path("predictors", "folder of the predictors"),
+            OUT,
+            DEVICE,
+        ),
+    ),
+    Command(
+        "train",
+        _train,
+        "train an image model, or the classifier that explanations explain",
+        (
+            positional("model", "vae, hvae, ddpm, gan, dcgan or classifier"),
+            SETTINGS,
+            ATTRIBUTES,
+            SEED,
+            DATA,
+            OUT,
+            DEVICE,
+        ),
+    ),
+    Command(
+        "train-oracle",
+        _train_oracle,
+        "train the network that counts which attributes an explanation changed",
+        (SETTINGS, ATTRIBUTES, DATA, OUT, DEVICE, MINUTES),
+    ),
+    Command(
+        "train-identity",
+        _train_identity,
+        "train the embedding that says whether an explanation still shows the same hand",
+        (SETTINGS, DATA, OUT, DEVICE),
+    ),
+    Command(
+        "weights",
+        _weights,
+        "fetch the weights of LPIPS or of Inception",
+        (
+            positional(
+                "network", "lpips (default) or inception", nargs="?", choices=_WEIGHTS, default="lpips"
+            ),
+            option("net", "the trunk of LPIPS; see marks.lpips.net"),
+            option("source", "where from; see marks.lpips.weights and marks.fid.weights"),
+            OUT,
+        ),
+    ),
+)

@@ -1,0 +1,59 @@
+"""The sections `models.vae_ft` and `models.hvae_ft`: how a trained image model is fine-tuned on counterfactuals."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .sections import NonNegative, Positive, Section
+from .training import TrainingSettings
+
+__all__ = ["FINETUNING", "FinetuneSettings", "FinetuneTraining"]
+
+
+class FinetuneTraining(TrainingSettings):
+    """How an image model is fine-tuned: as every network is trained, and what only the constrained objective knows."""
+
+    damping: NonNegative = Field(
+        description="Weight of the square of what the NELBO exceeds its constraint by (published: 100)."
+    )
+    multiplier_rate: Positive = Field(
+        description="AdamW's learning rate of the Lagrange multiplier (published: 0.01)."
+    )
+    intervene: Literal["batch", "image"] = Field(
+        description="Whether one parent to set is drawn for each batch (published) or for each image."
+    )
+    constraint: Literal["image", "set"] = Field(
+        description="What the NELBO may not exceed; set: the trained model's mean on the train split (published); "
+        "image: its own of each image, with the same mean."
+    )
+    slack: NonNegative = Field(description="Nats per pixel by which it may be exceeded (published: 0).")
+
+
+FINETUNING = FinetuneTraining(
+    steps=1_000,
+    batch_size=32,
+    learning_rate=0.0003,
+    warmup=50,
+    schedule="cosine",
+    weight_decay=0.01,
+    betas=(0.9, 0.99),
+    ema=0.99,
+    clip=350.0,
+    skip=1e6,
+    valid_every=250,
+    patience=0,
+    precision="auto",
+    threads=1,
+    damping=100.0,
+    multiplier_rate=0.03,
+    intervene="image",
+    constraint="image",
+    slack=0.0,
+)
+"""Fine-tuning by default. Published: 1e-4, batches of 32, clip 350, skip 500, EMA 0.999, until stopped."""
+
+
+class FinetuneSettings(Section):
+    """Fine-tuning on counterfactuals; the network is that of the model it starts from."""
+
+    training: FinetuneTraining = Field(FINETUNING, description="Its training.")

@@ -1,0 +1,98 @@
+"""Sections `models.gan` (conditional, with an encoder) and `models.dcgan` (of images alone): adversarial networks."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .sections import Count, NonNegative, Section, Share
+from .training import TrainingSettings
+
+__all__ = ["DcganNetwork", "DcganSettings", "GanNetwork", "GanSettings", "GanTraining"]
+
+
+class DcganNetwork(Section):
+    """Generator and discriminator."""
+
+    latent: Count = Field(64, description="Latents of an image (published: 100).")
+    prior: Literal["normal", "uniform"] = Field(
+        "uniform", description="Their prior: standard normal, or uniform from -1 to 1 (published)."
+    )
+    widths: list[Count] = Field(
+        [24, 48, 96],
+        min_length=1,
+        description="Channels at each resolution, from half the image's size downwards "
+        "(published, for 64 px: 64, 128, 256, 512).",
+    )
+    hidden: Count = Field(128, description="Width of the discriminator's dense layers.")
+    spectral: bool = Field(
+        True,
+        description="Whether the discriminator's layers are divided by their largest singular value, so that it does "
+        "not win early (published: false).",
+    )
+    dropout: Share = Field(0.0, description="Share of the discriminator's features dropped in training.")
+
+
+class GanNetwork(DcganNetwork):
+    """Generator, encoder and discriminator."""
+
+    latent: Count = Field(64, description="Latents of an image (published: 512).")
+    prior: Literal["normal", "uniform"] = Field(
+        "normal", description="Their prior: standard normal (published), or uniform from -1 to 1."
+    )
+    widths: list[Count] = Field(
+        [24, 48, 96],
+        min_length=1,
+        description="Channels at each resolution, from half the image's size downwards "
+        "(published: 64, 128, 256, 512).",
+    )
+    exposure: list[str] = Field(
+        ["intensity"],
+        description="Variables that act on the image only as exposure does on a photograph, linearly "
+        "(published: none).",
+    )
+
+
+ADVERSARIAL = TrainingSettings(
+    steps=4_000,
+    batch_size=32,
+    learning_rate=0.001,
+    warmup=100,
+    schedule="cosine",
+    weight_decay=0.0,
+    betas=(0.5, 0.99),
+    ema=0.998,
+    clip=100.0,
+    skip=1e6,
+    valid_every=500,
+    patience=0,
+    precision="auto",
+    threads=1,
+)
+
+
+class GanTraining(TrainingSettings):
+    """How the players are trained, both at once."""
+
+    cycle: NonNegative = Field(
+        description="Weight of the reconstruction error in the adversarial phase (published: 0)."
+    )
+
+
+class GanSettings(Section):
+    """The conditional GAN with an encoder (ALI, as in ImageCFGen)."""
+
+    network: GanNetwork = Field(GanNetwork(), description="The networks.")
+    training: GanTraining = Field(
+        GanTraining(**dict(ADVERSARIAL), cycle=10.0), description="The adversarial phase."
+    )
+    encoder: TrainingSettings = Field(
+        ADVERSARIAL.model_copy(update={"steps": 1_000, "valid_every": 250}),
+        description="The encoder phase: cycles of both kinds, the generator held fixed.",
+    )
+
+
+class DcganSettings(Section):
+    """The unconditional GAN."""
+
+    network: DcganNetwork = Field(DcganNetwork(), description="The networks.")
+    training: TrainingSettings = Field(ADVERSARIAL, description="Its training.")

@@ -1,0 +1,21 @@
+"""The section `parents`: the mechanisms of the parents."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .sections import Count, Section
+
+__all__ = ["ParentsSettings"]
+
+
+class ParentsSettings(Section):
+    """The mechanisms of the parents: thickness, intensity given thickness, digit."""
+
+    steps: Count = Field(1_000, description="L-BFGS iterations at most; the fit ends when it has converged.")
+    bins: Annotated[int, Field(ge=2, le=64)] = Field(8, description="Bins of the spline flow of thickness.")
+    hidden: list[Count] = Field(
+        [16, 16],
+        min_length=1,
+        description="Hidden widths of the network that conditions intensity on thickness.",
+    )

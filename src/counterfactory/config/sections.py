@@ -1,0 +1,29 @@
+"""What every section of the configuration is made of: its base class and the types that several share."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["Count", "Float", "NonNegative", "Positive", "Section", "Seed", "Share"]
+
+
+class Section(BaseModel):
+    """A section: no key that is not declared, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3, without a dot, as text: it is meant as a number."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[Float, Field(gt=0)]
+NonNegative = Annotated[Float, Field(ge=0)]
+Share = Annotated[Float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]

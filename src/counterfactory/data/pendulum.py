@@ -1,0 +1,420 @@
+r"""Pendulum: a simulated world of four variables, and the data set drawn from it.
+
+A pendulum swings in front of a light and throws a shadow on the ground (Yang et al., "CausalVAE: Disentangled
+representation learning via neural structural causal models", CVPR 2021, arXiv:2004.08697; used by CausalDiffAE,
+Komanduri et al., ECAI 2024, arXiv:2404.17735). The pendulum's angle a and the light's l cause the shadow's length and
+position, and all four cause the image. Angles are in gon, 400 to the full circle. With the pivot P = (10, 10.5), the
+tip T = (10 + 9.5 sin a, 10.5 - 9.5 cos a), and a ray through (x, y) reaching the ground at x + (-0.5 - y) cot l,
+
+.. math::
+    a \sim U(-40, 44), \quad l \sim U(60, 148), \quad
+    s = \max(3, |s_T - s_P|)\, e^{0.1 u_s}, \quad p = \tfrac12 (s_T + s_P) + 0.5\, u_p
+
+where :math:`s_P, s_T` are where the rays through P and T reach the ground and :math:`u_s, u_p` are standard normal.
+In the published world there is no such noise (the shadow is a function of the angles), labels are cut to whole
+numbers, and angles are whole, too. A shadow without noise of its own has no density and nothing to abduct; here
+noises are kept, so that every counterfactual of the parents is known exactly.
+
+The geometry of the drawing is the published one: a red bob (radius 1.5, at 8 from the pivot), its black rod, an orange
+sun (radius 3, at the height 20.5 on the ray through the pivot) and the shadow, a black bar one unit thick on the
+ground. It is a function of the four variables, without noise, so that the true counterfactual image exists for every
+intervention: the bob is drawn from the angle, the sun from the light, the shadow from its own two variables, whatever
+caused them. The view is wide enough for all that the process gives; a shadow set long and far out leaves it.
+
+Discs and rods cover a pixel by their signed distance from its centre, the shadow by its exact area, so that
+:func:`measure` reads all four variables off the pixels to a fraction of a pixel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from ..errors import UserError
+from ..files import write_array, write_table
+from ..noise import generator
+from ..progress import progress
+from .dataset import SPLITS, Dataset, Variable, load_dataset, save_dataset
+
+__all__ = [
+    "DATASET",
+    "abduct",
+    "counterfactual_parents",
+    "log_density",
+    "measure",
+    "render",
+    "render_counterfactual",
+    "sample_parents",
+    "shadow_of",
+    "synthesise",
+]
+
+# The published scale of labels: (angle - 2) / 42, (light - 104) / 44, (length - 7.5) / 4.5, (position - 11) / 8.
+DATASET = Dataset(
+    name="pendulum",
+    variables=(
+        Variable("angle", "continuous", unit="gon", low=-40.0, high=44.0),
+        Variable("light", "continuous", unit="gon", low=60.0, high=148.0),
+        Variable("shadow_length", "continuous", unit="units", low=3.0, high=12.0),
+        Variable("shadow_position", "continuous", unit="units", low=3.0, high=19.0),
+    ),
+    edges=(
+        ("angle", "shadow_length"),
+        ("light", "shadow_length"),
+        ("angle", "shadow_position"),
+        ("light", "shadow_position"),
+    ),
+    shape=(3, 32, 32),
+    simulated=True,
+)
+
+_ROOTS = {"angle": (-40.0, 44.0), "light": (60.0, 148.0)}
+_NAMES = DATASET.names
+_PIVOT = (10.0, 10.5)
+_ROD, _TIP, _BOB, _SUN, _SUN_HEIGHT = 8.0, 9.5, 1.5, 3.0, 20.5
+_GROUND, _THICK, _SHORTEST = -0.5, 1.0, 3.0
+_LENGTH_SPREAD, _POSITION_SPREAD = 0.1, 0.5
+
+_LEFT, _TOP, _VIEW = -3.0, 24.0, 26.0  # the view is a square of 26 units from (-3, -2) to (23, 24)
+_ORANGE, _RED = (255.0, 165.0, 0.0), (178.0, 34.0, 34.0)
+_CHUNK = 100  # rendered at once, so that a chunk stays in the processor's cache
+
+Columns = Mapping[str, np.ndarray] | pd.DataFrame
+
+
+class DataSettings(Protocol):
+    """What :func:`synthesise` reads of the configuration's section `data`."""
+
+    seed: int
+    train: int
+    valid: int
+    judges: int
+    test: int
+    image_size: int
+
+
+def synthesise(
+    settings: DataSettings,
+    confounded: bool,
+    digits: Path | str | None,
+    out: Path | str,
+    threads: int = 1,
+) -> None:
+    """Writes the data set: its four splits and `dataset.json`.
+
+    A row's parents are a function of the seed, the split and the row alone, whatever the sizes of the splits.
+
+    Arguments:
+        settings: The section `data`.
+        confounded: Whether the shadow depends on the angles in the judges' split too. If not, its lengths and its
+            positions are dealt out anew at random, each by itself, so that each variable keeps its marginal and none
+            tells of another; the noises are then what the process would have needed.
+        digits: Not used: nothing is fetched.
+        out: The data set's folder.
+        threads: Not used: drawing is quick.
+    """
+    out = Path(out)
+    shape = (3, settings.image_size, settings.image_size)
+    for split in SPLITS:
+        attributes = sample_parents(getattr(settings, split), settings.seed, split)
+        if split == "judges" and not confounded:
+            attributes = _unconfounded(attributes, settings.seed)
+        images = np.empty((len(attributes), *shape), dtype=np.uint8)
+        starts = range(0, len(attributes), _CHUNK)
+        for start in progress(starts, len(starts), f"synthesise {split}"):
+            part = slice(start, start + _CHUNK)
+            images[part] = render(attributes.iloc[part], settings.image_size)
+        attributes.insert(0, "index", np.arange(len(attributes)))
+        write_array(out / split / "images.npy", images)
+        write_table(out / split / "attributes.parquet", attributes)
+    save_dataset(out, replace(DATASET, shape=shape))
+
+
+def sample_parents(n: int, seed: int, *names: str | int) -> pd.DataFrame:
+    """Draws the four variables with their noises.
+
+    Arguments:
+        n: How many; the first n of a longer draw are the same.
+        seed: Any integer.
+        names: What the draw is for, to have several under one seed.
+
+    Returns:
+        Columns `angle`, `light` (gon), `shadow_length`, `shadow_position` (units), and a standard normal
+        `noise_<variable>` of each, n rows.
+    """
+    noises = {name: generator(seed, "parents", *names, name).standard_normal(n) for name in _NAMES}
+    values = {name: low + (high - low) * ndtr(noises[name]) for name, (low, high) in _ROOTS.items()}
+    length, position = shadow_of(values["angle"], values["light"])
+    values["shadow_length"] = length * np.exp(_LENGTH_SPREAD * noises["shadow_length"])
+    values["shadow_position"] = position + _POSITION_SPREAD * noises["shadow_position"]
+    return pd.DataFrame(values | {f"noise_{name}": noise for name, noise in noises.items()})
+
+
+def shadow_of(angle: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the shadow's length and position without noise, both float64 (N,), in units.
+
+    Arguments:
+        angle: The pendulum's angle in gon, (N,).
+        light: The light's angle in gon, (N,); 0 and 200 are level with the ground and throw no shadow on it.
+
+    Raises:
+        UserError: If a light does not shine from above.
+    """
+    angle, cot = _radians(angle), _cotangent(light)
+    tip_x, tip_y = _PIVOT[0] + _TIP * np.sin(angle), _PIVOT[1] - _TIP * np.cos(angle)
+    pivot_end = _PIVOT[0] + (_GROUND - _PIVOT[1]) * cot
+    tip_end = tip_x + (_GROUND - tip_y) * cot
+    return np.maximum(_SHORTEST, np.abs(tip_end - pivot_end)), 0.5 * (tip_end + pivot_end)
+
+
+def abduct(attributes: Columns) -> pd.DataFrame:
+    """Returns the exogenous noises that gave these values.
+
+    Arguments:
+        attributes: The four variables, each (N,).
+
+    Returns:
+        A column `noise_<variable>` each, standard normal where the values are from the process; infinite for an angle
+        at the end of its range or beyond.
+
+    Raises:
+        UserError: If a length is not above 0, or a light does not shine from above.
+    """
+    values = {name: np.asarray(attributes[name], np.float64) for name in _NAMES}
+    if not np.all(values["shadow_length"] > 0.0):
+        raise UserError(f"shadow_length: must be above 0 units; found {np.nanmin(values['shadow_length']):g}")
+    noises = {
+        name: ndtri(np.clip((values[name] - low) / (high - low), 0.0, 1.0))
+        for name, (low, high) in _ROOTS.items()
+    }
+    length, position = shadow_of(values["angle"], values["light"])
+    noises["shadow_length"] = np.log(values["shadow_length"] / length) / _LENGTH_SPREAD
+    noises["shadow_position"] = (values["shadow_position"] - position) / _POSITION_SPREAD
+    return pd.DataFrame({f"noise_{name}": noises[name] for name in _NAMES})
+
+
+def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the true parents after an intervention, by abduction, action and prediction in the true process.
+
+    Doing something to either angle moves the shadow, whose noises are kept. What nothing was done to, nor to a cause
+    of it, keeps its value to the bit.
+
+    Arguments:
+        attributes: The factual values of the four variables, each (N,).
+        do: The value each variable is set to, (N,), NaN where it is left alone; variables may be left out.
+
+    Returns:
+        The four variables afterwards, float64 (N,).
+
+    Raises:
+        UserError: If `do` names another variable, or the process gives no such value.
+    """
+    for name in do:
+        if name not in _NAMES:
+            raise UserError(f"do: {name} is not a variable; choose from {', '.join(_NAMES)}")
+    factual = {name: np.asarray(attributes[name], np.float64) for name in _NAMES}
+    action = {
+        name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)
+        for name, values in factual.items()
+    }
+    noises = abduct(factual)
+    after = {name: np.where(np.isnan(action[name]), factual[name], action[name]) for name in _NAMES}
+    length, position = shadow_of(after["angle"], after["light"])
+    predicted = {
+        "shadow_length": length * np.exp(_LENGTH_SPREAD * noises["noise_shadow_length"].to_numpy()),
+        "shadow_position": position + _POSITION_SPREAD * noises["noise_shadow_position"].to_numpy(),
+    }
+    turned = ~np.isnan(action["angle"]) | ~np.isnan(action["light"])
+    for name, values in predicted.items():
+        after[name] = np.where(turned & np.isnan(action[name]), values, after[name])
+    return after
+
+
+def log_density(
+    angle: np.ndarray, light: np.ndarray, shadow_length: np.ndarray, shadow_position: np.ndarray
+) -> pd.DataFrame:
+    """Returns the log density of the true process, in nats, with angles in gon and the shadow in units.
+
+    Arguments:
+        angle: The pendulum's angle, (N,).
+        light: The light's angle, (N,).
+        shadow_length: The shadow's length, (N,).
+        shadow_position: The position of its middle, (N,).
+
+    Returns:
+        A column a variable, given its causes; their sum is the joint.
+    """
+    values = {"angle": np.asarray(angle, np.float64), "light": np.asarray(light, np.float64)}
+    columns = {
+        name: np.where((values[name] >= low) & (values[name] <= high), -np.log(high - low), -np.inf)
+        for name, (low, high) in _ROOTS.items()
+    }
+    length, position = shadow_of(values["angle"], values["light"])
+    found = np.asarray(shadow_length, np.float64)
+    normal = -0.5 * np.log(2.0 * np.pi)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = np.log(found / length) / _LENGTH_SPREAD
+        density = normal - 0.5 * noise**2 - np.log(_LENGTH_SPREAD * found)
+    columns["shadow_length"] = np.where(found > 0.0, density, -np.inf)
+    noise = (np.asarray(shadow_position, np.float64) - position) / _POSITION_SPREAD
+    columns["shadow_position"] = normal - 0.5 * noise**2 - np.log(_POSITION_SPREAD)
+    return pd.DataFrame(columns)
+
+
+def render(parents: Columns, size: int) -> np.ndarray:
+    """Draws the world.
+
+    Arguments:
+        parents: The four variables, each (N,).
+        size: Height and width of an image in px.
+
+    Returns:
+        RGB images on white, uint8 with shape (N, 3, size, size).
+
+    Raises:
+        UserError: If a light does not shine from above.
+    """
+    angle, cot = _radians(parents["angle"])[:, None, None], _cotangent(parents["light"])[:, None, None]
+    length, middle = (
+        np.asarray(parents[f"shadow_{name}"], np.float64)[:, None] for name in ("length", "position")
+    )
+    x, y, pixel = _grid(size)
+    columns, rows = x[None, None, :], y[None, :, None]
+    along = np.sin(angle), -np.cos(angle)  # of the rod, from the pivot
+
+    def disc(centre_x: np.ndarray, centre_y: np.ndarray, radius: float) -> np.ndarray:
+        return np.clip(0.5 + (radius - np.hypot(columns - centre_x, rows - centre_y)) / pixel, 0.0, 1.0)
+
+    sun = disc(_PIVOT[0] + (_SUN_HEIGHT - _PIVOT[1]) * cot, np.full_like(cot, _SUN_HEIGHT), _SUN)
+    bob = disc(_PIVOT[0] + _ROD * along[0], _PIVOT[1] + _ROD * along[1], _BOB)
+    # The nearest point of the rod is at this distance from the pivot.
+    nearest = np.clip((columns - _PIVOT[0]) * along[0] + (rows - _PIVOT[1]) * along[1], 0.0, _ROD)
+    rod = disc(_PIVOT[0] + nearest * along[0], _PIVOT[1] + nearest * along[1], 0.5 * _THICK)
+    across = _overlap(x[None], pixel, middle - 0.5 * length, middle + 0.5 * length)
+    upwards = _overlap(y[None], pixel, _GROUND - 0.5 * _THICK, _GROUND + 0.5 * _THICK)
+    shadow = upwards[:, :, None] * across[:, None, :]
+
+    canvas = np.full((len(angle), 3, size, size), 255.0)
+    for coverage, colour in ((sun, _ORANGE), (bob, _RED), (rod, (0.0,) * 3), (shadow, (0.0,) * 3)):
+        canvas += coverage[:, None] * (np.array(colour)[None, :, None, None] - canvas)
+    return np.round(canvas).astype(np.uint8)
+
+
+def render_counterfactual(
+    data: Path | str, attributes: pd.DataFrame, parents: dict[str, np.ndarray], threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Renders the true counterfactual images, which are functions of the parents alone.
+
+    Arguments:
+        data: The data set's folder, for the size of its images.
+        attributes: Rows of a split's attributes; not used.
+        parents: The four variables afterwards, each (N,).
+        threads: Not used.
+
+    Returns:
+        Images, uint8 (N, 3, H, W), and for each whether it is determined, bool (N,): all are.
+
+    Raises:
+        UserError: If the data set is missing or a light does not shine from above.
+    """
+    shape = load_dataset(data).shape
+    count = len(np.asarray(parents["angle"]))
+    images = np.empty((count, *shape), dtype=np.uint8)
+    for start in range(0, count, _CHUNK):
+        part = {name: np.asarray(parents[name])[start : start + _CHUNK] for name in _NAMES}
+        images[start : start + _CHUNK] = render(part, shape[1])
+    return images, np.ones(count, dtype=bool)
+
+
+def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
+    """Reads the four variables off the pixels.
+
+    Every pixel is taken for a mixture of white, orange, red and black, which its three channels determine. The angle
+    is that of the middle of what is red, as seen from the pivot; the light that of what is orange; the shadow's length
+    is the black area on the ground over its thickness, its position the middle of it. Of a shadow that reaches out of
+    the view, the part inside is measured.
+
+    Arguments:
+        images: uint8 (N, 3, H, W), H = W.
+        threads: Not used.
+
+    Returns:
+        Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where nothing of the colour is there.
+    """
+    tables = [_measure(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame({name: np.empty(0) for name in _NAMES})
+    )
+
+
+def _measure(images: np.ndarray) -> pd.DataFrame:
+    x, y, pixel = _grid(images.shape[-1])
+    # Colour = w white + o orange + r red + (1 - w - o - r) black, solved for w, o and r.
+    mixture = np.linalg.inv(np.array([(255.0,) * 3, _ORANGE, _RED]).T)
+    white, orange, red = np.einsum("ij,njhw->inhw", mixture, images.astype(np.float64))
+    black = 1.0 - white - orange - red
+
+    def middle(amount: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        amount = np.where(amount > 0.05, amount, 0.0)  # of a picture's blur and grain, not of a thing
+        with np.errstate(invalid="ignore"):
+            total = amount.sum((1, 2))
+            return (amount.sum(1) @ x) / total, (amount.sum(2) @ y) / total
+
+    bob_x, bob_y = middle(red)
+    sun_x, _ = middle(orange)
+    ground = np.abs(y - _GROUND) < 0.5 * (_THICK + pixel)
+    shadow = black * ground[None, :, None]
+    length = np.where(shadow > 0.05, shadow, 0.0).sum((1, 2)) * pixel**2 / _THICK
+    return pd.DataFrame(
+        {
+            "angle": np.arctan2(bob_x - _PIVOT[0], _PIVOT[1] - bob_y) * 200.0 / np.pi,
+            "light": np.arctan2(_SUN_HEIGHT - _PIVOT[1], sun_x - _PIVOT[0]) * 200.0 / np.pi,
+            "shadow_length": np.where(length > 0.0, length, np.nan),
+            "shadow_position": middle(shadow)[0],
+        }
+    )
+
+
+def _unconfounded(attributes: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Deals the shadows' lengths and positions out anew, whatever the angles."""
+    dealt = {
+        name: attributes[name].to_numpy()[generator(seed, "judges", name).permutation(len(attributes))]
+        for name in ("shadow_length", "shadow_position")
+    }
+    attributes = attributes.assign(**dealt)
+    return attributes.assign(
+        **{name: values for name, values in abduct(attributes).items() if "shadow" in name}
+    )
+
+
+def _radians(gon: np.ndarray) -> np.ndarray:
+    return np.asarray(gon, np.float64) * (np.pi / 200.0)
+
+
+def _cotangent(light: np.ndarray) -> np.ndarray:
+    """Returns the cotangent of the light's angle, finite at 100 gon, where the light is straight above."""
+    light = np.asarray(light, np.float64)
+    if not np.all((light > 0.0) & (light < 200.0)):
+        raise UserError(
+            f"light: must be between 0 and 200 gon; found {np.nanmin(light):g} to {np.nanmax(light):g}"
+        )
+    return np.cos(_radians(light)) / np.sin(_radians(light))
+
+
+def _grid(size: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Returns the middles of the columns (size,) and of the rows (size,), and a pixel's side, in units."""
+    pixel = _VIEW / size
+    middles = (np.arange(size) + 0.5) * pixel
+    return _LEFT + middles, _TOP - middles, pixel
+
+
+def _overlap(middles: np.ndarray, pixel: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Returns the share of each interval of length `pixel` around `middles` that lies between `low` and `high`."""
+    inside = np.minimum(middles + 0.5 * pixel, high) - np.maximum(middles - 0.5 * pixel, low)
+    return np.clip(inside / pixel, 0.0, 1.0)

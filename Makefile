@@ -15,6 +15,7 @@ PYTEST ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLUSTER_STAMP := $(VENV)/.installed-cluster
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock)
 UV := $(shell sed -n 's/^\(uv==.*\)/\1/p' requirements.lock)
 PRESET_FILE := $(if $(PRESET),workflow/presets/$(PRESET).yaml)
@@ -57,13 +58,26 @@ $(STAMP): pyproject.toml requirements.lock
 	@rm $(VENV)/.installing
 	@touch $@
 
+.PHONY: install-cluster
+install-cluster: $(CLUSTER_STAMP) ## the environment with Snakemake's executors for clusters
+
+$(CLUSTER_STAMP): $(STAMP) envs/cluster.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement envs/cluster.lock
+	@touch $@
+
 .PHONY: test
-test: $(STAMP) ## all tests, the whole workflow at smoke scale included
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+test: $(STAMP) ## all tests but those of the cluster, the whole workflow at smoke scale included
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not cluster" $(PYTEST)
 
 .PHONY: test-fast
 test-fast: $(STAMP) ## the tests that take seconds
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not network" $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not network and not cluster" $(PYTEST)
+
+# Starts two nodes with pretended GPUs as ordinary processes in a temporary folder, and stops exactly those.
+.PHONY: cluster-test
+cluster-test: $(CLUSTER_STAMP) ## the workflow on a real Slurm of this machine's own, jobs dying in every way
+	@tests/cluster/install.sh
+	$(BIN)/python -m pytest -m cluster --durations 10 tests/cluster $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
@@ -85,15 +99,18 @@ config: $(STAMP) ## rewrite config.yaml and its schema from the typed models, de
 
 # Both files are written from one resolution in a new environment, so that they cannot differ.
 .PHONY: lock
-lock: ## resolve pyproject.toml anew into requirements.lock and envs/counterfactory.yaml
+lock: ## resolve pyproject.toml anew into requirements.lock, envs/counterfactory.yaml and envs/cluster.lock
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv $$folder/venv; \
 	$$folder/venv/bin/pip install --quiet --quiet --no-compile $(TORCH) $(UV); \
 	$$folder/venv/bin/uv pip install --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra dev; \
 	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' > $$folder/pins; \
+	$$folder/venv/bin/uv pip install --quiet --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra dev --extra slurm --extra cluster-generic; \
+	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' | grep -vxFf $$folder/pins > $$folder/executors; \
+	{ sed -n '/^#/p' envs/cluster.lock; cat $$folder/executors; } > $$folder/cluster; \
 	{ sed -n '/^#/p' requirements.lock; cat $$folder/pins; } > $$folder/lock; \
 	{ sed '/- pip:/q' envs/counterfactory.yaml; sed 's/^/      - /' $$folder/pins; } > $$folder/env; \
-	mv $$folder/lock requirements.lock; mv $$folder/env envs/counterfactory.yaml
+	mv $$folder/lock requirements.lock; mv $$folder/env envs/counterfactory.yaml; mv $$folder/cluster envs/cluster.lock
 
 .PHONY: clean
 clean: ## delete results, caches and the environment

@@ -13,6 +13,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 
 
 pathvars:
@@ -22,21 +23,28 @@ pathvars:
 
 
 wildcard_constraints:
-    model="vae|hvae",
+    model="|".join(TRAINERS),
+    base="vae|hvae",
     method="[a-z0-9_]+",
     metric="[a-z0-9_]+",
     variable="[a-z0-9_]+",
-    suite="do|null|reverse|sweep",
+    suite="|".join(SUITES),
     seed=r"\d+",
     chunk=r"\d+-\d+",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/finetune.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/answers.smk"
 include: "workflow/rules/marks.smk"
 include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    # What a killed workflow would have found its finished chunks by.
+    remove_spares(f"{SETTINGS.results}/{SETTINGS.dataset}/answers")
 
 
 rule all:

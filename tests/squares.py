@@ -39,7 +39,11 @@ def draw_squares(size: np.ndarray, shade: np.ndarray, kind: np.ndarray) -> np.nd
 @pytest.fixture
 def squares(tmp_path: Path) -> Path:
     """The folder of a data set of squares, not simulated."""
-    folder = tmp_path / "squares" / "data"
+    return write_squares(tmp_path / "squares" / "data")
+
+
+def write_squares(folder: Path) -> Path:
+    """Writes a data set of squares, not simulated, in a folder."""
     rng = np.random.default_rng(0)
     for split, count in SIZES.items():
         noise, size, kind = rng.normal(size=count), rng.uniform(0.9, 4.1, count), rng.integers(0, 3, count)

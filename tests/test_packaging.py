@@ -1,8 +1,10 @@
 """The environment is one: what pyproject.toml allows, requirements.lock pins and envs/counterfactory.yaml repeats."""
 
+import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -11,6 +13,10 @@ import counterfactory
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def extras(name: str) -> list[str]:
+    return PROJECT["optional-dependencies"][name]
 
 
 def locked() -> dict[str, str]:
@@ -39,6 +45,35 @@ def test_the_conda_environment_has_the_same_pins():
     } == locked()
     python = next(part for part in dependencies if isinstance(part, str) and part.startswith("python="))
     assert python.removeprefix("python=") in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def test_the_executors_for_clusters_are_pinned_within_their_bounds():
+    lines = (ROOT / "envs" / "cluster.lock").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for requirement in map(Requirement, extras("slurm") + extras("cluster-generic")):
+        assert pins.pop(requirement.name) in requirement.specifier
+    # What they need beyond the lock, and nothing that the lock has.
+    assert set(pins) == {"snakemake-executor-plugin-slurm-jobstep"}
+    assert not set(pins) & set(locked())
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "apptainer.def"])
+def test_containers_have_the_same_pins(name):
+    text = (ROOT / "envs" / name).read_text()
+    assert "--no-deps --requirement /opt/requirements.lock --requirement /opt/cluster.lock" in text
+    assert "requirements.lock" in re.search(r"^(COPY|%files).*?(?=^\S)", text, re.M | re.S)[0]
+    # The Python of the conda environment, and no version of a package that the locks do not say.
+    environment = yaml.safe_load((ROOT / "envs" / "counterfactory.yaml").read_text())["dependencies"]
+    python = next(part for part in environment if isinstance(part, str) and part.startswith("python="))
+    assert re.search(rf"(FROM|From:) python:{re.escape(python.removeprefix('python='))}-", text)
+    assert not re.search(r"[a-z]==\d", text)
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == counterfactory.__version__
+    assert citation["license"] == PROJECT["license"]
 
 
 def test_rules_use_that_environment():

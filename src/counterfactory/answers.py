@@ -9,13 +9,17 @@ Question q sits in slot q mod B of the aligned batch :math:`\lfloor q / B \rfloo
 (:class:`counterfactory.methods.Batch`), so neither chunks nor the number of jobs change a byte.
 
 A chunk [start, stop) is three files: `<chunk>.npy` (uint8 images, zeros where unanswered), `<chunk>.parquet`
-(the questions, `answered`, and the method's own parents in the end) and `<chunk>.cost.json`.
+(the questions, `answered`, the method's own parents in the end and what else it says) and `<chunk>.cost.json`. A
+killed job goes on behind its last finished aligned batch (:mod:`counterfactory.chunk_state`), and what was whole before
+it could be told is not made again (:mod:`counterfactory.spare`).
 """
 
 import json
 import re
 import resource
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,11 +27,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .chunk_state import ChunkState, fingerprint
 from .data.dataset import Dataset, Split, load_dataset, load_split
 from .errors import UserError
 from .files import read_table, write_array, write_json, write_table
-from .methods import Answer, Batch, load_method
+from .methods import Answer, Batch, Columns, load_method
+from .methods.registry import METHODS
 from .progress import progress
+from .provenance import code_hash
+from .spare import Spare
 
 __all__ = ["answer", "answer_questions", "gather"]
 
@@ -76,38 +84,84 @@ def answer(
         raise UserError(f"{chunk}: not a range of the {len(table)} questions of {questions}")
     if set(table["suite"]) != {suite}:
         raise UserError(f"{questions}: not the questions of suite {suite}; delete it and run again")
+    asked = table.iloc[start:stop]
+    within = _within(table, getattr(getattr(settings, method, None), "images", None))[start:stop]
+    state = _state(method, suite, chunk, seed, settings, Path(data), Path(models), asked, out, device, threads)
+    load = partial(load_method, method, seed, data, models, settings, device, threads)
+    make = partial(_answer_chunk, load, Path(data), asked, within, settings.batch_size, out, chunk)
+    label = f"answer {method} {suite} {chunk}"
+    if state is None:
+        make(label, state, device, threads)
+        return
+    spare = Spare(out, chunk, state.made_of)
+    with spare.alone():
+        if spare.take():
+            print(f"{label}: whole already", file=sys.stderr)
+        else:
+            make(label, state, device, threads)
+            spare.keep()
+
+
+def _answer_chunk(
+    load: Callable[[], Answer],
+    data: Path,
+    asked: pd.DataFrame,
+    within: np.ndarray,
+    batch_size: int,
+    out: Path,
+    chunk: str,
+    label: str,
+    state: ChunkState | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Answers the questions of a chunk and writes its three files."""
+    start, stop = _range(chunk)
     dataset, test = load_dataset(data), load_split(data, "test")
 
     began = perf_counter()
-    respond = load_method(method, seed, data, models, settings, device, threads)
+    respond = load()
     loaded = perf_counter()
-    asked = table.iloc[start:stop]
-    images, parents, steps = answer_questions(
-        respond, asked, dataset, test, settings.batch_size, label=f"answer {method} {suite} {chunk}"
+    images, columns, steps = answer_questions(
+        respond,
+        asked[within],
+        dataset,
+        test,
+        batch_size,
+        label=label,
+        state=state,
     )
-    answered = ~np.any([np.isnan(values) for values in parents.values()], axis=0)
+    images, columns = _spread(images, columns, within)
+    parents = [np.isnan(columns[name]) for name in dataset.names]
+    answered = columns.pop("answered", ~np.any(parents, axis=0))
     images[~answered] = 0
-    seconds = perf_counter() - loaded
+    seconds = perf_counter() - loaded + (state.seconds if state else 0.0)
     calls = getattr(respond, "network_calls", None)
+    if "network_calls" in columns:
+        calls = float(np.nansum(columns["network_calls"]))
+    elif calls is not None:
+        calls = calls * steps
 
     for low, high, other in _chunks_in(out):
         if other != chunk and low < stop and start < high:
             for leftover in out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
     write_array(out / f"{chunk}.npy", images)
-    write_table(out / f"{chunk}.parquet", asked.assign(answered=answered, **parents))
+    write_table(out / f"{chunk}.parquet", asked.assign(answered=answered, **columns))
     cost = {
         "questions": len(asked),
         "answered": int(answered.sum()),
         "images": steps,
         "seconds": seconds,
         "load_seconds": loaded - began,
-        "network_calls": None if calls is None else calls * steps,
+        "network_calls": calls,
         "peak_rss_mb": _peak_rss(),
         "device": device,
         "threads": threads,
     }
     write_json(out / f"{chunk}.cost.json", cost)
+    if state:
+        state.clear()
 
 
 def answer_questions(
@@ -117,7 +171,8 @@ def answer_questions(
     test: Split,
     batch_size: int,
     label: str = "answer",
-) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    state: ChunkState | None = None,
+) -> tuple[np.ndarray, Columns, int]:
     """Answers questions in memory, in aligned batches.
 
     Arguments:
@@ -127,56 +182,140 @@ def answer_questions(
         test: Its test split.
         batch_size: The number of slots of an aligned batch.
         label: What progress is shown under.
+        state: Where finished batches are kept, and taken from.
 
     Returns:
         The images, uint8 with shape :math:`(N, C, H, W)`; the method's own parents in the end, each
-        :math:`(N,)`, NaN for a question that was not answered; and the number of images made on the way
-        there.
+        :math:`(N,)`, NaN for a question that was not answered, and the columns that the method adds; and the
+        number of images made on the way there.
     """
     steps = [json.loads(text) for text in questions["steps"]]
     lengths = np.array([len(actions) for actions in steps])
     number, rows, seeds = (questions[name].to_numpy(np.int64) for name in ("question", "index", "seed"))
     images = np.ascontiguousarray(test.images[rows])
     parents = {name: test.attributes[name].to_numpy(np.float64)[rows] for name in dataset.names}
-    batches = number // batch_size
-    work = [
-        (members, step)
-        for members in (np.flatnonzero(batches == batch) for batch in np.unique(batches))
-        for step in range(lengths[members].max())
-    ]
+    more = {
+        name: np.full(len(questions), False if kind is bool else np.nan, kind)
+        for name, kind in getattr(respond, "columns", {}).items()
+    }
+    flip = {
+        "attribute": questions["attribute"].to_numpy(str) if "attribute" in questions else None,
+        "label": questions["label"].to_numpy(np.int64) if "label" in questions else None,
+        "target": questions["target"].to_numpy(np.int64) if "target" in questions else None,
+    }
 
-    made = 0
-    shown = progress(work, label=label, unit="batches")
-    for members, step in shown:
+    made = done = 0
+    work = []
+    for batch, members in _groups(number // batch_size):
+        length = lengths[members].max()
+        kept = state.load(batch) if state else None
+        if kept is None:
+            work += [(batch, members, step, step == length - 1) for step in range(length)]
+            continue
+        images[members] = kept["images"]
+        for name, values in (parents | more).items():
+            values[members] = kept[f"column {name}"]
+        made += int(kept["made"])
+        done += length
+        state.seconds += float(kept["seconds"])
+
+    shown = progress(work, total=done + len(work), label=label, unit="batches", start=done)
+    for group, members, step, last in shown:
+        if step == 0:
+            made_before, began = made, perf_counter()
         # Done with: questions of fewer steps, and questions that the method has given up.
         active = members[lengths[members] > step]
         active = active[~np.any([np.isnan(values[active]) for values in parents.values()], axis=0)]
-        if not len(active):
-            continue
-        do = {
-            name: np.array([steps[i][step].get(name, np.nan) for i in active], float)
-            for name in dataset.names
-        }
-        batch = Batch(
-            images=images[active],
-            parents={name: values[active] for name, values in parents.items()},
-            do=do,
-            seeds=seeds[active],
-            rows=rows[active],
-            slots=number[active] % batch_size,
-            size=batch_size,
-            step=step,
-        )
-        new_images, new_parents = respond(batch)
-        if new_images.dtype != np.uint8 or new_images.shape != batch.images.shape:
-            raise TypeError(
-                f"{label}: uint8 {batch.images.shape} expected, not {new_images.dtype} {new_images.shape}"
+        if len(active):
+            do = {
+                name: np.array([steps[i][step].get(name, np.nan) for i in active], float)
+                for name in dataset.names
+            }
+            batch = Batch(
+                images=images[active],
+                parents={name: values[active] for name, values in parents.items()},
+                do=do,
+                seeds=seeds[active],
+                rows=rows[active],
+                slots=number[active] % batch_size,
+                size=batch_size,
+                step=step,
+                **{name: None if values is None else values[active] for name, values in flip.items()},
             )
-        images[active] = new_images
-        for name, values in parents.items():
-            values[active] = new_parents[name]
-        made += len(active)
-    return images, parents, made
+            new_images, new_parents, *new_more = respond(batch)
+            if new_images.dtype != np.uint8 or new_images.shape != batch.images.shape:
+                raise TypeError(
+                    f"{label}: uint8 {batch.images.shape} expected, not {new_images.dtype} {new_images.shape}"
+                )
+            images[active] = new_images
+            for name, values in parents.items():
+                values[active] = new_parents[name]
+            for name, values in more.items():
+                values[active] = new_more[0][name]
+            made += len(active)
+        if state and last:
+            columns = {f"column {name}": values[members] for name, values in (parents | more).items()}
+            spent = {"made": np.array(made - made_before), "seconds": np.array(perf_counter() - began)}
+            state.save(group, {"images": images[members], **columns, **spent})
+    return images, parents | more, made
+
+
+def _groups(batches: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Returns each aligned batch and the rows of its questions."""
+    return [(int(batch), np.flatnonzero(batches == batch)) for batch in np.unique(batches)]
+
+
+def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
+    """Returns which questions are about one of the first `images` images of the table; None: all."""
+    if images is None:
+        return np.ones(len(questions), dtype=bool)
+    return pd.factorize(questions["index"])[0] < images
+
+
+def _spread(images: np.ndarray, columns: Columns, within: np.ndarray) -> tuple[np.ndarray, Columns]:
+    """Puts what was answered in its rows; the others are blank."""
+    if within.all():
+        return images, columns
+    spread = np.zeros((len(within), *images.shape[1:]), images.dtype)
+    spread[within] = images
+    wide = {}
+    for name, values in columns.items():
+        wide[name] = np.full(len(within), False if values.dtype == bool else np.nan, values.dtype)
+        wide[name][within] = values
+    return spread, wide
+
+
+def _state(
+    method: str,
+    suite: str,
+    chunk: str,
+    seed: int,
+    settings: Any,
+    data: Path,
+    models: Path,
+    asked: pd.DataFrame,
+    out: Path,
+    device: str,
+    threads: int,
+) -> ChunkState | None:
+    """Returns where the chunk keeps its finished batches; None for a method from outside this package.
+
+    Nothing tells whether the code of such a method has changed.
+    """
+    if method not in METHODS:
+        return None
+    names = [*METHODS[method].models, *(["parents"] if METHODS[method].parents else [])]
+    weights = [models / name / f"seed{seed}" / "model.safetensors" for name in names]
+    test = [data / "dataset.json", data / "test" / "images.npy", data / "test" / "attributes.parquet"]
+    values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else vars(settings)
+    code = code_hash("answers", f"methods.{method}")
+    made_of = fingerprint(
+        [method, suite, seed, device, threads, code],
+        {key: value for key, value in values.items() if key not in ("chunk_size", "chunks")},
+        asked.to_json(orient="split", double_precision=15),
+        files=(*weights, *test),
+    )
+    return ChunkState(out, chunk, made_of)
 
 
 def gather(

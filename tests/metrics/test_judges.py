@@ -5,11 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from counterfactory.data.dataset import save_dataset
 from counterfactory.files import read_json
-from counterfactory.metrics.judges import hold_out, load_judge, shift_images, train_judge
+from counterfactory.metrics.judges import hold_out, load_judge, train_judge
 
 from .conftest import Place, toy_dataset
 
@@ -120,21 +119,3 @@ def test_hold_out():
     assert np.array_equal(valid, hold_out(101, 0.1, 0)[1])
     assert not np.array_equal(valid, hold_out(101, 0.1, 1)[1])
     assert [len(part) for part in hold_out(3, 0.01, 0)] == [2, 1]
-
-
-def test_shifts_move_whole_images():
-    images = torch.zeros(64, 2, 9, 9, dtype=torch.uint8)
-    images[:, 0, 4, 4], images[:, 1, 4, 5] = 7, 9
-    moved = shift_images(images, 2, torch.Generator().manual_seed(0))
-    assert moved.shape == images.shape and moved.dtype == torch.uint8
-    where = (moved[:, 0] == 7).nonzero()  # (image, row, column)
-    assert where[:, 0].tolist() == list(range(64))
-    assert set(where[:, 1].tolist()) == set(where[:, 2].tolist()) == {2, 3, 4, 5, 6}
-    assert (moved[where[:, 0], 1, where[:, 1], where[:, 2] + 1] == 9).all()  # both channels alike
-    assert torch.equal(shift_images(images, 0, torch.Generator()), images)
-
-
-def test_what_a_shift_moves_out_is_lost():
-    images = torch.full((200, 1, 4, 4), 255, dtype=torch.uint8)
-    kept = (shift_images(images, 1, torch.Generator().manual_seed(0)) > 0).sum((1, 2, 3))
-    assert set(kept.tolist()) == {9, 12, 16}

@@ -27,6 +27,7 @@ def test_every_source_is_used_and_no_value_stands_twice():
 
 def test_values_are_within_the_range_of_their_unit():
     ranges = {"px": (0, 6), "grey levels": (0, 255), "share": (0, 1), "LPIPS": (0, 2), "nats": (-10, 10)}
+    ranges |= {"FID": (0, 100), "attributes": (1, 40), "CD": (0, 80), "COUT": (-1, 1)}
     for _, value in VALUES:
         low, high = ranges[value.unit]
         assert low <= value.value <= high, value
@@ -46,6 +47,9 @@ def test_slides_say_that_they_are_slides():
         ("HVAE", "null", "none", 1, "l1", 0.438),
         ("rectified flow", "do", "random", 1, "measured_intensity", 3.38),
         ("parents", "mechanisms", "none", 1, "total", 1.8936),
+        ("DiME", "flip", "smiling", 1, "mnac", 3.72),
+        ("MaskDiME", "flip", "smiling", 1, "flip_rate", 1.0),
+        ("DiVE", "flip", "young", 1, "fid", 33.8),
     ],
 )
 def test_some_values(method, suite, what, cycles, metric, value):

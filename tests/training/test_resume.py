@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from toys import Weights, drifting, images, log, noisy_loss, train
 
-from counterfactory.errors import UserError
+from counterfactory.errors import Unfinished, UserError
 from counterfactory.training import loop
 
 
@@ -112,3 +112,19 @@ def test_tensorboard_shows_every_validation_once(tmp_path, hasty):
     assert shown == {
         int(row["step"]): pytest.approx(float(row["valid_loss"]), rel=1e-6) for row in log(tmp_path)
     }
+
+
+def test_slices_of_time_end_with_the_same_bits_as_one_run(tmp_path, monkeypatch):
+    whole, sliced = tmp_path / "whole", tmp_path / "sliced"
+    options = {"steps": 30, "ema": 0.5, "schedule": "cosine", "valid_every": 7}
+    train(whole, **options)
+    # A time long past: each slice ends at its first look at the clock.
+    monkeypatch.setenv(loop.UNTIL, "1")
+    for stop in (10, 20):
+        with pytest.raises(Unfinished, match=f"stopped at step {stop} of 30; run it again"):
+            train(sliced, **options)
+        assert not (sliced / "model.safetensors").exists()
+    # The last step is not worth another slice.
+    train(sliced, **options)
+    assert (whole / "model.safetensors").read_bytes() == (sliced / "model.safetensors").read_bytes()
+    assert log(whole) == log(sliced)

@@ -16,21 +16,27 @@ rule answer:
         "<logs>/answer/{method}/seed{seed}/{suite}/{chunk}.log",
     benchmark:
         "<benchmarks>/answer/{method}/seed{seed}/{suite}/{chunk}.jsonl"
+    # Chunks without a network take seconds: many of them are one job of a cluster (group-components of its profile).
+    group:
+        lambda wildcards: None if METHODS[wildcards.method].models else "chunks"
     conda:
         "../../envs/counterfactory.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=growing(answering_mb),
+        runtime=growing(answering_minutes),
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
-        # The chunk's size is a matter of speed, and is in the chunk's name already.
-        settings=settings_json(SETTINGS.answers, without=["chunk_size"]),
+        # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
+        settings=lambda wildcards: settings_json(
+            SETTINGS.answers,
+            without=["chunk_size", "chunks", *({*EXPLAINERS, "gan_esm", "causaldiffae"} - {wildcards.method})],
+        ),
         data=subpath(input.dataset, parent=True),
         models=subpath(input.dataset, ancestor=2),
         out=subpath(output.images, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_hash("answers", f"methods.{wildcards.method}"),
+        device=lambda wildcards: SETTINGS.device if METHODS[wildcards.method].models else "cpu",
+        code=lambda wildcards: code_of("answers", f"methods.{wildcards.method}"),
     message:
         "Answering: {wildcards.method} (seed {wildcards.seed}), {wildcards.suite}, questions {wildcards.chunk}"
     shell:

@@ -13,11 +13,15 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
-from counterfactory.config import DATASETS, load_settings
+from counterfactory.config import load_settings
+from counterfactory.config.explainers import EXPLAINERS
+from counterfactory.data.registry import DATASETS
 from counterfactory.errors import UserError
 from counterfactory.methods.registry import METHODS, SUITES
 from counterfactory.metrics.registry import METRICS
-from counterfactory.provenance import code_hash
+from counterfactory.provenance import code_hash, imported_modules
+from counterfactory.spare import remove_spares
+from counterfactory.training.registry import TRAINERS
 
 try:
     SETTINGS = load_settings(config)
@@ -26,14 +30,22 @@ except UserError as error:
     sys.exit(str(error))
 
 
-VARIABLES = list(DATASETS[SETTINGS.dataset])
+DATASET = DATASETS[SETTINGS.dataset]
+VARIABLES = list(DATASET.variables)
 ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.dataset)]
 # What may be done is decided here, once: an optional step that is off, or asked by nobody, is not in the graph.
 USED_METRICS = [name for name in SETTINGS.marks.metrics if set(METRICS[name].suites) & set(ASKED)]
-USED_JUDGES = sorted({variable for name in USED_METRICS for variable in METRICS[name].judges})
+USED_JUDGES = sorted(VARIABLES) if any(METRICS[name].judges for name in USED_METRICS) else []
 USED_MODELS = sorted({model for method in SETTINGS.methods for model in METHODS[method].models})
 PARENTS_SEEDS = SETTINGS.seeds if any(METHODS[method].parents for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
+ATTRIBUTES = json.dumps(SETTINGS.model_dump(mode="json")["attributes"])
+
+
+def code_of(*modules):
+    """Returns the hash of the code that `modules` run, that of the data set's world included where they ask it."""
+    asked = "data.worlds" in imported_modules(*modules)
+    return code_hash(*modules, *([f"data.{SETTINGS.dataset}"] if asked else []))
 
 
 def settings_json(section, *keys, without=()):
@@ -47,18 +59,26 @@ def seeds_of(method):
     return SETTINGS.seeds if METHODS[method].trained else [0]
 
 
-def chunks_of(suite):
+def chunks_of(suite, method):
     """Returns the names of a suite's chunks: fixed ranges of questions, [start, stop)."""
-    count, size = SETTINGS.questions.count(suite, SETTINGS.dataset), SETTINGS.answers.chunk_size
-    return [f"{start:06d}-{min(start + size, count):06d}" for start in range(0, count, size)]
+    count = SETTINGS.questions.count(suite, SETTINGS.dataset)
+    if suite == "flip":
+        # As many as asked for, each with as much to do: questions that the method leaves out end the last one.
+        limit = getattr(getattr(SETTINGS.answers, method, None), "images", None)
+        work, chunks = SETTINGS.questions.flip.count(DATASET.variables, limit), SETTINGS.answers.chunks
+        starts = [work * chunk // chunks for chunk in range(chunks)]
+    else:
+        starts = range(0, count, SETTINGS.answers.chunk_size)
+    return [f"{start:06d}-{stop:06d}" for start, stop in zip(starts, [*starts[1:], count])]
 
 
 def answers_of(method, seed, suites, kinds=("npy", "parquet")):
-    """Returns the files of a method's answers to all questions of `suites`."""
+    """Returns the files of a method's answers to all questions of `suites`, of those it can answer."""
     return [
         f"<results>/answers/{method}/seed{seed}/{suite}/{chunk}.{kind}"
         for suite in suites
-        for chunk in chunks_of(suite)
+        if suite in METHODS[method].suites
+        for chunk in chunks_of(suite, method)
         for kind in kinds
     ]
 
@@ -67,35 +87,53 @@ def models_asked(wildcards):
     """Returns the trained models that a method asks."""
     method = METHODS[wildcards.method]
     names = [*method.models, *(["parents"] if method.parents else [])]
-    return [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
+    asked = [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
+    # Explainers keep near the image by the features of one network more.
+    perceptual = getattr(getattr(SETTINGS.answers, wildcards.method, None), "perceptual", "none")
+    if perceptual.startswith("lpips_"):
+        asked.append(f"<results>/models/lpips/{perceptual.removeprefix('lpips_')}/model.safetensors")
+    return asked + (["<results>/models/oracle/model.safetensors"] if perceptual == "oracle" else [])
 
 
-def marked_suites(metric):
-    """Returns the suites that are asked and that a metric marks."""
-    return [suite for suite in METRICS[metric].suites if suite in ASKED]
+def marked_suites(metric, method=None):
+    """Returns the suites that are asked, that a metric marks and that a method (None: any) answers."""
+    answered = METHODS[method].suites if method else SUITES
+    return [suite for suite in METRICS[metric].suites if suite in ASKED and suite in answered]
 
 
 def judges_asked(wildcards):
     """Returns the judges that a metric asks."""
-    return [
-        f"<results>/models/judges/{variable}/model.safetensors"
-        for variable in METRICS[wildcards.metric].judges
-    ]
+    asked = VARIABLES if METRICS[wildcards.metric].judges else []
+    return [f"<results>/models/judges/{variable}/model.safetensors" for variable in asked]
 
 
 def truth_compared(wildcards):
     """Returns the rendered true counterfactuals, where a metric compares with them."""
-    suites = marked_suites(wildcards.metric)
+    suites = marked_suites(wildcards.metric, wildcards.method)
     return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth else []
 
 
-def weights_needed(wildcards):
-    """Returns the pretrained weights that a metric needs."""
-    net = SETTINGS.marks.lpips.net
-    return [f"<results>/models/lpips/{net}/model.safetensors"] if METRICS[wildcards.metric].weights else []
+def networks_asked(wildcards):
+    """Returns the other networks that a metric asks: classifier, oracle, identity, pretrained ones."""
+    # What all methods are held against is of no seed; no metric asks the classifier there.
+    folders = {
+        "classifier": f"classifier/seed{getattr(wildcards, 'seed', 0)}",
+        "lpips": f"lpips/{SETTINGS.marks.lpips.net}",
+    }
+    asked = METRICS[wildcards.metric].models
+    return [f"<results>/models/{folders.get(name, name)}/model.safetensors" for name in asked]
+
+
+def reference_of(wildcards):
+    """Returns what a metric holds all methods against, where that is computed beforehand."""
+    file = f"<results>/marks/reference/{wildcards.metric}.safetensors"
+    return [file] if METRICS[wildcards.metric].reference else []
 
 
 def metric_settings(wildcards):
-    """Returns, of the section `marks`, what one metric reads: its own part, if it has one."""
-    part = getattr(SETTINGS.marks, wildcards.metric, None)
-    return json.dumps({wildcards.metric: part.model_dump(mode="json", exclude={"weights"})} if part else {})
+    """Returns, of the section `marks`, what one metric reads: its own part, if it has one, and those it shares."""
+    names = [wildcards.metric, *METRICS[wildcards.metric].reads]
+    parts = {name: getattr(SETTINGS.marks, name, None) for name in names}
+    return json.dumps(
+        {name: part.model_dump(mode="json", exclude={"weights"}) for name, part in parts.items() if part}
+    )

@@ -12,11 +12,13 @@ rule digits:
         "<logs>/digits.log",
     benchmark:
         "<benchmarks>/digits.jsonl"
+    # Where the network is: nodes of a cluster often have none.
+    localrule: True
     conda:
         "../../envs/counterfactory.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         source=SETTINGS.data.digits,
         out=subpath(output.images, parent=True),
@@ -28,36 +30,31 @@ rule digits:
 
 rule synthesise:
     input:
-        images=rules.digits.output.images,
-        labels=rules.digits.output.labels,
+        digits=[rules.digits.output.images, rules.digits.output.labels] if DATASET.digits else [],
     output:
         dataset="<results>/data/dataset.json",
         images=expand("<results>/data/{split}/images.npy", split=SPLITS),
         attributes=expand("<results>/data/{split}/attributes.parquet", split=SPLITS),
-        idx=expand(
-            "<results>/data/idx/{part}-{kind}",
-            part=["train", "t10k"],
-            kind=["images-idx3-ubyte.gz", "labels-idx1-ubyte.gz", "morpho.csv"],
-        ),
+        files=expand("<results>/data/{file}", file=DATASET.files),
     log:
         "<logs>/synthesise.log",
     benchmark:
         "<benchmarks>/synthesise.jsonl"
     conda:
         "../../envs/counterfactory.yaml"
-    # All there are: no image depends on how many work.
-    threads: workflow.cores or 1
+    # Or all there are: no image depends on how many work.
+    threads: 8
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(2000 + images_mb("train", "valid", "judges", "test")),
+        runtime=growing(30 + sum(getattr(SETTINGS.data, split, 0) for split in SPLITS) / 1000),
     params:
+        dataset=SETTINGS.dataset,
         settings=settings_json(SETTINGS.data, without=["digits"]),
         confounded=json.dumps(SETTINGS.judges.confounded),
-        digits=subpath(input.images, parent=True),
         out=subpath(output.dataset, parent=True),
-        code=code_hash("data.morphomnist"),
+        code=code_of(f"data.{SETTINGS.dataset}"),
     message:
-        "Making the images, attributes and splits of Morpho-MNIST"
+        f"Making the images, attributes and splits of {SETTINGS.dataset}"
     shell:
-        "python -m counterfactory synthesise --settings {params.settings:q} --confounded {params.confounded}"
-        " --digits {params.digits:q} --out {params.out:q} --threads {threads} 2>&1 | tee {log:q}"
+        "python -m counterfactory synthesise --dataset {params.dataset} --settings {params.settings:q}"
+        " --confounded {params.confounded} --digits {params.out:q}/digits --out {params.out:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -6,14 +6,16 @@ rule mark:
         dataset=rules.synthesise.output.dataset,
         test=["<results>/data/test/images.npy", "<results>/data/test/attributes.parquet"],
         questions=lambda wildcards: [
-            f"<results>/questions/{suite}.parquet" for suite in marked_suites(wildcards.metric)
+            f"<results>/questions/{suite}.parquet"
+            for suite in marked_suites(wildcards.metric, wildcards.method)
         ],
         answers=lambda wildcards: answers_of(
             wildcards.method, wildcards.seed, marked_suites(wildcards.metric)
         ),
         truth=truth_compared,
         judges=judges_asked,
-        weights=weights_needed,
+        networks=networks_asked,
+        reference=reference_of,
     output:
         "<results>/marks/{method}/seed{seed}/{metric}.parquet",
     log:
@@ -24,26 +26,64 @@ rule mark:
         "../../envs/counterfactory.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=with_network("test"),
+        runtime=growing(marking_minutes),
         gpu=lambda wildcards: (
-            GPU if METRICS[wildcards.metric].judges or METRICS[wildcards.metric].weights else 0
+            GPU if METRICS[wildcards.metric].judges or METRICS[wildcards.metric].models else 0
         ),
     params:
         settings=metric_settings,
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
-        weights=lambda wildcards, input: [f"--weights={Path(path).parent}" for path in input.weights],
-        device=SETTINGS.device,
-        code=lambda wildcards: code_hash("metrics", f"metrics.{wildcards.metric}"),
+        reference=lambda wildcards, input: [f"--reference={path}" for path in input.reference],
+        device=lambda wildcards: (
+            SETTINGS.device
+            if METRICS[wildcards.metric].judges or METRICS[wildcards.metric].models
+            else "cpu"
+        ),
+        code=lambda wildcards: code_of("metrics", f"metrics.{wildcards.metric}"),
     message:
         "Marking: {wildcards.method} (seed {wildcards.seed}), {wildcards.metric}"
     shell:
         "python -m counterfactory mark {wildcards.metric} {wildcards.method} --settings {params.settings:q}"
         " --seed {wildcards.seed} --data {params.data:q} --questions {input.questions:q}"
         " --answers {params.folder:q}/answers/{wildcards.method}/seed{wildcards.seed}"
-        " --truth {params.folder:q}/answers/truth/seed0 --judges {params.folder:q}/models/judges"
-        " {params.weights:q} --out {output:q} --device {params.device} --threads {threads} 2>&1 | tee {log:q}"
+        " --truth {params.folder:q}/answers/truth/seed0 --models {params.folder:q}/models"
+        " {params.reference:q} --out {output:q} --device {params.device} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule refer:
+    input:
+        dataset=rules.synthesise.output.dataset,
+        images=expand("<results>/data/{split}/images.npy", split=["train", "test"]),
+        attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "test"]),
+        questions="<results>/questions/flip.parquet",
+        networks=lambda wildcards: [path for path in networks_asked(wildcards) if "/classifier/" not in path],
+    output:
+        "<results>/marks/reference/{metric}.safetensors",
+    log:
+        "<logs>/refer/{metric}.log",
+    benchmark:
+        "<benchmarks>/refer/{metric}.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    threads: 1
+    resources:
+        mem_mb=with_network("train", "test"),
+        runtime=growing(60),
+        gpu=GPU,
+    params:
+        settings=metric_settings,
+        data=subpath(input.dataset, parent=True),
+        folder=subpath(input.dataset, ancestor=2),
+        device=SETTINGS.device,
+        code=lambda wildcards: code_of("metrics", f"metrics.{wildcards.metric}"),
+    message:
+        "Computing what all methods are held against: {wildcards.metric}"
+    shell:
+        "python -m counterfactory refer {wildcards.metric} --settings {params.settings:q} --data {params.data:q}"
+        " --models {params.folder:q}/models --questions {input.questions:q} --out {output:q}"
+        " --device {params.device} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule summarise:
@@ -53,6 +93,7 @@ rule summarise:
             for method in SETTINGS.methods
             for seed in seeds_of(method)
             for metric in USED_METRICS
+            if marked_suites(metric, method)
         ],
     output:
         "<results>/marks/marks.csv",
@@ -65,7 +106,7 @@ rule summarise:
         "../../envs/counterfactory.yaml"
     params:
         settings=settings_json(SETTINGS.marks.bootstrap),
-        code=code_hash("metrics.summary"),
+        code=code_of("metrics.summary"),
     message:
         "Gathering all marks"
     shell:

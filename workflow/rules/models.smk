@@ -17,13 +17,13 @@ rule fit_parents:
         "../../envs/counterfactory.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=settings_json(SETTINGS.parents),
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
-        code=code_hash("scm.parents"),
+        code=code_of("scm.parents"),
     message:
         "Fitting the mechanisms of the parents (seed {wildcards.seed})"
     shell:
@@ -48,15 +48,15 @@ rule train_judge:
         "../../envs/counterfactory.yaml"
     threads: SETTINGS.judges.training.threads
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=with_network("judges", "test"),
+        runtime=growing(training_minutes(SETTINGS.judges.training)),
         gpu=GPU,
     params:
         settings=settings_json(SETTINGS.judges, without=["confounded"]),
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_hash("metrics.judges"),
+        code=code_of("metrics.judges"),
     message:
         "Training the judge of {wildcards.variable}"
     shell:
@@ -84,20 +84,124 @@ rule train:
         "../../envs/counterfactory.yaml"
     threads: lambda wildcards: getattr(SETTINGS.models, wildcards.model).training.threads
     resources:
-        mem_mb=4000,
-        runtime=2880,
+        mem_mb=with_network("train", "valid"),
+        runtime=growing(
+            lambda wildcards: training_minutes(getattr(SETTINGS.models, wildcards.model).training)
+        ),
         gpu=GPU,
     params:
         settings=lambda wildcards: settings_json(getattr(SETTINGS.models, wildcards.model)),
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_hash("training.image_mechanism"),
+        code=lambda wildcards: code_of(TRAINERS[wildcards.model]),
     message:
         "Training {wildcards.model} (seed {wildcards.seed})"
     shell:
         "python -m counterfactory train {wildcards.model} --settings {params.settings:q} --seed {wildcards.seed}"
         " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
+
+
+rule train_classifier:
+    input:
+        dataset=rules.synthesise.output.dataset,
+        images=expand("<results>/data/{split}/images.npy", split=["train", "valid", "test"]),
+        attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid", "test"]),
+    output:
+        model="<results>/models/classifier/seed{seed}/model.safetensors",
+        meta="<results>/models/classifier/seed{seed}/model.json",
+        curve="<results>/models/classifier/seed{seed}/log.csv",
+    log:
+        "<logs>/train_classifier/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/train_classifier/seed{seed}.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    threads: SETTINGS.models.classifier.training.threads
+    resources:
+        mem_mb=with_network("train", "valid", "test"),
+        runtime=growing(training_minutes(SETTINGS.models.classifier.training)),
+        gpu=GPU,
+    params:
+        settings=settings_json(SETTINGS.models.classifier),
+        attributes=ATTRIBUTES,
+        data=subpath(input.dataset, parent=True),
+        out=subpath(output.model, parent=True),
+        device=SETTINGS.device,
+        code=code_of("training.attribute_model"),
+    message:
+        "Training the classifier under observation (seed {wildcards.seed})"
+    shell:
+        "python -m counterfactory train classifier --settings {params.settings:q} --attributes {params.attributes:q}"
+        " --seed {wildcards.seed} --data {params.data:q} --out {params.out:q} --device {params.device}"
+        " 2>&1 | tee {log:q}"
+
+
+rule train_oracle:
+    input:
+        dataset=rules.synthesise.output.dataset,
+        images=expand("<results>/data/{split}/images.npy", split=["judges", "test"]),
+        attributes=expand("<results>/data/{split}/attributes.parquet", split=["judges", "test"]),
+    output:
+        model="<results>/models/oracle/model.safetensors",
+        meta="<results>/models/oracle/model.json",
+        curve="<results>/models/oracle/log.csv",
+    log:
+        "<logs>/train_oracle.log",
+    benchmark:
+        "<benchmarks>/train_oracle.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    threads: SETTINGS.oracle.training.threads
+    resources:
+        mem_mb=with_network("judges", "test"),
+        runtime=growing(training_minutes(SETTINGS.oracle.training)),
+        gpu=GPU,
+    params:
+        settings=settings_json(SETTINGS.oracle),
+        attributes=ATTRIBUTES,
+        data=subpath(input.dataset, parent=True),
+        out=subpath(output.model, parent=True),
+        device=SETTINGS.device,
+        code=code_of("training.attribute_model"),
+    message:
+        "Training the oracle"
+    shell:
+        "python -m counterfactory train-oracle --settings {params.settings:q} --attributes {params.attributes:q}"
+        " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
+
+
+rule train_identity:
+    input:
+        dataset=rules.synthesise.output.dataset,
+        images="<results>/data/judges/images.npy",
+        attributes="<results>/data/judges/attributes.parquet",
+    output:
+        model="<results>/models/identity/model.safetensors",
+        meta="<results>/models/identity/model.json",
+        curve="<results>/models/identity/log.csv",
+    log:
+        "<logs>/train_identity.log",
+    benchmark:
+        "<benchmarks>/train_identity.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    threads: SETTINGS.identity.training.threads
+    resources:
+        mem_mb=with_network("judges"),
+        runtime=growing(training_minutes(SETTINGS.identity.training)),
+        gpu=GPU,
+    params:
+        settings=settings_json(SETTINGS.identity),
+        data=subpath(input.dataset, parent=True),
+        out=subpath(output.model, parent=True),
+        device=SETTINGS.device,
+        code=code_of("training.identity"),
+    message:
+        "Training the identity embedding"
+    shell:
+        "python -m counterfactory train-identity --settings {params.settings:q} --data {params.data:q}"
+        " --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
 
 
 rule lpips_weights:
@@ -108,16 +212,42 @@ rule lpips_weights:
         "<logs>/lpips_weights/{net}.log",
     benchmark:
         "<benchmarks>/lpips_weights/{net}.jsonl"
+    # Where the network is: nodes of a cluster often have none.
+    localrule: True
     conda:
         "../../envs/counterfactory.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         source=SETTINGS.marks.lpips.weights,
         out=subpath(output.model, parent=True),
     message:
         "Fetching the weights of LPIPS ({wildcards.net})"
     shell:
-        "python -m counterfactory weights --net {wildcards.net} --source {params.source:q} --out {params.out:q}"
+        "python -m counterfactory weights lpips --net {wildcards.net} --source {params.source:q} --out {params.out:q}"
         " 2>&1 | tee {log:q}"
+
+
+rule inception_weights:
+    output:
+        model="<results>/models/inception/model.safetensors",
+        meta="<results>/models/inception/model.json",
+    log:
+        "<logs>/inception_weights.log",
+    benchmark:
+        "<benchmarks>/inception_weights.jsonl"
+    # Where the network is: nodes of a cluster often have none.
+    localrule: True
+    conda:
+        "../../envs/counterfactory.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        source=SETTINGS.marks.fid.weights,
+        out=subpath(output.model, parent=True),
+    message:
+        "Fetching the weights of Inception"
+    shell:
+        "python -m counterfactory weights inception --source {params.source:q} --out {params.out:q} 2>&1 | tee {log:q}"

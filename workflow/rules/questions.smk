@@ -12,17 +12,22 @@ rule ask:
         "<logs>/ask/{suite}.log",
     benchmark:
         "<benchmarks>/ask/{suite}.jsonl"
+    localrule: True
     conda:
         "../../envs/counterfactory.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         settings=lambda wildcards: settings_json(SETTINGS.questions, "seed", wildcards.suite),
         data=subpath(input.dataset, parent=True),
-        code=code_hash("questions"),
+        # Thresholds decide about one suite; the others are not asked again when one moves.
+        attributes=lambda wildcards: ([f"--attributes={ATTRIBUTES}"] if wildcards.suite == "flip" else []),
+        code=lambda wildcards: code_of(
+            wildcards.suite if wildcards.suite in ("flip", "sweep") else "questions"
+        ),
     message:
         "Asking: the questions of suite {wildcards.suite}"
     shell:
-        "python -m counterfactory ask {wildcards.suite} --settings {params.settings:q} --data {params.data:q}"
-        " --out {output:q} 2>&1 | tee {log:q}"
+        "python -m counterfactory ask {wildcards.suite} --settings {params.settings:q} {params.attributes:q}"
+        " --data {params.data:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -36,7 +36,7 @@ rule tables:
         data=subpath(input.dataset, parent=True),
         # Folders of chunks, because thousands of files fit no command line.
         costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
-        code=code_hash("report.tables"),
+        code=code_of("report.tables", "methods.registry"),
     message:
         "Writing the tables"
     shell:
@@ -68,16 +68,17 @@ rule figures:
         "<logs>/figures.log",
     benchmark:
         "<benchmarks>/figures.jsonl"
+    localrule: True
     conda:
         "../../envs/counterfactory.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
         costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
-        code=code_hash("report.figures"),
+        code=code_of("report.figures", "methods.registry"),
     message:
         "Drawing the figures"
     shell:
@@ -102,7 +103,7 @@ rule report:
     params:
         settings=settings_json(SETTINGS),
         folder=subpath(output.page, parent=True),
-        code=code_hash("report.html"),
+        code=code_of("report.html", "methods.registry"),
     message:
         "Writing the report"
     shell:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import UserError
 
-__all__ = ["Answer", "Batch", "load_method"]
+__all__ = ["Answer", "Batch", "Columns", "load_method"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Batch:
         slots: The slot of each question in the aligned batch, int64 with shape :math:`(B,)`, ascending.
         size: The number of slots in the aligned batch.
         step: How many actions of these questions have been applied before.
+        attribute: In the suite `flip`, the name of the attribute to be turned over, with shape :math:`(B,)`.
+        label: In the suite `flip`, the factual side (0 or 1) or class, int64 with shape :math:`(B,)`.
+        target: In the suite `flip`, the side or class asked for, int64 with shape :math:`(B,)`.
     """
 
     images: np.ndarray
@@ -55,6 +58,9 @@ class Batch:
     slots: np.ndarray
     size: int
     step: int
+    attribute: np.ndarray | None = None
+    label: np.ndarray | None = None
+    target: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -77,11 +83,18 @@ class Batch:
         return values[self.slots]
 
 
-Answer = Callable[[Batch], tuple[np.ndarray, dict[str, np.ndarray]]]
+Columns = dict[str, np.ndarray]
+
+Answer = Callable[[Batch], tuple[np.ndarray, Columns] | tuple[np.ndarray, Columns, Columns]]
 """From a batch to the images after its step, uint8 with shape :math:`(B, C, H, W)`, and the method's own
 parents after it, each with shape :math:`(B,)` in physical units. What a method cannot answer gets NaN for a
 parent; its image is not looked at then, and later steps are not asked. An answer may carry the attribute
 `network_calls`: how many times a network is evaluated for one image and one step (a mean, where that varies).
+
+A method that has more to say returns it as a third element: columns with shape :math:`(B,)`, whose names and types
+its attribute `columns` lists (a dict from names to `bool` or `float`), kept beside the answers. Two of them have a
+meaning here: `answered` takes the place of the rule about NaN, for methods that have no parents of their own, and
+`network_calls` that of the attribute.
 """
 
 

@@ -13,6 +13,9 @@ Given an image x and its parents pa, and an intervention do(pa_k = v):
 the image itself. causal-gen's evaluation uses 0.1 for both, and its composition error is then the model's
 reconstruction error.
 
+`stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s (see
+:mod:`.stickiness`); the latents' noises are then :math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
+
 Effects, where the prior is conditional and :math:`z` a mediator: `direct` predicts from
 :math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})`, `total` from
 :math:`(z^*, \mathrm{pa}^*)`. With the exogenous prior :math:`z^* = z`.
@@ -26,11 +29,14 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import encode_parents, load_dataset
+from ..errors import UserError
 from ..nets.likelihood import standardise, unstandardise
+from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
 from ..scm.parents import load_parents
-from ..training.image_mechanism import load_image_mechanism, to_pixels
+from ..training.image_mechanism import load_image_mechanism
 from . import Answer, Batch
+from .stickiness import Copy, copying
 
 __all__ = ["counterfactual_image", "load_dscm"]
 
@@ -46,6 +52,7 @@ def counterfactual_image(
     residual_temperature: float = 1.0,
     effect: str = "direct",
     mediator_weight: float = 0.5,
+    copy: Copy | None = None,
 ) -> Tensor:
     r"""Returns the counterfactual image :math:`x^*`, in [-1, 1].
 
@@ -59,10 +66,17 @@ def counterfactual_image(
         residual_temperature: Factor :math:`t_u` on the pixel noise carried over.
         effect: `direct`, `indirect` or `total`.
         mediator_weight: The weight of the factual posterior in the counterfactual mediator.
+        copy: The law of the counterfactual noises given the abducted ones; by default they are kept. Needs a
+            mechanism with an exogenous prior.
     """
     latents = mechanism.abduct(x, parents, noise, latent_temperature)
     z = [latent.z for latent in latents]
     residual = standardise(x, *mechanism.predict(z, parents))
+    if copy is not None:
+        own = [(latent.z - latent.prior[0]) * torch.exp(-latent.prior[1]) for latent in latents]
+        redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
+        location, log_scale = mechanism.generate(parents_after, redrawn)
+        return unstandardise(residual_temperature * copy("pixels", residual), location, log_scale)
     after = z if effect == "direct" else mechanism.mediate(latents, parents_after, mediator_weight)
     location, log_scale = mechanism.predict(after, parents if effect == "indirect" else parents_after)
     return unstandardise(residual_temperature * residual, location, log_scale)
@@ -77,6 +91,11 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
     dataset = load_dataset(data)
     scm = load_parents(models / "parents" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device)
+    stickiness = getattr(settings, "stickiness", 1.0)
+    if stickiness < 1.0 and mechanism.mediated:
+        raise UserError(
+            f"answers.stickiness: below 1 it needs models.{model}.network.prior: exogenous; set that"
+        )
     sizes = [int(np.prod(shape)) for shape in mechanism.noise_shapes]
 
     def encode(parents: dict[str, np.ndarray]) -> Tensor:
@@ -86,7 +105,7 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
         before = {name: batch.align(values) for name, values in batch.parents.items()}
         do = {name: batch.align(values) for name, values in batch.do.items()}
         seeds = batch.align(batch.seeds)
-        after = scm.counterfactual_table(before, do, seeds)
+        after = scm.counterfactual_table(before, do, seeds, stickiness, batch.step)
         # One draw a question, cut into layers: the same bits whatever the batch.
         flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", batch.step)).to(device)
         noise = [
@@ -103,8 +122,9 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
             settings.residual_temperature,
             settings.effect,
             settings.mediator_weight,
+            copying(stickiness, seeds, batch.step) if stickiness < 1.0 else None,
         )
-        images = x.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        images = to_bytes(x).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
     # An encoder pass, a pass down for abduction, one for the factual prediction and one for the counterfactual.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["METHODS", "SUITES", "Method"]
 
-SUITES = ("do", "null", "reverse", "sweep")
+SUITES = ("do", "null", "reverse", "flip", "sweep")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Method:
         parents: Whether it asks the mechanisms of the parents.
         suites: The suites of questions it can answer.
         simulated: Whether it can only answer on simulated data sets.
+        default: Whether it is asked where the configuration names no methods.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Method:
     parents: bool = False
     suites: tuple[str, ...] = SUITES
     simulated: bool = False
+    default: bool = True
 
     @property
     def trained(self) -> bool:
@@ -39,5 +41,13 @@ METHODS = {
     "copy": Method("Copy (floor)"),
     "vae": Method("VAE", models=("vae",), parents=True),
     "hvae": Method("HVAE", models=("hvae",), parents=True),
+    "vae_ft": Method("VAE, fine-tuned", models=("vae_ft",), parents=True, default=False),
+    "hvae_ft": Method("HVAE, fine-tuned", models=("hvae_ft",), parents=True, default=False),
+    "causaldiffae": Method("CausalDiffAE", models=("causaldiffae",), default=False),
+    "gan": Method("GAN", models=("gan",), parents=True, default=False),
+    "gan_esm": Method("GAN + ESM", models=("dcgan", "classifier"), suites=("flip",), default=False),
+    "dime": Method("DiME", models=("ddpm", "classifier"), suites=("flip",)),
+    "fastdime": Method("FastDiME", models=("ddpm", "classifier"), suites=("flip",)),
+    "dime_x": Method("DiME-X (ours)", models=("ddpm", "classifier"), suites=("flip",)),
     "truth": Method("Truth (ceiling)", simulated=True),
 }

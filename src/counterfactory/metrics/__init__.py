@@ -3,11 +3,19 @@
 A metric is a module `metrics/<name>.py` and a line in :mod:`counterfactory.metrics.registry`. It has one
 function,
 
-    load(judges: Path, weights: Path, settings: Any, device: str) -> Marker
+    load(resources: Resources) -> Marker
 
-which reads what the metric needs (judges, pretrained weights) and returns a function from one answered suite
-(:class:`counterfactory.metrics.answered.Answered`) to its marks. Metrics know neither methods nor each other,
-and a mark that cannot be computed is absent with a reason, never zero.
+which reads what the metric needs (judges, classifier, pretrained weights) from where
+:class:`counterfactory.metrics.resources.Resources` tells and returns a function from one answered suite
+(:class:`counterfactory.metrics.answered.Answered`) to its marks: one a question
+(:class:`~counterfactory.metrics.answered.Mark`), or one of a whole set of answers
+(:class:`~counterfactory.metrics.answered.SetMark`). A metric that holds all methods against something costly, such as
+features of real images, has a second one,
+
+    refer(resources: Resources, questions: Path, out: Path) -> None
+
+which writes that once. Metrics do not know methods, and a mark that cannot be computed is absent with a reason, never
+zero.
 """
 
 import sys
@@ -15,6 +23,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
@@ -22,9 +31,10 @@ from ..errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .answered import Answered, Mark
+    from .answered import Answered, Mark, SetMark
+    from .registry import Metric
 
-__all__ = ["mark"]
+__all__ = ["mark", "refer"]
 
 
 def mark(
@@ -37,8 +47,8 @@ def mark(
     answers: Path | str,
     out: Path | str,
     truth: Path | str | None = None,
-    judges: Path | str | None = None,
-    weights: Path | str | None = None,
+    models: Path | str | None = None,
+    reference: Path | str | None = None,
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
@@ -46,12 +56,13 @@ def mark(
 
     Writes one row a question and mark, with the columns `dataset`, `method`, `seed`, `question`, `suite`,
     `intervention`, `protocol`, `cycles`, `metric`, `value` (NaN where absent) and `reason` (why it is
-    absent).
+    absent). A mark of a whole set of answers is one row, with :data:`counterfactory.metrics.summary.WHOLE` in place
+    of the question, and in such a table there are also `low`, `high` and `n`.
 
     Arguments:
         metric: The metric's name.
         method: The method's name, for the table.
-        seed: The method's training seed, for the table.
+        seed: The method's training seed, for the table; the classifier under observation has the same.
         settings: The configuration's section `marks`.
         data: The data set's folder.
         questions: The table of questions of each suite asked; suites that the metric does not mark are passed
@@ -59,38 +70,36 @@ def mark(
         answers: The folder of the answers, with a folder for each suite.
         out: The parquet file to write.
         truth: The answers of the method `truth`, likewise, for the metrics that compare with them.
-        judges: The folder of the judges, with a folder for each variable.
-        weights: The folder of the pretrained weights.
+        models: The folder of the data set's models, for the metrics that ask judges, classifiers or pretrained
+            weights.
+        reference: What :func:`refer` wrote, for the metrics that have such a step.
         device: Where networks run.
         threads: The number of threads networks run on.
 
     Raises:
         UserError: If there is no such metric, or something it needs is missing or damaged.
     """
-    # Imported here: what is imported at the top belongs to the code hash of everything in this package, and a
-    # line added to the registry would then retrain the judges and redo all marks.
-    from .registry import METRICS
-
-    if metric not in METRICS:
-        near = get_close_matches(metric, METRICS, n=1, cutoff=0.0)
-        raise UserError(f"marks.metrics: {metric}: no such metric; the nearest is {', '.join(near)}")
-    needs = METRICS[metric]
+    needs = _needs(metric)
     import pandas as pd
 
     from ..data.dataset import load_dataset
     from ..files import write_table
     from .answered import load_answered
+    from .resources import Resources
 
     dataset = load_dataset(data)
-    wanted = {"judges": needs.judges, "weights": needs.weights, "truth": needs.truth and dataset.simulated}
-    for option, given in (("judges", judges), ("weights", weights), ("truth", truth)):
+    wanted = {
+        "models": needs.judges or bool(needs.models),
+        "truth": needs.truth and dataset.simulated,
+        "reference": needs.reference,
+    }
+    for option, given in (("models", models), ("truth", truth), ("reference", reference)):
         if wanted[option] and given is None:
-            raise UserError(f"mark {metric}: needs {option}; give its folder")
-    module = import_module(f"{__name__}.{metric}")
-    torch = sys.modules.get("torch")  # not every metric imports it
-    if torch is not None:
-        torch.set_num_threads(threads)
-    marker = module.load(judges=judges, weights=weights, settings=settings, device=device)
+            raise UserError(f"mark {metric}: needs {option}; give its path")
+    resources = Resources(
+        settings, Path(data), Path(models or ""), seed, Path(reference) if reference else None, device
+    )
+    marker = _module(metric, threads).load(resources)
     tables = []
     for suite in needs.suites:
         if suite in questions:
@@ -106,14 +115,78 @@ def mark(
     write_table(out, table)
 
 
-def _table(answered: "Answered", mark: "Mark") -> "pd.DataFrame":
-    """Lays out one mark of a suite, a row a question; questions without an answer are absent."""
-    import numpy as np
+def refer(
+    metric: str,
+    settings: Any,
+    data: Path | str,
+    models: Path | str,
+    questions: Path | str,
+    out: Path | str,
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
+    """Computes once what a metric holds all methods against, such as the features of the real images asked about.
 
+    Arguments:
+        metric: The metric's name.
+        settings: The configuration's section `marks`.
+        data: The data set's folder.
+        models: The folder of the data set's models.
+        questions: The table of questions of the suite that the metric marks.
+        out: The file to write, which :func:`mark` is given as `reference`.
+        device: Where networks run.
+        threads: The number of threads networks run on.
+
+    Raises:
+        UserError: If the metric is unknown or has no such step, or something it needs is missing or damaged.
+    """
+    if not _needs(metric).reference:
+        raise UserError(f"refer {metric}: this metric computes nothing beforehand; mark with it at once")
+    from .resources import Resources
+
+    resources = Resources(settings, Path(data), Path(models), device=device)
+    _module(metric, threads).refer(resources, Path(questions), Path(out))
+
+
+def _needs(metric: str) -> "Metric":
+    """Returns the metric's line in the registry."""
+    # Imported here: what is imported at the top belongs to the code hash of everything in this package, and a
+    # line added to the registry would then retrain the judges and redo all marks.
+    from .registry import METRICS
+
+    if metric not in METRICS:
+        near = get_close_matches(metric, METRICS, n=1, cutoff=0.0)
+        raise UserError(f"marks.metrics: {metric}: no such metric; the nearest is {', '.join(near)}")
+    return METRICS[metric]
+
+
+def _module(metric: str, threads: int) -> ModuleType:
+    """Imports a metric."""
+    module = import_module(f"{__name__}.{metric}")
+    torch = sys.modules.get("torch")  # not every metric imports it
+    if torch is not None:
+        torch.set_num_threads(threads)
+    return module
+
+
+def _table(answered: "Answered", mark: "Mark | SetMark") -> "pd.DataFrame":
+    """Lays out one mark of a suite: a row a question, or one row for a whole set of answers."""
+    import numpy as np
+    import pandas as pd
+
+    from .answered import SetMark
+    from .summary import WHOLE
+
+    if isinstance(mark, SetMark):
+        intervention, protocol, cycles = mark.group
+        row = {"question": WHOLE, "suite": answered.suite, "intervention": intervention, "protocol": protocol}
+        row |= {"cycles": cycles, "metric": mark.metric, "value": mark.value, "reason": mark.reason}
+        return pd.DataFrame([row | {"low": mark.low, "high": mark.high, "n": mark.n}])
     questions = answered.questions if mark.rows is None else answered.questions.iloc[mark.rows]
     there = questions["answered"].to_numpy(bool)
     values = np.where(there, np.asarray(mark.values, dtype=np.float64), np.nan)
     # Where the method answered and a mark is still missing, the metric says why.
-    reasons = np.where(there, mark.reason or "no finite mark", "the method does not answer this question")
+    why = np.where(np.asarray(mark.reason, dtype=object) == "", "no finite mark", mark.reason)
+    reasons = np.where(there, why, "the method does not answer this question")
     table = questions[["question", "suite", "intervention", "protocol", "cycles"]].reset_index(drop=True)
     return table.assign(metric=mark.metric, value=values, reason=np.where(np.isfinite(values), "", reasons))

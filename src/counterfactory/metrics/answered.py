@@ -4,7 +4,7 @@ How an answer was made is not in it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..data.dataset import Dataset, load_dataset, load_split
 from ..errors import UserError
 from ..files import read_table
 
-__all__ = ["Answered", "Mark", "Marker", "load_answered"]
+__all__ = ["Answered", "Group", "Mark", "Marker", "SetMark", "first_answers", "load_answered", "sets"]
 
 NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
 NOT_SIMULATED = "the world is not simulated: there is no true counterfactual image"
@@ -66,18 +66,58 @@ class Mark:
     Arguments:
         metric: The mark's name.
         values: The marks, float64 with shape (N,) or that of `rows`; NaN where there is none.
-        reason: Why there is none, where there is none.
+        reason: Why there is none, where there is none: one for all, or one a mark.
         rows: The questions marked, if not all; the others were not asked for.
     """
 
     metric: str
     values: np.ndarray
-    reason: str = ""
+    reason: str | np.ndarray = ""
     rows: np.ndarray | None = None
 
 
-Marker = Callable[[Answered], list[Mark]]
+Group = tuple[str, str, int]
+"""Intervention, protocol and cycles: what the questions of one set have in common."""
+
+
+@dataclass(frozen=True)
+class SetMark:
+    """One mark of a whole set of answers, which is no mean of marks of single ones.
+
+    Arguments:
+        metric: The mark's name.
+        group: The set's intervention, protocol and cycles.
+        value: The mark; NaN if there is none.
+        n: The number of answers behind it.
+        low: The lower end of its interval; NaN if it has none.
+        high: The upper end, likewise.
+        reason: Why there is no mark, or what to mind about it.
+    """
+
+    metric: str
+    group: Group
+    value: float
+    n: int
+    low: float = np.nan
+    high: float = np.nan
+    reason: str = ""
+
+
+Marker = Callable[[Answered], list[Mark | SetMark]]
 """A metric, ready to mark a suite."""
+
+
+def first_answers(answered: Answered) -> np.ndarray:
+    """Returns the rows of all questions but repeats, which are asked for the spread between seeds alone."""
+    return np.flatnonzero(answered.questions["repeat"].to_numpy() == 0)
+
+
+def sets(questions: pd.DataFrame) -> Iterator[tuple[Group, np.ndarray]]:
+    """Yields each set of questions of a suite, repeats left out, and its rows in order."""
+    rows = np.flatnonzero(questions["repeat"].to_numpy() == 0)
+    keys = questions[["intervention", "protocol", "cycles"]].iloc[rows].reset_index(drop=True)
+    for key, part in keys.groupby(list(keys), sort=False):
+        yield key, rows[part.index.to_numpy()]
 
 
 def load_answered(

@@ -9,17 +9,15 @@ on the scale of grey levels 0-255, between the factual image and the answer afte
 composition, the suite `reverse` reversibility.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from .answered import Answered, Mark, Marker
+from .resources import Resources
 
 __all__ = ["axioms", "l1_distance", "load"]
 
 
-def load(judges: Path | None, weights: Path | None, settings: Any, device: str) -> Marker:
+def load(resources: Resources) -> Marker:
     """Returns the marker of `l1`, in grey levels."""
     return axioms
 

@@ -8,11 +8,13 @@ quantiles :math:`(1-a)/2` and :math:`(1+a)/2` of their means,
 It speaks of the questions drawn, with the trained model held fixed; seeds of training are compared apart.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..noise import generator
 
-__all__ = ["bootstrap_interval"]
+__all__ = ["bootstrap_interval", "bootstrap_statistic"]
 
 DRAWS = 2_000_000  # marks drawn at once, so that memory does not grow with n
 
@@ -46,4 +48,41 @@ def bootstrap_interval(
         part = means[start : start + rows]
         part[:] = values[draw.integers(len(values), size=(len(part), len(values)), dtype=np.int32)].mean(1)
     low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return float(low), float(high)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[np.ndarray], float],
+    count: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    r"""Returns an interval of a statistic of a whole set, from resamples of its members.
+
+    Statistics such as a Frechet distance or a sum of absolute differences grow with the ties that a resample has, so
+    that their percentile interval may lie beside the statistic itself. The spread of the resamples is what the
+    interval tells; it is moved so that their mean lies on the statistic,
+
+    .. math:: [\hat\theta + q_{(1-a)/2} - \bar\theta^*, \; \hat\theta + q_{(1+a)/2} - \bar\theta^*]
+
+    It says nothing of the statistic's own bias at this number of members.
+
+    Arguments:
+        statistic: Called with the drawn members, int64 (n,); what is not finite is left out.
+        count: The number n of members, at least 1.
+        resamples: The number of resamples.
+        level: The interval's level, in (0, 1).
+        seed: Where the resamples come from.
+
+    Returns:
+        The lower and upper end; both NaN if no resample has a finite statistic.
+    """
+    draw = generator(seed, "bootstrap")
+    values = np.array([statistic(draw.integers(count, size=count)) for _ in range(resamples)])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.nan, np.nan
+    ends = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    low, high = statistic(np.arange(count)) + ends - values.mean()
     return float(low), float(high)

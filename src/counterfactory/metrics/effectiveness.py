@@ -11,28 +11,21 @@ arXiv:2306.15764; Monteiro et al., 2023, arXiv:2303.01274). All parents are mark
 what was not set should stay. Read it against the judges' own errors, which their `model.json` holds.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .answered import Answered, Mark, Marker
 from .judges import load_judge
+from .resources import Resources
 
 __all__ = ["load"]
 
 
-def load(judges: Path, weights: Path | None, settings: Any, device: str) -> Marker:
-    """Returns the marker of `predicted_<variable>`: absolute error in its unit, or 1 for the right category.
-
-    Arguments:
-        judges: The folder of the judges, one folder a variable.
-        weights: Not used.
-        settings: Not used.
-        device: Where the judges run.
-    """
+def load(resources: Resources) -> Marker:
+    """Returns the marker of `predicted_<variable>`: absolute error in its unit, or 1 for the right category."""
     return lambda answered: [
-        effectiveness(answered, name, load_judge(Path(judges) / name, device))
+        effectiveness(answered, name, load_judge(resources.judges / name, resources.device))
         for name in answered.dataset.names
     ]
 

@@ -18,7 +18,7 @@ arXiv:2306.15764).
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,13 @@ from torch.distributions import Distribution
 from ..data.dataset import Dataset, Split, Variable, encode_parents, load_dataset, load_split
 from ..files import read_json, write_json
 from ..nets.cnn import AnticausalCNN
+from ..nets.pixels import to_pixels
 from ..noise import derive_seed, generator
+from ..training.augmentation import shift_images
 from ..training.checkpoint import load_model
 from ..training.loop import TrainingSettings, choose_device, fit
 
-__all__ = ["Judge", "JudgeSettings", "hold_out", "load_judge", "shift_images", "train_judge"]
+__all__ = ["Judge", "JudgeSettings", "hold_out", "load_judge", "train_judge"]
 
 Parents = Mapping[str, np.ndarray] | pd.DataFrame
 BATCH = 500  # images in one forward pass of a trained judge
@@ -82,21 +84,28 @@ class Judge:
         for start in range(0, len(images), BATCH):
             batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
             rows = None if told is None else torch.from_numpy(told[start : start + BATCH]).to(self.device)
-            predictions.append(_point(self.model(_normalise(batch), rows), self.variable).cpu().double())
+            predictions.append(_point(self.model(to_pixels(batch), rows), self.variable).cpu().double())
         return torch.cat(predictions).numpy() if predictions else np.empty(0)
 
 
 def train_judge(
-    settings: JudgeSettings, variable: str, data: Path | str, out: Path | str, device: str
+    settings: JudgeSettings,
+    variable: str,
+    data: Path | str,
+    out: Path | str,
+    device: str,
+    split: Literal["judges", "train"] = "judges",
 ) -> None:
     """Trains the judge of one variable and writes its folder.
 
     Arguments:
         settings: The configuration's section `judges`.
         variable: The parent to predict.
-        data: The folder of the data set; its split `judges` is trained on.
+        data: The folder of the data set.
         out: The judge's folder: `model.safetensors`, `model.json`, `log.csv`.
         device: `auto`, `cpu` or `cuda`.
+        split: `judges`, or `train` for a predictor that methods may learn from, and that never marks; its initial
+            weights are others, too.
 
     Raises:
         UserError: If the data are missing or the data set has no such variable.
@@ -111,7 +120,8 @@ def train_judge(
         "width": settings.width,
         "context": sum(effect.width for effect in context),
     }
-    seed = derive_seed(settings.seed, "judge", variable)
+    kind = "judge" if split == "judges" else "predictor"
+    seed = derive_seed(settings.seed, kind, variable)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AnticausalCNN(**network).to(memory_format=torch.channels_last)  # a quarter faster on CPUs
@@ -120,32 +130,32 @@ def train_judge(
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict]:
         images = batch["images"]
-        if model.training and settings.shift:
+        if model.training:
             images = shift_images(images, settings.shift, generator)
-        distribution = model(_normalise(images), batch.get("context"))
+        distribution = model(to_pixels(images), batch.get("context"))
         with torch.no_grad():
             right = _marks(_point(distribution, predicted), batch["truth"], predicted).mean()
         return -distribution.log_prob(batch["target"]).mean(), {_mark_name(predicted): right}
 
-    split = load_split(data, "judges")
-    train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
+    drawn = load_split(data, split)
+    train, valid = hold_out(len(drawn.images), settings.held_out, settings.seed)
     meta = {
-        "kind": "judge",
+        "kind": kind,
         "network": network,
         "variable": asdict(predicted),
         "context": [asdict(effect) for effect in context],
         "shift": settings.shift,
         "images": {"train": len(train), "valid": len(valid)},
     }
-    rows, held_out = (_tensors(split, part, predicted, context) for part in (train, valid))
-    label = f"judge of {variable}"
+    rows, held_out = (_tensors(drawn, part, predicted, context) for part in (train, valid))
+    label = f"{kind} of {variable}"
     fit(model, loss, rows, held_out, settings.training, out, seed, device, meta, label=label)
 
     # The errors are for the report: by now the weights are chosen, so that the test split chose nothing.
     judge = load_judge(out, device)
     meta = read_json(Path(out) / "model.json")
     errors = {
-        "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),
+        "valid": _error(judge, Split(drawn.images[valid], drawn.attributes.iloc[valid])),
         "test": _error(judge, load_split(data, "test")),
     }
     write_json(Path(out) / "model.json", {**meta, "errors": errors})
@@ -185,35 +195,6 @@ def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
     order = generator(seed, "judges", "held out").permutation(count)
     size = min(max(1, round(share * count)), count - 1)
     return np.sort(order[size:]), np.sort(order[:size])
-
-
-def shift_images(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Moves each image by a whole number of pixels each way, drawn uniformly from -`pixels` to `pixels`.
-
-    What enters is 0, as around the digits; what leaves is lost.
-
-    Arguments:
-        images: Images with shape (B, C, H, W), of any type.
-        pixels: The largest shift.
-        generator: Where the shifts come from; on the device of the images.
-
-    Returns:
-        Images of the same shape and type.
-    """
-    count, _, height, width = images.shape
-    padded = torch.nn.functional.pad(images, (pixels,) * 4)  # (B, C, H + 2S, W + 2S)
-    start = torch.randint(2 * pixels + 1, (2, count), generator=generator, device=images.device)
-    rows = start[0, :, None] + torch.arange(height, device=images.device)  # (B, H)
-    columns = start[1, :, None] + torch.arange(width, device=images.device)  # (B, W)
-    each = torch.arange(count, device=images.device)
-    # Advanced indices around a slice put the sliced axis last: (B, H, W, C).
-    return (
-        padded[each[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
-    )
-
-
-def _normalise(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1.0
 
 
 def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:

@@ -15,8 +15,7 @@ reversibility as in Melistas et al., 2024, arXiv:2403.20287); on `do` it is `tru
 rendered true counterfactual.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from ..progress import progress
 from ..training.loop import choose_device
 from .answered import Answered, Mark, Marker
 from .lpips_weights import load_lpips
+from .resources import Resources
 
 if TYPE_CHECKING:
     import lpips
@@ -35,18 +35,13 @@ __all__ = ["embed", "first_questions", "load", "lpips_distance", "lpips_marks"]
 BATCH = 50  # images in one forward pass; more is no faster on a CPU
 
 
-def load(judges: Path | None, weights: Path, settings: Any, device: str) -> Marker:
-    """Returns the marker of `lpips` and `truth_lpips`.
+def load(resources: Resources) -> Marker:
+    """Returns the marker of `lpips` and `truth_lpips`; reads `marks.lpips`.
 
-    Arguments:
-        judges: Not used.
-        weights: The folder that :func:`counterfactory.metrics.lpips_weights.fetch_lpips` wrote.
-        settings: The configuration's section `marks`; its `lpips.questions` is how many questions of each
-            (intervention, protocol, cycles) are marked.
-        device: Where the network runs.
+    Its `questions` is how many questions of each (intervention, protocol, cycles) are marked.
     """
-    model = load_lpips(weights, choose_device(device))
-    return lambda answered: lpips_marks(answered, model, settings.lpips.questions)
+    model = load_lpips(resources.lpips, choose_device(resources.device))
+    return lambda answered: lpips_marks(answered, model, resources.settings.lpips.questions)
 
 
 def lpips_marks(answered: Answered, model: "lpips.LPIPS", questions: int) -> list[Mark]:

@@ -12,18 +12,16 @@ counterfactual image, and 0 for it. An answer without a stroke, of one grey leve
 is a wrong answer, not a missing one.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from ..data.worlds import world
 from .answered import Answered, Mark, Marker
+from .resources import Resources
 
 __all__ = ["load", "measured"]
 
 
-def load(judges: Path | None, weights: Path | None, settings: Any, device: str) -> Marker:
+def load(resources: Resources) -> Marker:
     """Returns the marker of `measured_<quantity>` and `measured_<quantity>_truth`, in the quantity's unit."""
     return measured
 

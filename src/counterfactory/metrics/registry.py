@@ -15,21 +15,35 @@ class Metric:
 
     Arguments:
         suites: The suites whose answers it marks.
-        judges: The variables whose judges (predictors trained on the judges' split) it asks.
+        judges: Whether it asks the judges (predictors trained on the judges' split), one of every variable.
         truth: Whether it compares with the rendered true counterfactuals.
-        weights: Whether it needs pretrained weights.
+        models: What else it asks: `classifier` (the one under observation, of the method's seed), `oracle`, `identity`,
+            or pretrained weights, `lpips` or `inception`.
+        reads: The sections of `marks` that it reads besides its own.
+        reference: Whether it has a step `refer`, which computes once what all methods are held against.
     """
 
     suites: tuple[str, ...]
-    judges: tuple[str, ...] = ()
+    judges: bool = False
     truth: bool = False
-    weights: bool = False
+    models: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    reference: bool = False
 
 
 METRICS = {
-    "effectiveness": Metric(("do",), judges=("thickness", "intensity", "digit")),
+    "effectiveness": Metric(("do",), judges=True),
     "measured": Metric(("do",), truth=True),
     "axioms": Metric(("null", "reverse")),
     "truth": Metric(("do",), truth=True),
-    "lpips": Metric(("do", "null", "reverse"), truth=True, weights=True),
+    "lpips": Metric(("do", "null", "reverse"), truth=True, models=("lpips",)),
+    "flip": Metric(("flip",), models=("classifier",)),
+    "identity": Metric(("flip",), models=("classifier", "identity")),
+    "mnac": Metric(("flip",), models=("classifier", "oracle")),
+    "correlation": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",), reference=True),
+    "diversity": Metric(("flip",), models=("classifier", "lpips"), reads=("lpips",)),
+    "cout": Metric(("flip",), models=("classifier",)),
+    "oracle_frechet": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",)),
+    "fid": Metric(("flip",), models=("classifier", "inception"), reference=True),
+    "side": Metric(("flip",), models=("classifier",)),
 }

@@ -2,7 +2,8 @@
 
 `value` is the mean over questions of the marks that :func:`counterfactory.metrics.mark` wrote, `low` and
 `high` its percentile bootstrap interval (:mod:`counterfactory.metrics.bootstrap`), `n` the number of
-questions behind it. A mark that cannot be computed has a row all the same, with no value, n = 0 and the
+questions behind it. A mark of a whole set of answers, such as a correlation or a Frechet distance, is no mean; it comes
+with its own interval and n. A mark that cannot be computed has a row all the same, with no value, n = 0 and the
 reason; it is never zero. Where only part of a group can be marked, the reason says so beside the value.
 """
 
@@ -18,10 +19,12 @@ from ..files import read_table, write_table
 from ..noise import derive_seed
 from .bootstrap import bootstrap_interval
 
-__all__ = ["COLUMNS", "GROUP", "BootstrapSettings", "summarise", "summary"]
+__all__ = ["COLUMNS", "GROUP", "WHOLE", "BootstrapSettings", "summarise", "summary"]
 
 GROUP = ["dataset", "method", "seed", "suite", "intervention", "protocol", "cycles", "metric"]
 COLUMNS = [*GROUP, "value", "low", "high", "n", "reason"]
+WHOLE = -1
+"""In a table of marks, the number in place of a question's where the mark is of a whole set of answers."""
 
 
 class BootstrapSettings(Protocol):
@@ -46,7 +49,7 @@ def summarise(marks: Sequence[Path | str], settings: BootstrapSettings, out: Pat
     tables = []
     for path in marks:
         table = read_table(path)
-        missing = [name for name in [*GROUP, "value", "reason"] if name not in table.columns]
+        missing = [name for name in [*GROUP, "question", "value", "reason"] if name not in table.columns]
         if missing:
             raise UserError(f"{path}: not a table of marks (no column {missing[0]}); delete it and run again")
         tables.append(summary(table, settings))
@@ -62,7 +65,8 @@ def summary(marks: pd.DataFrame, settings: BootstrapSettings) -> pd.DataFrame:
 
     Arguments:
         marks: One row a question and mark, with the columns :data:`GROUP`, `value` (NaN where absent) and
-            `reason`.
+            `reason`; where `question` is :data:`WHOLE`, of a whole set of answers,
+            with `low`, `high` and `n`.
         settings: The configuration's section `marks.bootstrap`.
     """
     rows = []
@@ -70,6 +74,10 @@ def summary(marks: pd.DataFrame, settings: BootstrapSettings) -> pd.DataFrame:
         values = group["value"].to_numpy(np.float64)
         present = values[np.isfinite(values)]
         row = dict(zip(GROUP, key, strict=True))
+        if (group["question"] == WHOLE).all():
+            row |= group[["value", "low", "high", "n", "reason"]].iloc[0].to_dict()
+            rows.append({**row, "n": int(row["n"])})
+            continue
         if len(present):
             # Named by the group, so that one more method or metric moves nobody's interval.
             seed = derive_seed(settings.seed, *key)

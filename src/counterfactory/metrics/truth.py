@@ -9,18 +9,16 @@ is on grey levels 0-255, the second in the variable's unit. No published benchma
 these.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from .answered import Answered, Mark, Marker
 from .axioms import l1_distance
+from .resources import Resources
 
 __all__ = ["load", "truth"]
 
 
-def load(judges: Path | None, weights: Path | None, settings: Any, device: str) -> Marker:
+def load(resources: Resources) -> Marker:
     """Returns the marker of `truth_l1` and, for each continuous variable, `parents_<variable>`."""
     return truth
 

@@ -6,8 +6,8 @@ The caption says whether the two may be compared; protocol, size and source are 
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,30 +20,48 @@ from .published import Source, Study, Value
 from .vocabulary import describe_mark, method_title, set_title
 from .write import column_head
 
-__all__ = ["published_csv", "published_tables"]
+__all__ = ["ThisRun", "published_csv", "published_tables"]
 
 
-def _ours(
-    value: Value, marks: Marks, judges: Mapping[str, Any], mechanisms: Sequence[Mapping[str, Any]]
-) -> Cell:
-    """Returns what this run has beside a published value."""
-    if value.suite == "judges":
-        return judge_error(judges.get(value.metric, {}), "test")
-    if value.suite == "mechanisms":
-        fitted = [
-            float(meta["nll"][value.metric]) for meta in mechanisms if value.metric in meta.get("nll", {})
-        ]
-        if not fitted:
-            return Cell(reason="not in this run")
-        return Cell(
-            float(np.mean(fitted)),
-            spread=float(np.std(fitted, ddof=1)) if len(fitted) > 1 else None,
-            seeds=len(fitted),
-        )
-    cell = marks.cell(
-        Select(value.suite, value.metric, (value.intervention,), value.protocol, value.cycles), value.ours
-    )
-    return replace(cell, reason="not in this run") if cell.reason == "not marked" else cell
+@dataclass(frozen=True)
+class ThisRun:
+    """What this run has to set beside published values.
+
+    Arguments:
+        marks: Its marks.
+        dataset: Its data set.
+        judges: Its judges, by variable.
+        mechanisms: Its mechanisms of the parents, one a seed.
+    """
+
+    marks: Marks
+    dataset: Dataset
+    judges: Mapping[str, Any]
+    mechanisms: Sequence[Mapping[str, Any]]
+
+    def cell(self, value: Value) -> Cell:
+        """Returns what this run has beside a published value."""
+        if value.suite == "judges":
+            return judge_error(self.judges.get(value.metric, {}), "test")
+        if value.suite == "mechanisms":
+            fitted = [
+                float(meta["nll"][value.metric])
+                for meta in self.mechanisms
+                if value.metric in meta.get("nll", {})
+            ]
+            if not fitted:
+                return Cell(reason="not in this run")
+            spread = float(np.std(fitted, ddof=1)) if len(fitted) > 1 else None
+            return Cell(float(np.mean(fitted)), spread=spread, seeds=len(fitted))
+        select = Select(value.suite, value.metric, (value.intervention,), value.protocol, value.cycles)
+        cell = self.marks.cell(select, value.ours)
+        return replace(cell, reason="not in this run") if cell.reason == "not marked" else cell
+
+    def pair(self, value: Value | None) -> tuple[Cell, Cell]:
+        """Returns the cell of a published value and this run's beside it; None is a value that nobody published."""
+        if value is None:
+            return Cell(reason="not published"), Cell(reason="not published")
+        return Cell(value.value, spread=value.spread), self.cell(value)
 
 
 def _column(value: Value, dataset: Dataset) -> Column:
@@ -60,6 +78,8 @@ def _column(value: Value, dataset: Dataset) -> Column:
         return Column(
             key, set_title(value.intervention), mark.title + how, mark.unit, mark.better, mark.decimals
         )
+    if value.suite == "flip":
+        return Column(key, mark.title, value.intervention, mark.unit, mark.better, mark.decimals)
     return Column(
         key,
         f"{value.cycles} cycle{'s' * (value.cycles > 1)}",
@@ -90,45 +110,33 @@ def _ours_title(name: str) -> str:
     return "this run" if name in ("judges", "parents") else f"{method_title(name)}, this run"
 
 
-def _by_method(
-    study: Study, dataset: Dataset, ours_of: Callable[[Value], Cell]
-) -> tuple[list[Column], list[Row]]:
+def _by_method(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
     """Returns a row a method and a column a mark."""
-    columns = list(dict.fromkeys(_column(value, dataset) for value in study.values))
+    columns = list(dict.fromkeys(_column(value, run.dataset) for value in study.values))
     # Marks of one kind stand together, whatever order the file has.
     groups = list(dict.fromkeys(column.group for column in columns))
     columns.sort(key=lambda column: groups.index(column.group))
     rows = []
     for method in dict.fromkeys(value.method for value in study.values):
-        values = {_column(value, dataset): value for value in study.values if value.method == method}
-        theirs, ours = [], []
-        for column in columns:
-            value = values.get(column)
-            theirs.append(
-                Cell(reason="not published") if value is None else Cell(value.value, spread=value.spread)
-            )
-            ours.append(Cell(reason="not published") if value is None else ours_of(value))
-        rows.append(Row(f"{method}, published", tuple(theirs), "published", f"{method}_published"))
+        values = {_column(value, run.dataset): value for value in study.values if value.method == method}
+        theirs, ours = zip(*(run.pair(values.get(column)) for column in columns), strict=True)
+        rows.append(Row(f"{method}, published", theirs, "published", f"{method}_published"))
         name = next(iter(values.values())).ours
         if any(cell.value is not None for cell in ours):
-            rows.append(Row(_ours_title(name), tuple(ours), "method", f"{name}_ours"))
+            rows.append(Row(_ours_title(name), ours, "method", f"{name}_ours"))
     return columns, rows
 
 
-def _by_mark(
-    study: Study, dataset: Dataset, ours_of: Callable[[Value], Cell]
-) -> tuple[list[Column], list[Row]]:
+def _by_mark(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
     """Returns a row a mark and, for theirs and for ours, a column an intervention, for a study of one method."""
-    values = {(_column(value, dataset).group, value.intervention): value for value in study.values}
+    values = {(_column(value, run.dataset).group, value.intervention): value for value in study.values}
     asked = list(dict.fromkeys(intervention for _, intervention in values))
     some = study.values[0]
     rows, any_ours = [], False
     for group in dict.fromkeys(group for group, _ in values):
         found = [values.get((group, intervention)) for intervention in asked]
-        column = _column(next(value for value in found if value is not None), dataset)
-        none = Cell(reason="not published")
-        theirs = [none if value is None else Cell(value.value, spread=value.spread) for value in found]
-        ours = [none if value is None else ours_of(value) for value in found]
+        column = _column(next(value for value in found if value is not None), run.dataset)
+        theirs, ours = zip(*map(run.pair, found), strict=True)
         any_ours |= any(cell.value is not None for cell in ours)
         cells = tuple(replace(cell, decimals=column.decimals) for cell in (*theirs, *ours))
         rows.append(Row(column_head(replace(column, title=group)), cells, key=column.key))
@@ -138,29 +146,13 @@ def _by_mark(
     return columns, [replace(row, cells=row.cells[: len(columns)]) for row in rows]
 
 
-def published_tables(
-    marks: Marks,
-    dataset: Dataset,
-    sources: Mapping[str, Source],
-    studies: Sequence[Study],
-    judges: Mapping[str, Any],
-    mechanisms: Sequence[Mapping[str, Any]],
-) -> list[Table]:
-    """Returns one table a study.
-
-    Arguments:
-        marks: This run's marks.
-        dataset: The data set.
-        sources: The sources by name.
-        studies: What was published.
-        judges: This run's judges, by variable.
-        mechanisms: This run's mechanisms of the parents, one a seed.
-    """
+def published_tables(run: ThisRun, sources: Mapping[str, Source], studies: Sequence[Study]) -> list[Table]:
+    """Returns one table a study, `sources` by their names."""
     tables = []
     for k, study in enumerate(studies):
         one = len({value.method for value in study.values}) == 1
         layout = _by_mark if one and study.values[0].suite == "do" else _by_method
-        columns, rows = layout(study, dataset, lambda value: _ours(value, marks, judges, mechanisms))
+        columns, rows = layout(study, run)
         stub = "mark" if layout is _by_mark else "method"
         notes = _notes(study, sources[study.source])
         key = f"published_{k + 1}"
@@ -168,24 +160,8 @@ def published_tables(
     return tables
 
 
-def published_csv(
-    marks: Marks,
-    dataset: Dataset,
-    sources: Mapping[str, Source],
-    studies: Sequence[Study],
-    judges: Mapping[str, Any],
-    mechanisms: Sequence[Mapping[str, Any]],
-) -> str:
-    """Returns published values and ours as CSV, one value a row, with all that is known of each.
-
-    Arguments:
-        marks: This run's marks.
-        dataset: The data set.
-        sources: The sources by name.
-        studies: What was published.
-        judges: This run's judges, by variable.
-        mechanisms: This run's mechanisms of the parents, one a seed.
-    """
+def published_csv(run: ThisRun, sources: Mapping[str, Source], studies: Sequence[Study]) -> str:
+    """Returns published values and ours as CSV, one value a row, with all that is known of each."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
@@ -217,7 +193,7 @@ def published_csv(
     for study in studies:
         source = sources[study.source]
         for value in study.values:
-            ours = _ours(value, marks, judges, mechanisms)
+            ours = run.cell(value)
             numbers = [
                 "" if x is None else repr(float(x)) for x in (ours.value, ours.low, ours.high, ours.spread)
             ]

@@ -7,6 +7,7 @@ other.
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import pandas as pd
 from matplotlib.figure import FigureBase
@@ -14,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..errors import UserError
 from ..files import read_json
+from ..methods.registry import METHODS
 from .layout import Cell, Column, Row, Table
 from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, plain_number, rows_that_fit
 from .vocabulary import method_order, method_role, method_title
@@ -82,8 +84,9 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
             calls_per_image = Cell(float(calls.sum()) / images)
         else:
             calls_per_image = Cell(reason="not counted by this method")
-        minutes = training.get(method, [])
-        trained = Cell(sum(minutes) / len(minutes) / 60.0) if minutes else Cell(reason="not trained")
+        models_of = METHODS[method].models if method in METHODS else (method,)
+        seconds = [mean(training[name]) for name in models_of if name in training]
+        trained = Cell(sum(seconds) / 60.0) if seconds else Cell(reason="not trained")
         cells = (
             Cell(float(mine["answered"].sum())),
             per_image,
@@ -101,7 +104,8 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         "An image is one answer to one action: a question of several steps makes several.",
         notes=(
             "Wall-clock time of answering, loading of the method not included; mean over all suites and "
-            "seeds. Peak memory is that of the whole process. Training is the mean over seeds.",
+            "seeds. Peak memory is that of the whole process. Training is of the networks that a method asks, the "
+            "mean over seeds; methods that ask the same network share its training.",
         ),
     )
 

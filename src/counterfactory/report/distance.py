@@ -27,7 +27,7 @@ def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Ta
     for another digit's handwriting, the judge's own error on real images stands for it.
     """
     protocol = marks.protocol
-    methods = [name for name in marks.methods if method_role(name) == "method"]
+    methods = _asked(marks)
     columns = [Column(FLOOR, method_title(FLOOR), "floor")]
     for name in methods:
         title = method_title(name)
@@ -84,6 +84,12 @@ def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Ta
     )
 
 
+def _asked(marks: Marks) -> list[str]:
+    """Returns the methods that answer interventions; explainers do not."""
+    there = set(marks.values("method", suite="do"))
+    return [name for name in marks.methods if method_role(name) == "method" and name in there]
+
+
 def _moved(intervention: str, dataset: Dataset) -> set[str]:
     """Returns the variables that an intervention moves: what is set and all that it causes."""
     if intervention not in dataset.names:
@@ -112,7 +118,7 @@ def distance_picture(table: Table, marks: Marks, colours: dict[str, str]) -> Pic
         marks: The marks that it was made from.
         colours: The methods' colours.
     """
-    methods = [name for name in marks.methods if method_role(name) == "method"]
+    methods = _asked(marks)
     panels = []
     for what in dict.fromkeys(row.key.partition(":")[0] for row in table.rows):
         # Against the target, measuring has an error of its own: the same against the truth says more.

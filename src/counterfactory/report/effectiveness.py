@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -64,14 +65,12 @@ def effectiveness_picture(
                 for n, c in curves.items()
             )
             alt = f"{what}{unit}, {kind}, against the {variable.name} asked for. {said}."
-            categorical = variable.kind == "categorical"
-            draw = _draw_classes if categorical else _draw_curves
             panels.append(
                 Panel(
                     f"{variable.name}_{kind}",
                     alt,
                     partial(
-                        draw, title=title, curves=curves, variable=variable, unit=mark.unit, colours=colours
+                        _draw, title=title, curves=curves, variable=variable, unit=mark.unit, colours=colours
                     ),
                     2.5,
                 )
@@ -110,7 +109,7 @@ def _line(name: str) -> dict[str, Any]:
     return {"ls": style, "lw": 1.3 if name in (FLOOR, CEILING) else 1.8, "label": method_title(name)}
 
 
-def _draw_curves(
+def _draw(
     figure: FigureBase,
     title: str,
     curves: dict[str, np.ndarray],
@@ -119,6 +118,15 @@ def _draw_curves(
     colours: dict[str, str],
 ) -> None:
     axes = add_axes(figure, title)
+    axes.set_xlabel(f"{variable.name} asked for" + (f" ({variable.unit})" if variable.unit else ""))
+    if variable.kind == "categorical":
+        _draw_classes(axes, curves, variable.classes, colours)
+    else:
+        _draw_curves(axes, curves, unit, colours)
+    add_legend(axes)
+
+
+def _draw_curves(axes: Axes, curves: dict[str, np.ndarray], unit: str, colours: dict[str, str]) -> None:
     means = np.concatenate([curve[:, 1] for curve in curves.values()])
     least = means[means > 0].min() / 2 if (means > 0).any() else 1e-3
     for name, curve in curves.items():
@@ -135,20 +143,10 @@ def _draw_curves(
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)))
     axes.yaxis.set_major_formatter(FuncFormatter(plain_number))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(f"{variable.name} asked for ({variable.unit})")
     axes.set_ylabel(unit)
-    add_legend(axes)
 
 
-def _draw_classes(
-    figure: FigureBase,
-    title: str,
-    curves: dict[str, np.ndarray],
-    variable: Variable,
-    unit: str,
-    colours: dict[str, str],
-) -> None:
-    axes = add_axes(figure, title)
+def _draw_classes(axes: Axes, curves: dict[str, np.ndarray], classes: int, colours: dict[str, str]) -> None:
     width = 0.7 / max(1, len(curves))
     for k, (name, curve) in enumerate(curves.items()):
         x, mean, half = curve.T
@@ -164,10 +162,4 @@ def _draw_classes(
             label=method_title(name),
             zorder=3,
         )
-    axes.set(
-        ylim=(-0.03, 1.03),
-        xticks=range(variable.classes),
-        xlabel=f"{variable.name} asked for",
-        ylabel="share right",
-    )
-    add_legend(axes)
+    axes.set(ylim=(-0.03, 1.03), xticks=range(classes), ylabel="share right")

@@ -15,6 +15,11 @@ from .checks import read_judges
 from .costs import cost_picture, cost_table, read_costs
 from .distance import distance_picture, distance_table
 from .effectiveness import effectiveness_picture
+from .escalation import quality_picture, scale_picture
+from .examples import example_pictures, worst_picture
+from .explained import read_explained
+from .explanations import explanation_costs
+from .graph import graph_picture
 from .style import method_colours, save_picture
 from .sweeps import sweep_pictures
 from .training import training_pictures
@@ -39,10 +44,10 @@ def write_figures(
     Arguments:
         marks: The tidy table, `marks/marks.csv`.
         rows: The marks of single questions, `marks/<method>/seed<k>/<metric>.parquet`; those of
-            effectiveness (predicted and measured) are drawn.
+            effectiveness (predicted and measured) and of explanations are drawn.
         questions: The folder of questions: `do.parquet` for the targets, `sweep.parquet` for the grids of
-            images.
-        answers: The folder of answers; those to the suite `sweep` are shown.
+            images, `flip.parquet` for the explanations.
+        answers: The folder of answers; those to the suites `sweep` and `flip` are shown.
         data: The data set's folder.
         judges: The files `models/judges/<variable>/model.json`.
         logs: The files `models/<name>/seed<k>/log.csv` and `models/judges/<variable>/log.csv`.
@@ -57,12 +62,19 @@ def write_figures(
     dataset, table = load_dataset(data), read_marks(marks)
     colours = method_colours(table.methods)
     distance = distance_table(table, dataset, read_judges(judges))
+    spent = read_costs(costs)
+    explained = read_explained(questions, Path(answers), Path(data), list(rows), table.methods)
     pictures = [
         distance_picture(distance, table, colours),
         *sweep_pictures(questions, Path(answers), Path(data), dataset, table.methods, images),
         effectiveness_picture(rows, questions / "do.parquet", dataset, table.methods, colours),
+        *(example_pictures(explained, dataset, images) if explained else ()),
+        graph_picture(table, rows, dataset, colours),
+        scale_picture(explained, colours) if explained else None,
+        quality_picture(table, explanation_costs(spent, table.methods), dataset, colours),
+        worst_picture(explained, images) if explained else None,
         *training_pictures(logs, colours),
-        cost_picture(cost_table(read_costs(costs), order=table.methods), colours),
+        cost_picture(cost_table(spent, order=table.methods), colours),
     ]
     index = [save_picture(picture, out) for picture in pictures if picture is not None and picture.panels]
     write_json(out / "index.json", index)

@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..files import read_json, write_text
 from ..provenance import describe
 from .layout import Column, Table, footnotes, format_cell
-from .reading import cards, caveats, sentences
+from .reading import cards, caveats, explained, sentences
 from .steps import read_steps
 from .vocabulary import CEILING, FLOOR, method_title
 from .write import ARROWS
@@ -70,6 +70,9 @@ def write_report(
     )
     environment.filters |= {"link": _link, "format_cell": format_cell, "duration": _duration}
     environment.globals |= {"groups": _groups, "footnotes": footnotes, "arrows": ARROWS}
+    published = [table for table in listed if table.key.startswith("published_")]
+    # Published explanations are of faces: they stand where explanations are told of, and nowhere else.
+    elsewhere = [table for table in published if table.columns and table.columns[0].key.startswith("flip_")]
     config = dict(config)
     methods = config.get("methods", [])
     page = environment.get_template("page.html.j2").render(
@@ -83,20 +86,31 @@ def write_report(
         provenance=dict(describe() if provenance is None else provenance),
         methods=[method_title(name) for name in methods if name not in (FLOOR, CEILING)],
         tables=by_key,
-        cost=Table.from_dict(read_json(tables / "cost.json")) if (tables / "cost.json").exists() else None,
+        cost=_cost(tables, "cost"),
+        flip_cost=_cost(tables, "explanations_cost"),
         main=[table for table in listed if table.key.startswith("main_")],
         asked=[table for table in listed if table.key.startswith("do_") or table.key == "reversibility"],
-        published=[table for table in listed if table.key.startswith("published_")],
+        published=[table for table in published if table not in elsewhere],
+        elsewhere=elsewhere,
         pictures=pictures,
         sweeps=[picture for key, picture in pictures.items() if key.startswith("sweep_")],
+        flips=[table for table in listed if table.key == "flip" or table.key.startswith("flip_")],
+        examples=[picture for key, picture in pictures.items() if key.startswith("flip_")],
         cards=cards(by_key.get("distance")),
         sentences=sentences(by_key),
+        explained=explained(by_key),
         caveats=caveats(by_key, config),
         steps=steps,
         seconds=sum(step.seconds for step in steps),
         longest=max((step.seconds for step in steps), default=0.0),
     )
     write_text(out, page)
+
+
+def _cost(tables: Path, key: str) -> Table | None:
+    """Returns a table of costs, if there is one."""
+    path = tables / f"{key}.json"
+    return Table.from_dict(read_json(path)) if path.exists() else None
 
 
 def _inline(picture: Mapping[str, Any], figures: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from .layout import Cell, Row, Table, format_cell
 from .style import method_colours
 from .vocabulary import CEILING, FLOOR, method_title
 
-__all__ = ["Card", "caveats", "cards", "sentences"]
+__all__ = ["Card", "cards", "caveats", "explained", "sentences"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,64 @@ def _kept(headline: Table, group: str, words: str) -> list[str]:
     rest = ", ".join(f"{row.name} by {_number(row.cells[j], headline, j)}" for row in others)
     text += f", an image of {best.name} drifts by {_number(best.cells[j], headline, j)} grey levels"
     return [f"{text} ({rest})." if rest else f"{text}."]
+
+
+def explained(tables: Mapping[str, Table]) -> list[str]:
+    """Returns what the explanations show: who flips, and who keeps to the causal graph.
+
+    Arguments:
+        tables: The tables by key.
+    """
+    said = []
+    flips = tables.get("flip") or next(
+        (table for key, table in tables.items() if key.startswith("flip_")), None
+    )
+    if flips is not None:
+        keys = [column.key for column in flips.columns]
+        j = keys.index("flip_rate") if "flip_rate" in keys else -1
+        rows = [
+            row for row in flips.rows if j >= 0 and row.role == "method" and row.cells[j].value is not None
+        ]
+        rows.sort(key=lambda row: -row.cells[j].value)
+        if rows:
+            parts = [
+                f"{row.name} {100 * row.cells[j].value:.0f} % (n = {row.cells[0].value:.0f})" for row in rows
+            ]
+            said.append(
+                f"Asked to turn the classifier over, methods do so in this share of their answers: {_list(parts)}."
+            )
+    graph = tables.get("graph")
+    if graph is not None:
+        groups = dict.fromkeys(column.group for column in graph.columns)
+        said += [text for group in groups for text in [_beside_the_graph(graph, group)] if text]
+    return said
+
+
+def _beside_the_graph(graph: Table, group: str) -> str:
+    """Says who comes nearest to what is due in one group of the table of the graph, and who stays furthest away."""
+    columns = {
+        column.key.rpartition("_")[2]: k for k, column in enumerate(graph.columns) if column.group == group
+    }
+    moved, due, side = columns["moved"], columns["due"], columns["side"]
+    rows = [row for row in graph.rows if row.role == "method" and row.cells[side].value is not None]
+    if not rows:
+        return ""
+    rows.sort(key=lambda row: row.cells[side].value)
+    unit = graph.columns[moved].unit
+    what, _, variable = group.partition(" flipped: ")
+
+    def told(row: Row) -> str:
+        return (
+            f"{row.name} moves it by {_number(row.cells[moved], graph, moved)}{f' {unit}' if unit else ''} on "
+            f"average where {_number(row.cells[due], graph, due)} is due"
+        )
+
+    last = f"; furthest away, {told(rows[-1])}" if len(rows) > 1 else ""
+    return f"When {what} is flipped, what happens to {variable}? Nearest to the true graph, {told(rows[0])}{last}."
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def caveats(tables: Mapping[str, Table], config: Mapping[str, Any]) -> list[str]:

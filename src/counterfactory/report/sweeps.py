@@ -18,7 +18,7 @@ from ..files import read_table
 from .style import MUTED, WIDTH, Panel, Picture
 from .vocabulary import CEILING, FLOOR, describe_mark, method_title, set_title
 
-__all__ = ["difference_colours", "sweep_pictures"]
+__all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
 
 REACH = 128.0
 """The difference, in grey levels, that has full colour."""
@@ -125,7 +125,7 @@ def difference_colours(difference: np.ndarray) -> np.ndarray:
     return np.concatenate([strength * hue, np.ones_like(strength)], axis=-1)
 
 
-def _tile(image: np.ndarray) -> np.ndarray:
+def image_colours(image: np.ndarray) -> np.ndarray:
     """Returns a uint8 image (C, H, W) as RGBA in [0, 1], (H, W, 4)."""
     grey = np.asarray(image, dtype=np.float64) / 255.0
     rgb = np.repeat(grey, 3, axis=0) if len(grey) == 1 else grey
@@ -147,7 +147,7 @@ def _block(
     order = [*([CEILING] if truth is not None else []), *(name for name in shown if name != CEILING)]
     for name in order:
         made, ok = shown[name], there[name]
-        tiles = [_tile(image) if yes else None for image, yes in zip(made, ok, strict=True)]
+        tiles = [image_colours(image) if yes else None for image, yes in zip(made, ok, strict=True)]
         rows.append((method_title(name).lower() if name == CEILING else method_title(name), tiles))
         if truth is not None and name != CEILING:
             differences = (made.astype(np.float64) - truth).mean(1)  # (K, H, W): channels are averaged
@@ -157,7 +157,7 @@ def _block(
     step = size + _GAP
     height, width = len(rows) * step - _GAP, (len(values) + 1) * step - _GAP + _ASIDE
     canvas = np.zeros((height, width, 4))
-    canvas[:size, :size] = _tile(factual)
+    canvas[:size, :size] = image_colours(factual)
     for i, (_, tiles) in enumerate(rows):
         for j, tile in enumerate(tiles):
             x = (j + 1) * step + _ASIDE

@@ -6,12 +6,14 @@
 - `main`: every mark of every kind;
 - `distance`: how far each method gets from the floor to the ceiling;
 - `do_<intervention>`, `reversibility`: one kind of question, under every protocol;
+- `flip`, `flip_<attribute>`: explanations, of all that was turned over and of each;
+- `graph`: what explanations do to variables that were not to be turned over;
 - `judges`, `mechanisms`: how far the measuring sticks can be trusted;
 - `published`: published values beside ours;
-- `cost`: what an answer costs. Only here are times, so that all others are the same bytes whenever they are
-  made.
+- `cost`, `explanations_cost`: what an answer and what an explanation costs. Only here are times, so that all
+  others are the same bytes whenever they are made.
 
-`index.json` holds the tables but `cost`, in the order of reading; `cost.json` holds that one.
+`index.json` holds the tables but those of cost, in the order of reading; those are in `<key>.json`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,11 +23,13 @@ from typing import Any
 
 from ..data.dataset import Dataset, load_dataset
 from ..files import read_json, write_json, write_text
-from .beside import published_csv, published_tables
+from .beside import ThisRun, published_csv, published_tables
 from .cells import Marks, Select, read_marks
 from .checks import judges_table, mechanisms_table, read_judges, true_nll
 from .costs import cost_table, read_costs
 from .distance import distance_table
+from .explanations import explanation_costs, explanation_tables
+from .graph import graph_table
 from .layout import Cell, Column, Row, Table, embolden_best, embolden_columns, join_tables
 from .published import read_published
 from .vocabulary import describe_mark, method_role, method_title, set_title, spell_mark
@@ -80,16 +84,19 @@ def write_tables(
     told = read_judges(judges)
     mechanisms = [read_json(path) for path in parents]
     main = main_tables(table, dataset, level)
-    beside = published_tables(table, dataset, sources, studies, told, mechanisms)
+    run = ThisRun(table, dataset, told, mechanisms)
+    beside = published_tables(run, sources, studies)
     tables = build_tables(table, dataset, told, mechanisms, true_nll(data, dataset), level)
     for one in tables:
         if one.key != "main":
             _write(out, one.key, [one])
     _write(out, "main", main, to_csv([join_tables("main", "All marks", main)]))
-    _write(out, "published", beside, published_csv(table, dataset, sources, studies, told, mechanisms))
-    cost = cost_table(read_costs(costs), models, table.methods)
-    _write(out, "cost", [cost])
-    write_json(out / "cost.json", cost.as_dict())
+    _write(out, "published", beside, published_csv(run, sources, studies))
+    spent = read_costs(costs)
+    for cost in (cost_table(spent, models, table.methods), explanation_costs(spent, table.methods)):
+        if cost is not None:
+            _write(out, cost.key, [cost])
+            write_json(out / f"{cost.key}.json", cost.as_dict())
     write_json(out / "index.json", [one.as_dict() for one in [*tables, *main, *beside]])
 
 
@@ -121,10 +128,12 @@ def build_tables(
         headline_table(marks, dataset, level),
         distance_table(marks, dataset, judges),
         *intervention_tables(marks, dataset, level),
+        *explanation_tables(marks, dataset, level),
+        graph_table(marks, dataset),
         judges_table(dataset, judges),
         mechanisms_table(mechanisms, truth),
     ]
-    return [table for table in tables if table.columns and table.rows]
+    return [table for table in tables if table is not None and table.columns and table.rows]
 
 
 def _column(select: Select, dataset: Dataset, group: str = "", title: str | None = None) -> Column:
@@ -317,7 +326,11 @@ def _mark_table(
     stub: str = "mark",
 ) -> Table:
     """Returns a table with a row for each of `selects` and, under each of `heads`, a column a method."""
-    methods = marks.methods
+    # A method that nothing here was asked of would be columns of nothing.
+    asked_of = {
+        name for asked in selects for select in asked for name in marks.methods if marks.rows(select, name)
+    }
+    methods = [name for name in marks.methods if name in asked_of]
     rivals = [method_role(name) == "method" for name in methods]
     columns = tuple(
         Column("_".join(part for part in (head.replace(" ", "_"), name) if part), method_title(name), head)

@@ -3,7 +3,7 @@
 Every table and figure takes its words from here, so that one mark has one name everywhere. Names of marks
 are made of a kind and, where it applies, a variable of the causal graph: `predicted_thickness`,
 `measured_thickness`, `measured_thickness_truth`, `parents_thickness`, `l1`, `lpips`, `truth_l1`,
-`truth_lpips`. A mark that is not in the vocabulary is shown under its own name, with no direction.
+`truth_lpips`, `side_intensity`. A mark that is not in the vocabulary is shown under its own name, with no direction.
 """
 
 from dataclasses import dataclass
@@ -58,6 +58,20 @@ _PLAIN = {
     "lpips": Mark("lpips", "LPIPS", "", "lower", 4),
     "truth_l1": Mark("truth_l1", "L1 to truth", "grey levels", "lower", 2),
     "truth_lpips": Mark("truth_lpips", "LPIPS to truth", "", "lower", 4),
+    "flip_rate": Mark("flip_rate", "flip rate", "", "higher"),
+    "mad": Mark("mad", "MAD", "", "higher"),
+    "fva": Mark("fva", "FVA", "", "higher"),
+    "fs": Mark("fs", "FS", "", "higher"),
+    "mnac": Mark("mnac", "MNAC", "attributes", "lower", 2),
+    "mnac_measured": Mark("mnac_measured", "MNAC, measured", "attributes", "lower", 2),
+    "cd": Mark("cd", "CD", "", "lower", 2),
+    # More is not better: the spread may come from what was not to change.
+    "sigma_l": Mark("sigma_l", "σ_L", "LPIPS", "", 4),
+    "cout": Mark("cout", "COUT", "", "higher"),
+    "oracle_frechet": Mark("oracle_frechet", "Fréchet, oracle", "", "lower", 2),
+    "fid": Mark("fid", "FID", "", "lower", 1),
+    "sfid": Mark("sfid", "sFID", "", "lower", 1),
+    "kid": Mark("kid", "KID", "", "lower", 4),
 }
 
 
@@ -82,7 +96,18 @@ def describe_mark(name: str, dataset: Dataset) -> Mark:
         }
         if name in titles:
             return Mark(name, titles[name], unit, better, decimals)
+        if continuous and name in (beside := _beside(variable.name)):
+            return Mark(name, beside[name], unit, "lower" if name.startswith("side_") else "", decimals)
     return Mark(name, name.replace("_", " "), known=False)
+
+
+def _beside(variable: str) -> dict[str, str]:
+    """Returns the titles of what a flip does to a variable that was not to be flipped."""
+    return {
+        f"side_{variable}": f"{variable} beside the graph",
+        f"moved_{variable}": f"{variable} moved",
+        f"due_{variable}": f"{variable} due",
+    }
 
 
 def method_title(name: str) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Variable
 from ..errors import UserError
+from ..esm.kernels import Sticky, gumbel, standard_normal, streams
 from ..noise import generator
 from .graph import causes, topological_order
 from .gumbel import gumbel_noise
@@ -116,7 +117,9 @@ class ParentsSCM(nn.Module):
         """
         return self._propagate(noises, self._read_do(do or {}), {})
 
-    def counterfactual(self, parents: Columns, do: Columns, seeds: Sequence[int]) -> dict[str, Tensor]:
+    def counterfactual(
+        self, parents: Columns, do: Columns, seeds: Sequence[int], stickiness: float = 1.0, step: int = 0
+    ) -> dict[str, Tensor]:
         """Returns what the variables would have been under an intervention: abduction, action, prediction.
 
         In each row, a variable that is neither set nor a descendant of one that is set keeps its factual
@@ -127,6 +130,10 @@ class ParentsSCM(nn.Module):
             do: The variables set, each with shape (N,), in physical units; NaN where a row is not intervened
                 on, so that a batch may mix interventions.
             seeds: The seed of each row, with shape (N,).
+            stickiness: The probability that an abducted noise is kept instead of being redrawn from its prior, in
+                [0, 1] (the extended structural model, :mod:`counterfactory.esm`). A variable whose noise is redrawn
+                does not keep its factual value.
+            step: Which redrawing of these seeds it is.
 
         Returns:
             All variables, each with shape (N,), in physical units.
@@ -134,14 +141,24 @@ class ParentsSCM(nn.Module):
         Raises:
             UserError: If a variable is missing or unknown, or holds a value it cannot take.
         """
-        return self._propagate(self.abduct(parents, seeds), self._read_do(do), self.read(parents))
+        noises, redrawn = self.abduct(parents, seeds), {}
+        if stickiness < 1.0:
+            for name, noise in noises.items():
+                noises[name], redrawn[name] = _stick(name, noise, seeds, stickiness, step)
+        return self._propagate(noises, self._read_do(do), self.read(parents), redrawn)
 
     @torch.no_grad()
     def counterfactual_table(
-        self, parents: Mapping[str, np.ndarray], do: Mapping[str, np.ndarray], seeds: Sequence[int]
+        self,
+        parents: Mapping[str, np.ndarray],
+        do: Mapping[str, np.ndarray],
+        seeds: Sequence[int],
+        stickiness: float = 1.0,
+        step: int = 0,
     ) -> dict[str, np.ndarray]:
         """Does the same as :meth:`counterfactual`, from numpy to numpy."""
-        return {name: value.cpu().numpy() for name, value in self.counterfactual(parents, do, seeds).items()}
+        values = self.counterfactual(parents, do, seeds, stickiness, step)
+        return {name: value.cpu().numpy() for name, value in values.items()}
 
     @torch.no_grad()
     def sample(self, count: int, seed: int, do: Columns | None = None) -> dict[str, Tensor]:
@@ -200,15 +217,21 @@ class ParentsSCM(nn.Module):
         return _scaled(self.dataset.variable(name), values[name]), self.context(name, values)
 
     def _propagate(
-        self, noises: Mapping[str, Tensor], do: Mapping[str, Tensor], factual: Mapping[str, Tensor]
+        self,
+        noises: Mapping[str, Tensor],
+        do: Mapping[str, Tensor],
+        factual: Mapping[str, Tensor],
+        redrawn: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Computes causes before effects; rows that no intervention reaches keep `factual` where it is given."""
+        """Computes causes before effects; rows that nothing reaches keep `factual` where it is given."""
         values: dict[str, Tensor] = {}
         reached: dict[str, Tensor] = {}
         for name in self.order:
             predicted = self.mechanism(name).predict(noises[name], self.context(name, values))
             value = _physical(self.dataset.variable(name), predicted)
             touched = torch.zeros_like(value, dtype=torch.bool)
+            if redrawn and name in redrawn:
+                touched = redrawn[name]
             for cause in self.causes[name]:
                 touched = touched | reached[cause]
             if name in factual:
@@ -266,6 +289,20 @@ class ParentsSCM(nn.Module):
 
     def _width(self, name: str) -> int:
         return sum(self.dataset.variable(cause).width for cause in self.causes[name])
+
+
+def _stick(
+    name: str, noise: Tensor, seeds: Sequence[int], stickiness: float, step: int
+) -> tuple[Tensor, Tensor]:
+    """Returns the counterfactual noise, and which rows (N,) were redrawn; a class's K noises go together."""
+    prior, width = (standard_normal, 1) if noise.ndim == 1 else (gumbel, noise.shape[1])
+    kernel = Sticky(stickiness, prior, blocks=[0] * width)
+    keep, value = (
+        torch.from_numpy(part).to(noise.device)
+        for part in kernel.draw(width, streams(seeds, "stickiness", name, step))
+    )
+    kept = keep[:, 0]
+    return torch.where(keep, noise.view(-1, width), value).view(noise.shape), ~kept
 
 
 def _scaled(variable: Variable, value: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing import ProcessRaisedException
 
-from ..errors import UserError
+from ..errors import Unfinished, UserError
 
-__all__ = ["average_gradients", "launch", "rank", "world_size"]
+__all__ = ["any_of_all", "average_gradients", "launch", "rank", "world_size"]
 
 
 def rank() -> int:
@@ -42,6 +42,15 @@ def average_gradients(model: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def any_of_all(mine: bool) -> bool:
+    """Returns whether it is true in any of the processes; all of them must ask at the same step."""
+    if world_size() == 1:
+        return mine
+    flag = torch.tensor(float(mine), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(flag)
+    return bool(flag > 0)
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -61,8 +70,8 @@ def _worker(
     dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=number, world_size=count)
     try:
         step(*arguments, device=f"cuda:{number}" if device == "cuda" else device)
-    except UserError as error:
-        mistakes.put(str(error))
+    except (Unfinished, UserError) as error:
+        mistakes.put((type(error), str(error)))
         raise
     finally:
         dist.destroy_process_group()
@@ -79,6 +88,7 @@ def launch(step: Callable[..., None], *arguments: Any, device: str, processes: i
 
     Raises:
         UserError: If one of the processes raises it.
+        Unfinished: Likewise.
     """
     count = processes or (torch.cuda.device_count() if device == "cuda" else 1)
     if count <= 1:
@@ -92,4 +102,5 @@ def launch(step: Callable[..., None], *arguments: Any, device: str, processes: i
     except ProcessRaisedException:
         if mistakes.empty():
             raise
-        raise UserError(mistakes.get()) from None
+        kind, text = mistakes.get()
+        raise kind(text) from None

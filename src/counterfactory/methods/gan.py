@@ -1,0 +1,58 @@
+r"""The method `gan`: abduction by an encoder, action, prediction by a conditional generator.
+
+.. math:: z = E(x, \mathrm{pa}), \qquad x^* = G(z, \mathrm{pa}^*)
+
+with :math:`\mathrm{pa}^*` from the mechanisms of the parents (ImageCFGen, Dash et al., 2022, arXiv:2009.08270).
+The encoder is a function: nothing is drawn, and there is no pixel noise to carry over, so that an intervention
+that changes nothing returns the reconstruction :math:`G(E(x, \mathrm{pa}), \mathrm{pa})`.
+
+A training that failed (collapse, a discriminator that won; see :func:`counterfactory.training.gan.failure_signs`)
+answers nothing: its marks are absent instead of being averaged into a table.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.dataset import encode_parents, load_dataset
+from ..nets.pixels import to_bytes, to_pixels
+from ..scm.parents import load_parents
+from ..training.gan import load_gan
+from . import Answer, Batch
+from .stickiness import copying
+
+__all__ = ["load"]
+
+
+def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Loads the parents' mechanisms and the networks and returns the function that answers.
+
+    Raises:
+        UserError: If a trained model is missing or damaged.
+    """
+    dataset = load_dataset(data)
+    scm = load_parents(models / "parents" / f"seed{seed}", dataset)
+    networks, failures = load_gan(models / "gan" / f"seed{seed}", dataset, device)
+
+    stickiness = getattr(settings, "stickiness", 1.0)
+
+    def encode(parents: dict[str, np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(encode_parents(dataset, parents)).to(device)
+
+    @torch.no_grad()
+    def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        if failures:
+            return batch.images, {name: np.full(len(batch), np.nan) for name in dataset.names}
+        before = {name: batch.align(values) for name, values in batch.parents.items()}
+        do = {name: batch.align(values) for name, values in batch.do.items()}
+        seeds = batch.align(batch.seeds)
+        after = scm.counterfactual_table(before, do, seeds, stickiness, batch.step)
+        z = networks.encode(to_pixels(batch.align(batch.images)).to(device), encode(before))
+        z = copying(stickiness, seeds, batch.step, networks.prior)("latents", z)
+        images = to_bytes(networks.generate(z, encode(after))).cpu().numpy()
+        return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
+
+    answer.network_calls = 2
+    return answer

@@ -1,0 +1,108 @@
+r"""The method `gan_esm`: what would we have seen, had the evidence been otherwise? An unconditional GAN, and the ESM.
+
+To turn an attribute of an image over, the image's noise is found (:func:`counterfactory.esm.images.invert`), and a
+counterfactual noise is drawn from the extended structural model given that a classifier *observes* the target in
+its image,
+
+.. math:: z = G^{-1}(x), \qquad z' \sim p(z' \mid z, e') \propto K_s(z' \mid z)\, c_{e'}(G(z')), \qquad x^* = G(z')
+
+(Lucas and Kemp, 2015; the project of E. Bennett, github.com/erindb/counterfactualGANs, stopped before this step.)
+Nothing in the generator can be cut from its causes, so this is a counterfactual observation and never an intervention:
+the causes of the attribute are revised along with it. Targets are those of the explainers (:mod:`.explainer`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.dataset import load_dataset
+from ..errors import UserError
+from ..esm.images import fact_log_probability, image_log_likelihood, invert
+from ..esm.kernels import build_kernel
+from ..esm.samplers import counterfactual_observation
+from ..nets.gan import draw_latents
+from ..nets.pixels import to_bytes, to_pixels
+from ..noise import derive_seed
+from ..training.attribute_model import load_attribute_model
+from ..training.gan import load_gan
+from . import Answer, Batch, Columns
+
+__all__ = ["load"]
+
+STARTS = 512  # draws from the prior that inversion starts from
+
+
+def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers the suite `flip`.
+
+    Raises:
+        UserError: If a trained model is missing or damaged, or the kernel does not suit the generator's prior.
+    """
+    dataset = load_dataset(data)
+    network, failures = load_gan(models / "dcgan" / f"seed{seed}", dataset, device)
+    classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
+    own = settings.gan_esm
+    kernel = build_kernel(own.kernel, own.stickiness, network.prior)
+    category = classifier.categorical.name if classifier.categorical else None
+    stream = torch.Generator(device).manual_seed(derive_seed(seed, "inversion"))
+    start = draw_latents(network.prior, STARTS, network.latent, stream)
+
+    def generate(z: torch.Tensor) -> torch.Tensor:
+        return network.generate(z, z.new_zeros(len(z), 0))
+
+    def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
+        if batch.attribute is None:
+            raise UserError(
+                "questions: gan_esm answers the suite flip only; leave the others to causal methods"
+            )
+        count = len(batch)
+        answered = np.array([not failures and name not in classifier.constant for name in batch.attribute])
+        columns = {name: np.full(count, np.nan) for name in ("network_calls", "log_evidence", "kept")}
+        columns |= {"answered": answered, "reached": np.zeros(count, dtype=bool)}
+        parents = {name: np.full(count, np.nan) for name in dataset.names}
+        images = batch.images.copy()
+        if not answered.any():
+            return images, parents, columns
+        x = to_pixels(batch.align(batch.images)).to(device)
+        z = batch.pick(invert(generate, x, start, network.prior, own.inversion_steps).cpu().numpy())
+        said = classifier.predict(batch.images)
+        targets = np.full(count, -1)
+        drawn = np.zeros((count, network.latent), dtype=np.float32)
+        for row in np.flatnonzero(answered):
+            name = str(batch.attribute[row])
+            target = int(batch.target[row]) if name == category else 1 - int(said[name][row])
+            targets[row] = target
+
+            def wanted(shown: torch.Tensor, facts: dict[str, int]) -> torch.Tensor:
+                return fact_log_probability(classifier.logits(shown), classifier.names, category, facts)
+
+            likelihood = image_log_likelihood(
+                generate, lambda shown, facts={name: target}: wanted(shown, facts), device
+            )
+            question = derive_seed(int(batch.seeds[row]), "gan_esm", name)
+            result = counterfactual_observation(
+                kernel, z[row], likelihood, question, 1, own.sampler, own.particles, own.sweeps
+            )
+            drawn[row] = result.noise[0]
+            columns["log_evidence"][row], columns["kept"][row] = result.log_evidence, result.kept[0]
+            columns["network_calls"][row] = own.inversion_steps + result.calls
+        with torch.no_grad():
+            shown = to_bytes(generate(torch.from_numpy(batch.align(drawn)).to(device))).cpu().numpy()
+        images[answered] = batch.pick(shown)[answered]
+        # It is the bytes that have to say it.
+        said = classifier.predict(images)
+        columns["reached"] = np.array(
+            [said[name][row] == targets[row] for row, name in enumerate(batch.attribute)]
+        )
+        return images, parents, columns
+
+    answer.columns = {
+        "answered": bool,
+        "reached": bool,
+        "network_calls": float,
+        "log_evidence": float,
+        "kept": float,
+    }
+    return answer

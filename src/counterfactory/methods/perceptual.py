@@ -1,0 +1,176 @@
+r"""Perceptual distances that an explanation keeps small: squared Euclidean in the features of a network,
+
+.. math:: d(x, y) = \left\| \phi(x) - \phi(y) \right\|_2^2
+
+with :math:`\phi` scaled so that d is what each choice calls its distance:
+
+- `vgg19`: the mean squared difference of the features of VGG-19, trained on ImageNet, after its first `layer` layers
+  (18: through the ReLU after the fourth convolution of the third block), as published with DiME (Jeanneret et al.,
+  2022, arXiv:2203.15636). Weights: torchvision's download, or its file.
+- `lpips_vgg`, `lpips_alex`: LPIPS (Zhang et al., 2018, arXiv:1801.03924) with that trunk.
+- `classifier`: the mean squared difference of the maps of the explained classifier's first `layer` convolutions, each
+  map with the same weight. It knows the data's own images, which ImageNet does not.
+- `oracle`: likewise, of the oracle. The oracle judges explanations, so marks it gives of them then mean little.
+- `none`: no distance.
+"""
+
+import difflib
+import socket
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..torchvision_import import import_torchvision
+
+if TYPE_CHECKING:
+    from ..training.attribute_model import AttributeModel
+
+__all__ = ["CHOICES", "Features", "load_perceptual"]
+
+CHOICES = ("vgg19", "lpips_vgg", "lpips_alex", "classifier", "oracle", "none")
+TIMEOUT = 10.0  # seconds without an answer after which torchvision's host counts as unreachable
+
+Features = Callable[[Tensor], Tensor]
+r"""From images in [-1, 1], (B, C, H, W), to features :math:`\phi`, (B, F), with gradients to the images."""
+
+
+def load_perceptual(
+    name: str,
+    layer: int,
+    models: Path,
+    classifier: "AttributeModel",
+    weights: str = "torchvision",
+    device: str = "cpu",
+) -> Features | None:
+    """Returns the features whose squared distance is the perceptual distance.
+
+    Arguments:
+        name: One of :data:`CHOICES`.
+        layer: How many layers of VGG-19, or convolutions of the classifier or oracle, are run.
+        models: The folder of the data set's trained models.
+        classifier: The explained classifier.
+        weights: Where VGG-19's weights come from: `torchvision`, or a file that torchvision's download gave.
+        device: Where the network runs.
+
+    Returns:
+        The features, or None for `none`.
+
+    Raises:
+        UserError: If there is no such distance, it has fewer layers, or its weights are missing.
+    """
+    if name not in CHOICES:
+        near = difflib.get_close_matches(name, CHOICES, n=1, cutoff=0.0)
+        raise UserError(f"answers: perceptual: {name!r} is not known; did you mean {near[0]}?")
+    if name == "none":
+        return None
+    if name == "vgg19":
+        return _vgg19(layer, weights, device)
+    if name.startswith("lpips_"):
+        return _lpips(models / "lpips" / name.removeprefix("lpips_"), device)
+    if name == "oracle":
+        from ..training.attribute_model import load_attribute_model
+
+        return _stages(load_attribute_model(models / "oracle", device), layer, name)
+    return _stages(classifier, layer, name)
+
+
+def _stages(model: "AttributeModel", layer: int, name: str) -> Features:
+    count = len(model.network.trunk.layers)
+    if not 1 <= layer <= count:
+        raise UserError(f"answers: l_perc_layer: the {name} has {count} convolutions, not {layer}")
+
+    def features(x: Tensor) -> Tensor:
+        maps = model.stages(x.clamp(-1.0, 1.0))[:layer]
+        return torch.cat([one.flatten(1) * (one[0].numel() * len(maps)) ** -0.5 for one in maps], 1)
+
+    return features
+
+
+def _lpips(folder: Path, device: str) -> Features:
+    from ..metrics.lpips_weights import load_lpips
+
+    model = load_lpips(folder, device)
+
+    def features(x: Tensor) -> Tensor:
+        maps = model.net(model.scaling_layer(x.clamp(-1.0, 1.0).expand(-1, 3, -1, -1)))
+        parts = []
+        for one, head in zip(maps, model.lins, strict=True):  # one: (B, C, H, W)
+            # Off zero before the root, whose gradient is infinite there; the package moves it off after.
+            norm = (one.square().sum(1, keepdim=True) + 1e-10).sqrt()
+            parts.append((one / norm * (head.model[-1].weight / one[0, 0].numel()).sqrt()).flatten(1))
+        return torch.cat(parts, 1)
+
+    return features
+
+
+def _vgg19(layer: int, weights: str, device: str) -> Features:
+    try:
+        models = import_torchvision().models
+    except ImportError as error:
+        raise UserError(
+            f"torchvision cannot be imported ({error}); install it, or choose another perceptual"
+        ) from None
+    with torch.device("meta"):  # nobody needs its classifier, most of the network, nor random weights
+        trunk = models.vgg19().features
+    if not 1 <= layer <= len(trunk):
+        raise UserError(f"answers: l_perc_layer: vgg19 has {len(trunk)} layers, not {layer}")
+    state = _vgg19_state(models.VGG19_Weights.IMAGENET1K_V1, weights)
+    try:
+        trunk.load_state_dict(
+            {
+                key.removeprefix("features."): value
+                for key, value in state.items()
+                if key.startswith("features.")
+            },
+            assign=True,
+        )
+    except RuntimeError:
+        raise UserError(
+            f"answers: perceptual_weights: {weights}: not the weights of vgg19; fetch them again"
+        ) from None
+    trunk = trunk[:layer].eval().requires_grad_(False).to(device)
+    for module in trunk:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None]
+
+    def features(x: Tensor) -> Tensor:
+        seen = (x.clamp(-1.0, 1.0).expand(-1, 3, -1, -1) + 1.0) / 2.0
+        found = trunk((seen - mean) / deviation)
+        return found.flatten(1) * found[0].numel() ** -0.5
+
+    return features
+
+
+def _vgg19_state(published: object, weights: str) -> dict[str, Tensor]:
+    if weights != "torchvision":
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise UserError(
+                f"answers: perceptual_weights: {weights}: no such file; give vgg19-dcbb9e9d.pth, or torchvision to"
+                " download it"
+            )
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file may raise anything
+            raise UserError(
+                f"{path}: not a checkpoint of vgg19 ({type(error).__name__}); fetch it again"
+            ) from None
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch gives its own requests none
+    try:
+        return published.get_state_dict(progress=False, check_hash=True)
+    except (OSError, HTTPException, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"answers: perceptual: vgg19: torchvision could not download its weights ({reason}); check the network,"
+            " give their file as perceptual_weights, or choose another perceptual"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(before)

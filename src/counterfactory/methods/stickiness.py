@@ -1,0 +1,43 @@
+r"""The stickiness dial: the extended structural model applied to the noises that a method abducts.
+
+.. math:: u'_i = m_i u_i + (1 - m_i) v_i, \qquad m_i \sim \mathrm{Bern}(s),\ v_i \sim P(u_i)
+
+(see :mod:`counterfactory.esm.kernels`.) With s = 1 every abducted noise is kept: Pearl's counterfactual, of this very
+individual. With s = 0 all are redrawn: an interventional sample, of another individual. In between, the image
+of a null intervention differs from the factual one by design; how much is a curve, not an error.
+
+The keeping and redrawing of a noise is a function of the question's seed, the step and the noise's name.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..esm.kernels import PRIORS, Sticky, streams
+
+__all__ = ["Copy", "copying"]
+
+Copy = Callable[[str, Tensor], Tensor]
+"""`copy(name, noise)` returns the counterfactual noise, of the same shape (B, *), given the actual one."""
+
+
+def copying(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:
+    """Returns the law of the counterfactual noise for a batch of questions.
+
+    Arguments:
+        stickiness: The probability that a noise is kept, in [0, 1]; at 1 noises are returned as they are.
+        seeds: The seed of each question, with shape (B,).
+        step: How many actions of these questions have been applied before.
+        prior: The law of the noises, `normal` or `uniform` on [-1, 1].
+    """
+    kernel = Sticky(stickiness, PRIORS[prior])
+
+    def copy(name: str, noise: Tensor) -> Tensor:
+        if stickiness == 1.0:
+            return noise
+        keep, value = kernel.draw(noise[0].numel(), streams(seeds, "stickiness", name, step))
+        kept = torch.from_numpy(keep).to(noise.device).view(noise.shape)
+        return torch.where(kept, noise, torch.from_numpy(value).to(noise).view(noise.shape))
+
+    return copy

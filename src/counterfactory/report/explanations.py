@@ -1,0 +1,162 @@
+"""Tables of explanations: every method that turns a classifier over, marked alike, floor and ceiling beside them.
+
+The suite `flip` is asked of explainers and of causal methods. `explanation_tables` has one table of all attributes and
+one of each; every group of marks stands beside the number of answers behind it, since a method may answer fewer
+questions than another, or flip fewer.
+"""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from ..data.dataset import Dataset
+from ..methods.registry import METHODS
+from .cells import Marks, Select
+from .layout import Cell, Column, Row, Table, embolden_columns
+from .vocabulary import describe_mark, method_order, method_role, method_title
+
+__all__ = ["GROUPS", "explanation_costs", "explanation_tables", "flip_select"]
+
+GROUPS = (
+    ("all answers", ("flip_rate", "mad", "l1")),
+    ("flipped answers", ("fva", "fs", "mnac", "mnac_measured", "cd")),
+    ("rightly classified", ("cout",)),
+    ("repeats", ("sigma_l",)),
+    ("oracle's features", ("oracle_frechet",)),
+    ("Inception's features", ("fid", "sfid", "kid")),
+)
+"""What is marked together, and so has one n."""
+
+
+def flip_select(marks: Marks, metric: str, intervention: str | None = None) -> Select:
+    """Returns which mark of the suite `flip`: of one intervention, or of all that any method has a number under."""
+    if intervention is None:
+        asked = tuple(
+            what
+            for what in marks.interventions("flip")
+            if marks.has(Select("flip", metric, (what,)), number=True)
+        )
+    else:
+        asked = (intervention,)
+    return Select("flip", metric, asked)
+
+
+def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
+    """Returns a table of the means over all attributes that were asked for, and a table of each.
+
+    Arguments:
+        marks: The marks.
+        dataset: The data set.
+        level: The coverage of intervals.
+    """
+    asked = marks.interventions("flip")
+    bold = "Bold: best of the methods; the floor and the ceiling do not compete."
+    how = (
+        f"n is the number of answers behind the marks to its right; {100 * level:g} % bootstrap intervals. "
+        if len(marks.seeds) == 1
+        else f"n is the number of answers behind the marks to its right; ± over {len(marks.seeds)} seeds. "
+    )
+    fewer = "A method that was given fewer questions is marked on those alone, the first ones of the suite."
+    tables = []
+    if len(asked) > 1:
+        caption = (
+            f"Mean over what was turned over ({', '.join(asked)}), where a mark exists there; a method without "
+            "a mark of one of them has no mean."
+        )
+        tables.append(
+            _table("flip", "All explanation marks", marks, dataset, None, caption, how + bold, fewer)
+        )
+    for what in asked:
+        caption = f"Asked for another {what}." if what in dataset.names else f"Asked to turn {what} over."
+        title = f"Explanation marks, {what}"
+        tables.append(_table(f"flip_{what}", title, marks, dataset, what, caption, how + bold, fewer))
+    return [table for table in tables if table.columns and table.rows]
+
+
+def _table(
+    key: str, title: str, marks: Marks, dataset: Dataset, what: str | None, caption: str, *notes: str
+) -> Table:
+    columns: list[Column] = []
+    cells: dict[str, list[Cell]] = {name: [] for name in marks.methods}
+    for group, metrics in GROUPS:
+        selects = [flip_select(marks, metric, what) for metric in metrics]
+        selects = [select for select in selects if select.interventions and marks.has(select, number=True)]
+        if not selects:
+            continue
+        columns.append(Column(f"{selects[0].metric}_n", "n", group, "answers", decimals=0))
+        for select in selects:
+            mark = describe_mark(select.metric, dataset)
+            columns.append(Column(select.metric, mark.title, group, mark.unit, mark.better, mark.decimals))
+        for name, row in cells.items():
+            found = [_seeds_named(marks.cell(select, name), marks) for select in selects]
+            counts = [cell.n for cell in found if cell.value is not None]
+            row.append(Cell(float(max(counts))) if counts else Cell(0.0 if _asked(marks, name) else None))
+            row += found
+    rows = tuple(
+        Row(method_title(name), tuple(row), method_role(name), name)
+        for name, row in cells.items()
+        if _asked(marks, name)
+    )
+    return embolden_columns(Table(key, title, tuple(columns), rows, caption, notes=notes))
+
+
+def _asked(marks: Marks, method: str) -> bool:
+    return bool(len(marks.table[(marks.table["method"] == method) & (marks.table["suite"] == "flip")]))
+
+
+def _seeds_named(cell: Cell, marks: Marks) -> Cell:
+    """Returns a cell whose reason is not needlessly long: that some did not flip, the n beside it says already."""
+    if cell.value is not None and "absent: the classifier's prediction did not flip" in cell.reason:
+        return replace(cell, reason="")
+    return cell
+
+
+def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
+    """Returns what a flip costs each method: the only table here with times in it.
+
+    Arguments:
+        costs: As :func:`counterfactory.report.costs.read_costs` returns.
+        order: The methods in the order of rows.
+    """
+    mine = costs[costs["suite"] == "flip"]
+    if not len(mine):
+        return None
+    columns = (
+        Column("answered", "answered", "questions", decimals=0),
+        Column("seconds_per_answer", "time", "an answer", "s", decimals=3),
+        Column("network_calls_per_answer", "network calls", "an answer", decimals=1),
+        Column("device", "device", text=True),
+    )
+    rows = []
+    for method in method_order([*order, *mine["method"].tolist()]):
+        part = mine[mine["method"] == method]
+        answered = float(part["answered"].sum()) if len(part) else 0.0
+        if not len(part):
+            continue
+        time, calls = Cell(reason="answered nothing"), Cell(reason="answered nothing")
+        if answered:
+            time = Cell(float(part["seconds"].sum()) / answered)
+            counted = part["network_calls"].notna().all()
+            calls = (
+                Cell(float(part["network_calls"].sum()) / answered)
+                if counted
+                else Cell(reason="asks no network")
+            )
+        cells = (Cell(answered), time, calls, Cell(text=", ".join(dict.fromkeys(part["device"]))))
+        rows.append(Row(method_title(method), cells, method_role(method), method))
+    networks = (
+        "the denoising network"
+        if any(row.key in METHODS and "ddpm" in METHODS[row.key].models for row in rows)
+        else ""
+    )
+    calls = (
+        f" Calls are of {networks} for explainers, of the image model for causal methods." if networks else ""
+    )
+    return Table(
+        "explanations_cost",
+        "What a flip costs",
+        columns,
+        tuple(rows),
+        "Wall-clock time of answering the suite flip, loading of the method not included, over all repeats, "
+        f"attributes and seeds.{calls}",
+    )

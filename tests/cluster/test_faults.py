@@ -1,0 +1,169 @@
+"""Jobs die in every way they do on a cluster; the tables come out the same, and nothing whole is made twice."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import RESULTS, Workflow
+
+TABLES = RESULTS / "tables"
+# A chunk a job, so that each dies its own death; one has little memory, and one little time.
+APART = [
+    "--group-components",
+    "chunks=1",
+    "--set-resources",
+    "answer:mem_mb=800*attempt if wildcards.chunk.startswith('000012') else 1500",
+    "answer:runtime=attempt if wildcards.chunk.startswith('000018') else 60",
+]
+CHUNKS = [
+    f"answer.copy.null.{name}"
+    for name in ("000000-000006", "000006-000012", "000012-000018", "000018-000024")
+]
+CHUNKS += [f"answer.copy.reverse.{name}" for name in ("000000-000006", "000006-000012")]
+CANCELLED, KILLED, GREEDY, SLOW, *UNHURT = CHUNKS
+
+
+def began(workflow: Workflow, step: str) -> dict | None:
+    return next(iter(workflow.ledger(step=step)), None)
+
+
+def chunk_file(workflow: Workflow, step: str):
+    _, method, suite, chunk = step.split(".")
+    return workflow.folder / RESULTS / "answers" / method / "seed0" / suite / f"{chunk}.npy"
+
+
+@pytest.fixture(scope="module")
+def storm(small_of_module):
+    """One run in which four chunks die, each in its own way, and the controller is away for a while."""
+    workflow, cluster = small_of_module, small_of_module.cluster
+    for step, what in {
+        CANCELLED: "sleep 600",
+        KILLED: "sleep 600",
+        GREEDY: "grow 1200",
+        SLOW: "sleep 600",
+    }.items():
+        workflow.strike(step, what)
+    process = workflow.submit(TABLES, *APART)
+    cancelled = workflow.wait(lambda: began(workflow, CANCELLED), process)
+    cluster.call("scancel", cancelled["job"])
+    killed = workflow.wait(lambda: began(workflow, KILLED), process)
+    os.kill(killed["pid"], signal.SIGKILL)
+    # All are in the queue by now: the controller can go.
+    workflow.wait(lambda: all(began(workflow, step) for step in CHUNKS), process)
+    cluster.stop_controller()
+    time.sleep(8)
+    cluster.start_controller()
+    workflow.finish(process)
+    return workflow
+
+
+def state(workflow: Workflow, step: str) -> str:
+    """Returns how the first job of a step ended, as the controller remembers it."""
+    shown = workflow.cluster.call("scontrol", "--oneliner", "show", "job", began(workflow, step)["job"])
+    return next(word for word in shown.split() if word.startswith("JobState=")).removeprefix("JobState=")
+
+
+def test_after_a_storm_the_tables_are_the_same(storm, expected):
+    assert storm.result() == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "states"),
+    [
+        pytest.param(CANCELLED, {"CANCELLED"}, id="scancel"),
+        pytest.param(KILLED, {"FAILED"}, id="kill -9"),
+        pytest.param(GREEDY, {"OUT_OF_MEMORY", "CANCELLED", "FAILED"}, id="out of memory"),
+        pytest.param(SLOW, {"TIMEOUT"}, id="past its time limit"),
+    ],
+)
+def test_a_job_that_died_is_made_again_once(storm, step, states):
+    first, *again = storm.ledger(step=step)
+    assert state(storm, step) in states
+    assert not [one for one in storm.ledger("ended", step) if one["job"] == first["job"]]
+    assert [one["step"] for one in storm.ledger("ended", step)] == [step]
+    assert len(again) == 1
+    assert again[0]["job"] != first["job"]
+
+
+def test_each_attempt_has_more_memory_and_time(storm):
+    first, again = storm.ledger(step=SLOW)
+    shown = [
+        storm.cluster.call("scontrol", "--oneliner", "show", "job", one["job"]) for one in (first, again)
+    ]
+    assert ["TimeLimit=00:01:00" in shown[0], "TimeLimit=00:02:00" in shown[1]] == [True, True]
+    assert ["mem=1500M" in one for one in shown] == [True, True]
+
+
+def test_chunks_that_nothing_happened_to_were_made_once(storm):
+    assert [len(storm.ledger(step=step)) for step in UNHURT] == [1] * len(UNHURT)
+
+
+def test_a_node_goes_down(small, expected):
+    cluster = small.cluster
+    for step in CHUNKS:
+        small.strike(step, "sleep 20")
+    # More memory than half a node's, so that both nodes have some of them.
+    process = small.submit(TABLES, "--group-components", "chunks=1", "--set-resources", "answer:mem_mb=5000")
+    lost = small.wait(lambda: next((one["node"] for one in small.ledger(step="answer")), None), process)
+    cluster.lose_node(lost)
+    try:
+        small.finish(process)
+    finally:
+        cluster.start_node(lost)
+        cluster.call("scontrol", "update", f"NodeName={lost}", "State=RESUME")
+        cluster.wait_idle()
+    assert small.result() == expected
+    after = {step: [one["node"] for one in small.ledger("ended", step)] for step in CHUNKS}
+    assert all(len(nodes) == 1 for nodes in after.values())
+    # What had begun on the lost node was made on the other one.
+    again = [step for step in CHUNKS if len(small.ledger(step=step)) > 1]
+    assert again
+    assert all(small.ledger(step=step)[0]["node"] == lost and lost not in after[step] for step in again)
+
+
+def test_interrupted_then_killed_then_run_again(small, expected):
+    """Ctrl-C leaves no job behind; a run killed outright does, and the next one takes up what they made."""
+    cluster = small.cluster
+    early, late, *others = CHUNKS
+    small.strike(late, "sleep 600")
+    process = small.submit(TABLES, *APART[:2])
+    small.wait(lambda: len(small.ledger("ended", "answer")) == 5 and began(small, late), process)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(120) != 0
+    small.wait(lambda: not cluster.call("squeue", "--noheader").strip() and not cluster.steps(), seconds=30)
+    assert not chunk_file(small, late).exists()
+    # Of all that was whole, whatever the interrupted run had heard of it, nothing is made again.
+    whole = [step for step in CHUNKS if step != late]
+    for step in whole:
+        assert chunk_file(small, step).exists()
+    first = {step: chunk_file(small, step).stat().st_ino for step in whole}
+
+    # Again, and this time nobody can say goodbye; one chunk is still being made.
+    small.strike(late, "sleep 25")
+    process = small.submit(TABLES, *APART[:2])
+    small.wait(lambda: len(small.ledger(step=late)) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(small.command("--unlock"), env=small.environment(), check=True, capture_output=True)
+    process = small.submit(TABLES, *APART[:2])
+    small.wait(lambda: small.ledger("ended", late) and chunk_file(small, late).exists(), process)
+    first[late] = chunk_file(small, late).stat().st_ino
+    small.finish(process)
+    assert small.result() == expected
+    assert {step: chunk_file(small, step).stat().st_ino for step in CHUNKS} == first
+    assert not list(small.folder.rglob(".*.spare"))
+
+
+def test_half_of_an_output_is_no_output(small, expected):
+    """A chunk of which one file is missing, as a node may leave it, is made again and the others are not."""
+    small.finish(small.submit(TABLES, "--until", "answer"))
+    chunk_file(small, CHUNKS[0]).with_suffix(".parquet").unlink()
+    done = small.locally(TABLES)
+    assert done
+    assert small.result() == expected
+    assert [len(small.ledger(step=step)) for step in CHUNKS] == [2, 1, 1, 1, 1, 1]
+    shutil.rmtree(small.folder)

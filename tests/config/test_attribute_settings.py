@@ -1,0 +1,67 @@
+"""The section `attributes`: users add, change and leave out; mistakes are one line."""
+
+import pytest
+import yaml
+
+from counterfactory.config import commented_yaml, load_section, load_settings
+from counterfactory.errors import UserError
+
+FLIP = {"marks": {"metrics": ["flip"]}, "questions": {"flip": {"images": 10}}}
+
+
+def test_attributes_are_added_changed_and_left_out():
+    given = {"thick": {"above": 3}, "round": {"of": "area", "above": 50}, "wide": None}
+    settings = load_settings({"attributes": given})
+    assert settings.attributes["thick"].of == "thickness" and settings.attributes["thick"].above == 3.0
+    assert settings.attributes["round"].of == "area" and settings.attributes["wide"] is None
+    dumped = settings.model_dump(mode="json")["attributes"]
+    # As a rule hands them to a step: what was left out does not come back.
+    assert load_section("attributes", dumped) == settings.attributes
+    assert yaml.safe_load(commented_yaml(settings))["attributes"] == dumped
+
+
+@pytest.mark.parametrize(
+    ("attributes", "named", "meant"),
+    [
+        ({"thick": {"abov": 3}}, "attributes.thick.abov is not a key", "did you mean 'above'?"),
+        ({"round": {"of": "area", "abov": 3}}, "attributes.round.abov is not a key", "did you mean 'above'?"),
+        ({"round": {"of": "area"}}, "attributes.round.above is missing", "give it"),
+        ({"thick": 3}, "attributes.thick is 3", "it must hold keys and values"),
+        ({"thick": {"above": "much"}}, "attributes.thick.above is 'much'", "be a number"),
+        ({"Very round": {"of": "area", "above": 3}}, "attributes.Very round", "match pattern"),
+    ],
+)
+def test_a_mistake_is_one_line(attributes, named, meant):
+    with pytest.raises(UserError) as raised:
+        load_settings({"attributes": attributes})
+    assert str(raised.value).startswith(f"config: {named}") and meant in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (
+            {"attributes": {"thick": {"of": "fatness"}}},
+            "attributes.thick.of is 'fatness', which morphomnist does not",
+        ),
+        (
+            {"attributes": {"digit": {"of": "area", "above": 1}}},
+            "attributes names 'digit', which is a variable",
+        ),
+        (
+            {"dataset": "pendulum", "methods": ["copy"]},
+            "attributes.thick.of is 'thickness', which pendulum does not",
+        ),
+    ],
+)
+def test_what_no_image_has_is_refused_once_it_is_asked_about(given, line):
+    from counterfactory.config.misfits import misfits
+
+    def told(given: dict) -> list[str]:
+        from counterfactory.config.reading import _validate
+
+        return [one for one in misfits(_validate(given)) if one.startswith("attributes")]
+
+    assert told({**FLIP, **given})[0].startswith(line)
+    assert told({"methods": ["copy"], "marks": {"metrics": ["axioms"]}, **given}) == []

@@ -1,0 +1,140 @@
+"""The stickiness dial: 1 keeps this individual, 0 forgets it, and in between the share kept is the dial's."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from counterfactory.errors import UserError
+from counterfactory.methods import Batch, load_method
+from counterfactory.methods.stickiness import copying
+from counterfactory.scm.parents import fit_parents, load_parents
+from counterfactory.training.checkpoint import save_model
+from counterfactory.training.image_mechanism import build
+from squares import SQUARES
+
+pytest_plugins = ["squares"]
+
+NETWORK = {
+    "resolutions": [6, 3, 1],
+    "widths": [8, 8, 8],
+    "encoder_blocks": [1, 1, 1],
+    "decoder_blocks": [1, 1, 1],
+    "latents": [3, 3, 3],
+    "bottleneck": 2,
+    "block": "light",
+}
+PEARL = {"latent_temperature": 1.0, "residual_temperature": 1.0, "effect": "direct", "mediator_weight": 0.5}
+
+
+@pytest.fixture
+def models(squares):
+    folder = squares.parent / "models"
+    for prior in ("exogenous", "conditional"):
+        torch.manual_seed(3)
+        network = {**NETWORK, "prior": prior}
+        model = build("hvae", SQUARES, network)
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape)
+        home = folder if prior == "exogenous" else folder / "mediated"
+        save_model(home / "hvae" / "seed0", model.state_dict(), {"model": "hvae", "network": network})
+        fit_parents(
+            SimpleNamespace(steps=10, bins=4, hidden=[4]), squares, home / "parents" / "seed0", seed=0
+        )
+    return folder
+
+
+def batch(count: int = 40, seed: int = 0, **do) -> Batch:
+    """Questions about random images; the seeds of the questions do not depend on `seed`."""
+    rng = np.random.default_rng(seed)
+    parents = {
+        "size": rng.uniform(1, 4, count),
+        "shade": rng.uniform(60, 220, count),
+        "kind": rng.integers(0, 3, count).astype(float),
+    }
+    actions = {name: np.full(count, do.get(name, np.nan)) for name in SQUARES.names}
+    images = rng.integers(0, 256, (count, 1, 6, 6)).astype(np.uint8)
+    rows = np.arange(count)
+    return Batch(images, parents, actions, rows + 100, rows, rows, count, 0)
+
+
+def method(squares, models, **settings):
+    return load_method("hvae", 0, squares, models, SimpleNamespace(**{**PEARL, **settings}))
+
+
+def test_at_one_every_byte_is_pearls(squares, models):
+    asked = batch(size=2.0)
+    images, parents = method(squares, models)(asked)
+    same, own = method(squares, models, stickiness=1.0)(asked)
+    assert images.tobytes() == same.tobytes()
+    assert all((parents[name] == own[name]).all() for name in parents)
+
+
+def test_at_zero_the_individual_is_forgotten(squares, models):
+    answer = method(squares, models, stickiness=0.0)
+    (one, parents), (other, own) = (answer(batch(seed=seed, shade=100.0)) for seed in (0, 1))
+    assert one.tobytes() == other.tobytes()
+    assert all((parents[name] == own[name]).all() for name in parents)
+    assert (parents["shade"] == 100.0).all()
+    assert len(np.unique(parents["size"])) == len(one)
+
+
+def test_the_less_is_kept_the_further_the_null_answer(squares, models):
+    asked = batch()
+    distances = []
+    for stickiness in (1.0, 0.9, 0.5, 0.0):
+        images, _ = method(squares, models, stickiness=stickiness)(asked)
+        distances.append(np.abs(images.astype(int) - asked.images).mean())
+    assert distances[0] == 0
+    assert (np.diff(distances) > 0).all()
+
+
+def test_an_answer_does_not_depend_on_the_others(squares, models):
+    answer = method(squares, models, stickiness=0.5)
+    whole, _ = answer(batch())
+    asked = batch()
+    some = np.array([3, 17, 30])
+    few = Batch(
+        asked.images[some],
+        {name: values[some] for name, values in asked.parents.items()},
+        {name: values[some] for name, values in asked.do.items()},
+        asked.seeds[some],
+        asked.rows[some],
+        asked.slots[some],
+        asked.size,
+        0,
+    )
+    assert answer(few)[0].tobytes() == whole[some].tobytes()
+
+
+def test_parents_keep_their_values_where_their_noises_and_causes_do(squares, models):
+    scm = load_parents(models / "parents" / "seed0", SQUARES)
+    asked = batch(3_000)
+    nothing = {}
+    after = scm.counterfactual_table(asked.parents, nothing, asked.seeds, 0.7)
+    kept = {name: (after[name] == asked.parents[name]) for name in SQUARES.names}
+    assert kept["size"].mean() == pytest.approx(0.7, abs=0.03)
+    # Its cause has to stay as well.
+    assert kept["shade"].mean() == pytest.approx(0.49, abs=0.03)
+    assert not (kept["shade"] & ~kept["size"]).any()
+    # A class may be drawn again.
+    assert 0.7 < kept["kind"].mean() < 1.0
+    set_size = scm.counterfactual_table(asked.parents, {"size": np.full(3_000, 2.0)}, asked.seeds, 0.7)
+    assert (set_size["size"] == 2.0).all()
+    assert (set_size["kind"] == after["kind"]).all()
+
+
+def test_at_one_copying_returns_the_very_noise():
+    noise = torch.randn(4, 3)
+    assert copying(1.0, range(4), 0)("u", noise) is noise
+    half = copying(0.5, range(4), 0)
+    assert torch.equal(half("u", noise), half("u", noise))
+    assert not torch.equal(half("u", noise), half("v", noise))
+    uniform = copying(0.0, range(200), 0, "uniform")("u", torch.full((200, 9), 5.0))
+    assert uniform.abs().max() <= 1
+
+
+def test_latents_that_mediate_are_refused(squares, models):
+    with pytest.raises(UserError, match=r"answers\.stickiness: below 1 it needs .*prior: exogenous"):
+        method(squares, models / "mediated", stickiness=0.5)

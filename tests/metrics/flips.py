@@ -1,0 +1,69 @@
+"""A suite `flip` in memory, and judges that can be checked by hand."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from counterfactory.data.dataset import Dataset
+from counterfactory.metrics.answered import Answered
+from metrics.conftest import toy_dataset
+
+
+def answer_flips(
+    factual: np.ndarray,
+    images: np.ndarray,
+    attribute: str | Sequence[str] = "bright",
+    label: int | Sequence[int] = 0,
+    target: int | Sequence[int] = 1,
+    repeat: int | Sequence[int] = 0,
+    index: Sequence[int] | None = None,
+    answered: bool | Sequence[bool] = True,
+    dataset: Dataset | None = None,
+) -> Answered:
+    """Returns answers to questions about `factual`, one image a question."""
+    questions = pd.DataFrame({"question": np.arange(len(images)), "suite": "flip"})
+    questions = questions.assign(
+        index=np.arange(len(images)) if index is None else index,
+        intervention=attribute,
+        protocol="",
+        cycles=1,
+        attribute=attribute,
+        label=label,
+        target=target,
+        repeat=repeat,
+        answered=answered,
+    )
+    known = np.zeros(len(images), dtype=bool)
+    return Answered(dataset or toy_dataset(), "flip", questions, images, factual, None, known)
+
+
+class Judge:
+    """Says of an image what functions of its pixels say: probabilities (N,), or of classes (N, K)."""
+
+    def __init__(self, constant: dict[str, str] | None = None, **functions: Callable) -> None:
+        self.functions, self.constant = functions, constant or {}
+        self.attributes = {name: {"of": name, "above": 0.0} for name in functions}
+
+    def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.asarray(f(images), float) for name, f in self.functions.items()}
+
+    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        said = self.probabilities(images)
+        return {name: p.argmax(1) if p.ndim == 2 else (p > 0.5).astype(np.int64) for name, p in said.items()}
+
+
+def pixel(row: int, column: int = 0) -> Callable:
+    """Returns what says the probability that the pixel's grey level is of 255."""
+    return lambda images: images[:, 0, row, column] / 255.0
+
+
+def blank(count: int, size: int = 4) -> np.ndarray:
+    return np.zeros((count, 1, size, size), dtype=np.uint8)
+
+
+def lit(images: np.ndarray, row: int, column: int = 0, level: int = 255) -> np.ndarray:
+    """Returns the images with one pixel set."""
+    images = images.copy()
+    images[:, 0, row, column] = level
+    return images

@@ -1,0 +1,164 @@
+"""Identity, attributes, correlations, diversity, transitions: each held to cases that can be checked by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from counterfactory.metrics.correlation import correlation_difference, correlation_marks, correlations
+from counterfactory.metrics.cout import cout, cout_marks, transitions
+from counterfactory.metrics.diversity import diversity_marks, repeats_of
+from counterfactory.metrics.identity import identity_marks, similarity
+from counterfactory.metrics.jpeg import jpeg_round_trip
+from counterfactory.metrics.mnac import changed, mnac_marks
+from counterfactory.metrics.predictions import NOT_FLIPPED
+from metrics.flips import Judge, answer_flips, blank, lit, pixel
+
+BOOTSTRAP = SimpleNamespace(resamples=50, level=0.95, seed=0)
+CLASSIFIER = Judge(bright=pixel(0))
+ORACLE = Judge(bright=pixel(0), thick=pixel(1), tall=pixel(2))
+
+
+def test_similarity_is_the_cosine():
+    first, second = np.array([[3.0, 4.0], [1.0, 0.0]]), np.array([[6.0, 8.0], [0.0, 2.0]])
+    np.testing.assert_allclose(similarity(first, second), [1.0, 0.0])
+
+
+def test_only_flipped_answers_have_an_identity():
+    def embed(images):
+        return np.stack([images[:, 0, 1, 0] + 1.0, images[:, 0, 2, 0] + 0.0], axis=1)
+
+    images = np.concatenate([lit(blank(1), 0), lit(lit(blank(1), 0), 2, level=2), blank(1)])
+    fva, fs = identity_marks(answer_flips(blank(3), images), CLASSIFIER, embed, threshold=0.5)
+    np.testing.assert_allclose(fs.values, [1.0, 1 / np.sqrt(5), np.nan])
+    np.testing.assert_array_equal(fva.values, [1.0, 0.0, np.nan])
+    assert fva.reason[2] == NOT_FLIPPED
+
+
+def test_a_perfect_edit_changes_one_attribute():
+    one, other = answer_flips(blank(2), lit(blank(2), 0)), lit(lit(blank(2), 0), 1)
+    assert mnac_marks(one, CLASSIFIER, ORACLE)[0].values.tolist() == [1.0, 1.0]
+    both = answer_flips(blank(2), other)
+    assert mnac_marks(both, CLASSIFIER, ORACLE)[0].values.tolist() == [2.0, 2.0]
+
+
+def test_classes_count_as_one_attribute():
+    assert changed(
+        {"a": np.array([0, 1]), "k": np.array([3, 3])}, {"a": np.array([1, 1]), "k": np.array([8, 3])}
+    ).tolist() == [2.0, 0.0]
+
+
+def test_no_flip_leaves_every_mark_absent_with_the_reason():
+    copies = answer_flips(blank(3), blank(3))
+    marks = [
+        *identity_marks(copies, CLASSIFIER, lambda x: None, 0.5),
+        mnac_marks(copies, CLASSIFIER, ORACLE)[0],
+    ]
+    for mark in marks:
+        assert np.isnan(mark.values).all() and set(mark.reason) == {NOT_FLIPPED}
+    (cd,) = correlation_marks(copies, CLASSIFIER, ORACLE, np.eye(3), BOOTSTRAP)
+    assert np.isnan(cd.value) and cd.n == 0 and NOT_FLIPPED in cd.reason
+
+
+def test_correlations_are_pearsons():
+    values = np.random.default_rng(0).integers(0, 2, (50, 4)).astype(float)
+    np.testing.assert_allclose(correlations(values), np.corrcoef(values.T))
+    np.testing.assert_allclose(correlations(values, 2), np.corrcoef(values.T)[2])
+    assert np.isnan(correlations(np.array([[1.0, 0.1], [0.0, 0.1], [1.0, 0.1]]), 0)).tolist() == [False, True]
+
+
+def test_changes_that_hang_together_as_the_labels_do_have_no_difference():
+    labels = np.random.default_rng(1).integers(0, 2, (200, 3)).astype(float)
+    labels[:150, 1] = labels[:150, 0]
+    train = correlations(labels)
+    # Each image changes to the next: differences of labels of a shuffled set hang together as the labels do.
+    rows = np.random.default_rng(2).integers(0, 200, (2, 20_000))
+    changes = labels[rows[0]] - labels[rows[1]]
+    assert correlation_difference(changes, train[0], 0) < 0.05
+    # And changes that do exactly what the labels do have none at all.
+    assert correlation_difference(labels, train[0], 0) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_correlation_difference_by_hand():
+    changes = [[1, 1, 0], [1, 1, 0], [-1, -1, 0], [-1, 1, 0]]
+    # r(q, 1) = 1 / sqrt(3); the last attribute never changes.
+    assert correlation_difference(changes, np.array([1.0, 0.25, -0.5]), 0) == pytest.approx(
+        abs(0.25 - 1 / np.sqrt(3)) + 0.5
+    )
+    assert np.isnan(correlation_difference(changes, np.array([1.0, 0.25, -0.5]), 0, "nan"))
+
+
+def test_correlation_difference_of_a_set_tells_its_number_and_spread():
+    factual = np.concatenate([blank(20), lit(blank(20), 0)])
+    images = np.concatenate([lit(blank(20), 0), blank(20)])
+    images[::4, 0, 1, 0] = 255
+    train = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    (mark,) = correlation_marks(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP)
+    assert mark.metric == "cd" and mark.n == 40 and mark.reason == "" and mark.group == ("bright", "", 1)
+    assert mark.value == pytest.approx(0.5) and 0.0 <= mark.low < mark.value < mark.high
+    (mark,) = correlation_marks(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP, "nan")
+    assert np.isnan(mark.value) and "1 of 3 attributes never change" in mark.reason
+    (mark,) = correlation_marks(answer_flips(blank(9), images[:9]), CLASSIFIER, ORACLE, train, BOOTSTRAP)
+    assert np.isnan(mark.value) and "alike in all 9" in mark.reason
+
+
+class Lpips:
+    """Stands for the network."""
+
+
+def test_identical_repeats_have_no_spread(monkeypatch):
+    monkeypatch.setattr(
+        "counterfactory.metrics.diversity.lpips_distance",
+        lambda model, a, b: np.abs(a.astype(float) - b).sum((1, 2, 3)),
+    )
+    images = lit(blank(9), 0)
+    images[3:6, 0, 1, 1] = [0, 1, 3]  # pairs at 1, 2, 3
+    images[7, 0, 0, 0] = 0  # one repeat of three does not flip
+    answered = answer_flips(blank(9), images, repeat=[0, 1, 2] * 3, index=np.repeat([0, 1, 2], 3))
+    assert [rows.tolist() for rows in repeats_of(answered)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    (mark,) = diversity_marks(answered, CLASSIFIER, Lpips())
+    np.testing.assert_array_equal(mark.values, [0.0, 2.0, np.nan])
+    assert mark.rows.tolist() == [0, 3, 6] and mark.reason.tolist() == [
+        "",
+        "",
+        "some repeats flipped and some did not",
+    ]
+    (mark,) = diversity_marks(answer_flips(blank(2), lit(blank(2), 0)), CLASSIFIER, Lpips())
+    assert np.isnan(mark.values).all() and "asked once" in mark.reason
+
+
+def test_pixels_are_pasted_by_their_change():
+    images = np.array([[[[0, 5], [9, 5]]]], dtype=np.uint8)
+    place, portion = transitions(np.zeros_like(images), images)
+    assert place.tolist() == [[3, 1, 0, 2]] and portion == 1
+    assert transitions(np.zeros((1, 3, 32, 32), np.uint8), np.ones((1, 3, 32, 32), np.uint8))[1] == 20
+
+
+def test_transition_of_a_classifier_that_is_a_step():
+    # 100 pixels, two at a time. Its one pixel turns the classifier: pasted first, in the middle, or never.
+    factual, images = blank(3, 10), blank(3, 10)
+    images[:, 0, 5:] = 100  # 50 pixels change
+    images[0, 0, 0, 0] = 255  # the first of all
+    images[1, 0, 0, 0] = 99  # after those 50, so pasted as number 51
+    step = Judge(bright=lambda x: (x[:, 0, 0, 0] > 50).astype(float))
+    found = cout(factual, images, step, np.array(["bright"] * 3), np.zeros(3, int), np.ones(3, int))
+    # From -1 to 1 within the portion, a share of 0.02: the trapezoid's middle lies at 0.01, at 0.51, nowhere.
+    np.testing.assert_allclose(found, [0.98, -0.02, -1.0])
+
+
+def test_transitions_of_wrong_predictions_and_late_questions_are_not_marked():
+    answered = answer_flips(blank(3), lit(blank(3), 0), label=[0, 1, 0])
+    (mark,) = cout_marks(answered, CLASSIFIER, questions=2)
+    assert mark.rows.tolist() == [0, 1] and mark.values[0] > 0.9 and np.isnan(mark.values[1])
+    assert mark.reason[1] == "the classifier is wrong about the factual image"
+    (mark,) = cout_marks(answer_flips(blank(3), blank(3)), CLASSIFIER, questions=9)
+    assert mark.values.tolist() == [-1.0] * 3  # not flipped, and marked
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_changes_a_little_and_keeps_flat_images(channels):
+    images = np.random.default_rng(0).integers(0, 256, (3, channels, 16, 16), dtype=np.uint8)
+    back = jpeg_round_trip(images)
+    assert back.shape == images.shape and back.dtype == np.uint8 and (back != images).any()
+    flat = np.full((1, channels, 16, 16), 128, dtype=np.uint8)
+    np.testing.assert_array_equal(jpeg_round_trip(flat), flat)

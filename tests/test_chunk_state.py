@@ -8,7 +8,10 @@ from counterfactory.chunk_state import ChunkState, fingerprint
 
 @pytest.fixture
 def arrays():
-    return {"images": np.arange(12, dtype=np.uint8).reshape(3, 4), "column size": np.array([1.5, np.nan, 0.1])}
+    return {
+        "images": np.arange(12, dtype=np.uint8).reshape(3, 4),
+        "column size": np.array([1.5, np.nan, 0.1]),
+    }
 
 
 def test_what_is_saved_comes_back(tmp_path, arrays):

@@ -1,4 +1,4 @@
-"""The folders of DiME's published code: layout, Info, summary, maps of change; on answers that can be checked by hand."""
+"""The folders of DiME's published code: layout, Info, summary, maps of change, on answers checked by hand."""
 
 import json
 from types import SimpleNamespace

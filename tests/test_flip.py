@@ -112,7 +112,11 @@ def test_a_class_may_be_asked_for(asked, wanted):
     ("changes", "attributes", "text"),
     [
         ({"images": 61}, {}, "questions.flip.images is 61, but the test split has 60"),
-        ({"attributes": ["left_out"]}, {}, "questions.flip.attributes: 'left_out'; choose from big, bright, kind"),
+        (
+            {"attributes": ["left_out"]},
+            {},
+            "questions.flip.attributes: 'left_out'; choose from big, bright, kind",
+        ),
         ({"digit": True}, {}, "questions.flip.attributes: 'digit'; choose from"),
         ({"targets": {0: 3}}, {}, "questions.flip.targets: 0: 3; choose two classes of 0 to 2"),
         ({"targets": {1: 1}}, {}, "questions.flip.targets: 1: 1"),
@@ -121,7 +125,11 @@ def test_a_class_may_be_asked_for(asked, wanted):
             {"long": SimpleNamespace(of="length", above=1.0)},
             "long is of length, which no causal method can set; choose one of size, shade",
         ),
-        ({}, {"big": SimpleNamespace(of="size", above=9.0)}, "attributes.big.above: .* choose a threshold between"),
+        (
+            {},
+            {"big": SimpleNamespace(of="size", above=9.0)},
+            "attributes.big.above: .* choose a threshold between",
+        ),
     ],
 )
 def test_refuses(asked, wanted, changes, attributes, text):

@@ -306,6 +306,9 @@ def _state(
         return None
     names = [*METHODS[method].models, *(["parents"] if METHODS[method].parents else [])]
     weights = [models / name / f"seed{seed}" / "model.safetensors" for name in names]
+    # What an explainer keeps near the image by; of most choices there is no such file.
+    perceptual = getattr(getattr(settings, method, None), "perceptual", "none").replace("_", "/", 1)
+    weights.append(models / perceptual / "model.safetensors")
     test = [data / "dataset.json", data / "test" / "images.npy", data / "test" / "attributes.parquet"]
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else vars(settings)
     code = code_hash("answers", f"methods.{method}")

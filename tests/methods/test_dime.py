@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings, some
 
 from counterfactory.diffusion.steps import ancestral, q_sample
 from counterfactory.methods import dime
 from counterfactory.methods.explainer import escalate, noise
+from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings, some
 
 
 def counted(**given):
@@ -98,9 +98,7 @@ def test_a_linear_classifier_and_gaussian_images_have_a_closed_form():
     # For standard normal images E[x0 | z] = sqrt(abar) z.
     slope = schedule.posterior_weight_clean * schedule.alphas_bar.sqrt() + schedule.posterior_weight_noisy
     variance = schedule.posterior_log_variance.exp()
-    shift = sum(
-        variance[i] / schedule.alphas_bar[i].sqrt() * slope[:i].prod() for i in range(own.start_step)
-    )
+    shift = sum(variance[i] / schedule.alphas_bar[i].sqrt() * slope[:i].prod() for i in range(own.start_step))
     direction = (2.0 * batch.target - 1.0)[:, None] * Linear().weight[0]
     expected = 3.0 * shift * direction.double()
     assert torch.allclose((guided - free).flatten(1).double(), expected, atol=1e-5)
@@ -109,13 +107,13 @@ def test_a_linear_classifier_and_gaussian_images_have_a_closed_form():
 
 def test_the_inner_walk_may_follow_the_means_alone():
     net, batch = networks(Convolutional(2)), rows(questions(3))
-    a, b = (
-        dime.outer_walk(net, batch, 8.0, 0, settings(use_sampling_on_x_t=on))[0] for on in (True, False)
-    )
+    a, b = (dime.outer_walk(net, batch, 8.0, 0, settings(use_sampling_on_x_t=on))[0] for on in (True, False))
     assert not torch.equal(a, b)
     z = noise(batch, SHAPE, "state")
     clean, first = dime.inner_walk(net, batch, z, 5, 0, settings(use_sampling_on_x_t=False))
-    again, _ = dime.inner_walk(net, replace(batch, seeds=batch.seeds + 1), z, 5, 0, settings(use_sampling_on_x_t=False))
+    again, _ = dime.inner_walk(
+        net, replace(batch, seeds=batch.seeds + 1), z, 5, 0, settings(use_sampling_on_x_t=False)
+    )
     assert torch.equal(clean, again)
     assert torch.equal(first.mean, net.denoise(z, 5).mean)
 
@@ -136,7 +134,7 @@ def test_bytes_do_not_depend_on_who_is_asked_with(which):
     assert part.tobytes() == whole[which].tobytes()
     for name, values in few.items():
         np.testing.assert_array_equal(values, columns[name][which])
-    assert 0 < columns["reached"].sum()
+    assert columns["reached"].sum() > 0
 
 
 def test_what_has_flipped_is_left_alone_and_the_rest_tried_again():

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
 
 from counterfactory.methods import dime_x
 from counterfactory.methods.explainer import as_bytes, leads
+from explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
 
 
 def own(**changes):
@@ -21,6 +21,8 @@ def own(**changes):
             "stop_step": 8,
             "restart_step": 6,
             "restarts": 2,
+            "copies": 2,
+            "jitter": 0.1,
             "shrink": 8,
             "threshold": 0.3,
             "dilation": 1,
@@ -56,7 +58,9 @@ def test_tiles_stay_full_and_only_running_images_are_counted():
     _, _, columns = dime_x.explain(questions(10), net, own(), 4)
     assert all(len(indices) == 4 for indices in calls)
     # All but the last tiles are full: every row of them is counted.
-    assert 4 * len(calls) >= columns["network_calls"].sum() > 4 * len(calls) - 4 * columns["network_calls"].max()
+    assert (
+        4 * len(calls) >= columns["network_calls"].sum() > 4 * len(calls) - 4 * columns["network_calls"].max()
+    )
 
 
 def test_an_image_that_has_flipped_with_a_margin_stops_early():

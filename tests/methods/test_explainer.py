@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
 
 from counterfactory.errors import UserError
 from counterfactory.methods.explainer import gradient, log_odds, margin, read_batch, tile_size
+from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
 
 
 def test_log_odds_are_those_of_sigmoid_and_softmax():
@@ -82,7 +82,9 @@ def test_the_target_is_one_minus_what_the_classifier_says_or_the_class_asked_for
 
 
 def test_an_attribute_that_the_classifier_does_not_know_is_refused():
-    with pytest.raises(UserError, match=r"flip.attributes: long: the classifier knows right, bottom, third only"):
+    with pytest.raises(
+        UserError, match=r"flip.attributes: long: the classifier knows right, bottom, third only"
+    ):
         read_batch(questions(2, attributes=("long",)), networks(), 4)
 
 

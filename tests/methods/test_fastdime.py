@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
 
 from counterfactory.diffusion.steps import ancestral, q_sample
 from counterfactory.methods import fastdime
 from counterfactory.methods.explainer import noise
+from explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
 
 
 def loaded(monkeypatch, **changes):

@@ -81,7 +81,9 @@ def test_weights_that_are_missing_or_others_are_refused(classifier, tmp_path, mo
 
     models = import_torchvision().models
     monkeypatch.setattr(type(models.VGG19_Weights.IMAGENET1K_V1), "get_state_dict", offline)
-    with pytest.raises(UserError, match=r"could not download its weights \(no route to host\); .* choose another"):
+    with pytest.raises(
+        UserError, match=r"could not download its weights \(no route to host\); .* choose another"
+    ):
         load_perceptual("vgg19", 18, Path(), classifier)
 
 

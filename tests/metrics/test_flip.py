@@ -58,7 +58,9 @@ def test_repeats_and_unanswered_questions_do_not_count():
     )
     rate = flip_marks(answered, Judge(bright=pixel(0)))[0]
     assert rate.rows.tolist() == [0, 2]
-    assert predict(answered, Judge(bright=pixel(0))).flipped.tolist() == [True, True, False, False]
+    said = predict(answered, Judge(bright=pixel(0)))
+    assert said.flipped.tolist() == [True, True, False, False]
+    assert said.why_none(np.array([2, 3])) == "the method does not answer this question"
 
 
 def test_predictions_of_mixed_attributes():

@@ -28,10 +28,7 @@ rule answer:
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
         # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
-        settings=lambda wildcards: settings_json(
-            SETTINGS.answers,
-            without=["chunk_size", "chunks", *({*EXPLAINERS, "gan_esm", "causaldiffae"} - {wildcards.method})],
-        ),
+        settings=lambda wildcards: answer_settings(wildcards.method),
         data=subpath(input.dataset, parent=True),
         models=subpath(input.dataset, ancestor=2),
         out=subpath(output.images, parent=True),

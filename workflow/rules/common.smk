@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 # Steps run this checkout's package, by this very Python unless a software environment is deployed.
@@ -42,6 +43,7 @@ GPU = 0 if SETTINGS.device == "cpu" else 1
 ATTRIBUTES = json.dumps(SETTINGS.model_dump(mode="json")["attributes"])
 
 
+@cache
 def code_of(*modules):
     """Returns the hash of the code that `modules` run, that of the data set's world included where they ask it."""
     asked = "data.worlds" in imported_modules(*modules)
@@ -81,6 +83,13 @@ def answers_of(method, seed, suites, kinds=("npy", "parquet")):
         for chunk in chunks_of(suite, method)
         for kind in kinds
     ]
+
+
+@cache
+def answer_settings(method):
+    """Returns, of the section `answers`, what one method reads; kept, since every chunk asks for it."""
+    others = [name for name in EXPLAINERS if name != method]
+    return settings_json(SETTINGS.answers, without=["chunk_size", "chunks", *others])
 
 
 def models_asked(wildcards):

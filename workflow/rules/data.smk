@@ -52,7 +52,7 @@ rule synthesise:
         settings=settings_json(SETTINGS.data, without=["digits"]),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
-        code=code_of(f"data.{SETTINGS.dataset}"),
+        code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}"),
     message:
         f"Making the images, attributes and splits of {SETTINGS.dataset}"
     shell:

@@ -27,7 +27,7 @@ rule train_predictor:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("metrics.judges"),
+        code=lambda wildcards: code_of("metrics.judges"),
     message:
         "Training the predictor of {wildcards.variable} that models are fine-tuned by"
     shell:
@@ -67,7 +67,7 @@ rule finetune:
         models=subpath(input.start, ancestor=3),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("training.finetune"),
+        code=lambda wildcards: code_of("training.finetune"),
     message:
         "Fine-tuning {wildcards.base} on counterfactuals (seed {wildcards.seed})"
     shell:

@@ -106,7 +106,7 @@ rule summarise:
         "../../envs/counterfactory.yaml"
     params:
         settings=settings_json(SETTINGS.marks.bootstrap),
-        code=code_of("metrics.summary"),
+        code=lambda wildcards: code_of("metrics.summary"),
     message:
         "Gathering all marks"
     shell:

@@ -23,7 +23,7 @@ rule fit_parents:
         settings=settings_json(SETTINGS.parents),
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
-        code=code_of("scm.parents"),
+        code=lambda wildcards: code_of("scm.parents"),
     message:
         "Fitting the mechanisms of the parents (seed {wildcards.seed})"
     shell:
@@ -56,7 +56,7 @@ rule train_judge:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("metrics.judges"),
+        code=lambda wildcards: code_of("metrics.judges"),
     message:
         "Training the judge of {wildcards.variable}"
     shell:
@@ -128,7 +128,7 @@ rule train_classifier:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("training.attribute_model"),
+        code=lambda wildcards: code_of("training.attribute_model"),
     message:
         "Training the classifier under observation (seed {wildcards.seed})"
     shell:
@@ -163,7 +163,7 @@ rule train_oracle:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("training.attribute_model"),
+        code=lambda wildcards: code_of("training.attribute_model"),
     message:
         "Training the oracle"
     shell:
@@ -196,7 +196,7 @@ rule train_identity:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=code_of("training.identity"),
+        code=lambda wildcards: code_of("training.identity"),
     message:
         "Training the identity embedding"
     shell:

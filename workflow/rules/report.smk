@@ -6,12 +6,16 @@ MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USE
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
 PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
 MARKED = [suite for suite in ASKED if suite != "sweep"]
-COSTS = [
-    cost
-    for method in SETTINGS.methods
-    for seed in seeds_of(method)
-    for cost in answers_of(method, seed, MARKED, ["cost.json"])
-]
+
+
+def costs_of_answers(wildcards):
+    """Returns what all answers that are marked cost, a file a chunk."""
+    return [
+        cost
+        for method in SETTINGS.methods
+        for seed in seeds_of(method)
+        for cost in answers_of(method, seed, MARKED, ["cost.json"])
+    ]
 
 
 rule tables:
@@ -21,7 +25,8 @@ rule tables:
         judges=JUDGES_META,
         parents=PARENTS_META,
         models=MODELS_META,
-        costs=COSTS,
+        # A function, as a list is hashed anew for each of its members: time would grow with the square of the chunks.
+        costs=costs_of_answers,
     output:
         directory("<results>/tables"),
     log:
@@ -36,7 +41,7 @@ rule tables:
         data=subpath(input.dataset, parent=True),
         # Folders of chunks, because thousands of files fit no command line.
         costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
-        code=code_of("report.tables", "methods.registry"),
+        code=lambda wildcards: code_of("report.tables", "methods.registry"),
     message:
         "Writing the tables"
     shell:
@@ -54,13 +59,15 @@ rule figures:
         questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
         judges=JUDGES_META,
         curves=JUDGES_CURVES + MODELS_CURVES,
-        costs=COSTS,
+        costs=costs_of_answers,
         # What copying an image looks like needs no figure.
-        sweeps=[
+        shown=[
             answers
             for method in SETTINGS.methods
-            if method != "copy" and "sweep" in ASKED
-            for answers in answers_of(method, seeds_of(method)[0], ["sweep"])
+            if method != "copy"
+            for suite in ("sweep", "flip")
+            if suite in ASKED
+            for answers in answers_of(method, seeds_of(method)[0], [suite])
         ],
     output:
         directory("<results>/figures"),
@@ -78,7 +85,7 @@ rule figures:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
         costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
-        code=code_of("report.figures", "methods.registry"),
+        code=lambda wildcards: code_of("report.figures", "methods.registry"),
     message:
         "Drawing the figures"
     shell:
@@ -103,7 +110,7 @@ rule report:
     params:
         settings=settings_json(SETTINGS),
         folder=subpath(output.page, parent=True),
-        code=code_of("report.html", "methods.registry"),
+        code=lambda wildcards: code_of("report.html", "methods.registry"),
     message:
         "Writing the report"
     shell:

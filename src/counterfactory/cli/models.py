@@ -178,13 +178,14 @@ COMMANDS = (
             DATA,
             OUT,
             DEVICE,
+            MINUTES,
         ),
     ),
     Command(
         "train-oracle",
         _train_oracle,
         "train the network that counts which attributes an explanation changed",
-        (SETTINGS, ATTRIBUTES, DATA, OUT, DEVICE, MINUTES),
+        (SETTINGS, ATTRIBUTES, DATA, OUT, DEVICE),
     ),
     Command(
         "train-identity",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .sections import Count, Float, NonNegative, Positive, Section, Share
+from .sections import Count, Float, NonNegative, Positive, Section
 
 __all__ = ["EXPLAINERS", "DimeSettings", "DimeXSettings", "FastDimeSettings"]
 
@@ -111,20 +111,28 @@ class DimeXSettings(ExplainerSettings):
     margin: NonNegative = Field(
         1.0, description="Log odds of the target that are enough: 0 is even, 2.2 is nine to one."
     )
-    sampling: Share = Field(1.0, description="Share of the steps' noise; 1: all (as DiME), 0: none.")
     stop_step: int = Field(
         10, ge=0, description="From this step down a walk ends as soon as the margin is reached."
     )
-    restart_step: Count = Field(20, description="The step that a walk is repeated from, if it has not flipped.")
+    restart_step: Count = Field(
+        20, description="The step that a walk is repeated from, if it has not flipped."
+    )
     restarts: int = Field(2, ge=0, description="How many times at most.")
+    copies: int = Field(
+        4,
+        ge=0,
+        description="Noisy copies of a clean image that the classifier sees in its place; 0: the image.",
+    )
+    jitter: NonNegative = Field(0.2, description="The noise of the copies, in half the grey range.")
     dilation: Annotated[int, Field(ge=1, le=63)] = Field(
         5, description="Side of the square that the region is spread by, odd, in px."
     )
-    threshold: Annotated[Float, Field(gt=0, le=1)] = Field(
-        0.15, description="Share of the largest change above which a px is in the region."
+    threshold: Annotated[Float, Field(ge=0, le=1)] = Field(
+        0.0, description="Share of the largest change above which a px is in the region; 0: no region."
     )
     shrink: Count = Field(
-        8, description="Points of the way from image to answer that are tried, nearest first; 1: its end only."
+        8,
+        description="Points of the way from image to answer that are tried, nearest first; 1: its end only.",
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from .sections import Count, NonNegative, Section, Share
 from .training import TrainingSettings
 
-__all__ = ["DcganNetwork", "DcganSettings", "GanNetwork", "GanSettings", "GanTraining"]
+__all__ = ["DcganNetwork", "DcganSettings", "EncoderTraining", "GanNetwork", "GanSettings", "GanTraining"]
 
 
 class DcganNetwork(Section):
@@ -53,7 +53,7 @@ class GanNetwork(DcganNetwork):
 
 
 ADVERSARIAL = TrainingSettings(
-    steps=4_000,
+    steps=3_500,
     batch_size=32,
     learning_rate=0.001,
     warmup=100,
@@ -78,6 +78,14 @@ class GanTraining(TrainingSettings):
     )
 
 
+class EncoderTraining(TrainingSettings):
+    """How the encoder is tuned, the generator held fixed."""
+
+    code: NonNegative = Field(
+        description="Weight of the error of a code that was generated from and encoded again (published: 1)."
+    )
+
+
 class GanSettings(Section):
     """The conditional GAN with an encoder (ALI, as in ImageCFGen)."""
 
@@ -85,8 +93,8 @@ class GanSettings(Section):
     training: GanTraining = Field(
         GanTraining(**dict(ADVERSARIAL), cycle=10.0), description="The adversarial phase."
     )
-    encoder: TrainingSettings = Field(
-        ADVERSARIAL.model_copy(update={"steps": 1_000, "valid_every": 250}),
+    encoder: EncoderTraining = Field(
+        EncoderTraining(**dict(ADVERSARIAL) | {"steps": 1_000, "valid_every": 250}, code=0.02),
         description="The encoder phase: cycles of both kinds, the generator held fixed.",
     )
 

@@ -22,7 +22,7 @@ Every draw has its own stream of random numbers, which only its own seed decides
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,9 @@ __all__ = [
     "rejection",
     "tempered_smc",
 ]
+
+PILOT = 200  # draws of the kernel that say how common the evidence is
+COMMON = 1e-2  # evidence above this is left to rejection
 
 SAMPLERS = ("auto", "rejection", "chain", "smc")
 """The samplers, by their name in the configuration."""
@@ -225,10 +228,14 @@ def counterfactual_observation(
     """
     seeds = [derive_seed(seed, "draw", number) for number in range(count)]
     if sampler == "auto":
-        rows = _rows(np.asarray(noise), 200)
-        pilot = kernel.draw(rows.shape[1], streams([derive_seed(seed, "pilot", n) for n in range(200)]))
-        common = np.exp(log_likelihood(kernel.apply(rows, pilot))).mean() > 1e-2
-        sampler = "rejection" if common else "smc"
+        rows = _rows(np.asarray(noise), PILOT)
+        seeded = streams([derive_seed(seed, "pilot", number) for number in range(PILOT)])
+        share = float(np.exp(log_likelihood(kernel.apply(rows, kernel.draw(rows.shape[1], seeded)))).mean())
+        if share > COMMON:
+            drawn = rejection(kernel, noise, log_likelihood, seeds)
+            # A few draws of rejection say less of the evidence than the pilot does.
+            return replace(drawn, log_evidence=math.log(share), calls=drawn.calls + PILOT)
+        sampler = "smc"
     if sampler == "rejection":
         return rejection(kernel, noise, log_likelihood, seeds)
     if sampler == "chain":

@@ -1,18 +1,30 @@
-r"""The method `dime_x`: our own fast relative of DiME, which changes as little as it must.
+r"""The method `dime_x`: our own fast relative of DiME, which abducts the noise of the walk and changes only what it must.
 
-As in DiME, the image is noised to step :math:`\tau` and walked back, guided by a classifier's gradient at a clean image
-(:mod:`counterfactory.methods.dime`). What is different, and why:
+DiME noises the image and walks it back by chance, so that most of what changes has nothing to do with the question. A
+counterfactual asks for more: what would *this* image be, by the same chances, if the classifier were to say something
+else? So two walks go down side by side. The factual one, y, leads back to the image x exactly; in every step the noise
+that it needed is read off and given to the other one, z, which is guided by a gradient g:
 
-1. The clean image is the one-step estimate of the call itself, as in FastDiME but without its lag of a step, so a step
-   costs one call. Outside the region R that the estimate changes most, it is x.
-2. The classifier pulls by the hinge :math:`L_{cls} = \max(0, m - u)`: from log odds m on only the distances act.
-3. An image whose estimate has reached m at step `stop_step` or below is done, and the next question takes its place:
-   tiles stay full. No image waits for its neighbours.
-4. Nothing is run three times over. An image that has not reached m is pulled harder from step to step,
-   :math:`s \leftarrow b\, s`. Only if the walk ends without a flip is it repeated, from the nearer step `restart_step` and
-   with the scale it ended with.
-5. The answer is the nearest image on the way from x to the estimate, :math:`x + a\, (c - x)` with a a multiple of
-   1 / `shrink`, that the classifier, which costs a fiftieth of a call, says the target of with log odds m or more.
+.. math:: y_{i-1} \sim q(y_{i-1} \mid y_i, x), \qquad r_i = y_{i-1} - \mu(y_i), \qquad
+   z_{i-1} = \mu(z_i) - \Sigma(z_i)\, g + r_i, \qquad z_\tau = y_\tau.
+
+This is abduction, action and prediction within a diffusion (the noise is that of CycleDiffusion: Wu and De la Torre,
+2022, arXiv:2210.05559): without guidance z is y, and the answer is x itself. The clean image that the gradient is
+taken at is calibrated by its twin,
+
+.. math:: c_i = x + \hat x_0(z_i) - \hat x_0(y_i),
+
+so that the blur of a one-step estimate cancels out: it is sharp at any step, costs no walk of its own, and may be the
+answer. Both walks are one network call on twice as many images. The rest saves calls and keeps answers near:
+
+1. The classifier sees c with a little noise, K times over (:math:`K` = `copies`): a gradient that holds for all is less
+   of a trick on it. Its loss is the hinge :math:`\max(0, m - u)`; from mean log odds m on only the distances act.
+2. An image whose c has reached m at step `stop_step` or below is done, and the next question takes its place: tiles stay
+   full, and no image waits for its neighbours.
+3. An image that has not is pulled harder from step to step, :math:`s \leftarrow b\, s`. Only if its walk ends without a
+   flip is it repeated, from `restart_step` and with the scale it ended with.
+4. The answer is the nearest image on the straight way from x to c, :math:`x + a (c - x)` with a a multiple of
+   1 / `shrink`, for which the same noisy copies have mean log odds m or more. That takes no network call.
 
 Noise is drawn a question, step and repetition, so none of this makes an answer depend on its neighbours.
 """
@@ -29,6 +41,7 @@ from ..diffusion.denoiser import Prediction
 from ..diffusion.guidance import guide
 from ..diffusion.steps import q_sample
 from ..noise import normal
+from ..training.image_mechanism import to_pixels
 from . import Answer, Batch, Columns
 from .explainer import (
     COLUMNS,
@@ -39,6 +52,7 @@ from .explainer import (
     gradient,
     leads,
     load_networks,
+    mean_log_odds,
     noise,
     read_batch,
     reply,
@@ -47,7 +61,7 @@ from .explainer import (
 from .fastdime import changed_region
 from .tiles import tiles
 
-__all__ = ["DimeXSettings", "explain", "load", "nearest"]
+__all__ = ["DimeXSettings", "explain", "load", "nearest", "twin_step"]
 
 
 class DimeXSettings(GuidanceSettings, Protocol):
@@ -56,10 +70,11 @@ class DimeXSettings(GuidanceSettings, Protocol):
     classifier_scale: float
     boost: float
     margin: float
-    sampling: float
     stop_step: int
     restart_step: int
     restarts: int
+    copies: int
+    jitter: float
     dilation: int
     threshold: float
     shrink: int
@@ -102,49 +117,40 @@ def explain(
         size: Rows in a tile, from :func:`counterfactory.methods.explainer.tile_size`.
     """
     rows, answered = read_batch(batch, networks, size)
-    schedule, shape = networks.schedule, rows.x.shape[1:]
-    start, device = noise(rows, shape, "start"), rows.x.device
-    index = torch.full((len(batch),), settings.start_step, device=device)
-    z = q_sample(schedule, rows.x, index, start)
-    # As in DiME the noise is that of step tau, and the first step back is taken at the one before.
-    index -= 1
+    shape, device = rows.x.shape[1:], rows.x.device
+    start, copies = noise(rows, shape, "start"), noise(rows, (settings.copies, *shape), "copies")
+    index = torch.full((len(batch),), settings.start_step - 1, device=device)
+    twin = q_sample(networks.schedule, rows.x, index, start)
+    state, clean = twin.clone(), rows.x.clone()
     scale = torch.full((len(batch),), float(settings.classifier_scale), device=device)
-    clean, tries = rows.x.clone(), np.zeros(len(batch), dtype=np.int64)
-    calls, left = np.zeros(len(batch)), answered.copy()
+    tries, calls, left = np.zeros(len(batch), np.int64), np.zeros(len(batch)), answered.copy()
 
     while left.any():
         tile, count = next(tiles(torch.from_numpy(np.flatnonzero(left)[:size]), size))
-        meant = tile[:count]
-        part, i = rows.take(tile), index[tile]
-        prediction = networks.denoise(z[tile], i)
-        region = changed_region(part.x, prediction.x0, settings.dilation, settings.threshold)
-        estimate = torch.where(region, prediction.x0, part.x)
-        shift, odds = gradient(
-            networks, part, estimate, z[tile], i, scale[tile], settings, enough=settings.margin
+        meant, i = tile[:count], index[tile]
+        part = rows.take(tile)
+        fresh = _step_noise(part, tries[tile.numpy()], i, shape)
+        jitter = _jitter(copies[tile], settings.jitter)
+        estimate, stepped, twinned, odds = twin_step(
+            networks, part, state[tile], twin[tile], i, scale[tile], fresh, jitter, settings
         )
-        fresh, outside = _step_noise(part, tries[tile.numpy()], i, shape)
-        stepped = _step(guide(prediction, shift), fresh, i, settings.sampling)
-        stepped = torch.where(region, stepped, q_sample(schedule, part.x, i - 1, outside))
-        calls[meant.numpy()] += 1
-
-        ended = i == 0
+        calls[meant.numpy()] += 2
+        ended, enough = i == 0, odds >= settings.margin
         # The last step's state is clean itself.
-        clean[meant] = torch.where(ended[:, None, None, None], stepped, estimate)[:count]
-        z[meant] = stepped[:count]
-        index[meant] -= 1
-        reached = odds >= settings.margin
-        scale[meant] = torch.where(reached, scale[tile], scale[tile] * settings.boost)[:count]
-        reached &= i <= settings.stop_step
-        flipped = leads(networks, part, as_bytes(clean[tile])) > 0
+        shown = torch.where(ended[:, None, None, None], stepped.clamp(-1.0, 1.0), estimate)
+        flipped = leads(networks, part, as_bytes(shown)) > 0
         again = torch.from_numpy(tries[tile.numpy()] < settings.restarts).to(device)
-        finished = torch.where(ended, flipped | ~again, reached & flipped)[:count]
-        left[meant[finished.cpu()].numpy()] = False
-        back = meant[(ended[:count] & ~finished).cpu()]
+        finished = torch.where(ended, flipped | ~again, enough & (i <= settings.stop_step) & flipped)
+
+        clean[meant], state[meant], twin[meant] = shown[:count], stepped[:count], twinned[:count]
+        index[meant] -= 1
+        scale[meant] = torch.where(enough, scale[tile], scale[tile] * settings.boost)[:count]
+        left[meant[finished[:count].cpu()].numpy()] = False
+        back = meant[(ended & ~finished)[:count].cpu()]
         if len(back):
             tries[back.numpy()] += 1
-            index[back] = settings.restart_step
-            z[back] = q_sample(schedule, rows.x[back], index[back], start[back])
-            index[back] -= 1
+            index[back] = settings.restart_step - 1
+            state[back] = twin[back] = q_sample(networks.schedule, rows.x[back], index[back], start[back])
 
     images = np.array(batch.images)
     columns = {
@@ -154,7 +160,14 @@ def explain(
         "scale": np.full(len(batch), np.nan),
     }
     for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), size):
-        shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
+        shown, flipped = nearest(
+            networks,
+            rows.take(tile),
+            clean[tile],
+            settings.shrink,
+            settings.margin,
+            _jitter(copies[tile], settings.jitter),
+        )
         meant, flipped = tile[:count].numpy(), flipped[:count].cpu().numpy()
         images[meant] = shown[:count].cpu().numpy()
         columns["reached"][meant] = flipped
@@ -162,43 +175,98 @@ def explain(
     return reply(networks, images, columns)
 
 
-def nearest(networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def twin_step(
+    networks: Networks,
+    rows: Rows,
+    state: Tensor,
+    twin: Tensor,
+    index: Tensor,
+    scale: Tensor,
+    fresh: Tensor,
+    jitter: Tensor | None,
+    settings: DimeXSettings,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Takes one step of both walks.
+
+    Arguments:
+        networks: The networks.
+        rows: The questions.
+        state: The guided states z, (B, C, H, W).
+        twin: The factual states y, likewise.
+        index: Their step, (B,).
+        scale: The classifier scale s, (B,).
+        fresh: Standard normal noise for the factual walk, (B, C, H, W).
+        jitter: The noise of the copies that the classifier sees, (K, B, C, H, W), or None.
+        settings: The settings `answers.dime_x`.
+
+    Returns:
+        The clean images c before the step, both states after it (the factual one is x itself after step 0), and the mean
+        log odds at c, (B,).
+    """
+    schedule = networks.schedule
+    prediction = networks.denoise(torch.cat([state, twin]), torch.cat([index, index]))
+    guided, factual = (Prediction(*(one.chunk(2)[half] for one in prediction)) for half in (0, 1))
+    change = guided.x0 - factual.x0
+    region = changed_region(torch.zeros_like(change), change, settings.dilation, settings.threshold)
+    estimate = torch.where(region, (rows.x + change).clamp(-1.0, 1.0), rows.x)
+    shift, odds = gradient(
+        networks,
+        rows,
+        estimate,
+        # The distance in pixels is that of the two walks: their noise cancels out.
+        rows.x + state - twin,
+        index,
+        scale,
+        settings,
+        enough=settings.margin,
+        jitter=jitter,
+    )
+    spread = schedule.take(schedule.posterior_variance.sqrt(), index, twin)
+    after = schedule.take(schedule.posterior_weight_clean, index, twin) * rows.x
+    after = after + schedule.take(schedule.posterior_weight_noisy, index, twin) * twin + spread * fresh
+    return estimate, guide(guided, shift).mean + (after - factual.mean), after, odds
+
+
+@torch.no_grad()
+def nearest(
+    networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float, jitter: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Returns the nearest image on the straight way from x that is far enough on the target's side.
 
     Arguments:
         networks: The networks.
         rows: The questions.
-        clean: Where the ways lead, images with shape (B, C, H, W).
+        clean: Where the ways lead, images in [-1, 1] with shape (B, C, H, W).
         steps: How many points of each way are tried; 1: its end only.
-        enough: The margin that is far enough.
+        enough: The mean log odds that are far enough.
+        jitter: The noise of the copies that they are the mean over, (K, B, C, H, W); None: the image itself.
 
     Returns:
-        The images, uint8 (B, C, H, W): where none is far enough, the end, or, if that has not flipped, the nearest that
-        has; and whether they have flipped, (B,).
+        The images, uint8 (B, C, H, W): where none has flipped and is far enough, the end; and whether they have flipped,
+        (B,).
     """
     best = as_bytes(clean)
-    most = leads(networks, rows, best)
-    found = torch.zeros_like(most, dtype=torch.bool)
+    flipped = leads(networks, rows, best) > 0
+    found = torch.zeros_like(flipped)
     for step in range(1, steps):
-        shown = as_bytes(torch.lerp(rows.x, clean.clamp(-1.0, 1.0), step / steps))
-        lead = leads(networks, rows, shown)
-        better = ~found & ((lead >= enough) | (most <= 0) & (lead > 0))
+        shown = as_bytes(torch.lerp(rows.x, clean, step / steps))
+        far = mean_log_odds(networks, rows, to_pixels(shown), jitter) >= enough
+        better = ~found & far & (leads(networks, rows, shown) > 0)
         best = torch.where(better[:, None, None, None], shown, best)
-        most = torch.where(better, lead, most)
-        found |= better
-    return best, most > 0
+        flipped, found = flipped | better, found | better
+    return best, flipped
 
 
-def _step(prediction: Prediction, fresh: Tensor, index: Tensor, sampling: float) -> Tensor:
-    """Returns the states one step back, with a share of the noise of ancestral sampling."""
-    inside = (index != 0).reshape(-1, *[1] * (fresh.dim() - 1))
-    return prediction.mean + inside * sampling * (0.5 * prediction.log_variance).exp() * fresh
+def _jitter(copies: Tensor, amount: float) -> Tensor | None:
+    """Returns the noise of the copies, from (B, K, C, H, W) to (K, B, C, H, W)."""
+    return amount * copies.transpose(0, 1) if copies.shape[1] and amount else None
 
 
 def _step_noise(rows: Rows, tries: np.ndarray, index: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns the noise inside and outside of the region, each (B, C, H, W), of each question's step and repetition."""
+    """Returns the noise of each question's own step and repetition, (B, C, H, W)."""
     drawn = [
-        normal([seed], (2, *shape), "outer", int(number), int(step))
+        normal([seed], shape, "step", int(number), int(step))
         for seed, number, step in zip(rows.seeds.tolist(), tries, index.tolist(), strict=True)
     ]
-    return torch.from_numpy(np.concatenate(drawn)).to(rows.x.device).unbind(1)
+    return torch.from_numpy(np.concatenate(drawn)).to(rows.x.device)

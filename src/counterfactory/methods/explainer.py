@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ __all__ = [
     "load_networks",
     "log_odds",
     "margin",
+    "mean_log_odds",
     "noise",
     "read_batch",
     "reply",
@@ -155,7 +156,7 @@ def load_networks(
         )
     if settings.start_step >= kept:
         raise UserError(
-            f"answers.{method}.start_step is {settings.start_step}, but there are {kept} steps, 0 to {kept - 1}; lower it"
+            f"answers.{method}.start_step is {settings.start_step}, but only {kept} steps are kept; lower it"
         )
     schedule = respace(schedule, kept).to(device)
     features = load_perceptual(
@@ -221,6 +222,7 @@ def gradient(
     settings: GuidanceSettings,
     scale_grads: bool = True,
     enough: float = math.inf,
+    jitter: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Returns the gradient g by which the mean of a step is shifted, and the log odds u at the clean images.
 
@@ -234,15 +236,15 @@ def gradient(
         settings: `use_logits`, `l_perc`, `l1_loss` and `l2_loss`.
         scale_grads: Whether the gradient at the clean image is divided by :math:`\sqrt{\bar\alpha_i}`.
         enough: Log odds from which on the classifier's loss no longer pulls.
+        jitter: What is added to the clean images before the classifier sees them, (K, B, C, H, W); the log odds are
+            the mean over K. A gradient that is the same for many noisy copies is less of a trick on the classifier.
 
     Returns:
         The gradient, (B, C, H, W), and u, (B,). The loss is a sum over the batch: images do not touch each other.
     """
     with torch.enable_grad():
         clean = clean.detach().requires_grad_()
-        odds = log_odds(
-            networks.classifier.logits(clean), rows.column, rows.target, len(networks.classifier.names)
-        )
+        odds = mean_log_odds(networks, rows, clean, jitter)
         pulling = odds.clamp(max=enough)
         loss = scale * (-pulling if settings.use_logits else -F.logsigmoid(pulling))
         if networks.features is not None and settings.l_perc:
@@ -256,6 +258,14 @@ def gradient(
     if settings.l2_loss:
         found = found + settings.l2_loss * away / away.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return found, odds.detach()
+
+
+def mean_log_odds(networks: Networks, rows: Rows, images: Tensor, jitter: Tensor | None) -> Tensor:
+    """Returns the log odds of images (B, C, H, W), or their mean over copies moved by `jitter`, (B,)."""
+    copies = [images] if jitter is None else [images + one for one in jitter]
+    count = len(networks.classifier.names)
+    odds = [log_odds(networks.classifier.logits(one), rows.column, rows.target, count) for one in copies]
+    return odds[0] if jitter is None else torch.stack(odds).mean(0)
 
 
 def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:
@@ -314,7 +324,9 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
         UserError: If the questions are not of the suite `flip`, or the classifier does not know an attribute.
     """
     if batch.attribute is None:
-        raise UserError("questions: explainers answer the suite flip only; leave the others to causal methods")
+        raise UserError(
+            "questions: explainers answer the suite flip only; leave the others to causal methods"
+        )
     classifier = networks.classifier
     known = {name: number for number, name in enumerate(classifier.names)}
     if classifier.categorical:

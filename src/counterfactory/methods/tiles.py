@@ -43,7 +43,9 @@ def place_matters(function: Callable[..., Any], *inputs: Tensor) -> bool:
     plain = _flat(function(*inputs))
     turned = [torch.arange(count).roll(1), torch.arange(count).flip(0), torch.zeros(count, dtype=torch.int64)]
     return any(
-        not torch.equal(_flat(function(*(values[order.to(values.device)] for values in inputs))), plain[order])
+        not torch.equal(
+            _flat(function(*(values[order.to(values.device)] for values in inputs))), plain[order]
+        )
         for order in turned
     )
 

@@ -30,7 +30,7 @@ from .answered import Answered, Marker, SetMark, sets
 from .bootstrap import bootstrap_statistic
 from .jpeg import jpeg_round_trip
 from .mnac import Oracle, attributes_of
-from .predictions import NOT_FLIPPED, Classifier, predict
+from .predictions import Classifier, predict
 from .resources import Resources
 
 __all__ = ["correlation_difference", "correlation_marks", "correlations", "load", "refer"]
@@ -92,7 +92,7 @@ def correlation_marks(
         if query not in names:
             reason = "no binary attribute was to be flipped, whose correlations could be compared"
         elif not len(flipped):
-            reason = said.constant[rows[0]] or f"{NOT_FLIPPED} for any question"
+            reason = said.why_none(rows)
         elif not np.isfinite(train[names.index(query)]).any():
             reason = f"all train images have the same side of {query}"
         else:

@@ -29,7 +29,7 @@ from .frechet import frechet_distance, kernel_distance, note_on, split_frechet_d
 from .inception import inception_features, read_features, write_features
 from .inception_weights import FEATURES, load_inception
 from .jpeg import jpeg_round_trip
-from .predictions import NOT_FLIPPED, Classifier, predict
+from .predictions import Classifier, predict
 from .resources import Resources
 
 __all__ = ["fid_marks", "load", "refer"]
@@ -98,7 +98,7 @@ def fid_marks(
         if len(flips) < settings.least:
             reason = f"{len(flips)} of {len(rows)} looked at flipped; marks.fid.least is {settings.least}"
             if not len(flips):
-                reason = said.constant[rows[0]] or f"{NOT_FLIPPED} for any question"
+                reason = said.why_none(rows)
             marks += [SetMark(name, group, np.nan, 0, reason=reason) for name in ("fid", "sfid", "kid")]
             continue
         images = answered.images[rows[flips]]

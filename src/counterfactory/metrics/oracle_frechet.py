@@ -15,7 +15,7 @@ from ..training.attribute_model import load_attribute_model
 from .answered import Answered, Marker, SetMark, sets
 from .bootstrap import bootstrap_statistic
 from .frechet import frechet_distance, note_on
-from .predictions import NOT_FLIPPED, Classifier, predict
+from .predictions import Classifier, predict
 from .resources import Resources
 
 __all__ = ["Embedder", "load", "oracle_frechet_marks"]
@@ -61,7 +61,7 @@ def oracle_frechet_marks(
         made = oracle.embed(answered.images[rows[flips]])
         reason = ""
         if not len(flips):
-            reason = said.constant[rows[0]] or f"{NOT_FLIPPED} for any question"
+            reason = said.why_none(rows)
         elif len(flips) <= made.shape[1]:
             reason = f"{len(flips)} images; the covariance of {made.shape[1]} features needs more than that"
         if reason:

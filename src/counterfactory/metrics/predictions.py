@@ -64,6 +64,12 @@ class Predictions:
         reason = np.where(self.answered, NOT_FLIPPED, _UNANSWERED).astype(object)
         return np.where(self.constant != "", self.constant, reason)
 
+    def why_none(self, rows: np.ndarray) -> str:
+        """Returns why not one of the questions in `rows`, (M,), has a flipped answer."""
+        if self.constant[rows[0]]:
+            return str(self.constant[rows[0]])
+        return f"{NOT_FLIPPED} for any question" if self.answered[rows].any() else _UNANSWERED
+
 
 def predict(answered: Answered, classifier: Classifier) -> Predictions:
     """Returns what the classifier says of a suite.

@@ -12,8 +12,9 @@ thicker. So an explainer, which chooses itself how far to go, is held against wh
 - `moved_<quantity>` is the measured change and `due_<quantity>` the true one, both along the flip: with the other sign
   where the attribute was to be lost. They should be equal.
 
-All in the quantity's own unit, over the flipped answers. For a class that was to change, no other parent is to move. An
-answer without a stroke counts as thickness 0.
+All in the quantity's own unit, over the flipped answers, and to be read beside the method `truth`: a measured
+thickness is off by a tenth of a px, and a px is worth up to 95 grey levels. For a class that was to change, no other
+parent is to move. An answer without a stroke counts as thickness 0.
 """
 
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def side_marks(
         for kind, values in (
             ("side", np.abs(measured[name] - due[name])),
             ("moved", sign * measured[name]),
-            ("due", sign * due[name]),
+            ("due", sign * due[name] + 0.0),  # no negative zero
         ):
             full = np.full(len(rows), np.nan)
             full[flipped] = values

@@ -102,6 +102,10 @@ def quality_picture(
         return None
     column = [column.key for column in costs.columns].index("network_calls_per_answer")
     calls = {row.key: row.cells[column].value for row in costs.rows if row.cells[column].value}
+    drawn = [value for name, value in calls.items() if method_role(name) == "method"]
+    if not drawn:
+        return None
+    reach = min(drawn) / 2, max(drawn) * 6
     panels = []
     for metric in BOUGHT:
         select = flip_select(marks, metric)
@@ -135,6 +139,7 @@ def quality_picture(
                     title=f"{mark.title}{unit}{arrow}",
                     points=points,
                     lines=lines,
+                    reach=reach,
                     colours=colours,
                 ),
                 2.3,
@@ -161,27 +166,27 @@ def _draw_quality(
     title: str,
     points: dict[str, tuple[float, float, float, float]],
     lines: dict[str, float],
+    reach: tuple[float, float],
     colours: dict[str, str],
 ) -> None:
     axes = add_axes(figure, title, legend=False)
     for name, value in lines.items():
         axes.axhline(value, color=colours[name], lw=1.1, ls=":" if name == FLOOR else "--", zorder=1)
-    x = [point[0] for point in points.values()]
-    low, high = min(x) / 2, max(x) * 2
-    for name, (calls, value, start, stop) in points.items():
-        colour = colours.get(name, MUTED)
+    low, high = reach
+    for k, name in enumerate(sorted(points, key=lambda name: points[name][0])):
+        calls, value, start, stop = points[name]
+        colour, above = colours.get(name, MUTED), k % 2 == 0
         axes.plot(
             [calls, calls], [start, stop], color=colour, lw=3, alpha=0.4, solid_capstyle="butt", zorder=2
         )
         axes.plot(calls, value, "o", ms=6.5, color=colour, mec=PAPER, mew=0.6, zorder=4)
-        # On the side with room.
-        right = np.log(calls / low) < 0.62 * np.log(high / low)
+        # Neighbours in cost are named above and below their dots.
         axes.annotate(
-            method_title(name), (calls, value), (7 if right else -7, 3), textcoords="offset points", fontsize=7,
-            ha="left" if right else "right", va="bottom", color=INK, zorder=5,
+            method_title(name), (calls, value), (4, 5 if above else -5), textcoords="offset points", fontsize=7,
+            ha="left", va="bottom" if above else "top", color=INK, zorder=5,
         )  # fmt: skip
     axes.set(xscale="log", xlim=(low, high), xlabel="network calls an answer")
-    axes.margins(y=0.14)
+    axes.margins(y=0.16)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 3000 * low else (1.0,)))
     axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -19,7 +19,7 @@ __all__ = ["example_pictures", "worst_picture"]
 ACROSS = 3
 """How many images stand side by side in a panel, each with its difference."""
 
-_LEFT = 0.74  # inches for the names of rows
+_LEFT = 0.95  # inches for the names of rows
 _GAP = 2  # px between tiles
 _ASIDE = 6  # px between images
 _MISSED = (0.79, 0.28, 0.36, 1.0)
@@ -41,9 +41,10 @@ def example_pictures(explained: Explained, dataset: Dataset, images: int) -> lis
     Arguments:
         explained: The answers.
         dataset: The data set.
-        images: How many images are shown at most.
+        images: How many images are shown at most; panels are filled.
     """
     pictures = []
+    images = max(ACROSS, images - images % ACROSS)
     # What copying an image looks like needs no row.
     methods = [name for name in explained.images if name != FLOOR]
     for attribute in explained.attributes:
@@ -100,14 +101,13 @@ def _pair(explained: Explained, method: str, row: int, missed: bool) -> _Pair:
     return _Pair(image, explained.factual[row], bool(missed))
 
 
-def worst_picture(explained: Explained, images: int) -> Picture | None:
+def worst_picture(explained: Explained) -> Picture | None:
     """Returns the worst answers of each method: first those that did not flip, then those least like their image.
 
     Likeness is by the identity embedding (`fs`), or by pixels (`l1`) where that was not marked.
 
     Arguments:
         explained: The answers.
-        images: How many answers of each method are shown at most.
     """
     panels = []
     for name in explained.images:
@@ -120,7 +120,7 @@ def worst_picture(explained: Explained, images: int) -> Picture | None:
         order = likeness if known else -distance
         # What has not flipped is worst of all, and of those what changed most.
         rank = np.where(flips == 0, -1e9 - np.nan_to_num(distance), np.nan_to_num(order, nan=1e9))
-        rows = rows[np.argsort(rank[rows], kind="stable")][: max(ACROSS, images // 2)]
+        rows = rows[np.argsort(rank[rows], kind="stable")][: 2 * ACROSS]
         if not len(rows):
             continue
         heads = []

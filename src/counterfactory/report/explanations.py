@@ -13,7 +13,7 @@ from ..data.dataset import Dataset
 from ..methods.registry import METHODS
 from .cells import Marks, Select
 from .layout import Cell, Column, Row, Table, embolden_columns
-from .vocabulary import describe_mark, method_order, method_role, method_title
+from .vocabulary import CEILING, describe_mark, method_order, method_role, method_title
 
 __all__ = ["GROUPS", "explanation_costs", "explanation_tables", "flip_select"]
 
@@ -29,16 +29,27 @@ GROUPS = (
 
 
 def flip_select(marks: Marks, metric: str, intervention: str | None = None) -> Select:
-    """Returns which mark of the suite `flip`: of one intervention, or of all that any method has a number under."""
-    if intervention is None:
-        asked = tuple(
-            what
-            for what in marks.interventions("flip")
-            if marks.has(Select("flip", metric, (what,)), number=True)
-        )
-    else:
-        asked = (intervention,)
-    return Select("flip", metric, asked)
+    """Returns which mark of the suite `flip`: of one intervention, or of all that the means are over.
+
+    These are what the ceiling answers too, so that it stands above the methods' means; all where there is no ceiling.
+    Of them, those that any method has a number under.
+    """
+    if intervention is not None:
+        return Select("flip", metric, (intervention,))
+    return Select(
+        "flip",
+        metric,
+        tuple(what for what in _together(marks) if marks.has(Select("flip", metric, (what,)), number=True)),
+    )
+
+
+def _together(marks: Marks) -> list[str]:
+    """Returns the interventions that means are over."""
+    asked = marks.interventions("flip")
+    true = [
+        what for what in asked if marks.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
+    ]
+    return true or asked
 
 
 def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
@@ -58,10 +69,14 @@ def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> l
     )
     fewer = "A method that was given fewer questions is marked on those alone, the first ones of the suite."
     tables = []
-    if len(asked) > 1:
+    if len(_together(marks)) > 1:
+        rest = [what for what in asked if what not in _together(marks)]
+        alone = (
+            f" No true counterfactual exists for {', '.join(rest)}, which is told of apart." if rest else ""
+        )
         caption = (
-            f"Mean over what was turned over ({', '.join(asked)}), where a mark exists there; a method without "
-            "a mark of one of them has no mean."
+            f"Mean over what was turned over ({', '.join(_together(marks))}), where a mark exists there; a "
+            f"method without a mark of one of them has no mean.{alone}"
         )
         tables.append(
             _table("flip", "All explanation marks", marks, dataset, None, caption, how + bold, fewer)
@@ -88,7 +103,7 @@ def _table(
             mark = describe_mark(select.metric, dataset)
             columns.append(Column(select.metric, mark.title, group, mark.unit, mark.better, mark.decimals))
         for name, row in cells.items():
-            found = [_seeds_named(marks.cell(select, name), marks) for select in selects]
+            found = [_told_by_n(marks.cell(select, name)) for select in selects]
             counts = [cell.n for cell in found if cell.value is not None]
             row.append(Cell(float(max(counts))) if counts else Cell(0.0 if _asked(marks, name) else None))
             row += found
@@ -104,11 +119,12 @@ def _asked(marks: Marks, method: str) -> bool:
     return bool(len(marks.table[(marks.table["method"] == method) & (marks.table["suite"] == "flip")]))
 
 
-def _seeds_named(cell: Cell, marks: Marks) -> Cell:
-    """Returns a cell whose reason is not needlessly long: that some did not flip, the n beside it says already."""
-    if cell.value is not None and "absent: the classifier's prediction did not flip" in cell.reason:
-        return replace(cell, reason="")
-    return cell
+def _told_by_n(cell: Cell) -> Cell:
+    """Returns a cell without reasons that the n beside it tells; that a distance depends on n is still said."""
+    if cell.value is None:
+        return cell
+    few = "fewer than 2,048 images: compare at equal n only"
+    return replace(cell, reason=few if "compare at equal n only" in cell.reason else "")
 
 
 def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:

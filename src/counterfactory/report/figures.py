@@ -72,7 +72,7 @@ def write_figures(
         graph_picture(table, rows, dataset, colours),
         scale_picture(explained, colours) if explained else None,
         quality_picture(table, explanation_costs(spent, table.methods), dataset, colours),
-        worst_picture(explained, images) if explained else None,
+        worst_picture(explained) if explained else None,
         *training_pictures(logs, colours),
         cost_picture(cost_table(spent, order=table.methods), colours),
     ]

@@ -69,7 +69,7 @@ def graph_table(marks: Marks, dataset: Dataset) -> Table | None:
             rows.append(Row(method_title(name), tuple(cells), method_role(name), name))
     table = Table(
         "graph",
-        "Do explanations respect the causal graph?",
+        "What flips moved beside, and what was due",
         tuple(columns),
         tuple(rows),
         "How to read it: what a flip moved in a variable that it was not asked to move, measured on the "
@@ -153,7 +153,9 @@ def graph_picture(
         "method is true to the graph where its dot lies on its stroke."
     )
     return (
-        Picture("graph", "Explanations and the causal graph", caption, tuple(panels), 2) if panels else None
+        Picture("graph", "Do explanations respect the causal graph?", caption, tuple(panels), 2)
+        if panels
+        else None
     )
 
 

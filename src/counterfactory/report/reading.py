@@ -216,7 +216,7 @@ def _beside_the_graph(graph: Table, group: str) -> str:
     columns = {
         column.key.rpartition("_")[2]: k for k, column in enumerate(graph.columns) if column.group == group
     }
-    moved, due, side = columns["moved"], columns["due"], columns["side"]
+    moved, due, side, count = (columns[name] for name in ("moved", "due", "side", "n"))
     rows = [row for row in graph.rows if row.role == "method" and row.cells[side].value is not None]
     if not rows:
         return ""
@@ -225,9 +225,10 @@ def _beside_the_graph(graph: Table, group: str) -> str:
     what, _, variable = group.partition(" flipped: ")
 
     def told(row: Row) -> str:
+        went, owed = (_number(row.cells[k], graph, k) for k in (moved, due))
         return (
-            f"{row.name} moves it by {_number(row.cells[moved], graph, moved)}{f' {unit}' if unit else ''} on "
-            f"average where {_number(row.cells[due], graph, due)} is due"
+            f"{row.name} moves it by {went}{f' {unit}' if unit else ''} on average where {owed} is due "
+            f"(n = {row.cells[count].value:.0f})"
         )
 
     last = f"; furthest away, {told(rows[-1])}" if len(rows) > 1 else ""

@@ -61,7 +61,7 @@ def build_denoiser(
         schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
     except ValueError as error:
         raise UserError(f"models.ddpm.diffusion: {error}") from None
-    return Velocity(unet, schedule) if diffusion.get("prediction", "noise") == "velocity" else unet, schedule
+    return Velocity(unet, schedule) if diffusion["prediction"] == "velocity" else unet, schedule
 
 
 def stratified_steps(count: int, steps: int, generator: torch.Generator) -> Tensor:

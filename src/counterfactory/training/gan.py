@@ -15,7 +15,10 @@ published; above it, cycles are consistent from the start (ALICE, Li et al., 201
 both kinds, as ImageCFGen (Dash et al., 2022, arXiv:2009.08270) and the benchmark of Melistas et al. (2024,
 arXiv:2403.20287) do:
 
-.. math:: L_E = \|z - E(G(z))\|_2^2 + \|x - G(E(x))\|_1
+.. math:: L_E = \kappa\, \|z - E(G(z))\|_2^2 + \|x - G(E(x))\|_1
+
+with :math:`\kappa` = 1 as published. Both terms are means, the first over latents and the second over pixels, most of
+which are black: at 1 the code's term, most of which no encoder can mend, outweighs the image's.
 
 Validation. The loss of two players says nothing of quality. Weights are selected by the energy score of
 generated images given the parents (Gneiting and Raftery, 2007, JASA 102(477), 359-378),
@@ -150,7 +153,14 @@ class AdversarialLoss:
 
 
 class EncoderLoss:
-    """The cycles of the encoder phase; the generator is held fixed, in evaluation mode."""
+    """The cycles of the encoder phase; the generator is held fixed, in evaluation mode.
+
+    Arguments:
+        code: The weight :math:`\\kappa` of the code's cycle.
+    """
+
+    def __init__(self, code: float = 1.0) -> None:
+        self.code = code
 
     def __call__(
         self, model: Gan, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -167,7 +177,7 @@ class EncoderLoss:
         image = (real - again).abs().mean()
         off = model.expose(real, batch["parents"]) - model.expose(again, batch["parents"])
         marks = {"code": code.detach(), "reconstruction": 127.5 * off.detach().abs().mean()}
-        return code + image, marks
+        return self.code * code + image, marks
 
 
 def failure_signs(log: pd.DataFrame) -> list[str]:
@@ -272,7 +282,7 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     if conditional:
         model.generator.requires_grad_(False)
         model.discriminator.requires_grad_(False)
-        phases.append(phase("encoder", EncoderLoss(), settings.encoder))
+        phases.append(phase("encoder", EncoderLoss(settings.encoder.code), settings.encoder))
     if rank() > 0:
         return
     log = read_table(out / "adversarial" / "log.csv")

@@ -50,7 +50,7 @@ class Mapped(SimpleNamespace):
 def told(cycle: float = 0.0, **changed) -> SimpleNamespace:
     training = dict(settings(learning_rate=0.01, batch_size=8, **changed))
     return SimpleNamespace(
-        network=NETWORK, training=Mapped(**training, cycle=cycle), encoder=Mapped(**training)
+        network=NETWORK, training=Mapped(**training, cycle=cycle), encoder=Mapped(**training, code=0.5)
     )
 
 

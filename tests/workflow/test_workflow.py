@@ -68,7 +68,7 @@ def test_the_profile_is_found_by_itself(folder):
     done = snakemake(folder, "-n", "results/morphomnist/data/dataset.json")
     assert "workflow specific profile" in done.stderr
     # What it makes of a plan: a line a job, in words.
-    assert "Making the images, attributes and splits of Morpho-MNIST" in done.stdout + done.stderr
+    assert "Making the images, attributes and splits of morphomnist" in done.stdout + done.stderr
 
 
 def test_lint_and_format_are_clean():

@@ -88,7 +88,7 @@ def answers_of(method, seed, suites, kinds=("npy", "parquet")):
 @cache
 def answer_settings(method):
     """Returns, of the section `answers`, what one method reads; kept, since every chunk asks for it."""
-    others = [name for name in EXPLAINERS if name != method]
+    others = {*EXPLAINERS, "gan_esm", "causaldiffae"} - {method}
     return settings_json(SETTINGS.answers, without=["chunk_size", "chunks", *others])
 
 

@@ -165,7 +165,7 @@ def _block(
     centres = [size / 2, *((j + 1) * step + _ASIDE + size / 2 for j in range(len(values)))]
     labels = [_short(value, variable) for value in (was, *values)]
 
-    left, top = 0.62, 0.2  # inches for labels
+    left, top = max(0.62, 0.07 * max(len(name) for name, _ in rows)), 0.2  # inches for labels
     per_px = (WIDTH - left - 0.04) / width
     inches = height * per_px + top + 0.06
 

@@ -106,7 +106,8 @@ def test_settings_prints_what_holds(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     over = tmp_path / "over.yaml"
     over.write_text(
-        "data: {train: 7}\nmodels: {vae: {training: {batch_size: 7}}, hvae: {training: {batch_size: 7}}}\n"
+        "methods: [vae]\nquestions: {flip: {images: 0}}\n"
+        "data: {train: 7}\nmodels: {vae: {training: {batch_size: 7}}}\n"
     )
     assert main(["settings", "data.train", "--config", "config.yaml", str(over)]) == 0
     assert capsys.readouterr().out == "7\n"

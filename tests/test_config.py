@@ -167,7 +167,7 @@ def test_a_mistake_is_one_line_naming_the_key_and_the_mend(given, named, meant):
         ({"models": {"ddpm": {"network": {"groups": 5}}}}, "models.ddpm.network.groups is 5"),
         ({"judges": {"training": {"batch_size": 12_001}}}, "judges.training.batch_size is 12,001"),
         (
-            {"questions": {"do": {"images": 0}, "null": {"images": 0}, "reverse": {"images": 0}}},
+            {"questions": {suite: {"images": 0} for suite in ("do", "null", "reverse", "flip")}},
             "questions ask nothing",
         ),
     ],
@@ -224,8 +224,8 @@ def test_counts_of_questions():
         },
     )
     assert [questions.count(suite) for suite in ("do", "null", "reverse")] == [12, 10, 6]
-    with pytest.raises(UserError, match="flip"):
-        questions.count("flip")
+    with pytest.raises(UserError, match="turn"):
+        questions.count("turn")
 
 
 def test_registries_are_the_choices():

@@ -110,6 +110,8 @@ class Workflow:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run in the background ignores Ctrl-C, and would hand that down.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self.started.append(process)
         return process

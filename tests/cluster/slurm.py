@@ -135,8 +135,14 @@ class Cluster:
     def lose_node(self, name: str) -> None:
         """Kills a node with everything that runs on it, as a power cut does."""
         self._stop(name, signal.SIGKILL)
-        for process in self.steps(name):
-            _kill(process, signal.SIGKILL)
+        quiet = 0
+        # A step that was just being started is not seen at the first look.
+        while quiet < 3:
+            found = self.steps(name)
+            quiet = 0 if found else quiet + 1
+            for process in found:
+                _kill(process, signal.SIGKILL)
+            time.sleep(0.1)
 
     def wait_idle(self, seconds: float = 60) -> None:
         """Waits until every node is idle.

@@ -53,6 +53,7 @@ def storm(small_of_module):
     process = workflow.submit(TABLES, *APART)
     cancelled = workflow.wait(lambda: began(workflow, CANCELLED), process)
     cluster.call("scancel", cancelled["job"])
+    workflow.wait(lambda: state(workflow, CANCELLED) == "CANCELLED", process, 30)
     killed = workflow.wait(lambda: began(workflow, KILLED), process)
     os.kill(killed["pid"], signal.SIGKILL)
     # All are in the queue by now: the controller can go.
@@ -77,7 +78,8 @@ def test_after_a_storm_the_tables_are_the_same(storm, expected):
 @pytest.mark.parametrize(
     ("step", "states"),
     [
-        pytest.param(CANCELLED, {"CANCELLED"}, id="scancel"),
+        # A controller that is killed may forget the last seconds: FAILED, by what the node tells.
+        pytest.param(CANCELLED, {"CANCELLED", "FAILED"}, id="scancel"),
         pytest.param(KILLED, {"FAILED"}, id="kill -9"),
         pytest.param(GREEDY, {"OUT_OF_MEMORY", "CANCELLED", "FAILED"}, id="out of memory"),
         pytest.param(SLOW, {"TIMEOUT"}, id="past its time limit"),

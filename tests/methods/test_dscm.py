@@ -14,11 +14,12 @@ from counterfactory.errors import UserError
 from counterfactory.files import read_table
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.nets.pixels import to_pixels
 from counterfactory.nets.vae import Vae
 from counterfactory.questions import ask
 from counterfactory.scm.parents import fit_parents, load_parents
 from counterfactory.training.checkpoint import save_model
-from counterfactory.training.image_mechanism import build, to_pixels
+from counterfactory.training.image_mechanism import build
 from squares import SQUARES
 
 pytest_plugins = ["squares"]
@@ -28,7 +29,7 @@ NETWORK = {
     "widths": [8, 8, 12],
     "encoder_blocks": [2, 1, 1],
     "decoder_blocks": [1, 1, 2],
-    "latent": 3,
+    "latents": [3, 3, 3],
     "bottleneck": 2,
     "block": "heavy",
 }

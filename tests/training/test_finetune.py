@@ -51,7 +51,13 @@ def world(tmp_path_factory):
     train_image_mechanism("hvae", image_settings(steps=30, learning_rate=1e-2), data, root / "hvae", 0, "cpu")
     judging = Settings().judges
     quick = judging.training.model_copy(
-        update={"steps": 150, "batch_size": 64, "valid_every": 75, "learning_rate": 1e-2, "precision": "float32"}
+        update={
+            "steps": 150,
+            "batch_size": 64,
+            "valid_every": 75,
+            "learning_rate": 1e-2,
+            "precision": "float32",
+        }
     )
     for name in SQUARES.names:
         predictor = judging.model_copy(update={"width": 4, "shift": 0, "training": quick})
@@ -169,7 +175,7 @@ def lagrangian(monkeypatch, excess: float, model: Whole, **changed):
     value, marks = loss(model, batch, torch.Generator(), 0.0)
     if model.training:
         value.backward()
-    return float(value), marks
+    return float(value.detach()), marks
 
 
 @pytest.mark.parametrize("excess", [0.02, -0.01])

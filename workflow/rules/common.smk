@@ -85,6 +85,17 @@ def answers_of(method, seed, suites, kinds=("npy", "parquet")):
     ]
 
 
+def costs_of_answers(wildcards):
+    """Returns what all answers that are marked cost, a file a chunk."""
+    marked = [suite for suite in ASKED if suite != "sweep"]
+    return [
+        cost
+        for method in SETTINGS.methods
+        for seed in seeds_of(method)
+        for cost in answers_of(method, seed, marked, ["cost.json"])
+    ]
+
+
 @cache
 def answer_settings(method):
     """Returns, of the section `answers`, what one method reads; kept, since every chunk asks for it."""
@@ -141,8 +152,11 @@ def reference_of(wildcards):
 
 def metric_settings(wildcards):
     """Returns, of the section `marks`, what one metric reads: its own part, if it has one, and those it shares."""
-    names = [wildcards.metric, *METRICS[wildcards.metric].reads]
-    parts = {name: getattr(SETTINGS.marks, name, None) for name in names}
-    return json.dumps(
-        {name: part.model_dump(mode="json", exclude={"weights"}) for name, part in parts.items() if part}
-    )
+    parts = {}
+    for name in [wildcards.metric, *METRICS[wildcards.metric].reads]:
+        # `lpips.net` is one key of a section, `bootstrap` all of them.
+        section, _, key = name.partition(".")
+        part = getattr(SETTINGS.marks, section, None)
+        if part:
+            parts[section] = part.model_dump(mode="json", include={key} if key else None, exclude={"weights"})
+    return json.dumps(parts)

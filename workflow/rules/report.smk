@@ -5,17 +5,6 @@ JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=US
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
 PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
-MARKED = [suite for suite in ASKED if suite != "sweep"]
-
-
-def costs_of_answers(wildcards):
-    """Returns what all answers that are marked cost, a file a chunk."""
-    return [
-        cost
-        for method in SETTINGS.methods
-        for seed in seeds_of(method)
-        for cost in answers_of(method, seed, MARKED, ["cost.json"])
-    ]
 
 
 rule tables:

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from .esm import GanEsmSettings
 from .causaldiffae import CausalDiffAEAnswers
+from .esm import GanEsmSettings
 from .explainers import EXPLAINERS, DimeSettings, DimeXSettings, FastDimeSettings
 from .sections import Count, NonNegative, Section, Share
 

@@ -81,7 +81,7 @@ class SweepQuestions(Section):
 class FlipQuestions(Section):
     """The suite `flip`: a binary attribute is turned over, or another class asked for; what explainers answer."""
 
-    images: int = Field(60, ge=0, description="Test images asked about, for each attribute.")
+    images: int = Field(100, ge=0, description="Test images asked about, for each attribute.")
     attributes: list[str] = Field(
         ["thick", "bright"],
         description="Attributes (see attributes) whose quantity is a parent, so that causal methods can set it.",

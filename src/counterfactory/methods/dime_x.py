@@ -1,4 +1,4 @@
-r"""The method `dime_x`: our own fast relative of DiME, which abducts the noise of the walk and changes only what it must.
+r"""The method `dime_x`: our own fast relative of DiME, which abducts the noise of the walk and changes what it must.
 
 DiME noises the image and walks it back by chance, so that most of what changes has nothing to do with the question. A
 counterfactual asks for more: what would *this* image be, by the same chances, if the classifier were to say something
@@ -17,14 +17,14 @@ taken at is calibrated by its twin,
 so that the blur of a one-step estimate cancels out: it is sharp at any step, costs no walk of its own, and may be the
 answer. Both walks are one network call on twice as many images. The rest saves calls and keeps answers near:
 
-1. The classifier sees c with a little noise, K times over (:math:`K` = `copies`): a gradient that holds for all is less
-   of a trick on it. Its loss is the hinge :math:`\max(0, m - u)`; from mean log odds m on only the distances act.
-2. An image whose c has reached m at step `stop_step` or below is done, and the next question takes its place: tiles stay
-   full, and no image waits for its neighbours.
+1. The classifier pulls at K noisy copies of c: a gradient that they share is less of a trick on it. Its loss is the
+   hinge :math:`\max(0, m - u)`: from log odds m on only the distances act.
+2. An image whose c has reached m at step `stop_step` or below is done, and the next question takes its place: tiles
+   stay full, and no image waits for its neighbours.
 3. An image that has not is pulled harder from step to step, :math:`s \leftarrow b\, s`. Only if its walk ends without a
    flip is it repeated, from `restart_step` and with the scale it ended with.
 4. The answer is the nearest image on the straight way from x to c, :math:`x + a (c - x)` with a a multiple of
-   1 / `shrink`, for which the same noisy copies have mean log odds m or more. That takes no network call.
+   1 / `shrink`, that has log odds m or more. That takes no network call.
 
 Noise is drawn a question, step and repetition, so none of this makes an answer depend on its neighbours.
 """
@@ -52,8 +52,8 @@ from .explainer import (
     gradient,
     leads,
     load_networks,
-    mean_log_odds,
     noise,
+    odds_at,
     read_batch,
     reply,
     tile_size,
@@ -160,14 +160,7 @@ def explain(
         "scale": np.full(len(batch), np.nan),
     }
     for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), size):
-        shown, flipped = nearest(
-            networks,
-            rows.take(tile),
-            clean[tile],
-            settings.shrink,
-            settings.margin,
-            _jitter(copies[tile], settings.jitter),
-        )
+        shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
         meant, flipped = tile[:count].numpy(), flipped[:count].cpu().numpy()
         images[meant] = shown[:count].cpu().numpy()
         columns["reached"][meant] = flipped
@@ -197,12 +190,12 @@ def twin_step(
         index: Their step, (B,).
         scale: The classifier scale s, (B,).
         fresh: Standard normal noise for the factual walk, (B, C, H, W).
-        jitter: The noise of the copies that the classifier sees, (K, B, C, H, W), or None.
+        jitter: The noise of the copies that the classifier pulls at, (K, B, C, H, W), or None.
         settings: The settings `answers.dime_x`.
 
     Returns:
-        The clean images c before the step, both states after it (the factual one is x itself after step 0), and the mean
-        log odds at c, (B,).
+        The clean images c before the step, both states after it (the factual one is x itself after step 0), and the log
+        odds at c, (B,).
     """
     schedule = networks.schedule
     prediction = networks.denoise(torch.cat([state, twin]), torch.cat([index, index]))
@@ -230,7 +223,7 @@ def twin_step(
 
 @torch.no_grad()
 def nearest(
-    networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float, jitter: Tensor | None = None
+    networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float
 ) -> tuple[Tensor, Tensor]:
     """Returns the nearest image on the straight way from x that is far enough on the target's side.
 
@@ -239,19 +232,18 @@ def nearest(
         rows: The questions.
         clean: Where the ways lead, images in [-1, 1] with shape (B, C, H, W).
         steps: How many points of each way are tried; 1: its end only.
-        enough: The mean log odds that are far enough.
-        jitter: The noise of the copies that they are the mean over, (K, B, C, H, W); None: the image itself.
+        enough: The log odds that are far enough.
 
     Returns:
-        The images, uint8 (B, C, H, W): where none has flipped and is far enough, the end; and whether they have flipped,
-        (B,).
+        The images, uint8 (B, C, H, W): where none has flipped and is far enough, the end; and whether they have
+        flipped, (B,).
     """
     best = as_bytes(clean)
     flipped = leads(networks, rows, best) > 0
     found = torch.zeros_like(flipped)
     for step in range(1, steps):
         shown = as_bytes(torch.lerp(rows.x, clean, step / steps))
-        far = mean_log_odds(networks, rows, to_pixels(shown), jitter) >= enough
+        far = odds_at(networks, rows, to_pixels(shown)) >= enough
         better = ~found & far & (leads(networks, rows, shown) > 0)
         best = torch.where(better[:, None, None, None], shown, best)
         flipped, found = flipped | better, found | better

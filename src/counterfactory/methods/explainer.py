@@ -55,8 +55,8 @@ __all__ = [
     "load_networks",
     "log_odds",
     "margin",
-    "mean_log_odds",
     "noise",
+    "odds_at",
     "read_batch",
     "reply",
     "tile_size",
@@ -235,17 +235,23 @@ def gradient(
         scale: The classifier scale s, one or (B,).
         settings: `use_logits`, `l_perc`, `l1_loss` and `l2_loss`.
         scale_grads: Whether the gradient at the clean image is divided by :math:`\sqrt{\bar\alpha_i}`.
-        enough: Log odds from which on the classifier's loss no longer pulls.
-        jitter: What is added to the clean images before the classifier sees them, (K, B, C, H, W); the log odds are
-            the mean over K. A gradient that is the same for many noisy copies is less of a trick on the classifier.
+        enough: Log odds of the clean image from which on the classifier no longer pulls.
+        jitter: What is added to the clean images before the classifier pulls at them, (K, B, C, H, W); the gradient is
+            the mean over K. One that many noisy copies share is less of a trick on the classifier.
 
     Returns:
         The gradient, (B, C, H, W), and u, (B,). The loss is a sum over the batch: images do not touch each other.
     """
     with torch.enable_grad():
         clean = clean.detach().requires_grad_()
-        odds = mean_log_odds(networks, rows, clean, jitter)
-        pulling = odds.clamp(max=enough)
+        if jitter is None:
+            odds = odds_at(networks, rows, clean)
+            pulling = odds
+        else:
+            with torch.no_grad():
+                odds = odds_at(networks, rows, clean)
+            pulling = torch.stack([odds_at(networks, rows, clean + one) for one in jitter]).mean(0)
+        pulling = torch.where(odds < enough, pulling, pulling.detach())
         loss = scale * (-pulling if settings.use_logits else -F.logsigmoid(pulling))
         if networks.features is not None and settings.l_perc:
             loss = loss + settings.l_perc * (networks.features(clean) - rows.features).square().sum(1)
@@ -260,12 +266,10 @@ def gradient(
     return found, odds.detach()
 
 
-def mean_log_odds(networks: Networks, rows: Rows, images: Tensor, jitter: Tensor | None) -> Tensor:
-    """Returns the log odds of images (B, C, H, W), or their mean over copies moved by `jitter`, (B,)."""
-    copies = [images] if jitter is None else [images + one for one in jitter]
-    count = len(networks.classifier.names)
-    odds = [log_odds(networks.classifier.logits(one), rows.column, rows.target, count) for one in copies]
-    return odds[0] if jitter is None else torch.stack(odds).mean(0)
+def odds_at(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
+    """Returns the :func:`log_odds` at images in [-1, 1], (B,), with gradients to the images."""
+    logits = networks.classifier.logits(images)
+    return log_odds(logits, rows.column, rows.target, len(networks.classifier.names))
 
 
 def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:

@@ -19,7 +19,7 @@ class Metric:
         truth: Whether it compares with the rendered true counterfactuals.
         models: What else it asks: `classifier` (the one under observation, of the method's seed), `oracle`, `identity`,
             or pretrained weights, `lpips` or `inception`.
-        reads: The sections of `marks` that it reads besides its own.
+        reads: The sections of `marks`, or single keys of one, that it reads besides its own.
         reference: Whether it has a step `refer`, which computes once what all methods are held against.
     """
 
@@ -41,7 +41,7 @@ METRICS = {
     "identity": Metric(("flip",), models=("classifier", "identity")),
     "mnac": Metric(("flip",), models=("classifier", "oracle")),
     "correlation": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",), reference=True),
-    "diversity": Metric(("flip",), models=("classifier", "lpips"), reads=("lpips",)),
+    "diversity": Metric(("flip",), models=("classifier", "lpips"), reads=("lpips.net",)),
     "cout": Metric(("flip",), models=("classifier",)),
     "oracle_frechet": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",)),
     "fid": Metric(("flip",), models=("classifier", "inception"), reference=True),

@@ -1,0 +1,78 @@
+"""The suite flip and its explainers in the configuration: what does not fit together is one line, and chunks count."""
+
+import pytest
+
+from counterfactory.config import load_settings
+from counterfactory.errors import UserError
+
+
+def refused(given: dict) -> str:
+    with pytest.raises(UserError) as error:
+        load_settings(given)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def flip(**keys) -> dict:
+    return {"questions": {"flip": keys}}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            flip(attributes=["slanted"]),
+            "names 'slanted', which is of slant and not of a parent; choose from thick, bright",
+        ),
+        (
+            flip(attributes=["smile"]),
+            "questions.flip.attributes names 'smile'; choose from thick, bright, digit",
+        ),
+        (flip(attributes=["thick", "thick"]), "questions.flip.attributes names 'thick' twice"),
+        (flip(attributes=["digit"]), "questions.flip.digit is true, but names digit already"),
+        (flip(attributes=[], digit=False), "questions.flip asks nothing"),
+        (flip(targets={3: 3}), "questions.flip.targets has 3: 3; choose two different classes of 0 to 9"),
+        (flip(targets={3: 10}), "questions.flip.targets has 3: 10"),
+        (flip(images=2001), "questions.flip.images is 2,001, but data.test has only 2,000 images"),
+        (
+            {"answers": {"chunks": 361}},
+            "answers.chunks is 361, but copy answers only 360 questions of the suite flip",
+        ),
+        (
+            {"answers": {"chunks": 13, "dime": {"images": 2}}},
+            "answers.chunks is 13, but dime answers only 12 questions of the suite flip; lower it",
+        ),
+        (
+            {"answers": {"dime": {"timestep_respacing": 501}}},
+            "answers.dime.timestep_respacing is 501, but models.ddpm",
+        ),
+        (
+            {"answers": {"fastdime": {"start_step": 200}}},
+            "answers.fastdime.start_step is 200; choose a step below 200",
+        ),
+        (
+            {"answers": {"dime_x": {"restart_step": 16}}},
+            "answers.dime_x.restart_step is 16; choose a step below 16",
+        ),
+        ({"answers": {"fastdime": {"dilation": 4}}}, "answers.fastdime.dilation is 4; choose an odd number"),
+        (
+            {"answers": {"dime": {"perceptual": "vgg16"}}},
+            "answers.dime.perceptual is 'vgg16'; did you mean 'vgg19'",
+        ),
+    ],
+)
+def test_refuses(given, text):
+    assert text in refused(given)
+
+
+def test_what_nobody_uses_is_not_looked_at():
+    load_settings({"methods": ["copy", "truth"], "answers": {"dime": {"start_step": 200}}})
+    load_settings({"questions": {"flip": {"images": 0}}, "answers": {"chunks": 999}})
+
+
+def test_counts():
+    settings = load_settings({})
+    variables = {"thickness": 0, "intensity": 0, "digit": 10}
+    asked = settings.questions.flip
+    assert settings.questions.count("flip") == asked.count(variables) == 3 * (100 + 20)
+    assert [asked.count(variables, images) for images in (0, 5, 30, 999)] == [0, 3 * 10, 3 * 50, 3 * 120]

@@ -86,7 +86,9 @@ def answer(
         raise UserError(f"{questions}: not the questions of suite {suite}; delete it and run again")
     asked = table.iloc[start:stop]
     within = _within(table, getattr(getattr(settings, method, None), "images", None))[start:stop]
-    state = _state(method, suite, chunk, seed, settings, Path(data), Path(models), asked, out, device, threads)
+    state = _state(
+        method, suite, chunk, seed, settings, Path(data), Path(models), asked, out, device, threads
+    )
     load = partial(load_method, method, seed, data, models, settings, device, threads)
     make = partial(_answer_chunk, load, Path(data), asked, within, settings.batch_size, out, chunk)
     label = f"answer {method} {suite} {chunk}"

@@ -157,7 +157,8 @@ def test_a_mark_without_a_name_is_shown_all_the_same(results):
         table.key: table for table in main_tables(Marks(pd.concat([marks, new], ignore_index=True)), DATASET)
     }
     assert (
-        tables["main_other"].columns[0].title == "roundness of all" and tables["main_other"].columns[0].better == ""
+        tables["main_other"].columns[0].title == "roundness of all"
+        and tables["main_other"].columns[0].better == ""
     )
     assert "main_other" not in {table.key for table in main_tables(Marks(marks), DATASET)}
 

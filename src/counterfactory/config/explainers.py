@@ -59,12 +59,13 @@ class DimeSettings(ExplainerSettings):
 
     images: Count | None = Field(
         20,
-        description="How many of the suite's images it answers, the first ones, at two to three CPU seconds a question; "
-        "null: all.",
+        description="How many of the suite's images it answers, the first ones, at two to three CPU seconds a "
+        "question; null: all.",
     )
     classifier_scales: Scales = Field(
-        [8.0, 10.0, 15.0],
-        description="Weights of the classifier, tried in turn until it flips (published: 8, 10, 15).",
+        [2.0, 4.0, 8.0],
+        description="Weights of the classifier, tried in turn until it flips (published, for faces of 128 px: 8, 10, "
+        "15, which on digits change more than the question asks).",
     )
     use_sampling_on_x_t: bool = Field(
         True, description="Whether the inner walks add noise (published: true) or follow the means only."
@@ -85,8 +86,9 @@ class FastDimeSettings(ExplainerSettings):
     """FastDiME (Weng et al., 2024)."""
 
     classifier_scales: Scales = Field(
-        [8.0, 10.0, 15.0],
-        description="Weights of the classifier, tried in turn until it flips (published: 8, 10, 15).",
+        [2.0, 4.0, 8.0],
+        description="Weights of the classifier, tried in turn until it flips (published, for faces of 128 px: 8, 10, "
+        "15, which on digits change more than the question asks).",
     )
     scale_grads: bool = Field(
         False, description="Whether gradients at clean images are scaled as in DiME (published: false)."
@@ -118,7 +120,7 @@ class DimeXSettings(ExplainerSettings):
         1.1, description="Factor on that weight at every step that has not reached the margin."
     )
     margin: NonNegative = Field(
-        3.0, description="Log odds of the target that are enough: 0 is even, 3 is twenty to one."
+        4.0, description="Log odds of the target that are enough: 0 is even, 4 is fifty to one."
     )
     stop_step: int = Field(
         15, ge=0, description="From this step down a walk ends as soon as the margin is reached."
@@ -128,9 +130,12 @@ class DimeXSettings(ExplainerSettings):
     )
     restarts: int = Field(2, ge=0, description="How many times at most.")
     copies: int = Field(
-        4, ge=0, description="Noisy copies of a clean image that the classifier pulls at; 0: at itself."
+        8, ge=0, description="Noisy copies of a clean image that the classifier pulls at; 0: at itself."
     )
-    jitter: NonNegative = Field(0.2, description="The noise of the copies, in half the grey range.")
+    jitter: NonNegative = Field(0.3, description="The noise of the copies, in half the grey range.")
+    l_perc: NonNegative = Field(
+        60.0, description="Weight of the perceptual distance of clean image from image."
+    )
     dilation: Annotated[int, Field(ge=1, le=63)] = Field(
         5, description="Side of the square that the region is spread by, odd, in px."
     )
@@ -138,7 +143,8 @@ class DimeXSettings(ExplainerSettings):
         0.0, description="Share of the largest change above which a px is in the region; 0: no region."
     )
     shrink: Count = Field(
-        8, description="Points of the way from image to answer that are tried, nearest first; 1: its end only."
+        8,
+        description="Points of the way from image to answer that are tried, nearest first; 1: its end only.",
     )
 
 

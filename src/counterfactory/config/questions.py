@@ -10,7 +10,14 @@ from ..errors import UserError
 from ..methods.registry import SUITES
 from .sections import Count, Section, Seed
 
-__all__ = ["DoQuestions", "FlipQuestions", "NullQuestions", "QuestionsSettings", "ReverseQuestions", "SweepQuestions"]
+__all__ = [
+    "DoQuestions",
+    "FlipQuestions",
+    "NullQuestions",
+    "QuestionsSettings",
+    "ReverseQuestions",
+    "SweepQuestions",
+]
 
 # Those of every data set; whether they are of the chosen one is a matter of how values fit together.
 Variable = Literal[*dict.fromkeys(name for entry in DATASETS.values() for name in entry.variables)]
@@ -90,7 +97,9 @@ class FlipQuestions(Section):
     targets: dict[int, int] = Field(
         {}, description="The digit to ask for, by factual digit, such as {3: 8}; of others any other digit."
     )
-    repeats: Count = Field(2, description="How many times the first images are asked, each with its own seed.")
+    repeats: Count = Field(
+        2, description="How many times the first images are asked, each with its own seed."
+    )
     repeat_images: int = Field(20, ge=0, description="How many images these are; all others are asked once.")
 
     def count(self, variables: Mapping[str, int], images: int | None = None) -> int:
@@ -111,7 +120,9 @@ class QuestionsSettings(Section):
     reverse: ReverseQuestions = Field(
         ReverseQuestions(), description="There and back, marked by reversibility."
     )
-    flip: FlipQuestions = Field(FlipQuestions(), description="Attributes turned over, marked as explanations.")
+    flip: FlipQuestions = Field(
+        FlipQuestions(), description="Attributes turned over, marked as explanations."
+    )
     sweep: SweepQuestions = Field(SweepQuestions(), description="One value after another, for the figures.")
 
     def count(self, suite: str, dataset: str = "morphomnist") -> int:

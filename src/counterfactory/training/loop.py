@@ -17,7 +17,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -172,6 +173,17 @@ def _evaluate(
     return totals
 
 
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Takes denormal numbers, which decaying averages are full of, for zero: they are slow on CPUs."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_denormals_flushed()
 def fit(
     model: nn.Module,
     loss: Loss,
@@ -212,8 +224,6 @@ def fit(
     """
     out = Path(out)
     torch.set_num_threads(settings.threads)
-    # Denormal numbers, which decaying averages are full of, are slow on CPUs and change nothing here.
-    torch.set_flush_denormal(True)
     model.to(device).train()
     dtype = arithmetic(settings.precision, device)
     data = {name: tensor.to(device) for name, tensor in data.items()}

@@ -67,7 +67,7 @@ def main() -> None:
     print("| method | flip | " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * len(COLUMNS))
     for method in arguments.methods:
         respond = load_method(
-            method, arguments.seed, data, models, settings.answers, settings.device, arguments.threads
+            method, arguments.seed, data, models, settings.answers, "cpu", arguments.threads
         )
         began = time.process_time()
         images, _, columns = respond(batch)

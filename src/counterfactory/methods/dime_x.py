@@ -23,7 +23,8 @@ answer. Both walks are one network call on twice as many images. The rest saves 
    stay full, and no image waits for its neighbours.
 3. An image that has not is pulled harder from step to step, :math:`s \leftarrow b\, s`. Only if its walk ends without a
    flip is it repeated, from `restart_step` and with the scale it ended with.
-4. The answer is the nearest image on the straight way from x to c, :math:`x + a (c - x)` with a a multiple of
+4. Outside of the region that c changes most, spread a little as in FastDiME, it is x.
+5. The answer is the nearest image on the straight way from x to c, :math:`x + a (c - x)` with a a multiple of
    1 / `shrink`, that has log odds m or more. That takes no network call.
 
 Noise is drawn a question, step and repetition, so none of this makes an answer depend on its neighbours.
@@ -61,7 +62,7 @@ from .explainer import (
 from .fastdime import changed_region
 from .tiles import tiles
 
-__all__ = ["DimeXSettings", "explain", "load", "nearest", "twin_step"]
+__all__ = ["DimeXSettings", "confine", "explain", "load", "nearest", "twin_step"]
 
 
 class DimeXSettings(GuidanceSettings, Protocol):
@@ -137,7 +138,8 @@ def explain(
         calls[meant.numpy()] += 2
         ended, enough = i == 0, odds >= settings.margin
         # The last step's state is clean itself.
-        shown = torch.where(ended[:, None, None, None], stepped.clamp(-1.0, 1.0), estimate)
+        end = confine(part.x, stepped - part.x, settings)
+        shown = torch.where(ended[:, None, None, None], end, estimate)
         flipped = leads(networks, part, as_bytes(shown)) > 0
         again = torch.from_numpy(tries[tile.numpy()] < settings.restarts).to(device)
         finished = torch.where(ended, flipped | ~again, enough & (i <= settings.stop_step) & flipped)
@@ -201,8 +203,7 @@ def twin_step(
     prediction = networks.denoise(torch.cat([state, twin]), torch.cat([index, index]))
     guided, factual = (Prediction(*(one.chunk(2)[half] for one in prediction)) for half in (0, 1))
     change = guided.x0 - factual.x0
-    region = changed_region(torch.zeros_like(change), change, settings.dilation, settings.threshold)
-    estimate = torch.where(region, (rows.x + change).clamp(-1.0, 1.0), rows.x)
+    estimate = confine(rows.x, change, settings)
     shift, odds = gradient(
         networks,
         rows,
@@ -219,6 +220,18 @@ def twin_step(
     after = schedule.take(schedule.posterior_weight_clean, index, twin) * rows.x
     after = after + schedule.take(schedule.posterior_weight_noisy, index, twin) * twin + spread * fresh
     return estimate, guide(guided, shift).mean + (after - factual.mean), after, odds
+
+
+def confine(x: Tensor, change: Tensor, settings: DimeXSettings) -> Tensor:
+    """Returns images changed where they change most, and x elsewhere.
+
+    Arguments:
+        x: Images in [-1, 1] with shape (B, C, H, W).
+        change: What is added to them, likewise.
+        settings: `dilation` and `threshold` (see :func:`counterfactory.methods.fastdime.changed_region`).
+    """
+    region = changed_region(torch.zeros_like(change), change, settings.dilation, settings.threshold)
+    return torch.where(region, (x + change).clamp(-1.0, 1.0), x)
 
 
 @torch.no_grad()

@@ -137,10 +137,10 @@ class DimeXSettings(ExplainerSettings):
         60.0, description="Weight of the perceptual distance of clean image from image."
     )
     dilation: Annotated[int, Field(ge=1, le=63)] = Field(
-        5, description="Side of the square that the region is spread by, odd, in px."
+        3, description="Side of the square that the region is spread by, odd, in px."
     )
     threshold: Annotated[Float, Field(ge=0, le=1)] = Field(
-        0.0, description="Share of the largest change above which a px is in the region; 0: no region."
+        0.2, description="Share of the largest change above which a px is in the region; 0: no region."
     )
     shrink: Count = Field(
         8,

@@ -203,12 +203,14 @@ def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
     path = ran / "results" / "smoke" / "morphomnist" / "marks" / "marks.csv"
     marks = pd.read_csv(path, keep_default_na=False, na_values={"value": [""]})
     assert set(marks["method"]) == set(settings.methods)
-    assert set(marks["suite"]) == {"do", "null", "reverse"}
+    assert set(marks["suite"]) == {"do", "null", "reverse", "flip"}
     mean = marks.groupby(["method", "suite", "metric"])["value"].mean()
     # Copying is perfect where nothing should change, rendering the truth is perfect everywhere.
     assert mean["copy", "null", "l1"] == mean["truth", "null", "l1"] == 0
     assert mean["truth", "do", "truth_l1"] == 0
     assert mean["copy", "do", "truth_l1"] > 0
+    # Copying turns nothing over.
+    assert mean["copy", "flip", "flip_rate"] == 0
     assert mean["truth", "do", "measured_thickness_truth"] == 0
     absent = marks[marks["value"].isna()]
     assert (absent["reason"].str.len() > 0).all()

@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 .PHONY: help
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
-	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about two minutes"
+	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about five minutes"
 
 .PHONY: run
 run: $(STAMP) ## make the environment, run the whole workflow, name the report

@@ -8,7 +8,8 @@ import torch
 
 from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime_x
-from counterfactory.methods.explainer import as_bytes, leads, noise
+from counterfactory.methods.explainer import leads, noise
+from counterfactory.nets.pixels import to_bytes
 from explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
 
 
@@ -183,12 +184,12 @@ def test_the_nearest_that_leads_by_enough_by_hand():
     batch = replace(batch, x=x, target=torch.ones(3, dtype=torch.int64))
     best, flipped = dime_x.nearest(net, batch, far, 12, 3.1)
     assert flipped.all()
-    assert torch.equal(best, as_bytes(torch.lerp(x, far, 8 / 12)))
+    assert torch.equal(best, to_bytes(torch.lerp(x, far, 8 / 12)))
     # Nowhere far enough: the end.
     best, flipped = dime_x.nearest(net, batch, far, 12, 9.0)
-    assert torch.equal(best, as_bytes(far))
+    assert torch.equal(best, to_bytes(far))
     # Never flipped.
     best, flipped = dime_x.nearest(net, batch, x, 12, 1.0)
-    assert torch.equal(best, as_bytes(x))
+    assert torch.equal(best, to_bytes(x))
     assert not flipped.any()
     assert (leads(net, batch, best) < 0).all()

@@ -41,15 +41,14 @@ from ..data.dataset import load_dataset
 from ..diffusion.denoiser import Prediction
 from ..diffusion.guidance import guide
 from ..diffusion.steps import q_sample
+from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
-from ..training.image_mechanism import to_pixels
 from . import Answer, Batch, Columns
 from .explainer import (
     COLUMNS,
     GuidanceSettings,
     Networks,
     Rows,
-    as_bytes,
     gradient,
     leads,
     load_networks,
@@ -140,7 +139,7 @@ def explain(
         # The last step's state is clean itself.
         end = confine(part.x, stepped - part.x, settings)
         shown = torch.where(ended[:, None, None, None], end, estimate)
-        flipped = leads(networks, part, as_bytes(shown)) > 0
+        flipped = leads(networks, part, to_bytes(shown)) > 0
         again = torch.from_numpy(tries[tile.numpy()] < settings.restarts).to(device)
         finished = torch.where(ended, flipped | ~again, enough & (i <= settings.stop_step) & flipped)
 
@@ -251,11 +250,11 @@ def nearest(
         The images, uint8 (B, C, H, W): where none has flipped and is far enough, the end; and whether they have
         flipped, (B,).
     """
-    best = as_bytes(clean)
+    best = to_bytes(clean)
     flipped = leads(networks, rows, best) > 0
     found = torch.zeros_like(flipped)
     for step in range(1, steps):
-        shown = as_bytes(torch.lerp(rows.x, clean, step / steps))
+        shown = to_bytes(torch.lerp(rows.x, clean, step / steps))
         far = odds_at(networks, rows, to_pixels(shown)) >= enough
         better = ~found & far & (leads(networks, rows, shown) > 0)
         best = torch.where(better[:, None, None, None], shown, best)

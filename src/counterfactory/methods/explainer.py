@@ -35,7 +35,7 @@ from ..data.dataset import load_dataset
 from ..diffusion.denoiser import Denoiser, denoiser
 from ..diffusion.schedule import Schedule, respace
 from ..errors import UserError
-from ..nets.pixels import to_pixels
+from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
 from ..training.attribute_model import AttributeModel, load_attribute_model
 from ..training.denoiser import load_denoiser
@@ -48,7 +48,6 @@ __all__ = [
     "GuidanceSettings",
     "Networks",
     "Rows",
-    "as_bytes",
     "escalate",
     "gradient",
     "leads",
@@ -277,11 +276,6 @@ def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:
     return torch.from_numpy(normal(rows.seeds.tolist(), shape, *names)).to(rows.x.device)
 
 
-def as_bytes(images: Tensor) -> Tensor:
-    """Returns images in [-1, 1] as grey levels, rounded, uint8 with the same shape."""
-    return images.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
 def tile_size(networks: Networks, settings: GuidanceSettings, shape: Sequence[int]) -> int:
     """Returns how many rows are run at once: `batch_size`, or 1 where a row's place in a batch changes its bytes.
 
@@ -411,7 +405,7 @@ def escalate(
         for tile, count in tiles(torch.from_numpy(left), size):
             part = rows.take(tile)
             result, calls = attempt(part, scale, number)
-            shown = as_bytes(result)
+            shown = to_bytes(result)
             flipped = (leads(networks, part, shown) > 0).cpu().numpy()[:count]
             meant = tile[:count].numpy()
             images[meant] = shown[:count].cpu().numpy()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .sections import Count, NonNegative, Section, Share
+from .sections import Count, Exposure, NonNegative, Section, Share
 from .training import TrainingSettings
 
 __all__ = ["DcganNetwork", "DcganSettings", "EncoderTraining", "GanNetwork", "GanSettings", "GanTraining"]
@@ -45,11 +45,7 @@ class GanNetwork(DcganNetwork):
         description="Channels at each resolution, from half the image's size downwards "
         "(published: 64, 128, 256, 512).",
     )
-    exposure: list[str] = Field(
-        ["intensity"],
-        description="Variables that act on the image only as exposure does on a photograph, linearly "
-        "(published: none).",
-    )
+    exposure: Exposure
 
 
 ADVERSARIAL = TrainingSettings(

@@ -9,7 +9,7 @@ from .causaldiffae import CausalDiffAESettings
 from .ddpm import DdpmSettings
 from .finetune import FinetuneSettings
 from .gan import DcganSettings, GanSettings
-from .sections import Count, Float, Section
+from .sections import Count, Exposure, Float, Section
 from .training import IMAGE_TRAINING, ImageTrainingSettings
 
 __all__ = ["HvaeNetwork", "HvaeSettings", "ModelsSettings", "VaeNetwork", "VaeSettings"]
@@ -20,14 +20,6 @@ Prior = Annotated[
     Field(
         "exogenous",
         description="exogenous: latents are noise, kept in a counterfactual; conditional: they mediate the parents.",
-    ),
-]
-Exposure = Annotated[
-    list[str],
-    Field(
-        ["intensity"],
-        description="Variables that act on the image only as exposure does on a photograph, linearly "
-        "(published: none).",
     ),
 ]
 LogScale = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Count", "Float", "NonNegative", "Positive", "Section", "Seed", "Share"]
+__all__ = ["Count", "Exposure", "Float", "NonNegative", "Positive", "Section", "Seed", "Share"]
 
 
 class Section(BaseModel):
@@ -27,3 +27,12 @@ Positive = Annotated[Float, Field(gt=0)]
 NonNegative = Annotated[Float, Field(ge=0)]
 Share = Annotated[Float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# A key of every image model that has a last layer with one.
+Exposure = Annotated[
+    list[str],
+    Field(
+        ["intensity"],
+        description="Variables that act on the image only as exposure does on a photograph, linearly "
+        "(published: none).",
+    ),
+]

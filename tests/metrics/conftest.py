@@ -27,7 +27,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.data = folder / "data"
+        self.data, self.answers = folder / "data", folder / "answers"
         self.questions: dict[str, Path] = {}
 
     def write_split(self, split: str, images: np.ndarray, attributes: pd.DataFrame) -> None:
@@ -56,10 +56,11 @@ class Place:
         questions: pd.DataFrame,
         images: np.ndarray,
         answered: np.ndarray | None = None,
+        seed: int = 0,
         **own,
     ) -> Path:
         """Writes answers, in two chunks; the method's own parents are the true ones unless given."""
-        folder = self.folder / "answers" / method
+        folder = self.answers / method / f"seed{seed}"
         suite = questions["suite"][0]
         if answered is None:
             answered = np.ones(len(questions), dtype=bool)

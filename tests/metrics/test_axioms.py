@@ -18,10 +18,12 @@ def test_l1_is_in_grey_levels_and_does_not_wrap():
 def test_a_shift_of_three_grey_levels_is_three(place, settings, tmp_path):
     null = place.ask("null", [{"cycles": 1}, {"cycles": 10, "index": 0}, {"cycles": 10, "index": 1}])
     asked = place.images[[0, 0, 1]]
-    place.answer("shift", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None])
+    place.answer("vae", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None], seed=4)
     reverse = place.ask("reverse", [{"intervention": "thickness"}])
-    answers = place.answer("shift", reverse, place.images[:1] - np.uint8(7))
-    mark("axioms", "shift", 4, settings, place.data, place.questions, answers, tmp_path / "marks.parquet")
+    place.answer("vae", reverse, place.images[:1] - np.uint8(7), seed=4)
+    mark(
+        "axioms", ["vae"], 4, settings, place.data, place.questions, place.answers, tmp_path / "marks.parquet"
+    )
     table = pd.read_parquet(tmp_path / "marks.parquet")
     assert table["value"].tolist() == [0.0, 3.0, 3.0, 7.0]
     assert table["suite"].tolist() == ["null"] * 3 + ["reverse"]

@@ -15,8 +15,10 @@ def test_unanswered_questions_are_absent(place, settings, tmp_path):
     questions = place.ask("null", [{}, {}, {}])
     answered = np.array([True, False, True])
     images = place.images[:3] * answered[:, None, None, None].astype(np.uint8)
-    answers = place.answer("partly", questions, images, answered=answered)
-    mark("axioms", "partly", 0, settings, place.data, place.questions, answers, tmp_path / "marks.parquet")
+    place.answer("vae", questions, images, answered=answered)
+    mark(
+        "axioms", ["vae"], 0, settings, place.data, place.questions, place.answers, tmp_path / "marks.parquet"
+    )
     table = pd.read_parquet(tmp_path / "marks.parquet")
     np.testing.assert_array_equal(table["value"], [0.0, np.nan, 0.0])
     assert table["reason"].tolist() == ["", "the method does not answer this question", ""]
@@ -28,22 +30,84 @@ def test_unanswered_questions_are_absent(place, settings, tmp_path):
         ("axiom", "no such metric; the nearest is axioms"),
         ("effectiveness", "needs models"),
         ("lpips", "needs models"),
-        ("truth", "needs truth"),
         ("axioms", "none of its suites \\(null, reverse\\) is asked"),
     ],
 )
 def test_mistakes(place, settings, tmp_path, metric, message):
     with pytest.raises(UserError, match=message) as caught:
-        mark(metric, "copy", 0, settings, place.data, {}, tmp_path, tmp_path / "marks.parquet")
+        mark(metric, ["copy"], 0, settings, place.data, {}, tmp_path, tmp_path / "marks.parquet")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "marks.parquet").exists()
 
 
+def test_one_process_marks_every_method_by_the_suites_that_it_answers(place, settings, tmp_path):
+    null, reverse = place.ask("null", [{}, {}]), place.ask("reverse", [{"intervention": "thickness"}])
+    for method, shift in (("vae", 2), ("copy", 0)):
+        place.answer(method, null, place.images[:2] + np.uint8(shift))
+        place.answer(method, reverse, place.images[:1] + np.uint8(shift))
+    methods = ["copy", "dime", "vae"]  # dime answers neither suite
+    mark(
+        "axioms", methods, 0, settings, place.data, place.questions, place.answers, tmp_path / "marks.parquet"
+    )
+    table = pd.read_parquet(tmp_path / "marks.parquet")
+    assert list(zip(table["method"], table["suite"], table["value"], strict=True)) == [
+        *[("copy", "null", 0.0)] * 2,
+        ("copy", "reverse", 0.0),
+        *[("vae", "null", 2.0)] * 2,
+        ("vae", "reverse", 2.0),
+    ]
+    with pytest.raises(UserError, match="methods: vea: no such method; the nearest is vae"):
+        mark(
+            "axioms",
+            ["vea"],
+            0,
+            settings,
+            place.data,
+            place.questions,
+            place.answers,
+            tmp_path / "again.parquet",
+        )
+
+
+def test_the_tidy_table_keeps_a_methods_marks_together(place, settings, tmp_path):
+    for suite, file in (("null", "one"), ("reverse", "two")):
+        row = {"intervention": "thickness"} if suite == "reverse" else {}
+        for method in ("copy", "vae"):
+            place.answer(method, place.ask(suite, [row]), place.images[:1])
+        asked = {suite: place.questions[suite]}
+        mark(
+            "axioms",
+            ["vae", "copy"],
+            0,
+            settings,
+            place.data,
+            asked,
+            place.answers,
+            tmp_path / f"{file}.parquet",
+        )
+    summarise(
+        [tmp_path / "one.parquet", tmp_path / "two.parquet"], settings.bootstrap, tmp_path / "marks.csv"
+    )
+    table = pd.read_csv(tmp_path / "marks.csv", keep_default_na=False)
+    assert list(zip(table["method"], table["suite"], strict=True)) == [
+        (method, suite) for method in ("vae", "copy") for suite in ("null", "reverse")
+    ]
+
+
 def test_answers_to_other_questions_are_refused(place, settings, tmp_path):
-    answers = place.answer("copy", place.ask("null", [{}, {}]), place.images[:2])
+    place.answer("copy", place.ask("null", [{}, {}]), place.images[:2])
     place.ask("null", [{}, {"index": 5}])
     with pytest.raises(UserError, match="not the answers to these 2 questions"):
-        mark("axioms", "copy", 0, settings, place.data, place.questions, answers, tmp_path / "marks.parquet")
+        mark(
+            "axioms",
+            ["copy"],
+            0,
+            settings,
+            place.data,
+            place.questions,
+            place.answers,
+            tmp_path / "marks.parquet",
+        )
 
 
 class Half:
@@ -63,9 +127,19 @@ def test_a_mark_of_a_whole_set_reaches_the_tidy_table(place, settings, tmp_path,
     monkeypatch.setitem(METRICS, "half", Metric(("flip",), models=("classifier",)))
     monkeypatch.setattr("counterfactory.metrics.import_module", lambda name: Half)
     row = {"intervention": "bright", "attribute": "bright", "label": 0, "target": 1, "repeat": 0}
-    answers = place.answer("vae", place.ask("flip", [row] * 3), place.images[:3])
+    place.answer("vae", place.ask("flip", [row] * 3), place.images[:3], seed=3)
     out = tmp_path / "marks.parquet"
-    mark("half", "vae", 3, settings, place.data, place.questions, answers, out, models=tmp_path / "models")
+    mark(
+        "half",
+        ["vae"],
+        3,
+        settings,
+        place.data,
+        place.questions,
+        place.answers,
+        out,
+        models=tmp_path / "models",
+    )
     assert pd.read_parquet(out)["question"].tolist() == [0, 1, 2, WHOLE, WHOLE]
     summarise([out], settings.bootstrap, tmp_path / "marks.csv")
     each, half, none = pd.read_csv(tmp_path / "marks.csv", keep_default_na=False).itertuples()

@@ -40,7 +40,7 @@ def ready(place):
 
 
 def marks(place, folder, compare=True):
-    folder_of_truth = place.folder / "answers" / "truth" if compare else None
+    folder_of_truth = place.answers / "truth" / "seed0" if compare else None
     found = truth(load_answered("do", place.data, place.questions["do"], folder, folder_of_truth))
     return {mark.metric: mark for mark in found}
 
@@ -59,7 +59,7 @@ def test_a_shift_of_the_truth(ready):
 
 def test_the_truth_is_at_zero(ready):
     place, _ = ready
-    values = marks(place, place.folder / "answers" / "truth")["truth_l1"].values
+    values = marks(place, place.answers / "truth" / "seed0")["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, 0.0, np.nan, np.nan])
 
 

@@ -264,13 +264,11 @@ def pretend_results(
         table.to_parquet(folder / "questions" / f"{name}.parquet", index=False)
     _sweep(folder, test, sweep, methods, seeds)
 
-    tables = []
+    tables, marked = [], {}
     for method in methods:
         for seed in seeds if method not in ("copy", "truth") else (0,):
             for metric, table in _marks(rng, method, seed, questions).items():
-                path = folder / "marks" / method / f"seed{seed}" / f"{metric}.parquet"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                table.to_parquet(path, index=False)
+                marked.setdefault((metric, seed), []).append(table)
                 tables.append(table)
             for suite, table in questions.items():
                 out = folder / "answers" / method / f"seed{seed}" / suite
@@ -283,6 +281,10 @@ def pretend_results(
                 }
                 cost |= {"peak_rss_mb": 412.3 if calls else 180.1, "device": "cpu", "threads": 1}
                 (out / f"000000-{len(table):06d}.cost.json").write_text(json.dumps(cost))
+    for (metric, seed), rows in marked.items():
+        path = folder / "marks" / metric / f"seed{seed}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.concat(rows, ignore_index=True).to_parquet(path, index=False)
     _summary(tables).to_csv(folder / "marks" / "marks.csv", index=False)
 
     for name, end, steps, minutes in (("vae", 0.55, 4000, 2.1), ("hvae", 0.49, 2000, 8.4)):
@@ -358,7 +360,7 @@ def make_figures(results: Path, out: Path, **changes) -> Path:
     """Writes the figures of pretended results, with `changes` to the inputs, and returns their folder."""
     inputs = {
         "marks": results / "marks" / "marks.csv",
-        "rows": sorted(results.glob("marks/*/*/*.parquet")),
+        "rows": sorted(results.glob("marks/*/*.parquet")),
         "questions": results / "questions",
         "answers": results / "answers",
         "data": results / "data",

@@ -91,7 +91,7 @@ def flipped(results, tmp_path_factory):
     )  # fmt: skip
     questions.to_parquet(folder / "questions" / "flip.parquet", index=False)
     tables = [pd.read_csv(folder / "marks" / "marks.csv", keep_default_na=False, na_values={"value": [""]})]
-    spent = costs()
+    spent, singles = costs(), {"flip": [], "side": []}
     for method in METHODS:
         out = folder / "answers" / method / "seed0" / "flip"
         out.mkdir(parents=True)
@@ -115,15 +115,19 @@ def flipped(results, tmp_path_factory):
         for metric in ("flip", "side"):
             rows = single_marks(method)
             beside = rows["metric"].str.contains("_intensity")
-            path = folder / "marks" / method / "seed0" / f"{metric}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rows[beside if metric == "side" else ~beside].to_parquet(path, index=False)
+            singles[metric].append(
+                rows[beside if metric == "side" else ~beside].assign(method=method, seed=0)
+            )
+    for metric, rows in singles.items():
+        path = folder / "marks" / metric / "seed0.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.concat(rows, ignore_index=True).to_parquet(path, index=False)
     pd.concat([*tables, all_marks().table]).to_csv(folder / "marks" / "marks.csv", index=False)
     return folder
 
 
 def explained(flipped):
-    rows = sorted(flipped.glob("marks/*/seed0/*.parquet"))
+    rows = sorted(flipped.glob("marks/*/seed0.parquet"))
     return read_explained(flipped / "questions", flipped / "answers", flipped / "data", rows, list(METHODS))
 
 

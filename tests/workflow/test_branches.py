@@ -46,6 +46,9 @@ def test_fine_tuning_is_there_only_if_asked_for(folder):
     preset = ["--configfile", PRESETS / "smoke.yaml", "--config"]
     rules = set(plan(folder, *preset, "methods=[copy, vae, truth]")[1].values())
     assert not rules & {"finetune", "train_predictor"}
+    switched = plan(folder, *preset, "methods=[copy, vae, truth]", "finetune=true")[1]
+    assert {"finetune", "train_predictor"} <= set(switched.values())
+    assert any("/answers/vae_ft/" in name for name in switched)
     every = plan(folder, *preset, "methods=[copy, vae_ft, causaldiffae, truth]")[1]
     assert {"finetune", "train_predictor"} <= set(every.values())
     models = {name.split("/models/")[1].split("/")[0] for name in every if "/models/" in name}

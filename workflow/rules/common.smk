@@ -115,9 +115,19 @@ def models_asked(wildcards):
     return asked + (["<results>/models/oracle/model.safetensors"] if perceptual == "oracle" else [])
 
 
-def marked_suites(metric, method=None):
-    """Returns the suites that are asked, that a metric marks and that a method (None: any) answers."""
-    answered = METHODS[method].suites if method else SUITES
+def methods_of(seed):
+    """Returns the methods that live under a seed."""
+    return [method for method in SETTINGS.methods if int(seed) in seeds_of(method)]
+
+
+def methods_marked(wildcards):
+    """Returns the methods of a seed that answer what a metric marks."""
+    return [name for name in methods_of(wildcards.seed) if marked_suites(wildcards.metric, name)]
+
+
+def marked_suites(metric, *methods):
+    """Returns the suites that are asked, that a metric marks and that any of the methods (none named: any at all) answers."""
+    answered = {suite for method in methods for suite in METHODS[method].suites} if methods else SUITES
     return [suite for suite in METRICS[metric].suites if suite in ASKED and suite in answered]
 
 
@@ -129,7 +139,7 @@ def judges_asked(wildcards):
 
 def truth_compared(wildcards):
     """Returns the rendered true counterfactuals, where a metric compares with them."""
-    suites = marked_suites(wildcards.metric, wildcards.method)
+    suites = marked_suites(wildcards.metric, *methods_marked(wildcards))
     return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth else []
 
 

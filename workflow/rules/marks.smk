@@ -1,4 +1,4 @@
-"""Marks: each metric marks each method's answers; one tidy table gathers all."""
+"""Marks: each metric marks all methods' answers, a training seed a job; one tidy table gathers all."""
 
 
 rule mark:
@@ -7,21 +7,23 @@ rule mark:
         test=["<results>/data/test/images.npy", "<results>/data/test/attributes.parquet"],
         questions=lambda wildcards: [
             f"<results>/questions/{suite}.parquet"
-            for suite in marked_suites(wildcards.metric, wildcards.method)
+            for suite in marked_suites(wildcards.metric, *methods_marked(wildcards))
         ],
-        answers=lambda wildcards: answers_of(
-            wildcards.method, wildcards.seed, marked_suites(wildcards.metric)
-        ),
+        answers=lambda wildcards: [
+            answer
+            for method in methods_marked(wildcards)
+            for answer in answers_of(method, wildcards.seed, marked_suites(wildcards.metric))
+        ],
         truth=truth_compared,
         judges=judges_asked,
         networks=networks_asked,
         reference=reference_of,
     output:
-        "<results>/marks/{method}/seed{seed}/{metric}.parquet",
+        "<results>/marks/{metric}/seed{seed}.parquet",
     log:
-        "<logs>/mark/{method}/seed{seed}/{metric}.log",
+        "<logs>/mark/{metric}/seed{seed}.log",
     benchmark:
-        "<benchmarks>/mark/{method}/seed{seed}/{metric}.jsonl"
+        "<benchmarks>/mark/{metric}/seed{seed}.jsonl"
     conda:
         "../../envs/counterfactory.yaml"
     threads: 1
@@ -35,6 +37,7 @@ rule mark:
         settings=metric_settings,
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
+        methods=lambda wildcards: methods_marked(wildcards),
         reference=lambda wildcards, input: [f"--reference={path}" for path in input.reference],
         device=lambda wildcards: (
             SETTINGS.device
@@ -43,12 +46,11 @@ rule mark:
         ),
         code=lambda wildcards: code_of("metrics", f"metrics.{wildcards.metric}"),
     message:
-        "Marking: {wildcards.method} (seed {wildcards.seed}), {wildcards.metric}"
+        "Marking by {wildcards.metric} (seed {wildcards.seed})"
     shell:
-        "python -m counterfactory mark {wildcards.metric} {wildcards.method} --settings {params.settings:q}"
+        "python -m counterfactory mark {wildcards.metric} {params.methods} --settings {params.settings:q}"
         " --seed {wildcards.seed} --data {params.data:q} --questions {input.questions:q}"
-        " --answers {params.folder:q}/answers/{wildcards.method}/seed{wildcards.seed}"
-        " --truth {params.folder:q}/answers/truth/seed0 --models {params.folder:q}/models"
+        " --answers {params.folder:q}/answers --models {params.folder:q}/models"
         " {params.reference:q} --out {output:q} --device {params.device} --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -89,11 +91,10 @@ rule refer:
 rule summarise:
     input:
         [
-            f"<results>/marks/{method}/seed{seed}/{metric}.parquet"
-            for method in SETTINGS.methods
-            for seed in seeds_of(method)
+            f"<results>/marks/{metric}/seed{seed}.parquet"
+            for seed in sorted({seed for method in SETTINGS.methods for seed in seeds_of(method)})
             for metric in USED_METRICS
-            if marked_suites(metric, method)
+            if marked_suites(metric, *methods_of(seed))
         ],
     output:
         "<results>/marks/marks.csv",

@@ -45,5 +45,8 @@ def answering_minutes(wildcards):
 
 
 def marking_minutes(wildcards):
-    """Returns the time of one metric's marks of one method's answers."""
-    return 30 + sum(SETTINGS.questions.count(suite, SETTINGS.dataset) for suite in ASKED) / 1000
+    """Returns the time of one metric's marks of all methods' answers."""
+    count = sum(
+        SETTINGS.questions.count(suite, SETTINGS.dataset) for suite in marked_suites(wildcards.metric)
+    )
+    return 30 + len(methods_marked(wildcards)) * count / 1000

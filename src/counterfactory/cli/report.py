@@ -30,7 +30,7 @@ def _figures(args: argparse.Namespace) -> None:
 
     write_figures(
         path_of(args, "marks", "marks/marks.csv"),
-        rows=files_of(args, "rows", "marks/*/*/*.parquet"),
+        rows=files_of(args, "rows", "marks/*/*.parquet"),
         questions=path_of(args, "questions", "questions"),
         answers=path_of(args, "answers", "answers"),
         data=path_of(args, "data", "data"),

@@ -1,4 +1,4 @@
-"""The marks: every answer is marked alike, one file a metric.
+"""The marks: every answer is marked alike, one file a metric and training seed.
 
 A metric is a module `metrics/<name>.py` and a line in :mod:`counterfactory.metrics.registry`. It has one
 function,
@@ -19,7 +19,7 @@ zero.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -39,37 +39,37 @@ __all__ = ["mark", "refer"]
 
 def mark(
     metric: str,
-    method: str,
+    methods: Sequence[str],
     seed: int,
     settings: Any,
     data: Path | str,
     questions: Mapping[str, Path | str],
     answers: Path | str,
     out: Path | str,
-    truth: Path | str | None = None,
     models: Path | str | None = None,
     reference: Path | str | None = None,
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
-    """Marks all answers of one method and training seed by one metric.
+    """Marks all answers of the methods of one training seed by one metric.
 
     Writes one row a question and mark, with the columns `dataset`, `method`, `seed`, `question`, `suite`,
     `intervention`, `protocol`, `cycles`, `metric`, `value` (NaN where absent) and `reason` (why it is
     absent). A mark of a whole set of answers is one row, with :data:`counterfactory.metrics.summary.WHOLE` in place
-    of the question, and in such a table there are also `low`, `high` and `n`.
+    of the question, and in such a table there are also `low`, `high` and `n`. One process marks all methods, so that
+    what they are marked with is read and computed once.
 
     Arguments:
         metric: The metric's name.
-        method: The method's name, for the table.
-        seed: The method's training seed, for the table; the classifier under observation has the same.
+        methods: The methods' names.
+        seed: The methods' training seed; the classifier under observation has the same.
         settings: The configuration's section `marks`.
         data: The data set's folder.
-        questions: The table of questions of each suite asked; suites that the metric does not mark are passed
-            over.
-        answers: The folder of the answers, with a folder for each suite.
+        questions: The table of questions of each suite asked; suites that the metric does not mark, or a method does
+            not answer, are passed over.
+        answers: The folder of all answers, `<method>/seed<k>/<suite>/` in it; those of the method `truth` are there
+            too for the metrics that compare with them.
         out: The parquet file to write.
-        truth: The answers of the method `truth`, likewise, for the metrics that compare with them.
         models: The folder of the data set's models, for the metrics that ask judges, classifiers or pretrained
             weights.
         reference: What :func:`refer` wrote, for the metrics that have such a step.
@@ -77,9 +77,13 @@ def mark(
         threads: The number of threads networks run on.
 
     Raises:
-        UserError: If there is no such metric, or something it needs is missing or damaged.
+        UserError: If there is no such metric or method, or something it needs is missing or damaged.
     """
     needs = _needs(metric)
+    asked = {
+        method: [suite for suite in needs.suites if suite in questions and suite in _suites(method)]
+        for method in methods
+    }
     import pandas as pd
 
     from ..data.dataset import load_dataset
@@ -88,31 +92,32 @@ def mark(
     from .resources import Resources
 
     dataset = load_dataset(data)
-    wanted = {
-        "models": needs.judges or bool(needs.models),
-        "truth": needs.truth and dataset.simulated,
-        "reference": needs.reference,
-    }
-    for option, given in (("models", models), ("truth", truth), ("reference", reference)):
+    wanted = {"models": needs.judges or bool(needs.models), "reference": needs.reference}
+    for option, given in (("models", models), ("reference", reference)):
         if wanted[option] and given is None:
             raise UserError(f"mark {metric}: needs {option}; give its path")
     resources = Resources(
         settings, Path(data), Path(models or ""), seed, Path(reference) if reference else None, device
     )
     marker = _module(metric, threads).load(resources)
+    truth = Path(answers, "truth", "seed0") if needs.truth else None
     tables = []
-    for suite in needs.suites:
-        if suite in questions:
-            answered = load_answered(suite, data, questions[suite], answers, truth if needs.truth else None)
-            tables += [_table(answered, one) for one in marker(answered)]
+    for method, suites in asked.items():
+        for suite in suites:
+            folder = Path(answers, method, f"seed{seed}")
+            answered = load_answered(suite, data, questions[suite], folder, truth)
+            for one in marker(answered):
+                table = _table(answered, one)
+                for position, (name, value) in enumerate(
+                    (("dataset", dataset.name), ("method", method), ("seed", seed))
+                ):
+                    table.insert(position, name, value)
+                tables.append(table)
     if not tables:
         raise UserError(
             f"mark {metric}: none of its suites ({', '.join(needs.suites)}) is asked, or it has no mark there"
         )
-    table = pd.concat(tables, ignore_index=True)
-    for position, (name, value) in enumerate((("dataset", dataset.name), ("method", method), ("seed", seed))):
-        table.insert(position, name, value)
-    write_table(out, table)
+    write_table(out, pd.concat(tables, ignore_index=True))
 
 
 def refer(
@@ -158,6 +163,16 @@ def _needs(metric: str) -> "Metric":
         near = get_close_matches(metric, METRICS, n=1, cutoff=0.0)
         raise UserError(f"marks.metrics: {metric}: no such metric; the nearest is {', '.join(near)}")
     return METRICS[metric]
+
+
+def _suites(method: str) -> tuple[str, ...]:
+    """Returns the suites that a method answers."""
+    from ..methods.registry import METHODS
+
+    if method not in METHODS:
+        near = get_close_matches(method, METHODS, n=1, cutoff=0.0)
+        raise UserError(f"methods: {method}: no such method; the nearest is {', '.join(near)}")
+    return METHODS[method].suites
 
 
 def _module(metric: str, threads: int) -> ModuleType:

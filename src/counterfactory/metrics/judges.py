@@ -30,12 +30,13 @@ from ..data.dataset import Dataset, Split, Variable, encode_parents, load_datase
 from ..files import read_json, write_json
 from ..nets.cnn import AnticausalCNN
 from ..nets.pixels import to_pixels
-from ..noise import derive_seed, generator
+from ..noise import derive_seed
 from ..training.augmentation import shift_images
-from ..training.checkpoint import load_model
+from ..training.checkpoint import load_network
+from ..training.held_out import hold_out
 from ..training.loop import TrainingSettings, choose_device, fit
 
-__all__ = ["Judge", "JudgeSettings", "hold_out", "load_judge", "train_judge"]
+__all__ = ["Judge", "JudgeSettings", "load_judge", "train_judge"]
 
 Parents = Mapping[str, np.ndarray] | pd.DataFrame
 BATCH = 500  # images in one forward pass of a trained judge
@@ -172,29 +173,10 @@ def load_judge(folder: Path | str, device: str = "cpu") -> Judge:
         UserError: If it is missing or damaged.
     """
     device = choose_device(device)
-    state, meta = load_model(folder)
-    model = AnticausalCNN(**meta["network"])
-    model.load_state_dict(state)
-    model.eval().requires_grad_(False).to(device)
+    model, meta = load_network(folder, AnticausalCNN, device)
     return Judge(
         model, Variable(**meta["variable"]), tuple(Variable(**effect) for effect in meta["context"]), device
     )
-
-
-def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits `count` rows in those that train and those that validate, the same for every judge of a seed.
-
-    Arguments:
-        count: The number of rows.
-        share: The share that validates, in (0, 1); at least one row does.
-        seed: The judges' seed.
-
-    Returns:
-        The sorted rows that train and the sorted rows that validate.
-    """
-    order = generator(seed, "judges", "held out").permutation(count)
-    size = min(max(1, round(share * count)), count - 1)
-    return np.sort(order[size:]), np.sort(order[:size])
 
 
 def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:

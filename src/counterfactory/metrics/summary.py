@@ -36,7 +36,7 @@ class BootstrapSettings(Protocol):
 
 
 def summarise(marks: Sequence[Path | str], settings: BootstrapSettings, out: Path | str) -> None:
-    """Writes the tidy table of the marks in the parquet files `marks`, in their order.
+    """Writes the tidy table of the marks in some parquet files: method by method, each in the order of the files.
 
     Arguments:
         marks: The files that :func:`counterfactory.metrics.mark` wrote.
@@ -57,6 +57,9 @@ def summarise(marks: Sequence[Path | str], settings: BootstrapSettings, out: Pat
         raise UserError("marks: there is nothing to summarise; name at least one method and one metric")
     # Empty parts would decide the types of the joined columns.
     whole = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    # A method's marks together, methods in the order in which they were marked.
+    order = {method: place for place, method in enumerate(whole["method"].drop_duplicates())}
+    whole = whole.sort_values("method", key=lambda names: names.map(order), kind="stable", ignore_index=True)
     write_table(out, whole)
 
 

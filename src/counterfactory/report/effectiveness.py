@@ -37,7 +37,7 @@ def effectiveness_picture(
     Raises:
         UserError: If a file is damaged.
     """
-    tables = [read_table(path) for path in paths if Path(path).stem in ("effectiveness", "measured")]
+    tables = [read_table(path) for path in paths if Path(path).parent.name in ("effectiveness", "measured")]
     if not tables or not do.exists():
         return None
     targets = [f"true_{variable.name}" for variable in dataset.variables]

@@ -66,7 +66,7 @@ def read_explained(
         questions: The folder of questions; None is returned where it has no `flip.parquet`.
         answers: The folder of answers.
         data: The data set's folder.
-        rows: The marks of single questions, `marks/<method>/seed<k>/<metric>.parquet`.
+        rows: The marks of single questions, `marks/<metric>/seed<k>.parquet`.
         methods: The methods; those without answers are left out.
 
     Raises:
@@ -87,16 +87,14 @@ def read_explained(
         return None
     test = load_split(data, "test")
     marked = [
-        table
-        for path in map(Path, rows)
-        if path.parts[-3] in images and path.parts[-2] == f"seed{seeds[path.parts[-3]]}"
-        for table in [read_table(path)]
-        if (table["suite"] == "flip").any()
+        table[(table["suite"] == "flip") & (table["seed"] == table["method"].map(seeds))]
+        for table in map(read_table, rows)
     ]
+    marked = [table for table in marked if len(table)]
     marks = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["method", "question"]))
     if marked:
         table = pd.concat(marked, ignore_index=True)
         # A mark of a whole set of answers is of no question.
-        table = table[(table["suite"] == "flip") & (table["question"] >= 0)]
+        table = table[table["question"] >= 0]
         marks = table.pivot_table("value", ["method", "question"], "metric", aggfunc="first", dropna=False)
     return Explained(asked, test.images[asked["index"].to_numpy()], images, tables, marks)

@@ -43,7 +43,7 @@ def write_figures(
 
     Arguments:
         marks: The tidy table, `marks/marks.csv`.
-        rows: The marks of single questions, `marks/<method>/seed<k>/<metric>.parquet`; those of
+        rows: The marks of single questions, `marks/<metric>/seed<k>.parquet`; those of
             effectiveness (predicted and measured) and of explanations are drawn.
         questions: The folder of questions: `do.parquet` for the targets, `sweep.parquet` for the grids of
             images, `flip.parquet` for the explanations.

@@ -109,7 +109,7 @@ def graph_picture(
     Raises:
         UserError: If a file is damaged.
     """
-    tables = [read_table(path) for path in rows if Path(path).stem == "side"]
+    tables = [read_table(path) for path in rows if Path(path).parent.name == "side"]
     pairs = side_effects(marks, dataset)
     if not tables or not pairs:
         return None

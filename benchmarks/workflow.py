@@ -3,10 +3,11 @@
     python benchmarks/workflow.py 1000 10000                # planning and running, on this machine
     python benchmarks/workflow.py 100 --cluster             # on the test cluster, grouped and not
 
-The graph is that of this workflow with its chunks cut small (`answers.chunk_size: 1`), planned with `--dry-run`. The
-chunks of trivial work are a rule of its own that makes an empty file, run through the same profiles: what is left is
-Snakemake, and Slurm. One line of JSON a measurement: what, chunks, seconds in all, milliseconds a chunk, CPU seconds of
-the workflow's own process, MB.
+The graph is that of this workflow with its chunks cut small (`answers.chunk_size: 1`), made for `--rulegraph`, which
+does nothing else, and planned with `--dry-run`. The chunks of trivial work are a rule of its own that makes an empty
+file, run through the same profiles: what is left is Snakemake, and Slurm. On the cluster a chunk is a job, or many are
+one job and run in it one after another, a process each. One line of JSON a measurement: what, chunks, seconds in all,
+milliseconds a chunk, CPU seconds of the workflow's own processes (not of the cluster's jobs), MB.
 """
 
 import argparse
@@ -18,11 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROFILES = ROOT / "workflow" / "profiles"
 TRIVIAL = """\
+# A group runs its members at once, on as many cores, unless they have to take turns.
+resource_scopes:
+    turn="local",
+
+
 rule all:
     input:
         expand("done/{chunk}", chunk=range(config["chunks"])),
@@ -34,7 +41,8 @@ rule chunk:
     group: "chunks"
     resources:
         mem_mb=100,
-        runtime=5,
+        runtime=30,
+        turn=1,
     shell:
         "true"
 """
@@ -66,25 +74,29 @@ def run(what: str, chunks: int, words: list[str], folder: Path, environment: dic
     }
 
 
-def plan(chunks: int, folder: Path) -> dict:
-    """Plans this workflow with about `chunks` chunks: two methods, one suite, a question a chunk."""
+def plan(chunks: int, folder: Path) -> Iterator[dict]:
+    """Makes the graph of this workflow, and plans it: two methods, one suite, a question a chunk."""
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "over.yaml").write_text(
-        f"methods: [copy, vae]\nquestions: {{do: {{images: 0}}, reverse: {{images: 0}}, sweep: {{images: 0}},"
+        f"methods: [vae, hvae]\nquestions: {{do: {{images: 0}}, reverse: {{images: 0}}, sweep: {{images: 0}},"
         f" flip: {{images: 0}}, null: {{images: {chunks // 2}, cycles: [1]}}}}\n"
         f"data: {{test: 10000}}\nmarks: {{metrics: [axioms]}}\nanswers: {{chunk_size: 1}}\n"
     )
     where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", "over.yaml"]
-    words = [*where, "--dry-run", "--quiet", "all", "--profile", str(PROFILES / "local")]
-    return run("graph of this workflow", chunks, words, folder, dict(os.environ))
+    for what in ("--rulegraph", "--dry-run"):
+        words = [*where, what, "--quiet", "all", "--profile", str(PROFILES / "local")]
+        yield run(f"this workflow {what}", chunks, words, folder, dict(os.environ))
 
 
-def trivial(chunks: int, folder: Path, words: list[str], what: str, environment: dict[str, str]) -> dict:
-    """Runs chunks of trivial work."""
+def trivial(
+    chunks: int, folder: Path, words: list[str], what: str, environment: dict[str, str], turns: int
+) -> dict:
+    """Runs chunks of trivial work, `turns` at once within a group."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "Snakefile").write_text(TRIVIAL)
     words = [*words, "--config", f"chunks={chunks}", "--quiet", "all", "--show-failed-logs"]
+    words += ["--resources", f"turn={turns}"]
     return run(what, chunks, words, folder, environment)
 
 
@@ -104,11 +116,14 @@ def main() -> None:
         for chunks in args.chunks:
             if not args.cluster:
                 folder.mkdir(exist_ok=True)
-                print(json.dumps(plan(chunks, folder)), flush=True)
+                for told in plan(chunks, folder):
+                    print(json.dumps(told), flush=True)
                 shutil.rmtree(folder)
             if not args.cluster and not args.plan:
                 words = ["--profile", str(PROFILES / "local"), "--cores", args.cores]
-                print(json.dumps(trivial(chunks, folder, words, "local", dict(os.environ))), flush=True)
+                print(
+                    json.dumps(trivial(chunks, folder, words, "local", dict(os.environ), chunks)), flush=True
+                )
         if args.cluster:
             on_the_cluster(args.chunks, args.components, Path(root), folder)
 
@@ -126,7 +141,7 @@ def on_the_cluster(counts: list[int], components: list[int], root: Path, folder:
                 words = ["--profile", str(PROFILES / "slurm"), "--group-components", f"chunks={together}"]
                 words += ["--slurm-init-seconds-before-status-checks", "2"]
                 what = f"slurm, {together} a job"
-                done = trivial(chunks, folder, words, what, os.environ | cluster.environment)
+                done = trivial(chunks, folder, words, what, os.environ | cluster.environment, 1)
                 print(json.dumps(done), flush=True)
     finally:
         cluster.stop()

@@ -1,8 +1,8 @@
 """What the tests on the cluster share: the cluster, a workflow small enough to fail often, and its true result.
 
 Only the machines are pretended (see slurm.py): Slurm, the profile, the rules and the steps are the real ones. The small
-workflow copies digits and marks the copies, six chunks of six questions; all before the chunks is done once, on this
-machine, and every test starts from a copy of that folder.
+workflow copies digits and marks the copies: six chunks, four of one suite and two of another, and no training. All
+before the chunks is done once, on this machine, and every test starts from a copy of that folder.
 """
 
 import json
@@ -22,17 +22,18 @@ from slurm import Cluster, missing
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
 RESULTS = Path("results", "morphomnist")
+# A chunk of what needs no network has 20 times chunk_size questions: here 120.
 SMALL = """\
 methods: [copy]
-data: {train: 200, valid: 20, judges: 200, test: 40}
+data: {train: 200, valid: 20, judges: 200, test: 480}
 questions:
   do: {images: 0}
-  null: {images: 24, cycles: [1]}
-  reverse: {images: 6, cycles: [1], interventions: [thickness, digit]}
+  null: {images: 480, cycles: [1]}
+  reverse: {images: 120, cycles: [1], interventions: [thickness, digit]}
   sweep: {images: 0}
   flip: {images: 0}
 marks: {metrics: [axioms]}
-answers: {chunk_size: 6, batch_size: 6}
+answers: {chunk_size: 6, batch_size: 60}
 """
 # Polls as often as tests want it, and users do not.
 QUICK = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
@@ -189,17 +190,29 @@ def expected(asked, tmp_path_factory) -> dict[str, bytes]:
     return result
 
 
+@pytest.fixture(scope="session")
+def begun(asked, tmp_path_factory) -> Path:
+    """The same folder with the answers to one of the two suites, made on this machine."""
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    shutil.copytree(asked, folder)
+    chunks = ("000000-000120", "000120-000240")
+    local = Workflow(folder)
+    local.locally(*(RESULTS / "answers" / "copy" / "seed0" / "reverse" / f"{chunk}.npy" for chunk in chunks))
+    shutil.rmtree(folder / "ledger")
+    return folder
+
+
 @pytest.fixture
-def small(asked, cluster, tmp_path):
-    """The small workflow in a folder of its own, its questions asked."""
-    workflow = _copy(asked, tmp_path / "run", cluster)
+def small(begun, cluster, tmp_path):
+    """The small workflow in a folder of its own, begun on this machine: four chunks are left."""
+    workflow = _copy(begun, tmp_path / "run", cluster)
     yield workflow
     workflow.close()
 
 
 @pytest.fixture(scope="module")
 def small_of_module(asked, cluster, tmp_path_factory):
-    """The same, for several tests of one run."""
+    """The small workflow in a folder for several tests of one run, its questions asked: all six chunks are left."""
     workflow = _copy(asked, tmp_path_factory.mktemp("shared") / "run", cluster)
     yield workflow
     workflow.close()

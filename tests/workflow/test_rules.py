@@ -1,0 +1,86 @@
+"""Each rule by itself: what it runs is a command that the command line takes, and says all that the step depends on."""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from test_workflow import PRESETS, ROOT, snakemake
+
+from counterfactory.cli import ROOMS, parser
+from counterfactory.methods.registry import METHODS
+from counterfactory.metrics.registry import METRICS
+
+# Whatever the default leaves out is asked for, so that every rule has a job.
+EVERYTHING = {"methods": list(METHODS), "marks": {"metrics": list(METRICS)}}
+# What only some jobs of a step need: the net of LPIPS, what the classifier tells apart, what a metric compares with;
+# minutes are told by hand.
+UNASKED = {
+    "weights": {"net"},
+    "train": {"attributes", "minutes"},
+    "ask": {"attributes"},
+    "mark": {"reference"},
+}
+SHELL = re.compile(
+    r"^ *Shell command: \(?(python -m counterfactory .*?)(?: && .*)? 2>&1 \| tee ", re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """What a plan with everything in it says."""
+    folder = tmp_path_factory.mktemp("everything")
+    shutil.copy(ROOT / "config.yaml", folder)
+    (folder / "everything.yaml").write_text(json.dumps(EVERYTHING))
+    over = ["--configfile", PRESETS / "smoke.yaml", folder / "everything.yaml"]
+    return snakemake(folder, "--dry-run", "--printshellcmds", "--quiet", "host", *over).stdout
+
+
+@pytest.fixture(scope="module")
+def commands(planned):
+    """The words of each job's command, and what the command line makes of them."""
+    found = []
+    for line in SHELL.findall(planned):
+        words = shlex.split(line)[3:]
+        found.append((words, parser().parse_args(words)))
+    return found
+
+
+def test_every_rule_has_a_job(planned):
+    written = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    rules = set(re.findall(r"^ *rule (\w+):", written, re.MULTILINE))
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", planned.split("Job stats:")[1], re.MULTILINE))
+    assert set(counts) - {"total", "all"} == rules
+    assert len(SHELL.findall(planned)) == int(counts["total"]) - 1  # `all` runs nothing
+
+
+def test_rules_and_commands_are_the_same_steps(commands):
+    by_hand = {"settings", "schema", "export-dime"}
+    every = {command.name for room in ROOMS for command in room.COMMANDS}
+    assert {words[0] for words, _ in commands} == every - by_hand
+
+
+def test_every_placeholder_was_filled_in(commands):
+    for words, _ in commands:
+        for word in words:
+            found = re.fullmatch(r"(?:--\w+=)?([{\[].*)", word)
+            if found:
+                json.loads(found[1])
+            else:
+                assert not re.search(r"[{}<>]|\bNone\b", word), words
+
+
+def test_nothing_is_left_to_the_configuration(commands):
+    """A step that read config.yaml itself would not be run again when the file changes."""
+    for words, args in commands:
+        left = {name for name, value in vars(args).items() if value is None}
+        assert left - UNASKED.get(words[0], set()) == {"config"}, words
+
+
+def test_what_is_written_lies_where_results_go(commands):
+    for words, args in commands:
+        assert isinstance(args, argparse.Namespace)
+        assert Path(args.out).parts[:2] == ("results", "smoke"), words

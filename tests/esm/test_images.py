@@ -69,3 +69,26 @@ def test_inversion_stays_in_a_uniform_prior():
 
     found = invert(generate, torch.full((1, 1, 1, 2), 3.0), torch.zeros(2, 2), "uniform", steps=100)
     assert 0.9 < found.min() <= found.max() <= 1.0
+
+
+def test_sharpened_evidence_is_what_the_classifier_says():
+    logits = torch.tensor([[0.5, 1.0, 0.0], [-0.5, 0.0, 1.0]])
+    soft = fact_log_probability(logits, ["a"], "k", {"a": 1})
+    sharp = fact_log_probability(logits, ["a"], "k", {"a": 1}, sharpness=20.0)
+    assert soft.exp().tolist() == pytest.approx([1 / (1 + math.exp(-0.5)), 1 / (1 + math.exp(0.5))], rel=1e-6)
+    assert sharp.exp().tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
+    classes = fact_log_probability(logits, ["a"], "k", {"k": 0}, sharpness=20.0)
+    assert classes.exp().tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
+
+
+def test_an_inversion_begins_where_the_encoder_says_if_that_is_nearer():
+    def generate(z):
+        return z.view(-1, 1, 1, 2)
+
+    images = torch.tensor([[[[0.9, -0.9]]], [[[0.1, 0.1]]]])
+    start = torch.zeros(1, 2)
+    first = torch.tensor([[0.8, -0.8], [5.0, 5.0]])
+    assert invert(generate, images, start, "normal", 0, first=first).tolist() == [
+        pytest.approx([0.8, -0.8]),
+        [0.0, 0.0],
+    ]

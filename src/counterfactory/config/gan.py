@@ -7,22 +7,20 @@ from pydantic import Field
 from .sections import Count, Exposure, NonNegative, Section, Share
 from .training import TrainingSettings
 
-__all__ = ["DcganNetwork", "DcganSettings", "EncoderTraining", "GanNetwork", "GanSettings", "GanTraining"]
+__all__ = [
+    "AdversarialNetwork",
+    "DcganNetwork",
+    "DcganSettings",
+    "EncoderTraining",
+    "GanNetwork",
+    "GanSettings",
+    "GanTraining",
+]
 
 
-class DcganNetwork(Section):
-    """Generator and discriminator."""
+class AdversarialNetwork(Section):
+    """What both have: the discriminator's sizes."""
 
-    latent: Count = Field(64, description="Latents of an image (published: 100).")
-    prior: Literal["normal", "uniform"] = Field(
-        "uniform", description="Their prior: standard normal, or uniform from -1 to 1 (published)."
-    )
-    widths: list[Count] = Field(
-        [24, 48, 96],
-        min_length=1,
-        description="Channels at each resolution, from half the image's size downwards "
-        "(published, for 64 px: 64, 128, 256, 512).",
-    )
     hidden: Count = Field(128, description="Width of the discriminator's dense layers.")
     spectral: bool = Field(
         True,
@@ -32,7 +30,27 @@ class DcganNetwork(Section):
     dropout: Share = Field(0.0, description="Share of the discriminator's features dropped in training.")
 
 
-class GanNetwork(DcganNetwork):
+class DcganNetwork(AdversarialNetwork):
+    """Generator and discriminator, and an encoder that helps both."""
+
+    latent: Count = Field(64, description="Latents of an image (published: 100).")
+    prior: Literal["normal", "uniform"] = Field(
+        "normal", description="Their prior: standard normal, or uniform from -1 to 1 (published)."
+    )
+    widths: list[Count] = Field(
+        [24, 48, 96],
+        min_length=1,
+        description="Channels at each resolution, from half the image's size downwards "
+        "(published, for 64 px: 64, 128, 256, 512).",
+    )
+    encoder: bool = Field(
+        True,
+        description="Whether an encoder is trained along, the discriminator judging pairs of image and latents: "
+        "strokes come out whole in a few minutes, and the noise of an image is found at once (published: false).",
+    )
+
+
+class GanNetwork(AdversarialNetwork):
     """Generator, encoder and discriminator."""
 
     latent: Count = Field(64, description="Latents of an image (published: 512).")
@@ -70,7 +88,8 @@ class GanTraining(TrainingSettings):
     """How the players are trained, both at once."""
 
     cycle: NonNegative = Field(
-        description="Weight of the reconstruction error in the adversarial phase (published: 0)."
+        description="Weight of the reconstruction error in the adversarial phase (published: 0); without an encoder "
+        "it has no meaning."
     )
 
 
@@ -99,4 +118,4 @@ class DcganSettings(Section):
     """The unconditional GAN."""
 
     network: DcganNetwork = Field(DcganNetwork(), description="The networks.")
-    training: TrainingSettings = Field(ADVERSARIAL, description="Its training.")
+    training: GanTraining = Field(GanTraining(**dict(ADVERSARIAL), cycle=10.0), description="Its training.")

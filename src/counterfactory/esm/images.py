@@ -5,7 +5,10 @@ With a classifier's probability :math:`c_a(x)` of each fact a about an image,
 .. math:: \log P(e \mid z) = \sum_{a \in e} \log c_a(G(z))
 
 is the log-likelihood that the samplers (:mod:`.samplers`) take. The sum is over facts that the classifier states one
-by one: it treats them as independent given the image.
+by one: it treats them as independent given the image. With the classifier's own probabilities an image counts as
+evidence of what the classifier hardly believes, in proportion; where the evidence is rare, most of what is drawn is of
+that kind. Logits may be sharpened by a factor, :math:`c_a = \sigma(\tau \ell_a)`: for large :math:`\tau` the
+evidence is what the classifier *says*.
 
 The noise of an image that was not generated is found by descent,
 
@@ -28,7 +31,11 @@ __all__ = ["fact_log_probability", "image_log_likelihood", "invert"]
 
 
 def fact_log_probability(
-    logits: Tensor, names: Sequence[str], categorical: str | None, facts: Mapping[str, int]
+    logits: Tensor,
+    names: Sequence[str],
+    categorical: str | None,
+    facts: Mapping[str, int],
+    sharpness: float = 1.0,
 ) -> Tensor:
     """Returns the log-probability of facts, in nats, with shape (B,).
 
@@ -37,17 +44,19 @@ def fact_log_probability(
         names: The A binary attributes, in order.
         categorical: The variable whose classes follow, or None.
         facts: For each attribute 0 or 1; for the categorical variable the class.
+        sharpness: What logits are multiplied by.
 
     Raises:
         UserError: If the classifier does not know a fact's name or value.
     """
-    total = torch.zeros_like(logits[:, 0], dtype=torch.float64)
+    logits = sharpness * logits.double()
+    total = torch.zeros_like(logits[:, 0])
     for name, value in facts.items():
         if name in names and value in (0, 1):
-            logit = logits[:, list(names).index(name)].double()
+            logit = logits[:, list(names).index(name)]
             total = total + F.logsigmoid(logit if value else -logit)
         elif name == categorical and 0 <= value < logits.shape[1] - len(names):
-            total = total + F.log_softmax(logits[:, len(names) :].double(), 1)[:, value]
+            total = total + F.log_softmax(logits[:, len(names) :], 1)[:, value]
         else:
             known = [*names, *([categorical] if categorical else [])]
             raise UserError(f"{name}: {value}: not a fact the classifier knows; it knows {', '.join(known)}")
@@ -91,6 +100,7 @@ def invert(
     steps: int = 200,
     rate: float = 0.05,
     weight: float = 1e-3,
+    first: Tensor | None = None,
 ) -> Tensor:
     """Finds the noise of each image by Adam; a row's noise depends on that row alone.
 
@@ -102,15 +112,20 @@ def invert(
         steps: Updates.
         rate: The learning rate; it falls to 0 by half a cosine.
         weight: The weight of the mean square of a normal noise.
+        first: Another start of each image, (B, D), such as an encoder's; taken where its image is nearer.
 
     Returns:
         The noises, with shape (B, D), without gradient.
     """
     with torch.no_grad():
         drawn = generate(start).flatten(1)
-        nearest = torch.cdist(images.flatten(1), drawn, p=1).argmin(1)
+        away, nearest = torch.cdist(images.flatten(1), drawn, p=1).min(1)
+        begin = start[nearest]
+        if first is not None:
+            better = (generate(first) - images).abs().flatten(1).sum(1) < away
+            begin = torch.where(better[:, None], first, begin)
     bounded = prior == "uniform"
-    free = start[nearest].clamp(-0.99, 0.99).atanh() if bounded else start[nearest].clone()
+    free = begin.clamp(-0.99, 0.99).atanh() if bounded else begin.clone()
     free.requires_grad_(True)
     optimizer = torch.optim.Adam([free], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))

@@ -40,6 +40,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..noise import generator
+from .registry import KERNELS
 
 __all__ = [
     "KERNELS",
@@ -314,10 +315,6 @@ def original_gaussian() -> Affine:
 def original_uniform(stickiness: float = 0.5) -> Sticky:
     """Returns the original's sticky sampler with its half-width prior (see the head of this module)."""
     return Sticky(stickiness, lambda rng, coordinates: rng.random(len(coordinates)) - 0.5)
-
-
-KERNELS = ("sticky", "autoregressive", "original_gaussian", "original_uniform")
-"""The kernels, by their name in the configuration."""
 
 
 def build_kernel(name: str, stickiness: float, prior: str = "normal") -> Kernel:

@@ -4,10 +4,10 @@ r"""A small language of counterfactual questions about generated images.
     premise: {thick: 1}             what is otherwise in the counterfactual one
     by: observe                     `observe`: it is seen to be; `do`: it is made to be
 
-Asked is: *given this evidence about the actual world, what would we have seen, had the premise held?* For each
-query one actual noise is drawn given the evidence, and for each stickiness some counterfactual noises given that
-noise and the premise. A generator without a causal model of its own can only answer `observe`: nothing in it can be
-cut from its causes.
+Asked is: *given this evidence about the actual world, what would we have seen, had the premise held?* The actual
+worlds are noises, drawn given the evidence or found for given images; for each of them and each stickiness some
+counterfactual noises are drawn given that noise and the premise. A generator without a causal model of its own can
+only answer `observe`: nothing in it can be cut from its causes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ import pandas as pd
 
 from ..errors import UserError
 from ..noise import derive_seed
-from .kernels import PRIORS, LogLikelihood, build_kernel
+from .kernels import Kernel, LogLikelihood, Prior
 from .samplers import Draws, actual_noise, counterfactual_intervention, counterfactual_observation
 
-__all__ = ["Query", "World", "ask"]
+__all__ = ["Query", "World", "ask", "draw_actual"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Query:
 
     Arguments:
         given: The evidence about the actual image: for each attribute 0 or 1, for a categorical variable a class.
-        premise: What is otherwise in the counterfactual image, likewise.
+        premise: What is otherwise in the counterfactual image, likewise; what is set may be any variable's value.
         by: Whether the premise is observed or set.
     """
 
     given: Mapping[str, int]
-    premise: Mapping[str, int]
+    premise: Mapping[str, float]
     by: Literal["observe", "do"] = "observe"
 
 
@@ -45,24 +45,51 @@ class World(Protocol):
 
     Arguments:
         dimension: The number D of its noises.
-        prior: Their law, `normal` or `uniform`.
-        intervenes: Whether :meth:`images` takes interventions.
+        prior: Their law.
+        intervenes: Whether variables can be set: whether there is an :meth:`act`.
     """
 
     dimension: int
-    prior: str
+    prior: Prior
     intervenes: bool
 
-    def images(self, noise: np.ndarray, do: Mapping[str, int] | None = None) -> np.ndarray:
-        """Returns the images of noises (M, D), uint8 (M, C, H, W), with variables set as `do` says."""
+    def kernel(self, name: str, stickiness: float) -> Kernel:
+        """Returns the law of the counterfactual noise."""
+
+    def images(self, noise: np.ndarray, do: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Returns the images of noises (M, D), uint8 (M, C, H, W), with variables set to `do`, each (M,)."""
 
     def log_likelihood(self, facts: Mapping[str, int]) -> LogLikelihood:
         """Returns the log-likelihood of facts about the image."""
 
+    def act(self, premise: Mapping[str, float], seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """Returns the values that a premise sets variables to, each (N,), one a seed."""
+
+
+def draw_actual(
+    world: World, given: Mapping[str, int], count: int, seed: int, tries: int = 10_000
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws actual noises given evidence.
+
+    Arguments:
+        world: The generator.
+        given: The evidence.
+        count: The number M of noises.
+        seed: The seed; each noise is a function of it and of its own number.
+        tries: How often each is tried.
+
+    Returns:
+        The noises (M, D), and whether the evidence was found for each, bool (M,).
+    """
+    seeds = [derive_seed(seed, "actual", number) for number in range(count)]
+    drawn = actual_noise(world.prior, world.dimension, world.log_likelihood(given), seeds, tries)
+    return drawn.noise, drawn.reached
+
 
 def ask(
     world: World,
-    queries: Mapping[str, Query],
+    query: Query,
+    actual: np.ndarray,
     stickiness: Sequence[float],
     samples: int,
     seed: int,
@@ -71,74 +98,68 @@ def ask(
     particles: int = 256,
     sweeps: int = 20,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Answers queries.
+    """Answers a query.
 
     Arguments:
         world: The generator.
-        queries: The queries, by name.
+        query: The query.
+        actual: The actual noises, with shape (M, D).
         stickiness: The values of s asked, each in [0, 1].
-        samples: Counterfactual images N for each query and stickiness.
-        seed: The seed; an answer is a function of it, the query's name and the stickiness.
+        samples: Counterfactual images N of each actual one, for each stickiness.
+        seed: The seed; an answer is a function of it, of its actual noise and that noise's number, and of s.
         kernel: The law of the counterfactual noise, of :data:`.kernels.KERNELS`.
         sampler: Of :data:`.samplers.SAMPLERS`.
         particles: Particles of smc.
         sweeps: Its moves at each temperature.
 
     Returns:
-        A table with one row an image and the columns `query`, `stickiness` (NaN for the actual image), `sample`,
-        `reached`, `log_likelihood` (of the evidence for the actual image, of the premise for the others), `kept`,
-        `log_evidence` and `calls`; and the images, uint8 with shape (rows, C, H, W). A query whose evidence was not
-        found has one row, not reached.
+        A table with one row an image and the columns `actual` (0 to M - 1), `stickiness` (NaN for the image of the
+        actual noise itself), `sample`, `reached`, `log_likelihood` (of the premise; 0 where it is set), `kept`,
+        `log_evidence` (NaN where it is set), `calls` and, for what is set, `do_<variable>`; and the images, uint8
+        with shape (rows, C, H, W).
 
     Raises:
-        UserError: If a query sets a variable and the world cannot, or asks for a fact that is not known.
+        UserError: If the query sets a variable and the world cannot, or asks for a fact that is not known.
     """
-    rows, images = [], []
-    for name, query in queries.items():
-        if query.by == "do" and not world.intervenes:
-            raise UserError(
-                f"{name}: by: do needs a generator with a causal model of its causes; ask by: observe"
-            )
-        own = derive_seed(seed, "query", name)
-        prior, evidence = PRIORS[world.prior], world.log_likelihood(query.given)
-        actual = actual_noise(prior, world.dimension, evidence, [derive_seed(own, "actual")])
-        noise = actual.noise[0]
-        rows.append(_rows(name, np.nan, actual))
-        images.append(world.images(actual.noise))
-        for s in stickiness if actual.reached[0] else ():
-            law = build_kernel(kernel, s, world.prior)
-            if query.by == "do":
-                seeds = [derive_seed(own, s, number) for number in range(samples)]
+    if query.by == "do" and not world.intervenes:
+        raise UserError("by: do needs a generator with a causal model of its causes; ask by: observe")
+    numbers = range(len(actual))
+    rows = [
+        pd.DataFrame({"actual": numbers, "stickiness": np.nan, "sample": 0, "reached": True, "kept": 1.0})
+    ]
+    images = [world.images(actual)]
+    likelihood = None if query.by == "do" else world.log_likelihood(query.premise)
+    for number in numbers:
+        own = derive_seed(seed, "query", number)
+        for s in stickiness:
+            law, noise = world.kernel(kernel, s), actual[number]
+            if likelihood is None:
+                seeds = [derive_seed(own, s, sample) for sample in range(samples)]
                 copies = counterfactual_intervention(law, noise, seeds)
-                kept = (copies == noise).mean(1)
-                table = {
-                    "query": name,
-                    "stickiness": s,
-                    "sample": np.arange(samples),
-                    "reached": True,
-                    "kept": kept,
-                }
-                rows.append(pd.DataFrame(table).assign(log_likelihood=0.0, log_evidence=0.0, calls=0))
-                images.append(world.images(copies, query.premise))
-                continue
-            premise, drawing = world.log_likelihood(query.premise), derive_seed(own, s)
-            drawn = counterfactual_observation(
-                law, noise, premise, drawing, samples, sampler, particles, sweeps
-            )
-            rows.append(_rows(name, s, drawn))
-            images.append(world.images(drawn.noise))
+                # Of no stickiness: along s nothing differs but what is kept.
+                do = world.act(query.premise, [derive_seed(own, sample) for sample in range(samples)])
+                table = pd.DataFrame({"reached": True, "log_likelihood": 0.0, "log_evidence": np.nan, "calls": 0},
+                                     index=range(samples))  # fmt: skip
+                table["kept"] = (copies == noise).mean(1)
+                table = table.assign(**{f"do_{name}": values for name, values in do.items()})
+                images.append(world.images(copies, do))
+            else:
+                drawn = counterfactual_observation(
+                    law, noise, likelihood, derive_seed(own, s), samples, sampler, particles, sweeps
+                )
+                table = _told(drawn)
+                images.append(world.images(drawn.noise))
+            rows.append(table.assign(actual=number, stickiness=s, sample=np.arange(samples)))
     return pd.concat(rows, ignore_index=True), np.concatenate(images)
 
 
-def _rows(name: str, stickiness: float, drawn: Draws) -> pd.DataFrame:
-    table = {
-        "query": name,
-        "stickiness": stickiness,
-        "sample": np.arange(len(drawn.noise)),
-        "reached": drawn.reached,
-        "log_likelihood": drawn.log_likelihood,
-        "kept": drawn.kept,
-        "log_evidence": drawn.log_evidence,
-        "calls": drawn.calls,
-    }
-    return pd.DataFrame(table)
+def _told(drawn: Draws) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "reached": drawn.reached,
+            "log_likelihood": drawn.log_likelihood,
+            "kept": drawn.kept,
+            "log_evidence": drawn.log_evidence,
+            "calls": drawn.calls,
+        }
+    )

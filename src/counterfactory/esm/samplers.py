@@ -29,6 +29,7 @@ import numpy as np
 from ..errors import UserError
 from ..noise import derive_seed, generator
 from .kernels import Kernel, LogLikelihood, Prior, State, Sticky, streams
+from .registry import SAMPLERS
 
 __all__ = [
     "SAMPLERS",
@@ -43,9 +44,7 @@ __all__ = [
 
 PILOT = 200  # draws of the kernel that say how common the evidence is
 COMMON = 1e-2  # evidence above this is left to rejection
-
-SAMPLERS = ("auto", "rejection", "chain", "smc")
-"""The samplers, by their name in the configuration."""
+ATTEMPTS = 64  # draws that rejection makes at once
 
 
 @dataclass(frozen=True)
@@ -92,27 +91,37 @@ def rejection(
     """
     noise = _rows(noise, len(seeds))
     rngs = streams(seeds, "rejection")
-    state = kernel.draw(noise.shape[1], rngs)
-    values = np.full(len(seeds), -np.inf)
+    state, values = None, np.full(len(seeds), -np.inf)
     reached = np.zeros(len(seeds), dtype=bool)
-    waiting, calls = np.arange(len(seeds)), 0
-    for attempt in range(tries):
-        waiting_rngs = [rngs[row] for row in waiting]
-        if attempt:
-            for part, drawn in zip(state, kernel.draw(noise.shape[1], waiting_rngs), strict=True):
-                part[waiting] = drawn
-        values[waiting] = log_likelihood(kernel.apply(noise[waiting], _take(state, waiting)))
-        calls += len(waiting)
-        if not (values[waiting] <= 0.0).all():
+    waiting, attempt, tried, calls = np.arange(len(seeds)), 0, 0, 0
+    while len(waiting) and attempt < tries:
+        # Several attempts at once where few draws are left: a network is no slower for them. Each stream is read
+        # attempt by attempt, so that what is drawn does not depend on how many are made at once.
+        block = min(max(1, ATTEMPTS // len(waiting)), tries - attempt)
+        drawn, uniform = [], []
+        for _ in range(block):
+            drawn.append(kernel.draw(noise.shape[1], [rngs[row] for row in waiting]))
+            uniform.append([rngs[row].random() for row in waiting])
+        parts = tuple(np.concatenate(part) for part in zip(*drawn, strict=True))
+        found = log_likelihood(kernel.apply(np.tile(noise[waiting], (block, 1)), parts))
+        if not (found <= 0.0).all():
             raise UserError(
                 "rejection: a log-likelihood is above 0 or not a number; use a chain or smc instead"
             )
-        uniform = np.array([rng.random() for rng in waiting_rngs])
-        reached[waiting] = uniform < np.exp(values[waiting])
-        waiting = waiting[~reached[waiting]]
-        if not len(waiting):
-            break
-    share = reached.sum() / calls
+        taken = np.array(uniform) < np.exp(found).reshape(block, len(waiting))
+        done = taken.any(0)
+        # The first that is accepted, or the last of those that were not.
+        which = np.where(done, taken.argmax(0), block - 1)
+        rows = which * len(waiting) + np.arange(len(waiting))
+        if state is None:
+            state = _take(parts, rows)
+        else:
+            for part, new in zip(state, parts, strict=True):
+                part[waiting] = new[rows]
+        values[waiting], reached[waiting] = found[rows], done
+        calls, tried, attempt = calls + len(found), tried + int((which + 1).sum()), attempt + block
+        waiting = waiting[~done]
+    share = reached.sum() / tried
     evidence = math.log(share) if share > 0 else -math.inf
     return Draws(
         kernel.apply(noise, state), values, kernel.kept(state), reached, evidence, float(share), calls

@@ -15,23 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..data.dataset import load_dataset
 from ..errors import UserError
-from ..esm.images import fact_log_probability, image_log_likelihood, invert
-from ..esm.kernels import build_kernel
 from ..esm.samplers import counterfactual_observation
-from ..nets.gan import draw_latents
-from ..nets.pixels import to_bytes, to_pixels
+from ..esm.worlds import ObservedWorld
 from ..noise import derive_seed
 from ..training.attribute_model import load_attribute_model
 from ..training.gan import load_gan
 from . import Answer, Batch, Columns
 
 __all__ = ["load"]
-
-STARTS = 512  # draws from the prior that inversion starts from
 
 
 def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
@@ -44,13 +38,9 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
     network, failures = load_gan(models / "dcgan" / f"seed{seed}", dataset, device)
     classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
     own = settings.gan_esm
-    kernel = build_kernel(own.kernel, own.stickiness, network.prior)
+    world = ObservedWorld(network, classifier, device, own.inversion_steps, seed, own.sharpness)
+    kernel = world.kernel(own.kernel, own.stickiness)
     category = classifier.categorical.name if classifier.categorical else None
-    stream = torch.Generator(device).manual_seed(derive_seed(seed, "inversion"))
-    start = draw_latents(network.prior, STARTS, network.latent, stream)
-
-    def generate(z: torch.Tensor) -> torch.Tensor:
-        return network.generate(z, z.new_zeros(len(z), 0))
 
     def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
         if batch.attribute is None:
@@ -65,32 +55,22 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         images = batch.images.copy()
         if not answered.any():
             return images, parents, columns
-        x = to_pixels(batch.align(batch.images)).to(device)
-        z = batch.pick(invert(generate, x, start, network.prior, own.inversion_steps).cpu().numpy())
+        z = batch.pick(world.abduct(batch.align(batch.images)))
         said = classifier.predict(batch.images)
         targets = np.full(count, -1)
-        drawn = np.zeros((count, network.latent), dtype=np.float32)
+        drawn = np.zeros_like(z)
         for row in np.flatnonzero(answered):
             name = str(batch.attribute[row])
-            target = int(batch.target[row]) if name == category else 1 - int(said[name][row])
-            targets[row] = target
-
-            def wanted(shown: torch.Tensor, facts: dict[str, int]) -> torch.Tensor:
-                return fact_log_probability(classifier.logits(shown), classifier.names, category, facts)
-
-            likelihood = image_log_likelihood(
-                generate, lambda shown, facts={name: target}: wanted(shown, facts), device
-            )
+            targets[row] = int(batch.target[row]) if name == category else 1 - int(said[name][row])
             question = derive_seed(int(batch.seeds[row]), "gan_esm", name)
             result = counterfactual_observation(
-                kernel, z[row], likelihood, question, 1, own.sampler, own.particles, own.sweeps
-            )
+                kernel, z[row], world.log_likelihood({name: int(targets[row])}), question, 1, own.sampler,
+                own.particles, own.sweeps,
+            )  # fmt: skip
             drawn[row] = result.noise[0]
             columns["log_evidence"][row], columns["kept"][row] = result.log_evidence, result.kept[0]
             columns["network_calls"][row] = own.inversion_steps + result.calls
-        with torch.no_grad():
-            shown = to_bytes(generate(torch.from_numpy(batch.align(drawn)).to(device))).cpu().numpy()
-        images[answered] = batch.pick(shown)[answered]
+        images[answered] = batch.pick(world.images(batch.align(drawn)))[answered]
         # It is the bytes that have to say it.
         said = classifier.predict(images)
         columns["reached"] = np.array(

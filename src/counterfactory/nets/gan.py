@@ -97,10 +97,14 @@ class Encoder(nn.Module):
         parents: The width P of the encoded parents; 0 for none.
         latent: The width Z of the latents.
         widths: Channels at each resolution, from half the image's size downwards.
+        bounded: Whether latents are within [-1, 1].
     """
 
-    def __init__(self, shape: Sequence[int], parents: int, latent: int, widths: Sequence[int]) -> None:
+    def __init__(
+        self, shape: Sequence[int], parents: int, latent: int, widths: Sequence[int], bounded: bool = False
+    ) -> None:
         super().__init__()
+        self.bounded = bounded
         self.stages = _stages(shape[0], widths, spectral=False)
         self.told = nn.Linear(parents, widths[0], bias=False) if parents else None
         self.latent = nn.Linear(widths[-1] * (shape[1] >> len(widths)) ** 2 + parents, latent)
@@ -109,7 +113,8 @@ class Encoder(nn.Module):
         """Returns latents, float32 with shape (B, Z)."""
         h = _descend(self.stages, self.told, x, parents)
         with torch.autocast(h.device.type, enabled=False):
-            return self.latent(torch.cat([h.flatten(1).float(), parents.float()], dim=1))
+            code = self.latent(torch.cat([h.flatten(1).float(), parents.float()], dim=1))
+            return code.tanh() if self.bounded else code
 
 
 class Discriminator(nn.Module):
@@ -208,7 +213,7 @@ class Gan(nn.Module):
         if self.columns:
             self.register_buffer("exposure", torch.zeros(len(self.columns)))
         self.generator = Generator(shape, parents, latent, widths)
-        self.encoder = Encoder(shape, parents, latent, widths) if encoder else None
+        self.encoder = Encoder(shape, parents, latent, widths, prior == "uniform") if encoder else None
         self.discriminator = Discriminator(
             shape, parents, latent if encoder else 0, widths, hidden, spectral, dropout
         )

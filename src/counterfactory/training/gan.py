@@ -1,5 +1,8 @@
 r"""Trains adversarial networks: the conditional encoder-generator `gan`, and the unconditional `dcgan`.
 
+As published, `dcgan` has no encoder: the terms with E below are left out, and D judges images alone. With one
+(`network.encoder`) it is `gan` without parents.
+
 *Adversarial phase.* The discriminator tells pairs of an image and its code from pairs of a code and its
 image; generator and encoder exchange the labels (the non-saturating loss),
 
@@ -65,7 +68,7 @@ LASTING = 3  # validations on end, up to the last
 
 
 def build_gan(name: str, dataset: Dataset, network: Mapping[str, Any]) -> Gan:
-    """Returns the untrained networks `gan` (conditional, with encoder) or `dcgan` (neither) for a data set.
+    """Returns the untrained networks `gan` (conditional, with encoder) or `dcgan` (of images alone) for a data set.
 
     Raises:
         UserError: If there are no such networks, or their sizes do not fit the images.
@@ -73,13 +76,9 @@ def build_gan(name: str, dataset: Dataset, network: Mapping[str, Any]) -> Gan:
     if name not in ("gan", "dcgan"):
         raise UserError(f"models: {name}: no such adversarial model; choose gan or dcgan")
     conditional = name == "gan"
+    own = {"exposure": exposed_columns(dataset, network), "encoder": True} if conditional else {}
     try:
-        return Gan(
-            dataset.shape,
-            dataset.width if conditional else 0,
-            **{**network, "exposure": exposed_columns(dataset, network) if conditional else ()},
-            encoder=conditional,
-        )
+        return Gan(dataset.shape, dataset.width if conditional else 0, **{"encoder": False, **network, **own})
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None
 

@@ -1,0 +1,124 @@
+"""Commands that ask generators counterfactual queries, and mark what they answer."""
+
+import argparse
+from pathlib import Path
+
+from .given import device_of, files_of, path_of, section_of
+from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, path, paths, positional
+
+__all__ = ["COMMANDS"]
+
+
+def _query(args: argparse.Namespace) -> None:
+    settings = section_of(args, "queries")
+    from ..esm.answer import answer_query
+
+    answer_query(
+        args.name,
+        settings,
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        out=path_of(args, "out", f"queries/seed{args.seed}"),
+        seed=args.seed,
+        device=_device(args),
+        threads=args.threads,
+    )
+
+
+def _mark_query(args: argparse.Namespace) -> None:
+    settings = section_of(args, "marks")
+    from ..esm.marks import mark_query
+
+    folder = path_of(args, "answers", f"queries/seed{args.seed}")
+    mark_query(
+        args.name,
+        folder,
+        settings,
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        out=path_of(args, "out", f"queries/seed{args.seed}/marks/{args.name}.parquet"),
+        device=_device(args),
+        threads=args.threads,
+    )
+
+
+def _draw(args: argparse.Namespace) -> None:
+    settings = section_of(args, "queries")
+    from ..esm.answer import draw_images
+
+    draw_images(
+        args.generator,
+        settings,
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        out=path_of(args, "out", f"queries/seed{args.seed}/structure"),
+        seed=args.seed,
+        device=_device(args),
+        threads=args.threads,
+    )
+
+
+def _structure(args: argparse.Namespace) -> None:
+    from ..esm.structure import measure_structure
+
+    drawn: list[Path] = files_of(args, "drawn", f"queries/seed{args.seed}/structure/*.npy")
+    measure_structure(
+        {path.stem: path for path in drawn},
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        out=path_of(args, "out", f"queries/seed{args.seed}/structure/shown.parquet"),
+        device=_device(args),
+        threads=args.threads,
+    )
+
+
+def _device(args: argparse.Namespace) -> str:
+    from ..training.loop import choose_device
+
+    return choose_device(device_of(args))
+
+
+_NAME = positional(
+    "name",
+    "the query, of queries.by_name: {given: what is known of the actual image, premise: what is otherwise, by: observe "
+    "(it is seen to be so; its causes may differ) or do (it is made so), generator: dcgan or gan, actual: test (images "
+    "of the test split that agree with the evidence) or drawn}",
+)
+_MODELS = path("models", "folder of the trained models")
+
+COMMANDS = (
+    Command(
+        "query",
+        _query,
+        "ask a generator: given this evidence, what would we have seen, had it been otherwise?",
+        (_NAME, SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
+    ),
+    Command(
+        "mark-query",
+        _mark_query,
+        "mark the answers to a query along the stickiness",
+        (
+            _NAME,
+            SETTINGS,
+            SEED,
+            DATA,
+            _MODELS,
+            path("answers", "folder of the answers"),
+            OUT,
+            DEVICE,
+            THREADS,
+        ),
+    ),
+    Command(
+        "draw",
+        _draw,
+        "draw images from a generator, to be measured",
+        (positional("generator", "dcgan or gan"), SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
+    ),
+    Command(
+        "structure",
+        _structure,
+        "measure drawn images beside real ones: does the generator know the causal structure?",
+        (SEED, DATA, _MODELS, paths("drawn", "images of each generator"), OUT, DEVICE, THREADS),
+    ),
+)

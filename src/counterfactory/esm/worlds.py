@@ -1,0 +1,260 @@
+r"""Generators of images as worlds that queries are asked about (:mod:`.queries`).
+
+`ObservedWorld`
+    An unconditional generator: all that it shows follows from one noise, :math:`x = G(z)`. Its premises can be
+    observed and not made.
+
+`CausalWorld`
+    The mechanisms of the parents and a generator conditional on them: :math:`\mathrm{pa} = f(u)`,
+    :math:`x = G(z, \mathrm{pa})`, the noises of the world being (u, z). A premise is observed in the image, or made:
+    the variable is cut from its causes, set, and all that follows from it is computed anew. For a binary attribute,
+    which says only on which side of a threshold its quantity is, the value is drawn from the train split's
+    marginal on that side, the same at every stickiness.
+
+What is seen in an image is what a classifier says of it, in both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..data.dataset import Dataset, encode_parents
+from ..errors import UserError
+from ..nets.gan import Gan, draw_latents
+from ..nets.pixels import to_bytes, to_pixels
+from ..noise import derive_seed, generator
+from ..scm.model import ParentsSCM
+from ..training.attribute_model import AttributeModel
+from .images import fact_log_probability, image_log_likelihood, invert
+from .kernels import PRIORS, Kernel, LogLikelihood, Prior, Sticky, build_kernel, gumbel, standard_normal
+
+__all__ = ["CausalWorld", "ObservedWorld"]
+
+CHUNK = 64  # images in a network call, always: the shape decides the arithmetic
+STARTS = 512  # draws from the prior that an inversion may start from
+
+
+class ObservedWorld:
+    """An unconditional generator and the classifier that looks at its images.
+
+    Arguments:
+        network: The generator.
+        classifier: What is seen in its images.
+        device: Where both run.
+        inversion_steps: Updates that find the noise of an image.
+        seed: The seed of the draws that inversions start from.
+        sharpness: What the classifier's logits are multiplied by; see :mod:`.images`.
+    """
+
+    intervenes = False
+
+    def __init__(
+        self,
+        network: Gan,
+        classifier: AttributeModel,
+        device: str,
+        inversion_steps: int,
+        seed: int = 0,
+        sharpness: float = 1.0,
+    ) -> None:
+        self.sharpness = sharpness
+        self.network, self.classifier, self.device = network, classifier, device
+        self.dimension, self.prior = network.latent, PRIORS[network.prior]
+        self.inversion_steps, self.seed = inversion_steps, seed
+
+    def kernel(self, name: str, stickiness: float) -> Kernel:
+        """Returns the law of the counterfactual noise; the errors are those of :func:`.kernels.build_kernel`."""
+        return build_kernel(name, stickiness, self.network.prior)
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Returns images (B, C, H, W) in [-1, 1] given noises (B, D)."""
+        return self.network.generate(z, z.new_zeros(len(z), 0))
+
+    def images(self, noise: np.ndarray, do: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Returns the images of noises (M, D), uint8 (M, C, H, W)."""
+        return _in_chunks(noise, self.device, lambda part, rows: self.generate(part))
+
+    def log_likelihood(self, facts: Mapping[str, int]) -> LogLikelihood:
+        """Returns the log-likelihood of facts that the classifier reads in the image."""
+        return _seen(self.classifier, self.generate, facts, self.device, self.sharpness)
+
+    def abduct(self, images: np.ndarray, *_: object) -> np.ndarray:
+        """Returns the noises (M, D) of uint8 images (M, C, H, W): of the encoder, if there is one, and by descent."""
+        stream = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "inversion"))
+        start = draw_latents(self.network.prior, STARTS, self.dimension, stream)
+        found = []
+        for first in range(0, len(images), CHUNK):
+            x = to_pixels(torch.from_numpy(_padded(images[first : first + CHUNK])).to(self.device))
+            with torch.no_grad():
+                code = self.network.encode(x, x.new_zeros(len(x), 0)) if self.network.encoder else None
+            z = invert(self.generate, x, start, self.network.prior, self.inversion_steps, first=code)
+            found.append(z.cpu().numpy())
+        return np.concatenate(found)[: len(images)]
+
+
+class CausalWorld:
+    """The mechanisms of the parents, a generator conditional on them, and the classifier that looks at its images.
+
+    Arguments:
+        scm: The mechanisms.
+        network: The generator, with an encoder.
+        classifier: What is seen in its images.
+        dataset: The data set.
+        train: The attributes of the train split, for the values that binary attributes are set to.
+        device: Where networks run.
+        sharpness: What the classifier's logits are multiplied by; see :mod:`.images`.
+    """
+
+    intervenes = True
+
+    def __init__(
+        self,
+        scm: ParentsSCM,
+        network: Gan,
+        classifier: AttributeModel,
+        dataset: Dataset,
+        train: pd.DataFrame,
+        device: str,
+        sharpness: float = 1.0,
+    ) -> None:
+        self.sharpness = sharpness
+        self.scm, self.network, self.classifier = scm, network, classifier
+        self.dataset, self.train, self.device = dataset, train, device
+        # Columns of the noise: those of each variable, a class's K together, and then the latents.
+        widths = [variable.classes if variable.classes else 1 for variable in dataset.variables]
+        self.blocks = np.repeat(np.arange(len(widths)), widths).tolist()
+        count = len(self.blocks)
+        self.dimension = count + network.latent
+        self.blocks += range(len(widths), len(widths) + network.latent)
+        self._gumbel = np.zeros(self.dimension, dtype=bool)
+        self._gumbel[:count] = np.repeat([width > 1 for width in widths], widths)
+        self._latents = slice(count, None)
+        self.prior: Prior = self._draw
+
+    def kernel(self, name: str, stickiness: float) -> Kernel:
+        """Returns the sticky kernel over all noises, a class's K kept or redrawn as one.
+
+        Raises:
+            UserError: If another kernel is asked for; the noises are of several laws.
+        """
+        if name != "sticky":
+            raise UserError(f"kernel: {name}: not for noises of several laws; choose sticky")
+        return Sticky(stickiness, self.prior, self.blocks)
+
+    def parents(self, noise: Tensor, do: Mapping[str, Tensor] | None = None) -> dict[str, np.ndarray]:
+        """Returns the parents that follow from noises (B, D), each (B,), in physical units."""
+        noises, start = {}, 0
+        for variable in self.dataset.variables:
+            width = variable.classes if variable.classes else 1
+            part = noise[:, start : start + width].double().cpu()
+            noises[variable.name] = part if variable.classes else part[:, 0]
+            start += width
+        values = self.scm.predict(noises, do)
+        return {name: value.detach().numpy() for name, value in values.items()}
+
+    def generate(self, noise: Tensor, do: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Returns images (B, C, H, W) in [-1, 1], up to exposure, given noises (B, D)."""
+        told = torch.from_numpy(encode_parents(self.dataset, self.parents(noise, do))).to(noise.device)
+        return self.network.generate(noise[:, self._latents].float(), told)
+
+    def images(self, noise: np.ndarray, do: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Returns the images of noises (M, D), uint8 (M, C, H, W), with variables set to `do`, each (M,)."""
+        do = do or {}
+        padded = {name: torch.from_numpy(_padded(np.asarray(value, float))) for name, value in do.items()}
+
+        def generate(part: Tensor, rows: slice) -> Tensor:
+            return self.generate(part, {name: value[rows] for name, value in padded.items()})
+
+        return _in_chunks(noise, self.device, generate)
+
+    def log_likelihood(self, facts: Mapping[str, int]) -> LogLikelihood:
+        """Returns the log-likelihood of facts that the classifier reads in the image."""
+        return _seen(self.classifier, self.generate, facts, self.device, self.sharpness)
+
+    def abduct(self, images: np.ndarray, parents: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
+        """Returns the noises (M, D) of uint8 images (M, C, H, W) with their parents, M rows."""
+        values = {name: parents[name].to_numpy(np.float64) for name in self.dataset.names}
+        columns = [
+            noise.detach().numpy().reshape(len(images), -1)
+            for noise in self.scm.abduct(values, seeds).values()
+        ]
+        codes = []
+        told = encode_parents(self.dataset, values)
+        for first in range(0, len(images), CHUNK):
+            x, pa = (
+                torch.from_numpy(_padded(part[first : first + CHUNK])).to(self.device)
+                for part in (images, told)
+            )
+            with torch.no_grad():
+                codes.append(self.network.encode(to_pixels(x), pa).cpu().numpy())
+        return np.concatenate([*columns, np.concatenate(codes)[: len(images)]], axis=1)
+
+    def act(self, premise: Mapping[str, float], seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """Returns what a premise sets variables to, each (N,), one value a seed.
+
+        Raises:
+            UserError: If it names nothing that can be set.
+        """
+        done = {}
+        for name, value in premise.items():
+            attribute = self.classifier.attributes.get(name)
+            if name in self.dataset.names:
+                done[name] = np.full(len(seeds), float(value))
+            elif attribute and attribute["of"] in self.dataset.names:
+                values = self.train[attribute["of"]].to_numpy(np.float64)
+                pool = values[(values > attribute["above"]) == bool(value)]
+                drawn = [generator(int(seed), "act", name).integers(len(pool)) for seed in seeds]
+                done[attribute["of"]] = pool[drawn]
+            else:
+                known = [*self.dataset.names, *self.classifier.names]
+                raise UserError(f"{name}: cannot be set; the nearest is {_near(name, known)}")
+        return done
+
+    def _draw(self, rng: np.random.Generator, coordinates: np.ndarray) -> np.ndarray:
+        drawn = np.empty(len(coordinates))
+        latent, wanted = coordinates >= self._latents.start, self._gumbel[coordinates]
+        laws = ((latent, PRIORS[self.network.prior]), (wanted, gumbel), (~latent & ~wanted, standard_normal))
+        for mine, law in laws:
+            if mine.any():
+                drawn[mine] = law(rng, coordinates[mine])
+        return drawn
+
+
+def _seen(
+    classifier: AttributeModel,
+    generate: Callable[[Tensor], Tensor],
+    facts: Mapping[str, int],
+    device: str,
+    sharpness: float,
+) -> LogLikelihood:
+    category = classifier.categorical.name if classifier.categorical else None
+
+    def log_probability(x: Tensor) -> Tensor:
+        return fact_log_probability(classifier.logits(x), classifier.names, category, facts, sharpness)
+
+    return image_log_likelihood(generate, log_probability, device, CHUNK)
+
+
+@torch.no_grad()
+def _in_chunks(noise: np.ndarray, device: str, generate: Callable[[Tensor, slice], Tensor]) -> np.ndarray:
+    """Returns the images of noises (M, D), always made in chunks of one size."""
+    padded = torch.from_numpy(_padded(np.asarray(noise, np.float32))).to(device)
+    parts = [
+        to_bytes(generate(padded[first : first + CHUNK], slice(first, first + CHUNK))).cpu().numpy()
+        for first in range(0, len(padded), CHUNK)
+    ]
+    return np.concatenate(parts)[: len(noise)]
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    """Returns values (M, *) with M raised to a multiple of the chunk; the first row fills it up."""
+    more = -len(values) % CHUNK
+    return np.concatenate([values, np.repeat(values[:1], more, axis=0)])  # a copy: torch wants to own it
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    return get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -1,0 +1,72 @@
+"""Queries in the configuration: which are asked, and what is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from counterfactory.config import load_settings, read_config
+from counterfactory.config.query_misfits import asked_queries
+from counterfactory.errors import UserError
+
+BOTH = {"methods": ["gan", "gan_esm"]}
+
+
+def test_a_query_is_asked_where_its_generator_is():
+    assert asked_queries(load_settings({})) == {}
+    assert set(asked_queries(load_settings({"methods": ["gan_esm"]}))) == {"thicker_seen", "other_digit"}
+    both = asked_queries(load_settings(BOTH))
+    assert set(both) == {"thicker_seen", "other_digit", "thicker_made", "brighter_seen", "brighter_made"}
+    assert asked_queries(load_settings(BOTH | {"queries": {"images": 0}})) == {}
+    left = asked_queries(load_settings(BOTH | {"queries": {"by_name": {"other_digit": None}}}))
+    assert "other_digit" not in left
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"premise": {"thick": 1}, "by": "do"}, "by is 'do', which dcgan cannot; set generator: gan"),
+        ({"premise": {"thik": 1}}, "names 'thik', which no classifier sees; did you mean 'thick'"),
+        ({"given": {"dgit": 3}, "premise": {"thick": 1}}, "given names 'dgit'.*did you mean 'digit'"),
+        ({"premise": {"digit": 10}}, "premise.digit is 10; choose one of 0 to 9"),
+        ({"given": {"thick": 2}, "premise": {"bright": 1}}, "given.thick is 2; choose one of 0 to 1"),
+        ({"given": {"thick": 1}, "premise": {"thick": 1}}, "premise says what is given"),
+        ({"premise": {}}, "premise says what is given"),
+        ({"premise": {"slanted": 1}, "by": "do", "generator": "gan"}, "'slanted', which cannot be set"),
+        ({"premise": {"thick": 0.5}}, "premise.thick is 0.5; choose one of 0 to 1"),
+        ({"premise": {"thick": 1}, "by": "see"}, "choose from observe, do"),
+        ({"given": {"thick": 0}}, "premise is missing; give it"),
+        ({"premis": {"thick": 1}}, "premis is not a key; did you mean 'premise'"),
+    ],
+)
+def test_a_mistake_is_one_line_naming_the_key_and_the_mend(query, said):
+    with pytest.raises(UserError, match=said) as refused:
+        load_settings(BOTH | {"queries": {"by_name": {"mine": query}}})
+    assert "\n" not in str(refused.value)
+    assert "queries.by_name.mine" in str(refused.value)
+
+
+def test_variables_can_be_set_to_values():
+    query = {"premise": {"thickness": 3.5}, "by": "do", "generator": "gan"}
+    read = load_settings(BOTH | {"queries": {"by_name": {"mine": query}}})
+    assert read.queries.by_name["mine"].premise == {"thickness": 3.5}
+
+
+def test_kernels_that_do_not_fit_are_refused():
+    with pytest.raises(UserError, match="set sticky"):
+        load_settings(BOTH | {"queries": {"kernel": "autoregressive"}})
+    uniform = {"models": {"dcgan": {"network": {"prior": "uniform"}}}}
+    with pytest.raises(UserError, match="needs models.dcgan.network.prior: normal"):
+        load_settings({"methods": ["gan_esm"], "queries": {"kernel": "autoregressive"}} | uniform)
+
+
+def test_the_six_queries_of_faces_read_as_they_stand_there():
+    example = Path(__file__).parents[2] / "workflow" / "examples" / "faces_queries.yaml"
+    given = read_config([example])
+    queries = {name: query for name, query in given["queries"]["by_name"].items() if query is not None}
+    assert set(queries) == {"moustache", "lipstick", "man", "bald", "glasses", "smile"}
+    read = load_settings({"queries": given["queries"]}).queries.by_name
+    assert {name for name, query in read.items() if query is not None} == set(queries)
+    assert read["bald"].given == {"male": 1, "young": 1}
+    # Of a data set without faces they are refused, not guessed at.
+    with pytest.raises(UserError, match="'male', which no classifier sees"):
+        load_settings(given)

@@ -5,10 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .ddpm import DdpmNetwork
-from .sections import Count, NonNegative, Positive, Section, Share
+from .sections import Count, Exposure, NonNegative, Positive, Section, Share
 from .training import IMAGE_TRAINING, TrainingSettings
 
 __all__ = ["CausalDiffAEAnswers", "CausalDiffAESettings", "CausalDiffAETraining"]
+
+
+class CausalDiffAENetwork(DdpmNetwork):
+    """The denoiser, which is also told the codes."""
+
+    exposure: Exposure
 
 
 class CausalDiffAECodes(Section):
@@ -27,6 +33,10 @@ class CausalDiffAECodes(Section):
         "recursive",
         description="recursive: a code follows from its causes' codes; one_shot: from their noises (published code).",
     )
+    mechanism: Literal["affine", "additive"] = Field(
+        "affine",
+        description="affine: causes shift and scale an effect's noise; additive: they shift it (published code).",
+    )
     prior: Literal["fixed", "learned"] = Field(
         "fixed",
         description="fixed: a code lies around its label (published code); learned: around a network of it (paper).",
@@ -40,9 +50,13 @@ class CausalDiffAEDiffusion(Section):
     """The diffusion that the denoiser is trained to undo."""
 
     schedule: Literal["linear", "cosine"] = Field(
-        "linear", description="How noise grows (published: linear)."
+        "cosine", description="How noise grows (published: linear)."
     )
     steps: int = Field(500, ge=21, description="Steps of the diffusion (published: 1,000).")
+    prediction: Literal["noise", "velocity"] = Field(
+        "velocity",
+        description="What the network predicts: noise (published), or velocity, which learns the noisy end sooner.",
+    )
 
 
 class CausalDiffAETraining(TrainingSettings):
@@ -52,7 +66,8 @@ class CausalDiffAETraining(TrainingSettings):
         description="Weight of what codes know beside their labels, in nats beside a mean over pixels (published: 1)."
     )
     kl_noise: NonNegative = Field(
-        description="Weight of how far noises are from standard normal ones, likewise (published: 1)."
+        description="Weight of what teaches the causal layer: how far noises are from standard normal ones, likewise "
+        "(published: 1)."
     )
     ramp: Share = Field(
         description="Share of the steps in which both weights rise from 0 (published: 50,000 steps)."
@@ -60,6 +75,10 @@ class CausalDiffAETraining(TrainingSettings):
     posterior: Literal["consistent", "published"] = Field(
         description="consistent: codes are drawn from the distribution that is penalised; published: from one of a "
         "thousandth of its variance."
+    )
+    labels: Literal["given", "read"] = Field(
+        description="given: the denoiser is told codes moved to show the very labels; read: as the encoder reads them "
+        "off the image (published)."
     )
     drop: Share = Field(
         description="Share of training images whose codes are hidden from the denoiser (published: 0.5)."
@@ -72,22 +91,23 @@ class CausalDiffAETraining(TrainingSettings):
 class CausalDiffAESettings(Section):
     """The diffusion autoencoder: its denoiser, its codes, its diffusion and its training."""
 
-    network: DdpmNetwork = Field(DdpmNetwork(), description="The denoiser.")
+    network: CausalDiffAENetwork = Field(CausalDiffAENetwork(), description="The denoiser.")
     codes: CausalDiffAECodes = Field(CausalDiffAECodes(), description="The codes.")
     diffusion: CausalDiffAEDiffusion = Field(CausalDiffAEDiffusion(), description="The diffusion.")
     training: CausalDiffAETraining = Field(
         CausalDiffAETraining(
             **{name: getattr(IMAGE_TRAINING, name) for name in TrainingSettings.model_fields}
             | {
-                "steps": 4_000,
+                "steps": 4_400,
+                "batch_size": 32,
                 "learning_rate": 0.002,
-                "ema": 0.995,
-                "clip": 1.0,
-                "valid_every": 500,
-                "kl_label": 0.001,
-                "kl_noise": 0.0001,
+                "ema": 0.998,
+                "valid_every": 1_100,
+                "kl_label": 0.005,
+                "kl_noise": 0.005,
                 "ramp": 0.1,
                 "posterior": "consistent",
+                "labels": "given",
                 "drop": 0.1,
                 "labelled": 1.0,
             }
@@ -100,12 +120,22 @@ class CausalDiffAEAnswers(Section):
     """How CausalDiffAE answers."""
 
     steps: Count = Field(
-        50, description="Steps each way, of those trained with (published: 250, and only back)."
+        25, description="Steps each way, of those trained with (published: 250, and only back)."
     )
     abduction: Literal["invert", "noise"] = Field(
         "invert",
         description="Where the way back starts; invert: the diffusion is inverted with the factual codes; noise: at "
         "random (published code).",
+    )
+    labels: Literal["given", "read"] = Field(
+        "given",
+        description="Factual codes; given: moved to show the parents that are known; read: as the encoder reads them "
+        "off the image (published).",
+    )
+    action: Literal["move", "replace"] = Field(
+        "move",
+        description="The code of a variable that is set; move: keeps what it says beside its label; replace: its "
+        "label's mean (published).",
     )
     corrections: int = Field(
         1,
@@ -114,7 +144,7 @@ class CausalDiffAEAnswers(Section):
         description="Fixed-point iterations in each step of the inversion; with more, it is exact at fewer steps.",
     )
     guidance: NonNegative = Field(
-        1.0, description="Strength; 1: as trained, more exaggerates the change (published: 1)."
+        1.2, description="Strength; 1: as trained, more exaggerates the change (published: 1)."
     )
     guide_from: Literal["factual", "null"] = Field(
         "factual",

@@ -1,15 +1,17 @@
 r"""CausalDiffAE: counterfactuals by a diffusion autoencoder whose codes follow the causal graph.
 
-1. *Abduction.* The codes' noises :math:`u = \mu(x)` by the encoder, the factual codes z by the causal layer, and what
-   they do not say: :math:`x_T`, by inverting the deterministic diffusion *with the factual codes*.
-2. *Action.* The code of a variable that is set becomes the code of its value.
+1. *Abduction.* The codes z by encoder and causal layer, moved to show the parents that are known; from them the noises
+   u; and what they do not say: :math:`x_T`, by inverting the deterministic diffusion *with the factual codes*.
+2. *Action.* The code of a variable that is set is moved to its value.
 3. *Prediction.* The counterfactual codes :math:`z^*` by the causal layer, and the image by going back from :math:`x_T`
    with these.
 
 (Komanduri et al., "Causal diffusion autoencoders: toward counterfactual generation via diffusion probabilistic models",
 ECAI 2024, arXiv:2404.17735; inversion as in DiffAE, Preechakul et al., 2022, arXiv:2111.15640.) Its published code
 never inverts: `abduction: noise` takes its random :math:`x_T`, the image under as much noise as there is, which keeps
-next to nothing of it; whatever the codes do not say is then drawn anew.
+next to nothing of it; whatever the codes do not say is then drawn anew. Nor does it know parents beside the image:
+`labels: read` leaves codes as the encoder reads them. And a code that is set is its label's mean (`action: replace`);
+what else it said of the image is lost then, where `action: move` keeps it.
 
 `guidance` w is the dial of strength: :math:`\hat\epsilon = \hat\epsilon_0 + w (\hat\epsilon(z^*) - \hat\epsilon_0)` on
 the way back, where :math:`\hat\epsilon_0` is told the factual codes (`guide_from: factual`), so that an intervention
@@ -17,6 +19,9 @@ that changes nothing has nothing to exaggerate, or nothing (`null`, classifier-f
 
 `stickiness` s < 1 redraws each entry of :math:`x_T` with probability 1 - s (see :mod:`.stickiness`); the codes' noises
 are kept.
+
+With its answers go the factual codes as the encoder reads them, in columns `code_<variable>_<dimension>`: the codes
+that :mod:`counterfactory.metrics.dci` marks.
 
 The method's own parents: a variable that is set has its value; one whose code is moved, by its causes, moves as far as
 the code's label does; all others stay.
@@ -34,29 +39,41 @@ from ..diffusion.denoiser import Network, denoiser
 from ..diffusion.guidance import classifier_free
 from ..diffusion.schedule import Schedule, respace
 from ..diffusion.steps import ddim_decode, ddim_invert, q_sample
-from ..nets.diffusion_autoencoder import DiffusionAutoencoder, condition_of
+from ..nets.diffusion_autoencoder import DiffusionAutoencoder
 from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
 from ..training.diffusion_autoencoder import load_autoencoder
-from . import Answer, Batch
+from . import Answer, Batch, Columns
 from .stickiness import Copy, copying
 
 __all__ = ["counterfactual_codes", "counterfactual_image", "load"]
 
 
 def counterfactual_codes(
-    model: DiffusionAutoencoder, x: Tensor, values: Tensor, acted: Tensor
+    model: DiffusionAutoencoder,
+    read: Tensor,
+    parents: Tensor,
+    values: Tensor,
+    acted: Tensor,
+    labels: str = "given",
+    action: str = "move",
 ) -> tuple[Tensor, Tensor]:
     """Returns factual and counterfactual codes, each (B, K, W).
 
     Arguments:
         model: Trained networks.
-        x: Images in [-1, 1] with shape (B, C, H, W).
-        values: Encoded parents (B, P), in which the variables that are set have their value.
+        read: The factual codes as the encoder reads them, (B, K, W).
+        parents: The factual images' encoded parents (B, P); looked at if `labels` is `given`.
+        values: The same with the value of each variable that is set.
         acted: Which variables of which images are set, bool with shape (B, K).
+        labels: `given` or `read`.
+        action: `move` or `replace`.
     """
-    noises, _ = model.encoder(x)
-    return model.layer(noises), model.layer(noises, model.prior(values)[0], acted)
+    before = model.prior.move(read, parents) if labels == "given" else read
+    noises = model.layer.noises(before)
+    before = model.layer(noises)  # the same up to rounding, and to the bit what an empty action gives
+    do = model.prior.move(before, values) if action == "move" else model.prior(values)[0]
+    return before, model.layer(noises, do, acted)
 
 
 def counterfactual_image(
@@ -115,14 +132,18 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
     schedule = respace(schedule, min(own.steps, len(schedule)))
 
     @torch.no_grad()
-    def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
         parents = {name: batch.align(values) for name, values in batch.parents.items()}
         do = {name: batch.align(values) for name, values in batch.do.items()}
         acted = np.stack([~np.isnan(do[name]) for name in dataset.names], axis=1)
         values = {name: np.where(np.isnan(do[name]), parents[name], do[name]) for name in dataset.names}
         x = to_pixels(batch.align(batch.images)).to(device)
-        encoded = torch.from_numpy(encode_parents(dataset, values)).to(device)
-        before, after = counterfactual_codes(model, x, encoded, torch.from_numpy(acted).to(device))
+        told = [torch.from_numpy(encode_parents(dataset, given)).to(device) for given in (parents, values)]
+        acts = torch.from_numpy(acted).to(device)
+        read = model.layer(model.encoder(x)[0])
+        codes = counterfactual_codes(model, read, *told, acts, own.labels, own.action)
+        labels = [model.prior.read(one) for one in codes]
+        shown = [model.prior.encode(one) for one in labels]
         noise = None
         if own.abduction == "noise":
             drawn = normal(batch.align(batch.seeds), dataset.shape, "forward", batch.step)
@@ -130,22 +151,27 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         images = counterfactual_image(
             model.denoiser,
             schedule,
-            x,
-            condition_of(before),
-            condition_of(after),
+            model.develop(x, shown[0]),
+            model.condition(codes[0]),
+            model.condition(codes[1]),
             noise,
             own.corrections,
             own.guidance,
             own.guide_from,
             copying(stickiness, batch.align(batch.seeds), batch.step) if stickiness < 1.0 else None,
         )
-        labels = [model.prior.read(codes).cpu().numpy().astype(np.float64) for codes in (before, after)]
-        moved = (before != after).any(2).cpu().numpy()
-        own_parents = _parents(dataset, values, acted, moved, *labels)
-        return batch.pick(to_bytes(images).cpu().numpy()), {
-            name: batch.pick(column) for name, column in own_parents.items()
-        }
+        moved = (codes[0] != codes[1]).any(2).cpu().numpy()
+        found = [one.cpu().numpy().astype(np.float64) for one in labels]
+        own_parents = _parents(dataset, values, acted, moved, *found)
+        images = model.expose(images, shown[1])
+        seen = read.flatten(1).cpu().numpy().astype(np.float64)
+        return (
+            batch.pick(to_bytes(images).cpu().numpy()),
+            {name: batch.pick(column) for name, column in own_parents.items()},
+            dict(zip(answer.columns, batch.pick(seen).T, strict=True)),
+        )
 
+    answer.columns = {f"code_{name}_{i}": float for name in dataset.names for i in range(model.prior.width)}
     inversion = 0 if own.abduction == "noise" else len(schedule) * (1 + own.corrections)
     answer.network_calls = 1 + inversion + len(schedule) * (1 if own.guidance == 1.0 else 2)
     return answer

@@ -6,7 +6,12 @@ r"""The networks of the diffusion autoencoder: an encoder to causal codes, and a
 (CausalDiffAE, Komanduri et al., ECAI 2024, arXiv:2404.17735, after DiffAE, Preechakul et al., 2022, arXiv:2111.15640.)
 Codes are aligned with labels by a prior :math:`p(z \mid y) = \prod_k \mathcal{N}(m_k(y_k), s_k^2)`: fixed, with
 :math:`m_k` the label itself in all W dimensions and one scale for all (published: 1), or learned, both by a network of
-the label. A class is a row of signs, orthogonal to all other classes', instead of one number.
+the label. A class is a row of signs, orthogonal to all other classes', instead of one number. A code is *moved* to
+another label as that prior's noise says, :math:`z_k' = m_k(y') + s_k(y') (z_k - m_k(y)) / s_k(y)`, where y is the label
+that it shows: what else it says is kept.
+
+Variables that act on the image as exposure on a photograph (see :mod:`.head`) may be taken out of it: the denoiser
+works on *developed* images, is not told these variables' codes, and what it returns is exposed again.
 
 The denoiser is told z and one number more: 1, or 0 with all of z zero where it is told nothing. Without that number, as
 published, being told nothing is being told that every label lies in the middle of its range.
@@ -14,6 +19,7 @@ published, being told nothing is being told that every label lies in the middle 
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -24,7 +30,7 @@ from ..data.dataset import Dataset, Variable
 from .causal_layer import CausalLayer
 from .unet import UNet
 
-__all__ = ["CodeEncoder", "DiffusionAutoencoder", "LabelPrior", "condition_of"]
+__all__ = ["CodeEncoder", "DiffusionAutoencoder", "LabelPrior"]
 
 _LARGEST = 4  # px of the encoder's last feature map, at most
 _GRID = 401  # values that a learned prior is searched over for the label that a code shows
@@ -137,6 +143,21 @@ class LabelPrior(nn.Module):
             shown.append(values[error.sum(2).argmin(1)])
         return torch.stack(shown, dim=1)
 
+    def move(self, codes: Tensor, parents: Tensor) -> Tensor:
+        """Returns the codes (B, K, W) moved so that they show the encoded parents (B, P); see the module."""
+        before, after = self(self.encode(self.read(codes))), self(parents)
+        return after[0] + (codes - before[0]) * torch.exp(after[1] - before[1])
+
+    def encode(self, labels: Tensor) -> Tensor:
+        """Maps labels (B, K), as :meth:`read` returns them, to encoded parents (B, P)."""
+        columns = [
+            nn.functional.one_hot(labels[:, k].long(), variable.classes).to(labels.dtype)
+            if variable.classes
+            else labels[:, k, None]
+            for k, variable in enumerate(self.variables)
+        ]
+        return torch.cat(columns, dim=1)
+
     def _gaussian(self, number: int, column: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the prior of one variable's block, mean and log standard deviation (B, W)."""
         if self.kind == "learned":
@@ -154,16 +175,19 @@ class DiffusionAutoencoder(nn.Module):
 
     Arguments:
         dataset: The data set.
-        network: Sizes of the denoiser, as :class:`counterfactory.nets.unet.UNet` takes them.
+        network: Sizes of the denoiser, as :class:`counterfactory.nets.unet.UNet` takes them, and `exposure`: the names
+            of the variables that act as exposure.
         width: Dimensions W of a variable's code.
         hidden: Hidden units of the causal layer's mechanisms, and of the learned prior.
         encoder: Channels of the encoder's convolutions.
         form: Of the causal layer, `recursive` or `one_shot`.
         prior: `fixed` or `learned`.
         prior_scale: Its standard deviation.
+        mechanism: Of the causal layer, `affine` or `additive`.
 
     Raises:
         ValueError: If the sizes do not fit the images or each other.
+        UserError: If there is no such variable.
     """
 
     def __init__(
@@ -176,24 +200,44 @@ class DiffusionAutoencoder(nn.Module):
         form: Literal["recursive", "one_shot"] = "recursive",
         prior: Literal["fixed", "learned"] = "fixed",
         prior_scale: float = 1.0,
+        mechanism: Literal["affine", "additive"] = "affine",
     ) -> None:
         super().__init__()
         count = len(dataset.variables)
+        sizes = {name: size for name, size in network.items() if name != "exposure"}
+        exposed = [dataset.variable(name).name for name in network.get("exposure", ())]
+        self.told = [name not in exposed for name in dataset.names]
+        starts = accumulate((variable.width for variable in dataset.variables), initial=0)
+        self.columns = [start for start, name in zip(starts, dataset.names, strict=False) if name in exposed]
+        if self.columns:
+            self.register_buffer("exposure", torch.zeros(len(self.columns)))
         self.encoder = CodeEncoder(dataset.shape, encoder, count, width, 2.0 * math.log(prior_scale))
-        self.layer = CausalLayer(dataset, width, hidden, form)
+        self.layer = CausalLayer(dataset, width, hidden, form, mechanism)
         self.prior = LabelPrior(dataset, width, prior, prior_scale, hidden)
-        self.denoiser = UNet(dataset.shape, **network, learned_variance=False, condition=count * width + 1)
+        condition = sum(self.told) * width + 1
+        self.denoiser = UNet(dataset.shape, **sizes, learned_variance=False, condition=condition)
 
+    def condition(self, codes: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Returns what the denoiser is told, with shape (B, K' W + 1): of K' variables, without those of exposure.
 
-def condition_of(codes: Tensor, keep: Tensor | None = None) -> Tensor:
-    """Returns what the denoiser is told, with shape (B, K W + 1).
+        Arguments:
+            codes: The codes with shape (B, K, W).
+            keep: Whether each image's are told, (B,); None: all are.
+        """
+        told = codes.new_ones(len(codes), 1) if keep is None else keep.to(codes.dtype)[:, None]
+        return torch.cat([codes[:, self.told].flatten(1) * told, told], dim=1)
 
-    Arguments:
-        codes: The codes with shape (B, K, W).
-        keep: Whether each image's are told, (B,); None: all are.
-    """
-    told = codes.new_ones(len(codes), 1) if keep is None else keep.to(codes.dtype)[:, None]
-    return torch.cat([codes.flatten(1) * told, told], dim=1)
+    def expose(self, x: Tensor, parents: Tensor) -> Tensor:
+        """Multiplies the brightness above black as the parents (B, P) that act as exposure say."""
+        return self._gain(parents) * (x + 1.0) - 1.0 if self.columns else x
+
+    def develop(self, x: Tensor, parents: Tensor) -> Tensor:
+        """Undoes :meth:`expose`."""
+        return (x + 1.0) / self._gain(parents) - 1.0 if self.columns else x
+
+    def _gain(self, parents: Tensor) -> Tensor:
+        gain = 1.0 + parents[:, self.columns].float() @ self.exposure
+        return gain.clamp(min=0.05)[:, None, None, None]
 
 
 def _class_codes(variable: Variable, width: int) -> Tensor:

@@ -6,18 +6,31 @@ r"""Trains the diffusion autoencoder: codes aligned with labels, and a denoiser 
 
 (CausalDiffAE, Komanduri et al., ECAI 2024, arXiv:2404.17735), D pixels, divergences summed over code dimensions, and w
 rising linearly from 0 to 1 over the share `ramp` of the steps. The weights :math:`\gamma_z` (`kl_label`) and
-:math:`\gamma_u` (`kl_noise`) are both 1 as published: beside a mean over pixels that is a weight of D.
+:math:`\gamma_u` (`kl_noise`) are both 1 as published: beside a mean over pixels that is a weight of D. Where the
+denoiser predicts velocity, the first term is divided by :math:`\bar\alpha_t` (see
+:mod:`counterfactory.diffusion.velocity`).
 
 `posterior: consistent` draws :math:`u \sim q(u \mid x)`, sends it through the causal layer, and takes the divergence of
-what was drawn from, block after block by the chain rule; each is in closed form. A root's code is its noise, which has
-the label's prior already, so that the second sum runs over effects. `posterior: published` sends the mean through the
-layer, draws z around it with a thousandth of the variance, and takes the first divergence as if both variances were 1
-and the second over all variables.
+what was drawn from, block after block by the chain rule; each is in closed form. In place of the second sum stands what
+it is a bound of, for codes that are their labels' own, :math:`m_k` being the prior's means:
+
+.. math:: -\sum_k \log p\big(m_k \mid m_{\mathrm{Pa}(k)}\big) = \sum_k \sum_w \tfrac12 u_{kw}^2 + s_{kw} + \text{const.}
+
+over effects; a root's code is its noise, which has the label's prior already. That alone teaches the causal layer's
+mechanisms (the first sum teaches the encoder what they are), so that they are the regression of an effect's labels on
+its causes', and no blur of the encoder's is taken for chance. `posterior: published` sends the mean through the layer,
+draws z around it with a thousandth of the variance, and takes the first divergence as if both variances were 1 and the
+second over all variables.
+
+`labels: given` tells the denoiser codes that are moved to show the very labels (q(z | x, y) of the paper): what the
+encoder misreads then does not blur what the denoiser learns of a code. `labels: read` tells it the encoder's own, as
+published.
 
 A share `drop` of the images is told nothing, drawn anew at every step (published: one half), and adds to no divergence:
 the denoiser then also knows images without codes, which guidance needs. Of images *without labels*, all but a share
-`labelled` of the train split that is drawn once, the denoiser is never told anything. Means are over those images that
-count, and a batch that has none adds nothing.
+`labelled` of the train split that is drawn once, the denoiser is never told anything; where variables act as exposure,
+such an image is developed by what its codes show. Means are over those images that count, and a batch that has none
+adds nothing.
 """
 
 import math
@@ -32,14 +45,16 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ..diffusion.schedule import Schedule, build_schedule
 from ..diffusion.steps import q_sample
+from ..diffusion.velocity import Velocity
 from ..errors import UserError
-from ..nets.diffusion_autoencoder import DiffusionAutoencoder, condition_of
+from ..nets.diffusion_autoencoder import DiffusionAutoencoder
 from ..nets.latents import gaussian_kl
 from ..nets.pixels import to_pixels
 from ..noise import derive_seed, generator
 from .checkpoint import load_model
 from .denoiser import stratified_steps
 from .distributed import launch
+from .exposure import fit_exposure
 from .loop import TrainingSettings, arithmetic, choose_device, fit
 
 __all__ = [
@@ -61,6 +76,7 @@ class AutoencoderTraining(TrainingSettings, Protocol):
     kl_noise: float
     ramp: float
     posterior: str
+    labels: str
     drop: float
     labelled: float
 
@@ -84,9 +100,12 @@ def build_autoencoder(
     except ValueError as error:
         raise UserError(f"models.causaldiffae.network: {error}") from None
     try:
-        return model, build_schedule(diffusion["schedule"], diffusion["steps"])
+        schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
     except ValueError as error:
         raise UserError(f"models.causaldiffae.diffusion: {error}") from None
+    if diffusion["prediction"] == "velocity":
+        model.denoiser = Velocity(model.denoiser, schedule)
+    return model, schedule
 
 
 class AutoencoderLoss:
@@ -116,13 +135,22 @@ class AutoencoderLoss:
         mean, log_variance = model.encoder(x0)
         spread = torch.randn(mean.shape, generator=generator, device=x0.device)
         told = torch.rand(len(x0), generator=generator, device=x0.device) >= self.training.drop
+        parents = batch["parents"]
         with torch.autocast(x0.device.type, enabled=False):
-            codes, kl_label, kl_noise = self.codes(model, mean, log_variance, spread, batch["parents"])
+            codes, kl_label, kl_noise = self.codes(model, mean, log_variance, spread, parents)
+            shown = model.prior.encode(model.prior.read(codes.detach()))
+            parents = torch.where(labelled[:, None], parents, shown)
+            if self.training.labels == "given":
+                codes = model.prior.move(codes, parents)
+            x0 = model.develop(x0, parents)
         # Unlabelled images align no codes, so that the denoiser must not learn what theirs mean.
         counts = labelled & told
         x_t = q_sample(schedule, x0, index, noise)
-        output = model.denoiser(x_t, schedule.timesteps[index], condition_of(codes, counts))
-        simple = (output - noise).square().mean()
+        output = model.denoiser(x_t, schedule.timesteps[index], model.condition(codes, counts))
+        error = (output - noise).square()
+        if isinstance(model.denoiser, Velocity):
+            error = error / schedule.take(schedule.alphas_bar, index, error)
+        simple = error.mean()
         share = counts.float() / counts.float().sum().clamp(min=1.0)
         label, prior = (share * kl_label).sum(), (share * kl_noise).sum()
         divergence = self.training.kl_label * label + self.training.kl_noise * prior
@@ -132,7 +160,7 @@ class AutoencoderLoss:
     def codes(
         self, model: nn.Module, mean: Tensor, log_variance: Tensor, spread: Tensor, parents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draws codes, and returns them (B, K, W) and each image's two divergences (B,), in nats.
+        """Draws codes, and returns them (B, K, W) and each image's two divergences (B,), in nats; see the module.
 
         Arguments:
             model: The networks.
@@ -142,19 +170,22 @@ class AutoencoderLoss:
             parents: The encoded parents, (B, P).
         """
         layer, prior = model.layer, model.prior(parents)
-        zero = torch.zeros_like(mean)
-        of_noise = gaussian_kl((mean, 0.5 * log_variance), (zero, zero)).sum(2)  # (B, K)
         if self.training.posterior == "published":
             clean = layer(mean)
             codes = clean + math.sqrt(_PUBLISHED_SPREAD) * (0.5 * log_variance).exp() * spread
+            zero = torch.zeros_like(mean)
+            of_noise = gaussian_kl((mean, 0.5 * log_variance), (zero, zero))
             ones = zero if model.prior.kind == "fixed" else prior[1]
-            label = gaussian_kl((clean, ones), (prior[0], ones)).sum((1, 2))
-            return codes, label, of_noise.sum(1)
-        noises = mean + (0.5 * log_variance).exp() * spread
-        codes = layer(noises)
-        conditional = (mean + layer.drift(codes, noises), 0.5 * log_variance)
+            label = gaussian_kl((clean, ones), (prior[0], ones))
+            return codes, label.sum((1, 2)), of_noise.sum((1, 2))
+        codes = layer(mean + (0.5 * log_variance).exp() * spread, frozen=True)
+        shift, log_scale = layer.moments(codes, frozen=True)
+        conditional = (shift + log_scale.exp() * mean, log_scale + 0.5 * log_variance)
+        label = gaussian_kl(conditional, prior).sum((1, 2))
+        shift, log_scale = layer.moments(prior[0])
+        noises = (prior[0] - shift) * torch.exp(-log_scale)
         effects = torch.tensor([not root for root in layer.roots], device=mean.device)
-        return codes, gaussian_kl(conditional, prior).sum((1, 2)), (of_noise * effects).sum(1)
+        return codes, label, ((0.5 * noises.square() + log_scale).sum(2) * effects).sum(1)
 
 
 def labelled_rows(count: int, share: float, seed: int) -> Tensor:
@@ -178,10 +209,14 @@ def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None
     parts = {name: dict(getattr(settings, name)) for name in ("network", "codes", "diffusion")}
     torch.manual_seed(derive_seed(seed, "causaldiffae", "weights"))
     model, schedule = build_autoencoder(dataset, **parts)
+    train = _tensors(dataset, data, "train", training.labelled, seed)
+    if model.columns:
+        labelled = train["labelled"].bool()
+        fit_exposure(model, train["images"][labelled], train["parents"][labelled])
     fit(
         model,
         AutoencoderLoss(schedule, training),
-        _tensors(dataset, data, "train", training.labelled, seed),
+        train,
         # Validation has all its labels: fewer would only make its mean less certain.
         _tensors(dataset, data, "valid", 1.0, seed),
         training,

@@ -1,0 +1,95 @@
+"""How many labels CausalDiffAE needs: one training a share of labelled images, and what its answers are worth.
+
+    python benchmarks/labels.py --shares 0.01 0.1 1 --steps 1000 --out results/labels
+
+Needs a finished run; its data, judges and questions are used, about the first images. Images without a label still
+teach the denoiser, which is told nothing of them. Prints what the judges see after each intervention and the distance
+to the rendered true counterfactual, in grey levels, and draws both as `limited_labels`. Trainings are kept beside the
+figure and not made again, so that a killed study goes on and a larger one adds to it.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from finished import open_run, print_row
+from matplotlib.figure import FigureBase
+
+from counterfactory.data.dataset import load_split
+from counterfactory.methods import load_method
+from counterfactory.report.style import Panel, Picture, add_axes, add_legend, method_colours, save_picture
+from counterfactory.training.diffusion_autoencoder import train_autoencoder
+
+
+def main() -> None:
+    """Prints a row a share and intervention."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, nargs="+", default=[Path("config.yaml")])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3, 1.0])
+    parser.add_argument("--steps", type=int, help="steps of each training (default: the run's)")
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="training seed")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("results/labels"))
+    arguments = parser.parse_args()
+    run = open_run(arguments.config)
+    chosen = run.settings.models.causaldiffae
+    steps = arguments.steps or chosen.training.steps
+    count = len(load_split(run.results / "data", "train").images)
+    names = run.dataset.names
+    asked = run.ask("do", arguments.images, names)
+
+    print_row(["share", "labels", "do", *names, "L1 to truth"], head=True)
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
+    for share in arguments.shares:
+        models = arguments.out / "models" / f"{steps}_steps_{share:g}_labelled"
+        out = models / "causaldiffae" / f"seed{arguments.seed}"
+        if not (out / "model.json").exists():
+            update = {"labelled": share, "steps": steps, "valid_every": steps}
+            settings = chosen.model_copy(update={"training": chosen.training.model_copy(update=update)})
+            train_autoencoder(settings, run.results / "data", out, arguments.seed, run.settings.device)
+        respond = load_method(
+            "causaldiffae",
+            arguments.seed,
+            run.results / "data",
+            models,
+            run.settings.answers,
+            threads=arguments.threads,
+        )
+        images = run.answer(respond, asked, f"labels {share:g}")
+        for name in names:
+            marks = list(run.marks(asked, images, name).values())
+            found[name].append(marks)
+            print_row([f"{share:g}", round(share * count), name, *marks])
+
+    panels = []
+    for k, variable in enumerate(run.dataset.variables):
+        unit = "share right" if variable.kind == "categorical" else f"error ({variable.unit})"
+        curves = {f"do({name})": np.array(found[name])[:, k] for name in names}
+        alt = f"What the judge of {variable.name} sees after each intervention, against the share of labels."
+        panels.append(Panel(variable.name, alt, partial(draw, variable.name, unit, arguments.shares, curves)))
+    distances = {f"do({name})": np.array(found[name])[:, -1] for name in names}
+    distances = {name: curve for name, curve in distances.items() if np.isfinite(curve).any()}
+    alt = "Distance to the true counterfactual, against the share of labels."
+    panels.append(
+        Panel("truth", alt, partial(draw, "L1 to truth", "grey levels", arguments.shares, distances))
+    )
+    caption = f"One training of {steps} steps a share of labelled images."
+    save_picture(Picture("limited_labels", "Limited labels", caption, tuple(panels)), arguments.out)
+
+
+def draw(
+    title: str, unit: str, shares: list[float], curves: dict[str, np.ndarray], figure: FigureBase
+) -> None:
+    """Draws curves against the share of labels, on a scale of ratios."""
+    axes = add_axes(figure, title)
+    colours = method_colours(list(curves))
+    for name, curve in curves.items():
+        axes.plot(shares, curve, marker="o", ms=3, color=colours[name], label=name)
+    axes.set(xscale="log", xlabel="share of images with labels", ylabel=unit, ylim=(0, None))
+    add_legend(axes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""DCI: scores of importances by hand, and of codes whose importances are plain."""
+
+import numpy as np
+import pytest
+
+from counterfactory.metrics.answered import load_answered
+from counterfactory.metrics.dci import completeness, dci, disentanglement
+
+
+def test_each_dimension_of_one_variable_and_each_variable_in_one_dimension():
+    importances = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    assert disentanglement(importances) == completeness(importances) == 1.0
+
+
+def test_dimensions_that_all_speak_of_everything():
+    assert disentanglement(np.ones((4, 2))) == pytest.approx(0.0)
+    assert completeness(np.ones((4, 2))) == pytest.approx(0.0)
+
+
+def test_scores_by_hand():
+    """Dimension 0 is shared evenly, dimension 1 is of variable 0; half of the importance each."""
+    importances = np.array([[0.5, 0.5], [1.0, 0.0]])
+    assert disentanglement(importances) == pytest.approx(0.5 * 0.0 + 0.5 * 1.0)
+    # Variable 0 has shares 1/3 and 2/3 and three quarters of the importance, variable 1 one dimension.
+    entropy = -(1 / 3 * np.log2(1 / 3) + 2 / 3 * np.log2(2 / 3))
+    assert completeness(importances) == pytest.approx(0.75 * (1 - entropy) + 0.25)
+
+
+def test_blocks_pulled_to_one_label_are_disentangled_and_not_complete():
+    """As CausalDiffAE's prior does: each variable in three dimensions alike."""
+    importances = np.kron(np.eye(2), np.ones((3, 1)))
+    assert disentanglement(importances) == 1.0
+    assert completeness(importances) == pytest.approx(1 - np.log(3) / np.log(6))
+
+
+def answered(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
+    """Questions that ask to do nothing, answered by a method with these codes; labels are drawn at random."""
+    rng = np.random.default_rng(1)
+    true = {"thickness": rng.uniform(1, 5, count), "intensity": rng.uniform(64, 255, count)}
+    true["digit"] = rng.integers(0, 3, count).astype(float)
+    rows = [
+        {"index": 0, "cycles": cycles, **{f"true_{name}": column[k] for name, column in true.items()}}
+        for k in range(count)
+    ]
+    questions = place.ask("null", rows)
+    folder = place.answer("any", questions, np.repeat(place.images[:1], count, axis=0))
+    one = load_answered("null", place.data, place.questions["null"], folder)
+    for name, make in codes.items():
+        one.questions[name] = make(true)
+    return one
+
+
+CODES = {
+    "code_0": lambda true: true["thickness"],
+    "code_1": lambda true: -true["intensity"],
+    "code_2": lambda true: 10 * true["digit"],
+}
+
+
+def test_codes_that_are_the_labels(place):
+    marks = {mark.metric: mark for mark in dci(answered(place, CODES, 150), 1000)}
+    assert all(mark.n == 150 and mark.group == ("none", "", 1) for mark in marks.values())
+    assert marks["dci_disentanglement"].value > 0.95
+    assert marks["dci_completeness"].value > 0.95
+    assert marks["dci_informativeness"].value > 0.95
+
+
+def test_codes_that_say_nothing(place):
+    noise = {
+        f"code_{k}": lambda true, k=k: np.random.default_rng(k).normal(size=len(true["digit"]))
+        for k in range(3)
+    }
+    marks = {mark.metric: mark.value for mark in dci(answered(place, noise, 90), 60)}
+    assert marks["dci_informativeness"] < 0.4 and marks["dci_disentanglement"] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("codes", "count", "cycles", "reason"),
+    [({}, 40, 1, "no codes"), (CODES, 8, 1, "fewer than 30"), (CODES, 40, 2, "fewer than 30")],
+)
+def test_no_mark_without_codes(place, codes, count, cycles, reason):
+    marks = dci(answered(place, codes, count, cycles), 1000)
+    assert len(marks) == 3 and all(np.isnan(mark.value) and mark.n == 0 for mark in marks)
+    assert all(reason in mark.reason for mark in marks)

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,12 +16,14 @@ from torch.distributions import Normal
 from counterfactory.config import Settings
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.errors import UserError
+from counterfactory.methods.dscm import counterfactual_image
 from counterfactory.metrics.judges import Judge, load_judge, train_judge
 from counterfactory.scm.parents import fit_parents, load_parents
 from counterfactory.training import finetune as module
 from counterfactory.training import loop
 from counterfactory.training.finetune import CounterfactualLoss, finetune, intervene, nelbo
 from counterfactory.training.image_mechanism import load_image_mechanism, train_image_mechanism
+from counterfactory.training.sharpness import fit_sharpness
 from squares import SQUARES
 
 pytest_plugins = ["squares"]
@@ -132,6 +135,36 @@ def test_nelbo_is_the_elbo_of_the_network(world):
     assert float(each.mean()) == pytest.approx(float(nll + kl), rel=1e-5)
 
 
+def test_predictors_see_the_image_that_is_answered(world, monkeypatch):
+    """The head sharpens no longer; the loss does, so that x* is that of the method and F that of the mean."""
+    x = torch.rand(8, 1, 6, 6).mul(255).round() / 127.5 - 1
+    before, after = torch.randn(2, 8, SQUARES.width)
+    answering = load_image_mechanism(world.start, SQUARES)
+    answering.head.sharpness.fill_(1.5)
+    noise = [torch.randn(8, *shape) for shape in answering.noise_shapes]
+    answer = counterfactual_image(answering, x, before, after, noise)
+
+    tuned = load_image_mechanism(world.start, SQUARES)
+    tuned.head.sharpness.fill_(1.5)
+    assert module._blunt(tuned.head) == 1.5
+    monkeypatch.setattr(module, "_noise", lambda *_: noise)
+    monkeypatch.setattr(module, "intervene", lambda *_: after)
+    monkeypatch.setattr(module, "to_pixels", lambda images: images)
+    seen = []
+    watching = SimpleNamespace(
+        variable=SQUARES.variables[0],
+        context=(),
+        model=lambda images, told: seen.append(images) or Normal(images.mean((1, 2, 3)), torch.ones(8)),
+    )
+    loss = CounterfactualLoss(settings(), SQUARES, None, {"size": watching}, sharpness=1.5)
+    batch = {"images": x, "parents": before, "values": None, "allowed": torch.zeros(8)}
+    with torch.no_grad():
+        _, marks = loss(tuned, batch, torch.Generator(), 1.0)
+        plain = sum(part for part in tuned.elbo(x, before, noise)[:2])
+    torch.testing.assert_close(seen[0], answer)
+    assert float(marks["nelbo"]) == pytest.approx(float(plain), rel=1e-5)
+
+
 class Whole(nn.Module):
     """A mechanism whose picture is one number everywhere: parents[0] times a weight, plus the residual."""
 
@@ -140,10 +173,6 @@ class Whole(nn.Module):
         self.weight = nn.Parameter(torch.tensor(0.5))
         self.multiplier = nn.Parameter(torch.tensor(0.3))
         self.noise_shapes = [(1,)]
-
-    def abduct(self, x, parents, noise):
-        zero = (torch.zeros(len(x), 1), torch.zeros(len(x), 1))
-        return [SimpleNamespace(z=noise[0], prior=zero, posterior=zero)]
 
     def predict(self, z, parents):
         location = (self.weight * parents[:, 0])[:, None, None, None].expand(-1, 1, 2, 2)
@@ -204,11 +233,31 @@ def test_a_negative_multiplier_is_put_back_to_zero(monkeypatch):
     assert float(model.multiplier.grad) < 0.0  # and from there it may rise again
 
 
-def test_validation_punishes_the_breach_alone(monkeypatch):
+def test_validation_weighs_no_multiplier(monkeypatch):
     model = Whole().eval()
-    error = lagrangian(monkeypatch, -0.5, model)[0]
-    assert lagrangian(monkeypatch, 0.02, model)[0] == pytest.approx(error + 10 * 0.02, rel=1e-5)
-    assert lagrangian(monkeypatch, 0.02, model, slack=0.02)[0] == pytest.approx(error, rel=1e-5)
+    error, marks = lagrangian(monkeypatch, 0.02, model, slack=0.005)
+    assert error == pytest.approx(float(marks["error"])) and float(marks["excess"]) == pytest.approx(0.015)
+
+
+def test_what_holds_the_constraint_is_kept_before_what_pleases_more(world, tmp_path, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(module, "fit", lambda *_, select, **__: chosen.append(select) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tune(world, tmp_path)
+    kept = min(
+        ({"error": e, "excess": x} for e, x in ((-9.0, 0.001), (-2.0, 0.0), (-1.0, -0.1), (-9.9, 0.002))),
+        key=chosen[0],
+    )
+    assert kept == {"error": -2.0, "excess": 0.0}
+    breaches = [{"error": -9.0, "excess": 0.002}, {"error": -2.0, "excess": 0.001}]
+    assert min(breaches, key=chosen[0]) == breaches[1]
+
+
+def test_the_constraint_of_valid_is_told_under_the_noise_that_validates(world, tmp_path):
+    """A rate of next to nothing leaves the weights as they were: then nothing is exceeded, to the last digit."""
+    tune(world, tmp_path, steps=1, valid_every=1, learning_rate=1e-12, weight_decay=0.0)
+    table = pd.read_csv(tmp_path / "log.csv")
+    assert table["valid_excess"].iloc[-1] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_predictors_are_told_what_they_were_trained_with():
@@ -268,14 +317,23 @@ def test_a_tuned_model_is_an_image_mechanism_and_says_where_it_is_from(world, tm
     assert meta["model"] == "hvae" and meta["finetuned"]["seed"] == 0
     assert set(meta["nelbo"]) == {"before", "after"} and set(meta["nelbo"]["before"]) == {"train", "valid"}
     assert "multiplier" not in load_file(tmp_path / "model.safetensors")
+    # The sharpness is that of the tuned mechanism, fitted after it was tuned.
+    assert meta["sharpness"] == {
+        "before": float(before.head.sharpness),
+        "after": pytest.approx(float(model.head.sharpness)),
+    }
+    kept = float(model.head.sharpness)
+    train = module._tensors(SQUARES, world.data, "train", "cpu")
+    fit_sharpness(model, train["images"], train["parents"], 3)
+    assert float(model.head.sharpness) == pytest.approx(kept)
 
 
 def test_what_is_frozen_stays(world, tmp_path, monkeypatch):
     kept = []
     plain = CounterfactualLoss.__init__
 
-    def remembering(self, settings, dataset, scm, predictors):
-        plain(self, settings, dataset, scm, predictors)
+    def remembering(self, settings, dataset, scm, predictors, sharpness):
+        plain(self, settings, dataset, scm, predictors, sharpness)
         modules = [scm, *(predictor.model for predictor in predictors.values())]
         kept.append([(part, {k: v.clone() for k, v in part.state_dict().items()}) for part in modules])
 

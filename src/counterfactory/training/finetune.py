@@ -22,8 +22,12 @@ predictors are trained on the *train* split: they are not the judges that mark, 
 predictor that pleases is still not the truth: fine-tuning is known to exaggerate attributes (Xia et al., MICCAI 2024,
 arXiv:2403.09422), so read its marks by predictors beside its distance to the true counterfactual.
 
-Validation is on the same random interventions; kept is what minimises :math:`A + d \max(0, F - c)` there, with c the
-pretrained NELBO of the valid split.
+F is of the density that was trained, whose location is a mean; the counterfactual image is sharpened as the pretrained
+mechanism sharpens it (:mod:`counterfactory.nets.head`), for that is what is answered and what predictors will see. The
+sharpness is fixed while weights move, and fitted anew to the tuned mechanism by the rule that fitted the first.
+
+Validation is on the same random interventions. Of what holds the constraint on the valid split (:math:`F \le c`, with c
+the pretrained NELBO of that split under the same noise), the least A is kept; if nothing holds it, the least breach.
 """
 
 from collections.abc import Mapping
@@ -37,9 +41,11 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ..files import read_json, write_json
 from ..metrics.judges import Judge, load_judge
+from ..nets.head import Head
 from ..nets.latents import gaussian_kl
 from ..nets.likelihood import discretised_gaussian_nll, standardise, unstandardise
 from ..nets.pixels import to_pixels
+from ..nets.sharpening import sharpened
 from ..noise import derive_seed
 from ..scm.model import ParentsSCM
 from ..scm.parents import load_parents
@@ -47,14 +53,16 @@ from .checkpoint import load_model
 from .distributed import launch, rank
 from .image_mechanism import load_image_mechanism
 from .loop import TrainingSettings, arithmetic, choose_device, fit
+from .sharpness import fit_sharpness
 
 __all__ = ["CounterfactualLoss", "FinetuneSettings", "finetune", "intervene", "nelbo"]
 
 _BATCH = 500  # images at once where nothing is trained
+_BREACH = 1e4  # nats that exceeding c by 1 nat per pixel weighs in the choice: more than any gain
 
 
 class FinetuneSettings(TrainingSettings, Protocol):
-    """What fine-tuning reads of the configuration, section `models.<name>.finetune`."""
+    """What fine-tuning reads of the configuration, section `models.<name>_ft.training`."""
 
     damping: float
     multiplier_rate: float
@@ -75,12 +83,19 @@ class CounterfactualLoss:
         dataset: The data set.
         scm: The parents' mechanisms.
         predictors: The predictor of every variable, frozen.
+        sharpness: How much counterfactual images are sharpened; the model's own head does not sharpen.
     """
 
     def __init__(
-        self, settings: FinetuneSettings, dataset: Dataset, scm: ParentsSCM, predictors: Mapping[str, Judge]
+        self,
+        settings: FinetuneSettings,
+        dataset: Dataset,
+        scm: ParentsSCM,
+        predictors: Mapping[str, Judge],
+        sharpness: float = 0.0,
     ) -> None:
         self.settings, self.dataset, self.scm, self.predictors = settings, dataset, scm, predictors
+        self.sharpness = sharpness
         self.unit = settings.multiplier_rate / settings.learning_rate
 
     def __call__(
@@ -91,13 +106,14 @@ class CounterfactualLoss:
         noise = _noise(model, x, generator)
         after = intervene(self.dataset, self.scm, batch["values"], self.settings.intervene, generator)
         cost, z, location, log_scale = nelbo(model, x, parents, noise)
-        residual = standardise(x, location, log_scale)
-        counterfactual = unstandardise(residual, *model.predict(z, after))
+        residual = standardise(x, self.sharpen(location), log_scale)
+        location, log_scale = model.predict(z, after)
+        counterfactual = unstandardise(residual, self.sharpen(location), log_scale)
         error = -self.agreement(counterfactual, after).mean()
         excess = cost.mean() - batch["allowed"].mean() - self.settings.slack
         marks = {"error": error.detach(), "nelbo": cost.mean().detach(), "excess": excess.detach()}
         if not model.training:
-            return error + self.settings.damping * excess.clamp(min=0.0), marks
+            return error, marks
         with torch.no_grad():
             model.multiplier.clamp_(min=0.0)
         weight = self.unit * model.multiplier
@@ -105,6 +121,14 @@ class CounterfactualLoss:
         ascending = 2.0 * weight.detach() - weight
         lagrangian = error + (ascending + self.settings.damping * excess.detach()) * excess
         return lagrangian, {**marks, "multiplier": weight.detach()}
+
+    def sharpen(self, location: Tensor) -> Tensor:
+        """Returns the location as it is answered, with shape :math:`(B, C, H, W)`."""
+        if not self.sharpness:
+            return location
+        # Full precision, as in the head: a grey level is 1/128 of the range.
+        with torch.autocast(location.device.type, enabled=False):
+            return sharpened(location.float() + 1.0, self.sharpness) - 1.0
 
     def agreement(self, images: Tensor, parents: Tensor) -> Tensor:
         r"""Returns :math:`\sum_k \log q_k(\mathrm{pa}_k \mid x)`, in nats of network units, with shape :math:`(B,)`.
@@ -175,9 +199,8 @@ def nelbo(
     Returns:
         Nats per pixel :math:`(B,)`, the latents drawn, and the pixels' location and log scale.
     """
-    latents = model.abduct(x, parents, noise)
+    latents, location, log_scale = model.reconstruct(x, parents, noise)
     z = [latent.z for latent in latents]
-    location, log_scale = model.predict(z, parents)
     nll = discretised_gaussian_nll(x, location, log_scale).flatten(1).mean(1)
     kl = sum(gaussian_kl(latent.posterior, latent.prior).flatten(1).sum(1) for latent in latents)
     return nll + kl / x[0].numel(), z, location, log_scale
@@ -195,10 +218,11 @@ def finetune(
 ) -> None:
     """Fine-tunes a trained image mechanism and writes it in `out`; continues where a killed run stopped.
 
-    `model.json` holds `nelbo`, the mean NELBO in nats per pixel of the splits train and valid before and after.
+    `model.json` holds `nelbo`, the mean NELBO in nats per pixel of the splits train and valid before and after, and
+    `sharpness` before and after.
 
     Arguments:
-        settings: The settings `models.<name>.finetune`.
+        settings: The settings `models.<name>_ft.training`.
         data: The data set's folder.
         start: The folder of the trained image mechanism.
         parents: The folder of the parents' fitted mechanisms.
@@ -223,7 +247,16 @@ def _finetune(settings: FinetuneSettings, folders: tuple[Path, ...], seed: int, 
     judges = {name: load_judge(predictors / name, device) for name in dataset.names}
     splits = {split: _tensors(dataset, data, split, device) for split in ("train", "valid")}
     dtype = arithmetic(settings.precision, device)
-    before = {split: _nelbos(model, tensors, dtype, seed, split) for split, tensors in splits.items()}
+    sharpness = _blunt(model.head)
+    batches = {"train": _BATCH, "valid": settings.batch_size}  # as the loop validates: under the same noise
+
+    def nelbos() -> dict[str, Tensor]:
+        return {
+            split: _nelbos(model, tensors, dtype, seed, split, batches[split])
+            for split, tensors in splits.items()
+        }
+
+    before = nelbos()
     for split, tensors in splits.items():
         own = before[split]
         tensors["allowed"] = own if settings.constraint == "image" else own.mean().expand_as(own).clone()
@@ -231,7 +264,7 @@ def _finetune(settings: FinetuneSettings, folders: tuple[Path, ...], seed: int, 
     model.multiplier = nn.Parameter(torch.zeros((), device=device))
     fit(
         model,
-        CounterfactualLoss(settings, dataset, scm, judges),
+        CounterfactualLoss(settings, dataset, scm, judges, sharpness),
         splits["train"],
         splits["valid"],
         settings,
@@ -242,17 +275,33 @@ def _finetune(settings: FinetuneSettings, folders: tuple[Path, ...], seed: int, 
             **{key: origin[key] for key in ("model", "network", "parameters")},
             "finetuned": {"seed": origin.get("seed"), "settings": origin.get("settings")},
             "nelbo": {"before": means},
+            "sharpness": {"before": sharpness},
         },
         label=f"{origin['model']}_ft seed {seed}",
         transient="multiplier",
+        select=lambda found: found["error"] + _BREACH * max(0.0, found["excess"]),
+        finish=lambda chosen: fit_sharpness(
+            chosen, splits["train"]["images"], splits["train"]["parents"], seed
+        ),
     )
-    after = {
-        split: float(_nelbos(model, tensors, dtype, seed, split).double().mean())
-        for split, tensors in splits.items()
-    }
+    refitted = _blunt(model.head)
+    after = {split: float(values.double().mean()) for split, values in nelbos().items()}
     if rank() == 0:
         meta = read_json(out / "model.json")
-        write_json(out / "model.json", {**meta, "nelbo": {"before": means, "after": after}})
+        found = {
+            "nelbo": {"before": means, "after": after},
+            "sharpness": {"before": sharpness, "after": refitted},
+        }
+        write_json(out / "model.json", {**meta, **found})
+
+
+def _blunt(head: Head) -> float:
+    """Returns the head's sharpness, 0 where it has none, and sets it to 0: predictions are then plain means."""
+    if not head.sharpen:
+        return 0.0
+    sharpness = float(head.sharpness)
+    head.sharpness.zero_()
+    return sharpness
 
 
 def _tensors(dataset: Dataset, folder: Path, split: str, device: str) -> dict[str, Tensor]:
@@ -269,17 +318,17 @@ def _tensors(dataset: Dataset, folder: Path, split: str, device: str) -> dict[st
 
 @torch.no_grad()
 def _nelbos(
-    model: nn.Module, tensors: dict[str, Tensor], dtype: torch.dtype, seed: int, split: str
+    model: nn.Module, tensors: dict[str, Tensor], dtype: torch.dtype, seed: int, split: str, size: int
 ) -> Tensor:
     """Returns each image's NELBO (N,) in evaluation mode, always under the same noise."""
     model.eval()
     found = []
-    for begin in range(0, len(tensors["images"]), _BATCH):
-        x = to_pixels(tensors["images"][begin : begin + _BATCH])
-        generator = torch.Generator(x.device).manual_seed(derive_seed(seed, "constraint", split, begin))
+    for begin in range(0, len(tensors["images"]), size):
+        x = to_pixels(tensors["images"][begin : begin + size])
+        generator = torch.Generator(x.device).manual_seed(derive_seed(seed, split, begin))
         noise = _noise(model, x, generator)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            cost, *_ = nelbo(model, x, tensors["parents"][begin : begin + _BATCH], noise)
+            cost, *_ = nelbo(model, x, tensors["parents"][begin : begin + size], noise)
         found.append(cost.float())
     return torch.cat(found)
 

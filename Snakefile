@@ -12,6 +12,10 @@ min_version("9.19")
 configfile: "config.yaml"
 
 
+# What `snakemake --report` opens with.
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
 
@@ -31,6 +35,7 @@ wildcard_constraints:
     suite="|".join(SUITES),
     seed=r"\d+",
     chunk=r"\d+-\d+",
+    pretrained="|".join(PRETRAINED),
 
 
 include: "workflow/rules/data.smk"
@@ -39,6 +44,7 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/answers.smk"
 include: "workflow/rules/marks.smk"
+include: "workflow/rules/queries.smk"
 include: "workflow/rules/report.smk"
 
 

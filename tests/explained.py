@@ -29,7 +29,6 @@ def settings(**changes) -> SimpleNamespace:
             "l_perc": 0.0,
             "l_perc_layer": 1,
             "perceptual": "none",
-            "perceptual_weights": "torchvision",
             "batch_size": 4,
             "images": None,
             # dime

@@ -11,6 +11,7 @@ import pytest
 from counterfactory import answers
 from counterfactory.answers import answer, gather
 from counterfactory.data.dataset import load_split
+from counterfactory.errors import MissingWeights
 from counterfactory.files import read_json, read_table
 from counterfactory.flip import ask_flip
 from counterfactory.methods.registry import METHODS, Method
@@ -184,3 +185,36 @@ def test_chunks_change_no_byte(place):
     others, other_table = gather(place.out.parent, "flip", place.questions)
     assert images.tobytes() == others.tobytes()
     pd.testing.assert_frame_equal(table, other_table)
+
+
+def test_weights_that_are_missing_leave_the_questions_unanswered(place, monkeypatch, capsys):
+    def load(**given):
+        raise MissingWeights("answers.vgg19_weights: 'away.pth' is not a file; put it there, or name another")
+
+    module = SimpleNamespace(load=load)
+    monkeypatch.setitem(sys.modules, "counterfactory.methods.explainer_here", module)
+    run(place)
+    images, table = gather(place.out.parent, "flip", place.questions)
+    assert not table["answered"].any() and not images.any()
+    assert table["reason"].str.startswith("answers.vgg19_weights: 'away.pth' is not a file").all()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "away.pth" in line]
+    assert lines == [
+        "answer explainer_here flip 000000-000060: not answered: answers.vgg19_weights: 'away.pth' is not a file; "
+        "put it there, or name another"
+    ]
+    assert read_json(place.out / "000000-000060.cost.json")["answered"] == 0
+    # Once they are there the same chunk is answered.
+    monkeypatch.setitem(
+        sys.modules,
+        "counterfactory.methods.explainer_here",
+        SimpleNamespace(load=lambda **given: place.respond),
+    )
+    (place.models / "ddpm" / "seed0" / "model.safetensors").write_bytes(b"other weights")
+    run(place)
+    assert gather(place.out.parent, "flip", place.questions)[1]["answered"].sum() == 30
+
+
+def test_images_left_out_say_so(place):
+    run(place, images=4)
+    table = gather(place.out.parent, "flip", place.questions)[1]
+    assert table["reason"].tolist() == [""] * 8 + ["the method is asked about fewer images"] * 52

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -24,6 +25,20 @@ class Call:
 
     def __reduce__(self):
         return self.call
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_arrays_that_python_3_wrote_are_read(protocol):
+    value = OrderedDict(kernel=np.arange(6.0), slopes=np.ones((2, 1), np.float32))
+    found = read_array_pickle(io.BytesIO(pickle.dumps(value, protocol)), "arrays")
+    assert list(found) == ["kernel", "slopes"]
+    np.testing.assert_array_equal(found["kernel"], value["kernel"])
+
+
+def test_bytes_come_in_one_encoding_only():
+    given = b"\x80\x02c_codecs\nencode\nX\x02\x00\x00\x00abX\x05\x00\x00\x00rot13\x86R."
+    with pytest.raises(UserError, match="it asks for bytes in rot13"):
+        read_array_pickle(io.BytesIO(given), "arrays")
 
 
 def test_arrays_in_containers_are_read():

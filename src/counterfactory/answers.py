@@ -9,9 +9,10 @@ Question q sits in slot q mod B of the aligned batch :math:`\lfloor q / B \rfloo
 (:class:`counterfactory.methods.Batch`), so neither chunks nor the number of jobs change a byte.
 
 A chunk [start, stop) is three files: `<chunk>.npy` (uint8 images, zeros where unanswered), `<chunk>.parquet`
-(the questions, `answered`, the method's own parents in the end and what else it says) and `<chunk>.cost.json`. A
-killed job goes on behind its last finished aligned batch (:mod:`counterfactory.chunk_state`), and what was whole before
-it could be told is not made again (:mod:`counterfactory.spare`).
+(the questions, `answered`, `reason` where the method was not asked, the method's own parents in the end and what else
+it says) and `<chunk>.cost.json`. A killed job goes on behind its last finished aligned batch
+(:mod:`counterfactory.chunk_state`), and what was whole before it could be told is not made again
+(:mod:`counterfactory.spare`).
 """
 
 import json
@@ -29,7 +30,7 @@ import pandas as pd
 
 from .chunk_state import ChunkState, fingerprint
 from .data.dataset import Dataset, Split, load_dataset, load_split
-from .errors import UserError
+from .errors import MissingWeights, UserError
 from .files import read_table, write_array, write_json, write_table
 from .methods import Answer, Batch, Columns, load_method
 from .methods.registry import METHODS
@@ -40,6 +41,7 @@ from .spare import Spare
 __all__ = ["answer", "answer_questions", "gather"]
 
 CHUNK = re.compile(r"(\d{6,})-(\d{6,})")
+LEFT_OUT = "the method is asked about fewer images"
 
 
 def answer(
@@ -75,7 +77,7 @@ def answer(
 
     Raises:
         UserError: If the chunk's name is no range of the questions, or the method or what it needs is
-            missing.
+            missing; but where a file of weights is, nothing is answered, and the reason stands in the table.
     """
     out = Path(out)
     start, stop = _range(chunk)
@@ -122,7 +124,14 @@ def _answer_chunk(
     dataset, test = load_dataset(data), load_split(data, "test")
 
     began = perf_counter()
-    respond = load()
+    reason = np.where(within, "", LEFT_OUT).astype(object)
+    try:
+        respond = load()
+    except MissingWeights as error:
+        # Of no other method's concern: this one's questions stay unanswered, and say why.
+        print(f"{label}: not answered: {error}", file=sys.stderr)
+        respond, within = _no_answer, np.zeros_like(within)
+        reason[:] = str(error)
     loaded = perf_counter()
     images, columns, steps = answer_questions(
         respond,
@@ -149,7 +158,7 @@ def _answer_chunk(
             for leftover in out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
     write_array(out / f"{chunk}.npy", images)
-    write_table(out / f"{chunk}.parquet", asked.assign(answered=answered, **columns))
+    write_table(out / f"{chunk}.parquet", asked.assign(answered=answered, reason=reason, **columns))
     cost = {
         "questions": len(asked),
         "answered": int(answered.sum()),
@@ -260,6 +269,11 @@ def answer_questions(
             spent = {"made": np.array(made - made_before), "seconds": np.array(perf_counter() - began)}
             state.save(group, {"images": images[members], **columns, **spent})
     return images, parents | more, made
+
+
+def _no_answer(batch: Batch) -> tuple[np.ndarray, Columns]:
+    """Answers nothing: what stands for a method whose weights are missing."""
+    raise AssertionError("no question is left to be asked")
 
 
 def _groups(batches: np.ndarray) -> list[tuple[int, np.ndarray]]:

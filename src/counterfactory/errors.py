@@ -1,12 +1,19 @@
 """The exceptions a user is meant to see."""
 
-__all__ = ["Unfinished", "UserError"]
+__all__ = ["MissingWeights", "Unfinished", "UserError"]
 
 
 class UserError(Exception):
     """A mistake the user can mend: one line that names the key or file, and the mend.
 
     The command line prints the message and exits with status 2; no traceback is shown.
+    """
+
+
+class MissingWeights(UserError):
+    """A file of weights that only one method or metric asks is not there: that one goes without, and says so.
+
+    The others go on. Where weights were to be downloaded and could not be, that is a :class:`UserError` as any other.
     """
 
 

@@ -1,10 +1,11 @@
 """Numpy arrays out of a foreign pickle, without running what else it may hold.
 
-A pickle is a program: it may call any function that can be imported. This reader lets it name only the three
-objects that arrays are rebuilt with, and refuses everything else before anything is called.
+A pickle is a program: it may call any function that can be imported. This reader lets it name only what
+arrays are rebuilt with, and ordered dictionaries of them, and refuses everything else before anything is called.
 """
 
 import pickle
+from collections import OrderedDict
 from typing import IO, Any
 
 import numpy as np
@@ -14,7 +15,17 @@ from .errors import UserError
 
 __all__ = ["read_array_pickle"]
 
+
+def _bytes_of(text: str, encoding: str) -> bytes:
+    """Returns the bytes that a pickle of protocol 2 writes as a string, since it has no bytes of its own."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for bytes in {encoding}")
+    return text.encode("latin1")
+
+
 _ALLOWED = {
+    ("_codecs", "encode"): _bytes_of,
+    ("collections", "OrderedDict"): OrderedDict,
     ("numpy", "dtype"): np.dtype,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # as numpy 1 wrote it

@@ -3,6 +3,7 @@
 import pytest
 
 from counterfactory.config import load_settings
+from counterfactory.config.misfits import remarks
 from counterfactory.errors import UserError
 
 
@@ -35,14 +36,6 @@ def flip(**keys) -> dict:
         (flip(targets={3: 10}), "questions.flip.targets has 3: 10"),
         (flip(images=2001), "questions.flip.images is 2,001, but data.test has only 2,000 images"),
         (
-            {"answers": {"chunks": 361}},
-            "answers.chunks is 361, but copy answers only 360 questions of the suite flip",
-        ),
-        (
-            {"answers": {"chunks": 13, "dime": {"images": 2}}},
-            "answers.chunks is 13, but dime answers only 12 questions of the suite flip; lower it",
-        ),
-        (
             {"answers": {"dime": {"timestep_respacing": 501}}},
             "answers.dime.timestep_respacing is 501, but models.ddpm",
         ),
@@ -68,6 +61,17 @@ def test_refuses(given, text):
 def test_what_nobody_uses_is_not_looked_at():
     load_settings({"methods": ["copy", "truth"], "answers": {"dime": {"start_step": 200}}})
     load_settings({"questions": {"flip": {"images": 0}}, "answers": {"chunks": 999}})
+
+
+def test_more_chunks_than_questions_is_said_and_does_no_harm():
+    asked = list(remarks(load_settings({"answers": {"chunks": 13, "dime": {"images": 2}}})))
+    assert asked == [
+        "answers.chunks is 13, but dime is asked 12 questions of the suite flip: they are 12 chunks"
+    ]
+    assert not list(remarks(load_settings({"answers": {"chunks": 360, "dime": {"images": None}}})))
+    assert not list(
+        remarks(load_settings({"answers": {"chunks": 361}, "questions": {"flip": {"images": 0}}}))
+    )
 
 
 def test_counts():

@@ -88,12 +88,17 @@ def test_random_noise_keeps_the_codes_alone():
 def models(tmp_path, squares):
     """Untrained networks of squares, whose last layers are not all zero."""
     torch.manual_seed(0)
-    network = {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 1, "skips": "level"}
+    sizes = {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 1, "skips": "level"}
+    network = {**sizes, "exposure": ["shade"]}
     codes = {"width": 4, "hidden": 8, "encoder": [8], "prior_scale": 0.5}
     model = DiffusionAutoencoder(SQUARES, network, **codes)
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
-    meta = {"network": network, "codes": codes, "diffusion": {"schedule": "linear", "steps": 50}}
+    meta = {
+        "network": network,
+        "codes": codes,
+        "diffusion": {"schedule": "linear", "steps": 50, "prediction": "noise"},
+    }
     save_model(tmp_path / "models" / "causaldiffae" / "seed0", model.state_dict(), meta)
     return tmp_path / "models"
 
@@ -105,6 +110,8 @@ def settings(**changed):
         "corrections": 2,
         "guidance": 1.0,
         "guide_from": "factual",
+        "labels": "given",
+        "action": "move",
         "precision": "float32",
     }
     return SimpleNamespace(causaldiffae=SimpleNamespace(**{**plain, **changed}))
@@ -129,12 +136,12 @@ def batch(data, slots, among, **do):
 def test_own_parents_follow_the_graph(squares, models):
     answer = load(0, squares, models, settings(), "cpu")
     given = batch(squares, [0, 1, 2, 3], 4, size=2.0)
-    images, parents = answer(given)
+    images, parents, _ = answer(given)
     assert images.dtype == np.uint8 and images.shape == given.images.shape
     assert (parents["size"] == 2.0).all()
     assert (parents["shade"] != given.parents["shade"]).all()  # its effect
     np.testing.assert_array_equal(parents["kind"], given.parents["kind"])
-    _, parents = answer(batch(squares, [0, 1, 2, 3], 4, kind=1))
+    _, parents, _ = answer(batch(squares, [0, 1, 2, 3], 4, kind=1))
     assert (parents["kind"] == 1).all()
     for name in ("size", "shade"):
         np.testing.assert_array_equal(parents[name], given.parents[name])
@@ -145,7 +152,7 @@ def test_null_intervention_keeps_parents_and_nearly_the_image(squares, models):
     for steps in (5, 20, 50):
         answer = load(0, squares, models, settings(steps=steps, corrections=4), "cpu")
         given = batch(squares, [0, 1, 2, 3], 4)
-        images, parents = answer(given)
+        images, parents, _ = answer(given)
         for name in SQUARES.names:
             np.testing.assert_array_equal(parents[name], given.parents[name])
         errors.append(np.abs(images.astype(float) - given.images).mean())
@@ -155,8 +162,8 @@ def test_null_intervention_keeps_parents_and_nearly_the_image(squares, models):
 @pytest.mark.parametrize("changed", [{}, {"abduction": "noise", "guidance": 2.0, "guide_from": "null"}])
 def test_an_answer_hangs_on_its_question_alone(squares, models, changed):
     answer = load(0, squares, models, settings(**changed), "cpu")
-    together, _ = answer(batch(squares, [0, 1, 2, 3], 4, shade=200.0))
-    alone, _ = answer(batch(squares, [2], 4, shade=200.0))
+    together, *_ = answer(batch(squares, [0, 1, 2, 3], 4, shade=200.0))
+    alone, *_ = answer(batch(squares, [2], 4, shade=200.0))
     np.testing.assert_array_equal(together[2:3], alone)
 
 
@@ -186,13 +193,56 @@ def test_it_answers_questions(squares, models):
     assert images.shape == (2, 1, 6, 6) and parents["size"][0] == 3.0
 
 
-def test_codes_of_what_is_set_are_those_of_its_value(squares, models):
+@pytest.mark.parametrize(("labels", "action"), [("given", "move"), ("read", "replace")])
+def test_codes_show_what_is_known_and_what_is_set(squares, models, labels, action):
     from counterfactory.training.diffusion_autoencoder import load_autoencoder
 
     model, _ = load_autoencoder(models / "causaldiffae" / "seed0", SQUARES, precision="float32")
     acted = torch.tensor([[True, False, False]])
-    x, values = torch.zeros(1, 1, 6, 6), torch.tensor([[0.5, 0.0, 1.0, 0.0, 0.0]])
-    before, after = counterfactual_codes(model, x, values, acted)
-    assert (
-        (after[0, 0] == 0.5).all() and after[0, 2].equal(before[0, 2]) and not after[0, 1].equal(before[0, 1])
-    )
+    x = torch.zeros(1, 1, 6, 6)
+    parents, values = torch.tensor([[0.1, -0.2, 0.0, 1.0, 0.0]]), torch.tensor([[0.5, -0.2, 0.0, 1.0, 0.0]])
+    read = model.layer(model.encoder(x)[0])
+    before, after = counterfactual_codes(model, read, parents, values, acted, labels, action)
+    shown = model.prior.read(before)[0]
+    if labels == "given":
+        torch.testing.assert_close(shown, torch.tensor([0.1, -0.2, 1.0]))
+        torch.testing.assert_close(
+            after[0, 0] - before[0, 0], torch.full((4,), 0.4)
+        )  # what else it says is kept
+    else:
+        torch.testing.assert_close(before, read)
+        assert (after[0, 0] == 0.5).all()
+    assert after[0, 2].equal(before[0, 2]) and not after[0, 1].equal(before[0, 1])
+    torch.testing.assert_close(model.layer.noises(after)[0, 1], model.layer.noises(before)[0, 1])
+
+
+def test_exposure_follows_the_counterfactual_parent(squares, models):
+    """Brightness above black is multiplied as the parent says, and nothing else changes."""
+    from counterfactory.training.checkpoint import load_model
+
+    state, meta = load_model(models / "causaldiffae" / "seed0")
+    state["exposure"] = torch.tensor([0.5])
+    save_model(models / "causaldiffae" / "seed0", state, meta)
+    given = batch(squares, [0, 1, 2, 3], 4)
+    given.parents["shade"][:] = 145.0  # the middle of its range, where the gain is 1
+    answer = load(0, squares, models, settings(steps=50, corrections=6), "cpu")
+    same, *_ = answer(given)
+    given.do["shade"][:] = 92.5  # halfway down to its lowest
+    darker, *_ = answer(given)
+    inside = (same > 0) & (same < 255)
+    np.testing.assert_allclose(darker[inside], 0.75 * same[inside], atol=1.0)
+
+
+def test_codes_go_with_the_answers(squares, models):
+    """As the encoder reads them: whatever is known of the labels or asked."""
+    answer = load(0, squares, models, settings(steps=2, corrections=0), "cpu")
+    assert list(answer.columns) == [f"code_{name}_{i}" for name in SQUARES.names for i in range(4)]
+    given = batch(squares, [0, 1, 2, 3], 4, size=2.0)
+    _, _, codes = answer(given)
+    given.parents["size"][:] = 3.0
+    given.do["size"][:] = np.nan
+    _, _, others = answer(given)
+    assert set(codes) == set(answer.columns)
+    for name, values in codes.items():
+        assert values.shape == (4,) and values.std() > 0
+        np.testing.assert_array_equal(values, others[name])

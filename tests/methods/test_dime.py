@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from counterfactory.diffusion.steps import ancestral, q_sample
-from counterfactory.methods import dime
+from counterfactory.methods import dime, explainer
 from counterfactory.methods.explainer import escalate, noise
 from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings, some
 
@@ -195,8 +195,8 @@ def test_a_constant_classifier_is_not_explained(capsys):
 
 def test_load_answers_questions_of_flip_only(monkeypatch):
     net = networks()
-    monkeypatch.setattr(dime, "load_networks", lambda *given: net)
-    monkeypatch.setattr(dime, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
+    monkeypatch.setattr(explainer, "load_networks", lambda *given: net)
+    monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
     respond = dime.load(0, None, None, SimpleNamespace(dime=settings(start_step=4)), "cpu")
     assert set(respond.columns) == {"answered", "reached", "network_calls", "scale"}
     batch = questions(5)

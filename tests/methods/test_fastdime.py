@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from counterfactory.diffusion.steps import ancestral, q_sample
-from counterfactory.methods import fastdime
+from counterfactory.methods import explainer, fastdime
 from counterfactory.methods.explainer import noise
 from explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
 
@@ -22,8 +22,8 @@ def loaded(monkeypatch, **changes):
         return net.denoise(z, index)
 
     counting = replace(net, denoise=denoise)
-    monkeypatch.setattr(fastdime, "load_networks", lambda *given: counting)
-    monkeypatch.setattr(fastdime, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
+    monkeypatch.setattr(explainer, "load_networks", lambda *given: counting)
+    monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
     respond = fastdime.load(0, None, None, SimpleNamespace(fastdime=settings(**changes)), "cpu")
     seen.clear()
     return respond, seen

@@ -15,7 +15,7 @@ LATENT = 4
 class Generator:
     """An image of 2 x 2 px is its noise."""
 
-    latent, prior = LATENT, "uniform"
+    latent, prior, encoder = LATENT, "uniform", None
 
     def generate(self, z, parents):
         return z.view(-1, 1, 2, 2)
@@ -48,6 +48,7 @@ def load(monkeypatch):
             "particles": 64,
             "sweeps": 5,
             "inversion_steps": 60,
+            "sharpness": 1.0,
         }
         settings = SimpleNamespace(gan_esm=SimpleNamespace(**{**own, **changed}))
         from pathlib import Path

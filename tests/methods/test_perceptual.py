@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import UserError
-from counterfactory.methods import perceptual
+from counterfactory.errors import MissingWeights, UserError
 from counterfactory.methods.perceptual import load_perceptual
+from counterfactory.methods.vgg19_weights import fetch_vgg19
 from counterfactory.nets.attribute_cnn import AttributeCNN
 from counterfactory.torchvision_import import import_torchvision
+from counterfactory.training.checkpoint import save_missing
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,6 @@ def test_none_is_none(classifier):
     [
         ("vgg16", 1, "'vgg16' is not known; did you mean vgg19"),
         ("classifier", 4, "the classifier has 3 convolutions, not 4"),
-        ("vgg19", 99, "vgg19 has 37 layers, not 99"),
     ],
 )
 def test_refuses(classifier, name, layer, text):
@@ -64,17 +64,34 @@ def test_refuses(classifier, name, layer, text):
         load_perceptual(name, layer, Path(), classifier)
 
 
+def write_vgg19(folder):
+    """Writes a checkpoint as torchvision gives it away, with random weights, and returns its trunk."""
+    vgg = import_torchvision().models.vgg
+    torch.manual_seed(3)
+    trunk = vgg.make_layers(vgg.cfgs["E"], batch_norm=False)
+    state = {f"features.{name}": tensor for name, tensor in trunk.state_dict().items()}
+    torch.save(state | {"classifier.6.bias": torch.zeros(1000)}, folder / "vgg19.pth")
+    return trunk
+
+
 def test_weights_that_are_missing_or_others_are_refused(classifier, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"no such file; give vgg19-dcbb9e9d.pth"):
-        load_perceptual("vgg19", 18, Path(), classifier, weights=str(tmp_path / "missing.pth"))
+    with pytest.raises(UserError, match="vgg19: no weights of VGG-19; fetch them first"):
+        load_perceptual("vgg19", 18, tmp_path, classifier)
+    with pytest.raises(
+        MissingWeights, match=r"vgg19_weights: '.*missing.pth' is neither a file nor one of torchvision"
+    ):
+        fetch_vgg19(str(tmp_path / "missing.pth"), tmp_path)
     (tmp_path / "text.pth").write_text("text")
     with pytest.raises(UserError, match="not a checkpoint of vgg19"):
-        load_perceptual("vgg19", 18, Path(), classifier, weights=str(tmp_path / "text.pth"))
+        fetch_vgg19(str(tmp_path / "text.pth"), tmp_path)
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="not the weights of vgg19"):
-        load_perceptual("vgg19", 18, Path(), classifier, weights=str(tmp_path / "other.pth"))
+        fetch_vgg19(str(tmp_path / "other.pth"), tmp_path)
     with pytest.raises(UserError, match="lpips/vgg: no weights of LPIPS"):
         load_perceptual("lpips_vgg", 1, tmp_path, classifier)
+    save_missing(tmp_path / "vgg19", "vgg19", "answers.vgg19_weights: no such file")
+    with pytest.raises(MissingWeights, match="answers.vgg19_weights: no such file"):
+        load_perceptual("vgg19", 18, tmp_path, classifier)
 
     def offline(self, **given):
         raise OSError("no route to host")
@@ -82,17 +99,19 @@ def test_weights_that_are_missing_or_others_are_refused(classifier, tmp_path, mo
     models = import_torchvision().models
     monkeypatch.setattr(type(models.VGG19_Weights.IMAGENET1K_V1), "get_state_dict", offline)
     with pytest.raises(
-        UserError, match=r"could not download its weights \(no route to host\); .* choose another"
-    ):
-        load_perceptual("vgg19", 18, Path(), classifier)
+        UserError, match=r"could not download .* \(no route to host\); .* choose another"
+    ) as caught:
+        fetch_vgg19("torchvision", tmp_path)
+    # A download that fails is no file that is missing: it may work tomorrow.
+    assert not isinstance(caught.value, MissingWeights)
 
 
-def test_vgg19_is_cut_after_the_fourth_convolution_of_the_third_block(classifier, pair, monkeypatch):
-    vgg = import_torchvision().models.vgg
-    trunk = vgg.make_layers(vgg.cfgs["E"], batch_norm=False)
-    state = {f"features.{name}": tensor for name, tensor in trunk.state_dict().items()}
-    monkeypatch.setattr(perceptual, "_vgg19_state", lambda *given: state)
-    features = load_perceptual("vgg19", 18, Path(), classifier)
+def test_vgg19_is_cut_after_the_fourth_convolution_of_the_third_block(classifier, pair, tmp_path):
+    trunk = write_vgg19(tmp_path)
+    fetch_vgg19(str(tmp_path / "vgg19.pth"), tmp_path / "vgg19")
+    with pytest.raises(UserError, match="vgg19 has 37 layers, not 99"):
+        load_perceptual("vgg19", 99, tmp_path, classifier)
+    features = load_perceptual("vgg19", 18, tmp_path, classifier)
     x, y = ((one.expand(-1, 3, -1, -1) + 1) / 2 for one in pair)
     mean, deviation = (torch.tensor(v)[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     maps = [trunk[:18]((one - mean) / deviation) for one in (x, y)]

@@ -1,10 +1,12 @@
 """Effectiveness, with judges whose errors are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from counterfactory.metrics.answered import load_answered
-from counterfactory.metrics.effectiveness import effectiveness
+from counterfactory.metrics.effectiveness import effectiveness, normalised
 
 
 @pytest.fixture
@@ -39,3 +41,17 @@ def test_an_undetermined_parent_has_no_mark(answered):
         mark = effectiveness(answered, name, lambda images, parents: np.zeros(5))
         assert np.isnan(mark.values).tolist() == [False, False, True, False, False]
         assert "not determined" in mark.reason
+
+
+def test_errors_in_published_units(answered):
+    """A quarter of a half range is a quarter; the digit has no unit, and a data set without any has no mark."""
+    marks = [
+        effectiveness(answered, name, lambda images, true, name=name, off=off: true[name] + off)
+        for name, off in (("thickness", 0.6), ("intensity", 23.5), ("digit", 0.0))
+    ]
+    named = replace(answered, dataset=replace(answered.dataset, name="morphomnist"))
+    scaled = normalised(named, marks)
+    assert [mark.metric for mark in scaled] == ["normalised_thickness", "normalised_intensity"]
+    for mark in scaled:
+        np.testing.assert_allclose(mark.values, 0.25)
+    assert normalised(answered, marks) == []

@@ -8,7 +8,7 @@ import pytest
 
 from counterfactory.data.dataset import save_dataset
 from counterfactory.files import read_json
-from counterfactory.metrics.judges import hold_out, load_judge, train_judge
+from counterfactory.metrics.judges import load_judge, train_judge
 
 from .conftest import Place, toy_dataset
 
@@ -111,11 +111,3 @@ def test_a_judge_that_is_told_the_effects(data, tmp_path):
     assert not np.array_equal(told, other)
     with pytest.raises(ValueError, match="must be told intensity"):
         judge(images)
-
-
-def test_hold_out():
-    train, valid = hold_out(101, 0.1, 0)
-    assert len(valid) == 10 and sorted([*train, *valid]) == list(range(101))
-    assert np.array_equal(valid, hold_out(101, 0.1, 0)[1])
-    assert not np.array_equal(valid, hold_out(101, 0.1, 1)[1])
-    assert [len(part) for part in hold_out(3, 0.01, 0)] == [2, 1]

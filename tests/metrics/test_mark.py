@@ -1,5 +1,7 @@
 """Marking: what a method leaves unanswered is absent with a reason, and mistakes are one line."""
 
+from importlib import import_module
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from counterfactory.metrics import mark, refer
 from counterfactory.metrics.answered import Mark, SetMark
 from counterfactory.metrics.registry import METRICS, Metric
 from counterfactory.metrics.summary import WHOLE, summarise
+from counterfactory.training.checkpoint import save_missing
 
 
 def test_unanswered_questions_are_absent(place, settings, tmp_path):
@@ -164,3 +167,59 @@ def test_a_mark_of_a_whole_set_reaches_the_tidy_table(place, settings, tmp_path,
 def test_only_some_metrics_compute_something_beforehand(settings, tmp_path):
     with pytest.raises(UserError, match="computes nothing beforehand"):
         refer("flip", settings, tmp_path, tmp_path, tmp_path, tmp_path / "out")
+
+
+def test_a_metric_whose_weights_are_missing_is_absent_with_the_reason(place, settings, tmp_path, capsys):
+    save_missing(
+        tmp_path / "models" / "lpips" / settings.lpips.net,
+        "lpips",
+        "marks.lpips.weights: 'away' is not a file",
+    )
+    questions = (
+        place.ask("null", [{}, {}]),
+        place.ask("do", [{"intervention": "thickness"}, {"intervention": "digit"}]),
+    )
+    for asked in questions:
+        place.answer("copy", asked, place.images[:2])
+        place.answer("truth", asked, place.images[:2])
+    out = tmp_path / "marks.parquet"
+    mark(
+        "lpips",
+        ["copy"],
+        0,
+        settings,
+        place.data,
+        place.questions,
+        place.answers,
+        out,
+        models=tmp_path / "models",
+    )
+    table = pd.read_parquet(out)
+    assert table[["suite", "intervention", "metric"]].values.tolist() == [
+        ["do", "thickness", "truth_lpips"],
+        ["do", "digit", "truth_lpips"],
+        ["null", "none", "lpips"],
+    ]
+    assert table["value"].isna().all() and (table["n"] == 0).all() and (table["question"] == WHOLE).all()
+    assert set(table["reason"]) == {"marks.lpips.weights: 'away' is not a file"}
+    assert capsys.readouterr().err.splitlines() == [
+        "mark lpips: absent: marks.lpips.weights: 'away' is not a file"
+    ]
+    summarise([out], settings.bootstrap, tmp_path / "marks.csv")
+    assert (pd.read_csv(tmp_path / "marks.csv")["n"] == 0).all()
+
+
+def test_every_metric_that_asks_for_pretrained_weights_names_its_marks():
+    for name, needs in METRICS.items():
+        if {"lpips", "inception", "identity"} & set(needs.models):
+            assert set(import_module(f"counterfactory.metrics.{name}").MARKS) == set(needs.suites)
+
+
+def test_a_reason_of_the_method_own_is_told(place, settings, tmp_path):
+    questions = place.ask("null", [{}, {}])
+    told = questions.assign(reason=["", "out of weights"])
+    place.answer("vae", told, place.images[:2], answered=np.array([True, False]))
+    mark(
+        "axioms", ["vae"], 0, settings, place.data, place.questions, place.answers, tmp_path / "marks.parquet"
+    )
+    assert pd.read_parquet(tmp_path / "marks.parquet")["reason"].tolist() == ["", "out of weights"]

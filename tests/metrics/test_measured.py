@@ -12,6 +12,8 @@ from counterfactory.metrics.answered import load_answered
 
 from .conftest import toy_dataset
 
+BLANK = {"thickness": 0.0}
+
 
 @pytest.fixture(autouse=True)
 def world(monkeypatch):
@@ -23,7 +25,7 @@ def world(monkeypatch):
         thickness = np.where(lit > 0, lit / 10, np.nan)
         return pd.DataFrame({"area": lit, "thickness": thickness, "intensity": total / np.maximum(lit, 1)})
 
-    monkeypatch.setattr(module, "world", lambda name: SimpleNamespace(measure=measure))
+    monkeypatch.setattr(module, "world", lambda name: SimpleNamespace(measure=measure, BLANK=BLANK))
 
 
 def stroke(pixels, grey):
@@ -59,8 +61,22 @@ def test_against_the_true_parents(found):
 def test_against_the_measured_truth(found):
     np.testing.assert_allclose(found["measured_thickness_truth"].values, [0.2, 2.1, np.nan], atol=1e-12)
     np.testing.assert_allclose(found["measured_intensity_truth"].values, [11.0, 101.0, np.nan], atol=1e-12)
-    assert "handwritten" in found["measured_thickness_truth"].reason
+    assert "handwritten" in found["measured_thickness_truth"].reason[2]
     assert len(found) == 4  # area is no parent
+
+
+def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(place, monkeypatch):
+    monkeypatch.delitem(BLANK, "thickness")
+    asked = {"intervention": "thickness", "protocol": "marginal", "true_thickness": 2.0, "true_intensity": 1.0}
+    questions = place.ask("do", [{**asked, "steps": [{"thickness": 2.0}]}] * 3)
+    truth = place.answer("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
+    folder = place.answer("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))
+    marks = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    thickness, to_truth = (mark for mark in marks if mark.metric.startswith("measured_thickness"))
+    np.testing.assert_allclose(thickness.values, [np.nan, 0.2, np.nan], atol=1e-12)
+    assert np.isnan(to_truth.values).all()
+    assert thickness.reason[0] == thickness.reason[2] == module.NOT_SEEN
+    assert list(to_truth.reason) == [module.NOT_SEEN, module.NOT_SEEN_TRUE, module.NOT_SEEN]
 
 
 def test_nothing_is_measured_where_no_world_is_simulated(place):

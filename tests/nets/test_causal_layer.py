@@ -16,9 +16,12 @@ def dataset(edges, names="abcd") -> Dataset:
     return Dataset("letters", tuple(Variable(name, "continuous") for name in names), edges, (1, 4, 4), False)
 
 
-def layer(edges, form="recursive", names="abcd", seed=0) -> CausalLayer:
+def layer(edges, form="recursive", names="abcd", seed=0, mechanism="additive") -> CausalLayer:
     torch.manual_seed(seed)
-    return CausalLayer(dataset(edges, names), WIDTH, 5, form)
+    made = CausalLayer(dataset(edges, names), WIDTH, 5, form, mechanism)
+    for parameter in made.parameters():  # no scale stays where it begins
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return made
 
 
 def reaches(made: CausalLayer, count=4) -> torch.Tensor:
@@ -27,12 +30,13 @@ def reaches(made: CausalLayer, count=4) -> torch.Tensor:
     return (jacobian.squeeze(2) != 0).any(3).any(1).T  # (K, W, K, W) -> (K, K)
 
 
+@pytest.mark.parametrize("mechanism", ["affine", "additive"])
 @pytest.mark.parametrize("edges", [(), CHAIN, DIAMOND, (("d", "a"), ("c", "a"), ("a", "b"))])
-def test_the_jacobian_is_zero_exactly_where_no_path_leads(edges):
+def test_the_jacobian_is_zero_exactly_where_no_path_leads(edges, mechanism):
     data = dataset(edges)
     paths = {name: ancestors(data, name) | {name} for name in data.names}
     expected = torch.tensor([[cause in paths[effect] for effect in data.names] for cause in data.names])
-    assert reaches(layer(edges)).equal(expected)
+    assert reaches(layer(edges, mechanism=mechanism)).equal(expected)
 
 
 @pytest.mark.parametrize("edges", [CHAIN, DIAMOND])
@@ -50,7 +54,38 @@ def test_codes_are_noises_and_what_causes_say():
     assert z[:, 0].equal(u[:, 0])  # a root
     torch.testing.assert_close(z[:, 1], u[:, 1] + made.mechanisms[1](z[:, 0]))
     torch.testing.assert_close(z[:, 3], u[:, 3] + made.mechanisms[3](torch.cat([z[:, 1], z[:, 2]], 1)))
-    torch.testing.assert_close(z - made.drift(z, u), u)
+    torch.testing.assert_close(z - made.moments(z)[0], u)
+
+
+def test_affine_mechanisms_shift_and_scale():
+    made = layer(DIAMOND, mechanism="affine")
+    u = torch.randn(6, 4, WIDTH)
+    z = made(u)
+    shift, log_scale = made.mechanisms[3](torch.cat([z[:, 1], z[:, 2]], 1)).chunk(2, dim=1)
+    assert log_scale.abs().min() > 0
+    torch.testing.assert_close(z[:, 3], shift + (4 * torch.tanh(log_scale / 4)).exp() * u[:, 3])
+
+
+def test_at_first_every_scale_is_one():
+    made = CausalLayer(dataset(DIAMOND), WIDTH, 5)
+    assert not made.moments(torch.randn(6, 4, WIDTH))[1].any()
+
+
+@pytest.mark.parametrize("mechanism", ["affine", "additive"])
+@pytest.mark.parametrize("form", ["recursive", "one_shot"])
+def test_noises_are_found_again(form, mechanism):
+    made = layer(DIAMOND, form, mechanism=mechanism)
+    u = torch.randn(6, 4, WIDTH)
+    torch.testing.assert_close(made.noises(made(u)), u)
+
+
+@pytest.mark.parametrize("form", ["recursive", "one_shot"])
+def test_frozen_mechanisms_hand_gradients_on_and_get_none(form):
+    made = layer(DIAMOND, form, mechanism="affine")
+    u = torch.randn(6, 4, WIDTH, requires_grad=True)
+    assert made(u, frozen=True).equal(made(u))
+    (made(u, frozen=True).sum() + made.moments(u, frozen=True)[1].sum()).backward()
+    assert u.grad.any() and all(parameter.grad is None for parameter in made.parameters())
 
 
 def test_a_map_of_unit_volume():
@@ -66,7 +101,7 @@ def test_published_codes_by_hand():
     z = made(u)
     torch.testing.assert_close(z[:, 0], u[:, 0] + made.mechanisms[0](torch.zeros(2, WIDTH)))
     torch.testing.assert_close(z[:, 2], u[:, 2] + made.mechanisms[2](u[:, 1]))
-    torch.testing.assert_close(z - made.drift(z, u), u)
+    torch.testing.assert_close(z - made.moments(z)[0], u)
 
 
 @pytest.mark.parametrize("acted", ["a", "b", "c", "d"])

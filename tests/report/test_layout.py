@@ -52,6 +52,13 @@ def test_numbers_shown_alike_are_equally_good():
     assert [cell.best for cell in cells] == [True, True, False]
 
 
+def test_only_those_asked_the_most_compete():
+    cells = [Cell(0.1, n=20), Cell(0.5, n=100), Cell(0.4, n=100)]
+    assert [cell.best for cell in embolden_best(cells, [True] * 3, "lower", 2)] == [False, False, True]
+    # Of two that were asked differently many, none is the best.
+    assert not any(cell.best for cell in embolden_best(cells[:2], [True] * 2, "lower", 2))
+
+
 def test_a_lone_method_is_not_the_best_of_anything():
     assert not embolden_best([Cell(0.0), Cell(1.0)], [False, True], "lower", 2)[1].best
     assert not embolden_best([Cell(1.0), Cell(2.0)], [True, True], "", 2)[0].best

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from pretend import DATASET, NO_ANSWER, QUALITY, make_tables
 
 from counterfactory.data.processes import log_density
@@ -13,7 +14,8 @@ from counterfactory.report.cells import Marks, read_marks
 from counterfactory.report.checks import mechanisms_table, read_judges
 from counterfactory.report.distance import distance_table
 from counterfactory.report.layout import Table
-from counterfactory.report.tables import headline_table, main_tables
+from counterfactory.report.published import PUBLISHED
+from counterfactory.report.tables import codes_table, headline_table, main_tables
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -73,6 +75,35 @@ def test_bold_is_for_methods_and_blanks_have_footnotes(tables):
     assert "**" not in rows["Copy (floor)"] and "**" not in rows["Truth (ceiling)"]
     assert rows["HVAE"].count("**") >= 2 * 7
     assert "–<sup>a</sup>" in rows["Truth (ceiling)"] and f"<sup>a</sup> {NO_ANSWER}" in "\n".join(lines)
+
+
+def test_codes_have_a_table_where_a_method_has_codes(results):
+    """Set marks of the suite null, which others than methods with codes have no row of."""
+    marks = read_marks(results / "marks" / "marks.csv").table
+    assert not codes_table(Marks(marks), DATASET).columns
+    one = marks.query("method == 'hvae' and suite == 'null' and metric == 'l1' and cycles == 1").iloc[:1]
+    scores = {"dci_disentanglement": 0.9, "dci_completeness": 0.4, "dci_informativeness": 0.8}
+    more = [
+        one.assign(metric=name, value=value, low=math.nan, high=math.nan) for name, value in scores.items()
+    ]
+    table = codes_table(Marks(pd.concat([marks, *more], ignore_index=True)), DATASET)
+    assert [column.title for column in table.columns] == [
+        "disentanglement",
+        "completeness",
+        "informativeness",
+    ]
+    assert [(row.key, [cell.value for cell in row.cells]) for row in table.rows] == [
+        ("hvae", [0.9, 0.4, 0.8])
+    ]
+
+
+def test_errors_in_published_units_have_a_panel_of_their_own(results):
+    marks = read_marks(results / "marks" / "marks.csv").table
+    rows = marks.query("suite == 'do' and metric == 'predicted_thickness'")
+    more = rows.assign(metric="normalised_thickness", value=rows["value"] / 2.4)
+    tables = {table.key: table for table in main_tables(Marks(pd.concat([marks, more])), DATASET)}
+    assert {column.unit for column in tables["main_normalised"].columns} == {"published units"}
+    assert "main_other" not in tables
 
 
 def test_times_are_in_the_table_of_costs_alone(results, tables, tmp_path):
@@ -148,6 +179,15 @@ def test_published_values_stand_beside_ours(tables):
     text = (tables / "published.md").read_text()
     assert "HVAE, published" in text and "HVAE, this run" in text and "GAN, this run" not in text
     assert "slide values, under-review deck 2024" in text
+
+
+def test_a_study_stands_beside_its_data_sets_only(results, tmp_path):
+    content = yaml.safe_load(PUBLISHED.read_text())
+    content["studies"][0]["beside"] = ["pendulum"]
+    file = tmp_path / "published.yaml"
+    file.write_text(yaml.safe_dump(content))
+    shown = {row["study"] for row in read(make_tables(results, tmp_path, published=file) / "published.csv")}
+    assert shown == {study["title"] for study in content["studies"][1:]}
 
 
 def test_a_mark_without_a_name_is_shown_all_the_same(results):

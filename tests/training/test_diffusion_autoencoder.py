@@ -12,7 +12,7 @@ from toys import settings as toy_settings
 from counterfactory.data.dataset import encode_parents
 from counterfactory.diffusion.schedule import linear
 from counterfactory.errors import UserError
-from counterfactory.nets.diffusion_autoencoder import CodeEncoder, LabelPrior, condition_of
+from counterfactory.nets.diffusion_autoencoder import CodeEncoder, LabelPrior
 from counterfactory.training.diffusion_autoencoder import (
     AutoencoderLoss,
     build_autoencoder,
@@ -24,17 +24,33 @@ from squares import SQUARES
 
 pytest_plugins = ["squares"]
 
-NETWORK = {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 1, "skips": "level"}
+NETWORK = {
+    "width": 8,
+    "multipliers": [1, 2],
+    "blocks": 1,
+    "groups": 1,
+    "skips": "level",
+    "exposure": ["shade"],
+}
 CODES = {
     "width": 4,
     "hidden": 8,
     "encoder": [8, 8],
     "form": "recursive",
+    "mechanism": "affine",
     "prior": "fixed",
     "prior_scale": 0.5,
 }
-DIFFUSION = {"schedule": "linear", "steps": 50}
-OWN = {"kl_label": 0.1, "kl_noise": 0.1, "ramp": 0.0, "posterior": "consistent", "drop": 0.0, "labelled": 1.0}
+DIFFUSION = {"schedule": "linear", "steps": 50, "prediction": "velocity"}
+OWN = {
+    "kl_label": 0.1,
+    "kl_noise": 0.1,
+    "ramp": 0.0,
+    "posterior": "consistent",
+    "labels": "given",
+    "drop": 0.0,
+    "labelled": 1.0,
+}
 
 
 def training(**changed) -> Tuning:
@@ -96,36 +112,97 @@ def test_codes_at_their_priors_mean_show_the_label(kind):
     torch.testing.assert_close(shown, torch.tensor([[0.25, -1.0, 1.0], [-0.75, 0.5, 2.0]]), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["fixed", "learned"])
+def test_moved_codes_show_the_label_and_keep_what_else_they_say(kind):
+    torch.manual_seed(1)
+    prior = LabelPrior(SQUARES, 8, kind, 0.5)
+    here = torch.tensor([[0.25, -1.0, 0.0, 1.0, 0.0]])
+    there = torch.tensor([[-0.5, 0.75, 0.0, 0.0, 1.0]])
+    noise = 0.1 * torch.randn(1, 3, 8)
+    noise = noise - noise.mean(2, keepdim=True)  # what no label is read from, of the fixed prior
+    (mean, log_scale), (mean_there, log_scale_there) = prior(here), prior(there)
+    codes = mean + log_scale.exp() * noise
+    moved = prior.move(codes, there)
+    atol = (
+        1e-5 if kind == "fixed" else 0.05
+    )  # a learned prior's label is searched on a grid, and noise disturbs it
+    torch.testing.assert_close(moved, mean_there + log_scale_there.exp() * noise, atol=atol, rtol=0)
+    torch.testing.assert_close(prior.move(moved, here), codes, atol=atol, rtol=0)
+    assert prior.encode(prior.read(mean)).allclose(here, atol=0.01)
+
+
 def test_what_the_denoiser_is_told():
-    told = condition_of(torch.full((2, 3, 4), 7.0), torch.tensor([True, False]))
-    assert told.shape == (2, 13)
-    assert (told[0, :12] == 7).all() and told[0, 12] == 1 and (told[1] == 0).all()
-    assert condition_of(torch.zeros(1, 3, 4))[0, 12] == 1  # codes of zero are not the same as none
+    """Codes without the variable that acts as exposure, and whether they are told."""
+    model, _ = build()
+    told = model.condition(torch.full((2, 3, 4), 7.0), torch.tensor([True, False]))
+    assert told.shape == (2, 9)
+    assert (told[0, :8] == 7).all() and told[0, 8] == 1 and (told[1] == 0).all()
+    assert model.condition(torch.zeros(1, 3, 4))[0, 8] == 1  # codes of zero are not the same as none
+    codes = torch.randn(1, 3, 4)
+    other = codes.clone()
+    other[:, 1] = 9.0
+    assert model.condition(codes).equal(model.condition(other))
+
+
+def test_exposure_is_taken_out_and_put_back():
+    model, _ = build()
+    model.exposure.fill_(0.5)
+    x, parents = torch.rand(2, 1, 6, 6) * 2 - 1, torch.tensor([[0.0, 1.0, 1, 0, 0], [0.0, -0.4, 0, 1, 0]])
+    developed = model.develop(x, parents)
+    torch.testing.assert_close(developed + 1, (x + 1) / torch.tensor([1.5, 0.8])[:, None, None, None])
+    torch.testing.assert_close(model.expose(developed, parents), x)
 
 
 # --- the loss
 
 
 def test_divergences_by_hand():
-    """At the start mechanisms and encoder give some u; the sum over blocks is of Gaussians with known moments."""
+    """Codes are Gaussian given their causes' codes; the mechanisms' likelihood is that of the labels' own codes."""
     model, schedule = build()
+    for parameter in model.layer.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
     mean, log_variance = torch.randn(3, 3, 4), torch.randn(3, 3, 4) * 0.1
     data = batch(3)
     codes, label, noise = AutoencoderLoss(schedule, training()).codes(
         model, mean, log_variance, torch.zeros_like(mean), data["parents"]
     )
     torch.testing.assert_close(codes, model.layer(mean))  # no spread
-    target, variance = model.prior(data["parents"])[0], log_variance.exp()
+    target, log_scale = model.prior(data["parents"])[0], model.layer.moments(codes)[1]
+    assert log_scale[:, 1].all() and not log_scale[:, [0, 2]].any()  # shade alone has a cause
+    deviation = log_scale + 0.5 * log_variance
     by_hand = (
-        math.log(0.5) - 0.5 * log_variance + (variance + (codes - target) ** 2) / (2 * 0.25) - 0.5
+        math.log(0.5) - deviation + ((2 * deviation).exp() + (codes - target) ** 2) / (2 * 0.25) - 0.5
     ).sum((1, 2))
     torch.testing.assert_close(label, by_hand)
-    effect = 0.5 * (variance + mean**2 - 1 - log_variance)[:, 1].sum(1)  # shade alone has a cause
-    torch.testing.assert_close(noise, effect)
+    shift, log_scale = (moment[:, 1] for moment in model.layer.moments(target))
+    likelihood = torch.distributions.Normal(shift, log_scale.exp()).log_prob(target[:, 1]).sum(1)
+    torch.testing.assert_close(noise, -likelihood - 4 * 0.5 * math.log(2 * math.pi))
+
+
+def test_who_teaches_the_mechanisms():
+    """The likelihood of the labels' codes alone; and the encoder is taught by all else."""
+    model, schedule = build()
+    loss_of(model, schedule, batch(), kl_noise=0.0)[0].backward()
+    assert not any(p.grad.any() for p in model.layer.parameters() if p.grad is not None)
+    assert model.encoder.head.weight.grad.any()
+
+
+@pytest.mark.parametrize("prediction", ["noise", "velocity"])
+def test_the_error_of_velocity_is_that_of_the_noise_over_the_signal(prediction):
+    torch.manual_seed(0)
+    model, schedule = build_autoencoder(SQUARES, NETWORK, CODES, {**DIFFUSION, "prediction": prediction})
+    seen = {}
+    model.denoiser.register_forward_hook(lambda *call: seen.update(t=call[1][1], output=call[2]))
+    _, marks = loss_of(model, schedule, batch(), drop=1.0)
+    draws = torch.Generator().manual_seed(0)
+    torch.rand(12, generator=draws)
+    error = (seen["output"] - torch.randn(12, 1, 6, 6, generator=draws)).square().mean((1, 2, 3))
+    weight = 1.0 / schedule.alphas_bar[seen["t"]] if prediction == "velocity" else 1.0
+    assert marks["simple"] == pytest.approx(float((weight * error).mean()), rel=1e-4)
 
 
 def test_the_published_divergences():
-    model, schedule = build(form="one_shot")
+    model, schedule = build(form="one_shot", mechanism="additive")
     mean, log_variance = torch.randn(3, 3, 4), torch.randn(3, 3, 4) * 0.1
     data, spread = batch(3), torch.ones(3, 3, 4)
     codes, label, noise = AutoencoderLoss(schedule, training(posterior="published")).codes(
@@ -190,10 +267,10 @@ def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match=r"models\.causaldiffae\.network"):
         build_autoencoder(SQUARES, {**NETWORK, "multipliers": [1, 2, 3]}, CODES, DIFFUSION)
     with pytest.raises(UserError, match=r"models\.causaldiffae\.diffusion"):
-        build_autoencoder(SQUARES, NETWORK, CODES, {"schedule": "linear", "steps": 5})
+        build_autoencoder(SQUARES, NETWORK, CODES, {**DIFFUSION, "steps": 5})
 
 
-@pytest.mark.parametrize("changed", [{}, {"prior": "learned"}, {"form": "one_shot"}])
+@pytest.mark.parametrize("changed", [{}, {"prior": "learned"}, {"form": "one_shot", "mechanism": "additive"}])
 def test_what_is_trained_is_loaded(squares, tmp_path, changed):
     posterior = "published" if changed.get("form") else "consistent"
     settings = SimpleNamespace(

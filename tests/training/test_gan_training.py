@@ -240,6 +240,33 @@ def test_a_collapsed_training_is_found_and_written_down(data, tmp_path, monkeypa
     assert "this training failed (collapse" in capsys.readouterr().out
 
 
+def test_a_discriminator_that_wins_is_found_and_written_down(data, tmp_path, monkeypatch):
+    """A generator that never learns."""
+    real = gan_training.build_gan
+
+    def stuck(*arguments):
+        model = real(*arguments)
+        model.generator.requires_grad_(False)
+        return model
+
+    monkeypatch.setattr(gan_training, "build_gan", stuck)
+    train_gan("dcgan", told(steps=120, valid_every=20), data, tmp_path / "model", 0, "cpu")
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["failures"] == ["discriminator_wins"]
+
+
+def test_an_encoder_may_be_trained_along_with_an_unconditional_generator(data, tmp_path):
+    own = told(cycle=1.0, steps=4, valid_every=2)
+    own.network = {**NETWORK, "encoder": True, "prior": "uniform"}
+    train_gan("dcgan", own, data, tmp_path / "model", 0, "cpu")
+    model, _ = load_gan(tmp_path / "model", load_dataset(data))
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    code = model.encode(images, torch.zeros(5, 0))
+    assert code.shape == (5, 4)
+    assert code.abs().max() <= 1  # as its prior
+    plain = build_gan("dcgan", load_dataset(data), NETWORK)
+    assert plain.encoder is None
+
+
 def test_mistakes_are_refused(data, tmp_path):
     dataset = load_dataset(data)
     with pytest.raises(UserError, match="wgan: no such adversarial model"):

@@ -72,7 +72,7 @@ def data(tmp_path, split):
 def identity_settings(**changed) -> SimpleNamespace:
     short = {"steps": 120, "batch_size": 32, "learning_rate": 0.01, "ema": 0.9, "valid_every": 60}
     whole = {
-        "network": SimpleNamespace(width=8, halvings=1, features=16),
+        "network": SimpleNamespace(name="trained", width=8, halvings=1, features=16),
         "temperature": 0.1,
         "shift": 0,
         "sources": 1000,

@@ -44,13 +44,15 @@ def test_pendulum_needs_no_digits(folder):
 
 def test_fine_tuning_is_there_only_if_asked_for(folder):
     preset = ["--configfile", PRESETS / "smoke.yaml", "--config"]
-    rules = set(plan(folder, *preset, "methods=[copy, vae, truth]")[1].values())
-    assert not rules & {"finetune", "train_predictor"}
+    few = plan(folder, *preset, "methods=[copy, vae, truth]")[1]
+    assert not set(few.values()) & {"finetune", "train_predictor"}
+    assert not any("/marks/dci/" in name for name in few)  # no method here has codes
     switched = plan(folder, *preset, "methods=[copy, vae, truth]", "finetune=true")[1]
     assert {"finetune", "train_predictor"} <= set(switched.values())
     assert any("/answers/vae_ft/" in name for name in switched)
     every = plan(folder, *preset, "methods=[copy, vae_ft, causaldiffae, truth]")[1]
     assert {"finetune", "train_predictor"} <= set(every.values())
+    assert any("/marks/dci/" in name for name in every)
     models = {name.split("/models/")[1].split("/")[0] for name in every if "/models/" in name}
     # What it starts from is trained, though nobody asks it.
     assert {

@@ -1,6 +1,7 @@
 """The workflow as a plan (dry runs) and, marked slow, as it really runs at smoke scale."""
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,20 @@ def test_what_is_switched_off_is_not_in_the_graph(folder):
     assert "/answers/truth/" in made
 
 
+def test_one_process_answers_what_needs_no_network(folder):
+    (folder / "over.yaml").write_text("methods: [copy, vae]\nanswers: {chunk_size: 7}\n")
+    every = plan(folder, "--configfile", PRESETS / "smoke.yaml", folder / "over.yaml")[1]
+    sizes = {}
+    for method in ("copy", "vae"):
+        answered = [
+            name for name in every if f"/answers/{method}/seed0/do/" in name and name.endswith(".npy")
+        ]
+        ranges = sorted(tuple(map(int, Path(name).stem.split("-"))) for name in answered)
+        assert ranges[0][0] == 0 and ranges[-1][1] == 192
+        sizes[method] = ranges[0][1]
+    assert sizes == {"copy": 140, "vae": 7}
+
+
 def test_nothing_to_do_after_a_run(finished):
     assert changed(finished, "seeds: [0]") == {}
 
@@ -220,3 +235,15 @@ def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
 @pytest.mark.network
 def test_smoke_run_done_leaves_nothing_to_do(ran):
     assert plan(ran, "--configfile", PRESETS / "smoke.yaml")[0] == {}
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_snakemake_has_a_report_of_its_own(ran):
+    snakemake(ran, "--configfile", PRESETS / "smoke.yaml", "--report", "own.html")
+    page = (ran / "own.html").read_text()
+    assert "every answer was marked alike" in page
+    for name in ("report.html", "main.csv", "distance.png"):
+        assert name in page
+    # It can be read where there is no network.
+    assert not re.findall(r'(?:src|href)="http', page)

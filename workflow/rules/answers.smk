@@ -16,9 +16,6 @@ rule answer:
         "<logs>/answer/{method}/seed{seed}/{suite}/{chunk}.log",
     benchmark:
         "<benchmarks>/answer/{method}/seed{seed}/{suite}/{chunk}.jsonl"
-    # Chunks without a network take seconds: many of them are one job of a cluster (group-components of its profile).
-    group:
-        lambda wildcards: None if METHODS[wildcards.method].models else "chunks"
     conda:
         "../../envs/counterfactory.yaml"
     threads: 1

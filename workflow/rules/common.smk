@@ -1,5 +1,6 @@
 """What the rules share: the checked configuration, and which files it asks for."""
 
+import gc
 import json
 import os
 import sys
@@ -14,12 +15,17 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
+# A plan is made of millions of objects that all stay: to look through them for garbage takes a fifth of its time.
+gc.set_threshold(50_000, 20, 100)
+
 from counterfactory.config import load_settings
 from counterfactory.config.explainers import EXPLAINERS
+from counterfactory.config.misfits import remarks
 from counterfactory.data.registry import DATASETS
 from counterfactory.errors import UserError
 from counterfactory.methods.registry import METHODS, SUITES
 from counterfactory.metrics.registry import METRICS
+from counterfactory.pretrained import pretrained, weights_given
 from counterfactory.provenance import code_hash, imported_modules
 from counterfactory.spare import remove_spares
 from counterfactory.training.registry import TRAINERS
@@ -30,16 +36,28 @@ except UserError as error:
     # One line is all a user needs to mend it; a traceback of the workflow would bury it.
     sys.exit(str(error))
 
+if workflow.is_main_process:
+    for remark in remarks(SETTINGS):
+        print(f"config: {remark}", file=sys.stderr)
 
 DATASET = DATASETS[SETTINGS.dataset]
 VARIABLES = list(DATASET.variables)
 ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.dataset)]
 # What may be done is decided here, once: an optional step that is off, or asked by nobody, is not in the graph.
-USED_METRICS = [name for name in SETTINGS.marks.metrics if set(METRICS[name].suites) & set(ASKED)]
+USED_METRICS = [
+    name
+    for name in SETTINGS.marks.metrics
+    if set(METRICS[name].suites) & set(ASKED)
+    and any(METHODS[method].codes or not METRICS[name].codes for method in SETTINGS.methods)
+    and (DATASET.simulated or not METRICS[name].simulated)
+]
 USED_JUDGES = sorted(VARIABLES) if any(METRICS[name].judges for name in USED_METRICS) else []
 USED_MODELS = sorted({model for method in SETTINGS.methods for model in METHODS[method].models})
 PARENTS_SEEDS = SETTINGS.seeds if any(METHODS[method].parents for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
+PRETRAINED = pretrained(SETTINGS)
+# Without a network a question takes milliseconds, less than the start of Python: one process answers so many chunks' worth.
+TOGETHER = 20
 ATTRIBUTES = json.dumps(SETTINGS.model_dump(mode="json")["attributes"])
 
 
@@ -64,13 +82,15 @@ def seeds_of(method):
 def chunks_of(suite, method):
     """Returns the names of a suite's chunks: fixed ranges of questions, [start, stop)."""
     count = SETTINGS.questions.count(suite, SETTINGS.dataset)
+    together = 1 if METHODS[method].models else TOGETHER
     if suite == "flip":
         # As many as asked for, each with as much to do: questions that the method leaves out end the last one.
         limit = getattr(getattr(SETTINGS.answers, method, None), "images", None)
-        work, chunks = SETTINGS.questions.flip.count(DATASET.variables, limit), SETTINGS.answers.chunks
+        work = SETTINGS.questions.flip.count(DATASET.variables, limit)
+        chunks = min(max(SETTINGS.answers.chunks // together, 1), work)
         starts = [work * chunk // chunks for chunk in range(chunks)]
     else:
-        starts = range(0, count, SETTINGS.answers.chunk_size)
+        starts = range(0, count, together * SETTINGS.answers.chunk_size)
     return [f"{start:06d}-{stop:06d}" for start, stop in zip(starts, [*starts[1:], count])]
 
 
@@ -100,7 +120,7 @@ def costs_of_answers(wildcards):
 def answer_settings(method):
     """Returns, of the section `answers`, what one method reads; kept, since every chunk asks for it."""
     others = {*EXPLAINERS, "gan_esm", "causaldiffae"} - {method}
-    return settings_json(SETTINGS.answers, without=["chunk_size", "chunks", *others])
+    return settings_json(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others])
 
 
 def models_asked(wildcards):
@@ -110,9 +130,15 @@ def models_asked(wildcards):
     asked = [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
     # Explainers keep near the image by the features of one network more.
     perceptual = getattr(getattr(SETTINGS.answers, wildcards.method, None), "perceptual", "none")
-    if perceptual.startswith("lpips_"):
-        asked.append(f"<results>/models/lpips/{perceptual.removeprefix('lpips_')}/model.safetensors")
-    return asked + (["<results>/models/oracle/model.safetensors"] if perceptual == "oracle" else [])
+    other = perceptual.replace("_", "/", 1)
+    return asked + (
+        [f"<results>/models/{other}/model.safetensors"] if other in (*PRETRAINED, "oracle") else []
+    )
+
+
+def weights_there(name):
+    """Returns whether weights that others trained can be had: a file that was read once may go."""
+    return weights_given(PRETRAINED[name], f"{SETTINGS.results}/{SETTINGS.dataset}/models/{name}")
 
 
 def methods_of(seed):
@@ -122,7 +148,12 @@ def methods_of(seed):
 
 def methods_marked(wildcards):
     """Returns the methods of a seed that answer what a metric marks."""
-    return [name for name in methods_of(wildcards.seed) if marked_suites(wildcards.metric, name)]
+    needs_codes = METRICS[wildcards.metric].codes
+    return [
+        name
+        for name in methods_of(wildcards.seed)
+        if marked_suites(wildcards.metric, name) and (METHODS[name].codes or not needs_codes)
+    ]
 
 
 def marked_suites(metric, *methods):
@@ -140,7 +171,7 @@ def judges_asked(wildcards):
 def truth_compared(wildcards):
     """Returns the rendered true counterfactuals, where a metric compares with them."""
     suites = marked_suites(wildcards.metric, *methods_marked(wildcards))
-    return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth else []
+    return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth and DATASET.simulated else []
 
 
 def networks_asked(wildcards):
@@ -170,3 +201,17 @@ def metric_settings(wildcards):
         if part:
             parts[section] = part.model_dump(mode="json", include={key} if key else None, exclude={"weights"})
     return json.dumps(parts)
+
+
+def generator_models(generator, seed):
+    """Returns the trained models that a generator's world is made of."""
+    names = {"dcgan": ["dcgan", "classifier"], "gan": ["gan", "parents", "classifier"]}[generator]
+    return [f"<results>/models/{name}/seed{seed}/model.safetensors" for name in names]
+
+
+def query_settings(*names):
+    """Returns the section `queries`, and of its queries only those named."""
+    asked = {name: query.model_dump(mode="json") for name, query in QUERIES.items() if name in names}
+    # By default there are others: they are left out by null.
+    others = {name: None for name in SETTINGS.queries.by_name if name not in asked}
+    return json.dumps({**json.loads(settings_json(SETTINGS.queries)), "by_name": {**others, **asked}})

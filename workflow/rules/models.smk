@@ -171,47 +171,51 @@ rule train_oracle:
         " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
 
 
-rule train_identity:
-    input:
-        dataset=rules.synthesise.output.dataset,
-        images="<results>/data/judges/images.npy",
-        attributes="<results>/data/judges/attributes.parquet",
-    output:
-        model="<results>/models/identity/model.safetensors",
-        meta="<results>/models/identity/model.json",
-        curve="<results>/models/identity/log.csv",
-    log:
-        "<logs>/train_identity.log",
-    benchmark:
-        "<benchmarks>/train_identity.jsonl"
-    conda:
-        "../../envs/counterfactory.yaml"
-    threads: SETTINGS.identity.training.threads
-    resources:
-        mem_mb=with_network("judges"),
-        runtime=growing(training_minutes(SETTINGS.identity.training)),
-        gpu=GPU,
-    params:
-        settings=settings_json(SETTINGS.identity),
-        data=subpath(input.dataset, parent=True),
-        out=subpath(output.model, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_of("training.identity"),
-    message:
-        "Training the identity embedding"
-    shell:
-        "python -m counterfactory train-identity --settings {params.settings:q} --data {params.data:q}"
-        " --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
+# A published network is fetched instead.
+if "identity" not in PRETRAINED:
+
+    rule train_identity:
+        input:
+            dataset=rules.synthesise.output.dataset,
+            images="<results>/data/judges/images.npy",
+            attributes="<results>/data/judges/attributes.parquet",
+        output:
+            model="<results>/models/identity/model.safetensors",
+            meta="<results>/models/identity/model.json",
+            curve="<results>/models/identity/log.csv",
+        log:
+            "<logs>/train_identity.log",
+        benchmark:
+            "<benchmarks>/train_identity.jsonl"
+        conda:
+            "../../envs/counterfactory.yaml"
+        threads: SETTINGS.identity.training.threads
+        resources:
+            mem_mb=with_network("judges"),
+            runtime=growing(training_minutes(SETTINGS.identity.training)),
+            gpu=GPU,
+        params:
+            settings=settings_json(SETTINGS.identity),
+            data=subpath(input.dataset, parent=True),
+            out=subpath(output.model, parent=True),
+            device=SETTINGS.device,
+            code=lambda wildcards: code_of("training.identity"),
+        message:
+            "Training the identity embedding"
+        shell:
+            "python -m counterfactory train-identity --settings {params.settings:q} --data {params.data:q}"
+            " --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
 
 
-rule lpips_weights:
+# Weights that others trained. No code hash: they are held to known values, whatever the code.
+rule fetch_weights:
     output:
-        model="<results>/models/lpips/{net}/model.safetensors",
-        meta="<results>/models/lpips/{net}/model.json",
+        model="<results>/models/{pretrained}/model.safetensors",
+        meta="<results>/models/{pretrained}/model.json",
     log:
-        "<logs>/lpips_weights/{net}.log",
+        "<logs>/fetch_weights/{pretrained}.log",
     benchmark:
-        "<benchmarks>/lpips_weights/{net}.jsonl"
+        "<benchmarks>/fetch_weights/{pretrained}.jsonl"
     # Where the network is: nodes of a cluster often have none.
     localrule: True
     conda:
@@ -220,34 +224,13 @@ rule lpips_weights:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        source=SETTINGS.marks.lpips.weights,
+        network=lambda wildcards: PRETRAINED[wildcards.pretrained].network,
+        source=lambda wildcards: PRETRAINED[wildcards.pretrained].source,
+        # A file that is missing stops nothing but what asks for it, and is read when it appears.
+        given=lambda wildcards: weights_there(wildcards.pretrained),
         out=subpath(output.model, parent=True),
     message:
-        "Fetching the weights of LPIPS ({wildcards.net})"
+        "Fetching the weights of {wildcards.pretrained}"
     shell:
-        "python -m counterfactory weights lpips --net {wildcards.net} --source {params.source:q} --out {params.out:q}"
+        "python -m counterfactory weights {params.network} --source {params.source:q} --optional --out {params.out:q}"
         " 2>&1 | tee {log:q}"
-
-
-rule inception_weights:
-    output:
-        model="<results>/models/inception/model.safetensors",
-        meta="<results>/models/inception/model.json",
-    log:
-        "<logs>/inception_weights.log",
-    benchmark:
-        "<benchmarks>/inception_weights.jsonl"
-    # Where the network is: nodes of a cluster often have none.
-    localrule: True
-    conda:
-        "../../envs/counterfactory.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        source=SETTINGS.marks.fid.weights,
-        out=subpath(output.model, parent=True),
-    message:
-        "Fetching the weights of Inception"
-    shell:
-        "python -m counterfactory weights inception --source {params.source:q} --out {params.out:q} 2>&1 | tee {log:q}"

@@ -16,8 +16,16 @@ rule tables:
         models=MODELS_META,
         # A function, as a list is hashed anew for each of its members: time would grow with the square of the chunks.
         costs=costs_of_answers,
+        queries=QUERY_MARKS,
+        structure=STRUCTURE,
     output:
-        directory("<results>/tables"),
+        report(
+            directory("<results>/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "<logs>/tables.log",
     benchmark:
@@ -29,14 +37,14 @@ rule tables:
         settings=settings_json(SETTINGS.marks.bootstrap, "level"),
         data=subpath(input.dataset, parent=True),
         # Folders of chunks, because thousands of files fit no command line.
-        costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
+        costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
         code=lambda wildcards: code_of("report.tables", "methods.registry"),
     message:
         "Writing the tables"
     shell:
         "python -m counterfactory tables --settings {params.settings:q} --marks {input.marks:q} --data {params.data:q}"
         " --judges {input.judges:q} --parents {input.parents:q} --models {input.models:q} --costs {params.costs:q}"
-        " --out {output:q} 2>&1 | tee {log:q}"
+        " --queries {input.queries:q} --structure {input.structure:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule figures:
@@ -49,6 +57,8 @@ rule figures:
         judges=JUDGES_META,
         curves=JUDGES_CURVES + MODELS_CURVES,
         costs=costs_of_answers,
+        queries=QUERY_MARKS,
+        structure=STRUCTURE,
         # What copying an image looks like needs no figure.
         shown=[
             answers
@@ -59,7 +69,13 @@ rule figures:
             for answers in answers_of(method, seeds_of(method)[0], [suite])
         ],
     output:
-        directory("<results>/figures"),
+        report(
+            directory("<results>/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<logs>/figures.log",
     benchmark:
@@ -73,14 +89,15 @@ rule figures:
     params:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
-        costs=lambda wildcards, input: sorted({str(Path(path).parent) for path in input.costs}),
+        costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
         code=lambda wildcards: code_of("report.figures", "methods.registry"),
     message:
         "Drawing the figures"
     shell:
         "python -m counterfactory figures --marks {input.marks:q} --rows {input.rows:q}"
         " --questions {params.folder:q}/questions --answers {params.folder:q}/answers --data {params.data:q}"
-        " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q} --out {output:q}"
+        " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q}"
+        " --queries {input.queries:q} --structure {input.structure:q} --out {output:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -89,7 +106,12 @@ rule report:
         tables=rules.tables.output,
         figures=rules.figures.output,
     output:
-        page="<results>/report.html",
+        page=report(
+            "<results>/report.html",
+            caption="../report/page.rst",
+            category="Page",
+            labels={"page": "all tables and figures"},
+        ),
         front=f"{SETTINGS.results}/report.html",
     log:
         "<logs>/report.log",

@@ -34,8 +34,10 @@ def training_minutes(training):
 
 
 def answering_mb(wildcards):
-    """Returns the memory of a chunk of answers."""
-    return 6000 if GPU and METHODS[wildcards.method].models else 3000
+    """Returns the memory of a chunk of answers: the program's, and that of its images with the copies made of them."""
+    start, stop = map(int, wildcards.chunk.split("-"))
+    images = 12 * (stop - start) * SETTINGS.data.image_size**2 / 2**20
+    return images + (6000 if GPU and METHODS[wildcards.method].models else 3000)
 
 
 def answering_minutes(wildcards):

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import Unfinished, UserError
-from . import answers, data, marks, models, report, settings
+from . import answers, data, marks, models, queries, report, settings
 
-__all__ = ["main"]
+__all__ = ["ROOMS", "main", "parser"]
 
-ROOMS = (data, models, answers, marks, report, settings)
+ROOMS = (data, models, answers, marks, queries, report, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for a mistake the user can mend (one line on stderr), 75 for a training that its time
         budget ended and that the same command goes on with, 130 when interrupted.
     """
-    args = _parser().parse_args(arguments)
+    args = parser().parse_args(arguments)
     try:
         with _one_gpu(args):
             args.run(args)
@@ -59,14 +59,15 @@ def _one_gpu(args: argparse.Namespace) -> AbstractContextManager[str | None]:
     return lease()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Returns what understands the words of every command."""
+    program = argparse.ArgumentParser(
         prog="counterfactory",
         description="Image counterfactuals: every method asked the same questions, every answer marked alike.",
         epilog="`snakemake --cores all` runs every step in order; each step can also be typed by itself.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    program.add_argument("--version", action="version", version=__version__)
+    commands = program.add_subparsers(dest="command", required=True, metavar="command")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--config",
@@ -82,4 +83,4 @@ def _parser() -> argparse.ArgumentParser:
         for part in command.parts:
             part(one)
         one.set_defaults(run=command.run)
-    return parser
+    return program

@@ -2,15 +2,17 @@
 
 import argparse
 import os
+import sys
 import time
+from functools import partial
 
-from ..errors import UserError
+from ..errors import MissingWeights, UserError
 from .given import device_of, path_of, section_of, settings_of
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
 
 __all__ = ["COMMANDS"]
 
-_WEIGHTS = ("lpips", "inception")
+_WEIGHTS = ("lpips", "inception", "vgg19", "identity")
 
 
 def _fit_parents(args: argparse.Namespace) -> None:
@@ -111,17 +113,36 @@ def _train_identity(args: argparse.Namespace) -> None:
 
 
 def _weights(args: argparse.Namespace) -> None:
+    folder = args.network
     if args.network == "inception":
-        from ..metrics.inception_weights import fetch_inception
+        from ..metrics.inception_weights import fetch_inception as fetch
 
         source = args.source or settings_of(args).marks.fid.weights
-        fetch_inception(source, path_of(args, "out", "models/inception"))
-        return
-    from ..metrics.lpips_weights import fetch_lpips
+    elif args.network == "vgg19":
+        from ..methods.vgg19_weights import fetch_vgg19 as fetch
 
-    net = args.net or settings_of(args).marks.lpips.net
-    source = args.source or settings_of(args).marks.lpips.weights
-    fetch_lpips(net, source, path_of(args, "out", f"models/lpips/{net}"))
+        source = args.source or settings_of(args).answers.vgg19_weights
+    elif args.network == "identity":
+        from ..metrics.identity_weights import fetch_identity
+
+        fetch = partial(fetch_identity, args.net or settings_of(args).identity.network.name)
+        source = args.source or settings_of(args).identity.network.weights
+    else:
+        from ..metrics.lpips_weights import fetch_lpips
+
+        net = args.net or settings_of(args).marks.lpips.net
+        fetch, folder = partial(fetch_lpips, net), f"lpips/{net}"
+        source = args.source or settings_of(args).marks.lpips.weights
+    out = path_of(args, "out", f"models/{folder}")
+    try:
+        fetch(source, out)
+    except MissingWeights as error:
+        if not args.optional:
+            raise
+        from ..training.checkpoint import save_missing
+
+        print(f"weights {args.network}: {error}; what asks for them goes without", file=sys.stderr)
+        save_missing(out, args.network, str(error))
 
 
 MINUTES = option(
@@ -196,13 +217,28 @@ COMMANDS = (
     Command(
         "weights",
         _weights,
-        "fetch the weights of LPIPS or of Inception",
+        "fetch the weights of a network that others trained",
         (
             positional(
-                "network", "lpips (default) or inception", nargs="?", choices=_WEIGHTS, default="lpips"
+                "network",
+                "lpips (default), inception, vgg19 or identity",
+                nargs="?",
+                choices=_WEIGHTS,
+                default="lpips",
             ),
-            option("net", "the trunk of LPIPS; see marks.lpips.net"),
-            option("source", "where from; see marks.lpips.weights and marks.fid.weights"),
+            option(
+                "net",
+                "the trunk of LPIPS (see marks.lpips.net), or which identity (see identity.network.name)",
+            ),
+            option(
+                "source",
+                "a download or a file; see the keys `weights` of the configuration, or vgg19_weights",
+            ),
+            option(
+                "optional",
+                "where a file of weights is missing, write down just that, for what asks for them to go without",
+                action="store_true",
+            ),
             OUT,
         ),
     ),

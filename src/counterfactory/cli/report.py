@@ -22,6 +22,8 @@ def _tables(args: argparse.Namespace) -> None:
         models=files_of(args, "models", "models/*/seed*/model.json"),
         out=path_of(args, "out", "tables"),
         level=section_of(args, "marks.bootstrap").level,
+        queries=_queries(args),
+        structure=_structure(args),
     )
 
 
@@ -38,6 +40,8 @@ def _figures(args: argparse.Namespace) -> None:
         logs=files_of(args, "logs", "models/*/*/log.csv"),
         costs=_costs(args),
         out=path_of(args, "out", "figures"),
+        queries=_queries(args),
+        structure=_structure(args),
     )
 
 
@@ -61,8 +65,20 @@ def _costs(args: argparse.Namespace) -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob("*.cost.json"))
 
 
+def _queries(args: argparse.Namespace) -> list[Path]:
+    return files_of(args, "queries", "queries/*/marks/*.parquet")
+
+
+def _structure(args: argparse.Namespace) -> list[Path]:
+    return files_of(args, "structure", "queries/*/structure/shown.parquet")
+
+
 _MARKS = path("marks", "the tidy table of marks")
 _JUDGES = paths("judges", "the judges' model.json")
+_QUERIES = (
+    paths("queries", "marks of queries along the stickiness"),
+    paths("structure", "what images drawn from generators show"),
+)
 _COSTS = paths("costs", "folders of answers, for what they cost")
 
 COMMANDS = (
@@ -78,6 +94,7 @@ COMMANDS = (
             paths("parents", "the model.json of the mechanisms of the parents"),
             paths("models", "the model.json of the image models"),
             _COSTS,
+            *_QUERIES,
             OUT,
         ),
     ),
@@ -94,6 +111,7 @@ COMMANDS = (
             _JUDGES,
             paths("logs", "the log.csv of every training"),
             _COSTS,
+            *_QUERIES,
             OUT,
         ),
     ),

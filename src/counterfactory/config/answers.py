@@ -15,7 +15,10 @@ __all__ = ["AnswersSettings"]
 class AnswersSettings(Section):
     """How questions are answered."""
 
-    chunk_size: Count = Field(2_000, description="Questions a job; changes no byte of any answer.")
+    chunk_size: Count = Field(
+        2_000,
+        description="Questions a job, and 20 times as many where no network is asked; changes no byte of any answer.",
+    )
     chunks: Count = Field(
         2, description="Jobs that a method's answers to the suite flip are spread over; changes no byte."
     )
@@ -38,6 +41,12 @@ class AnswersSettings(Section):
         1.0,
         description="Probability that an abducted noise is kept; 1: this very individual (Pearl), 0: all are redrawn, "
         "another individual.",
+    )
+    vgg19_weights: str = Field(
+        "torchvision",
+        min_length=1,
+        description="Where the weights of vgg19 come from, if an explainer's perceptual distance is its: torchvision "
+        "(its download), or that file, vgg19-dcbb9e9d.pth.",
     )
     causaldiffae: CausalDiffAEAnswers = Field(CausalDiffAEAnswers(), description="CausalDiffAE.")
     dime: DimeSettings = Field(EXPLAINERS["dime"], description="DiME.")

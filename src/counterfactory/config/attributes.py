@@ -1,6 +1,6 @@
 """The section `attributes`: the yes-or-no questions that explanations turn over, and the networks that answer them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ __all__ = [
     "AttributesByName",
     "ClassifierNetwork",
     "ClassifierSettings",
+    "IdentityNetwork",
     "IdentitySettings",
     "OracleSettings",
 ]
@@ -89,11 +90,27 @@ class OracleSettings(ClassifierSettings):
     )
 
 
+class IdentityNetwork(ClassifierNetwork):
+    """Our own embedding, or a published one of faces."""
+
+    name: Literal["trained", "vggface2_resnet50", "mobilefacenet"] = Field(
+        "trained",
+        description="trained: our own, of these sizes, on renderings of the simulated world; or a published network of "
+        "faces: vggface2_resnet50 (that of published FVA), or mobilefacenet (ArcFace's).",
+    )
+    weights: str = Field(
+        "package",
+        min_length=1,
+        description="Where a published network has its weights from: package (an archive of the Python package index, "
+        "for mobilefacenet), or a file, resnet50_ft_weight.pkl or w600k_mbf.onnx.",
+    )
+
+
 class IdentitySettings(Section):
     """The embedding that says whether two images are of one hand."""
 
-    network: ClassifierNetwork = Field(
-        ClassifierNetwork(), description="The network; its features are the embedding."
+    network: IdentityNetwork = Field(
+        IdentityNetwork(), description="The network; its features are the embedding."
     )
     temperature: Annotated[Float, Field(gt=0, le=1)] = Field(
         0.1, description="Temperature of the softmax over cosines."

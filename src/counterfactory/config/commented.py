@@ -55,6 +55,8 @@ def _scalar(value: Any) -> str:
     """Writes a value as YAML reads it back; JSON is YAML but for quotes that nobody needs."""
     if isinstance(value, BaseModel):
         return f"{{{', '.join(f'{key}: {_scalar(one)}' for key, one in value)}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_scalar(key)}: {_scalar(one)}' for key, one in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_scalar, value))}]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z]\w*", value) and value.lower() not in WORDS:

@@ -42,11 +42,6 @@ class ExplainerSettings(Section):
         2,
         description="How many layers of vgg19 are run (published: 18), or convolutions of the classifier or oracle.",
     )
-    perceptual_weights: str = Field(
-        "torchvision",
-        min_length=1,
-        description="Where the weights of vgg19 come from: torchvision (its download), or that file.",
-    )
     batch_size: Count = Field(50, description="Images a network call; changes only the order of sums.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

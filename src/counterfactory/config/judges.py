@@ -11,19 +11,20 @@ __all__ = ["JudgesSettings"]
 
 
 class JudgesSettings(Section):
-    """The predictors of thickness, intensity and digit that mark the answers."""
+    """The predictors of the variables, which mark the answers."""
 
     width: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Channels of the first convolution (published: 8)."
     )
     context: bool = Field(
         False,
-        description="true: a judge is also told the effects of its variable, as published (thickness: intensity).",
+        description="true: a judge is also told the effects of its variable, as published (Morpho-MNIST, "
+        "thickness: intensity).",
     )
     confounded: bool = Field(
         False,
-        description="false: in the judges' split intensity is made independent of thickness, so that a judge cannot "
-        "read one from the other; true: as in the other splits.",
+        description="false: in the judges' split effects are made independent of their causes (Morpho-MNIST: intensity "
+        "of thickness), so that a judge cannot read one from the other; true: as in the other splits.",
     )
     shift: Annotated[int, Field(ge=0, le=8)] = Field(
         2, description="Training images are moved at random by up to this many px (published: 4)."

@@ -11,6 +11,7 @@ __all__ = [
     "BootstrapSettings",
     "CorrelationSettings",
     "CoutSettings",
+    "DciSettings",
     "DiversitySettings",
     "FidSettings",
     "IdentityMarkSettings",
@@ -76,6 +77,15 @@ class CoutSettings(Section):
     questions: Count = Field(200, description="Questions marked, for each intervention.")
 
 
+class DciSettings(Section):
+    """What codes know of the variables (DCI); only of methods that have codes."""
+
+    codes: Count = Field(
+        1_000,
+        description="Codes looked at at most, of the questions that ask to do nothing once (published: 70,000).",
+    )
+
+
 Real = Literal["flipped", "all"]
 REAL = (
     "The real images that flipped answers are held against: their own originals (flipped), or those of all answers, "
@@ -129,6 +139,7 @@ class MarksSettings(Section):
     )
     diversity: DiversitySettings = Field(DiversitySettings(), description="Spread between seeds (sigma_L).")
     cout: CoutSettings = Field(CoutSettings(), description="Counterfactual transition (COUT).")
+    dci: DciSettings = Field(DciSettings(), description="Disentanglement of codes (DCI).")
     oracle_frechet: OracleFrechetSettings = Field(
         OracleFrechetSettings(), description="Frechet distance in the oracle's features."
     )

@@ -7,16 +7,18 @@ from ..methods.registry import METHODS, SUITES
 from ..metrics.registry import METRICS
 from ..nets.unet_sizes import check_sizes
 from .explainers import EXPLAINERS
+from .query_misfits import query_misfits
 from .settings import Settings
 from .training import ImageTrainingSettings
 
-__all__ = ["misfits"]
+__all__ = ["misfits", "remarks"]
 
 
 def misfits(settings: Settings) -> Iterator[str]:
     """Yields what is wrong between values that are right each by itself, one line a misfit."""
     yield from _named_twice(settings)
     yield from _dataset(settings)
+    yield from _finetune(settings)
     yield from _attributes(settings)
     yield from _sizes(settings)
     yield from _trainings(settings)
@@ -27,6 +29,19 @@ def misfits(settings: Settings) -> Iterator[str]:
     yield from _effect(settings)
     yield from _flip(settings)
     yield from _explainers(settings)
+    yield from query_misfits(settings)
+
+
+def remarks(settings: Settings) -> Iterator[str]:
+    """Yields what asks for more than there is and is done as far as it goes, one line each."""
+    flip, entry = settings.questions.flip, DATASETS[settings.dataset]
+    for method in settings.methods if flip.images else []:
+        count = flip.count(entry.variables, getattr(getattr(settings.answers, method, None), "images", None))
+        if count < settings.answers.chunks and "flip" in METHODS[method].suites:
+            yield (
+                f"answers.chunks is {settings.answers.chunks:,}, but {method} is asked {count:,} questions of the "
+                f"suite flip: they are {count:,} chunks"
+            )
 
 
 def _named_twice(settings: Settings) -> Iterator[str]:
@@ -103,6 +118,12 @@ def _sizes(settings: Settings) -> Iterator[str]:
         yield "questions ask nothing: every suite has no image, intervention, protocol or cycle; give one"
 
 
+def _finetune(settings: Settings) -> Iterator[str]:
+    """Fine-tuning of nothing."""
+    if settings.finetune and not any(name.endswith("_ft") for name in settings.methods):
+        yield "finetune is true, but methods names nothing that can be fine-tuned; name vae or hvae, or set false"
+
+
 def _models(settings: Settings) -> list[str]:
     """Returns the models that the chosen methods ask: those that are not trained are not looked at."""
     return sorted({model for method in settings.methods for model in METHODS[method].models})
@@ -119,7 +140,13 @@ def _trainings(settings: Settings) -> Iterator[str]:
     trainings = {"judges": (settings.judges.training, "judges")}
     for name in _models(settings):
         trainings[f"models.{name}"] = (getattr(settings.models, name).training, "train")
-    for name in ("oracle", "identity"):
+    known = settings.identity.network
+    if "identity" in _networks(settings) and known.name == "vggface2_resnet50" and known.weights == "package":
+        yield (
+            "identity.network.weights is 'package', but no package carries vggface2_resnet50; give its file, "
+            "resnet50_ft_weight.pkl"
+        )
+    for name in ("oracle", *(["identity"] if known.name == "trained" else [])):
         if name in _networks(settings):
             trainings[name] = (getattr(settings, name).training, "judges")
     for path, (training, split) in trainings.items():
@@ -134,6 +161,8 @@ def _trainings(settings: Settings) -> Iterator[str]:
 
 
 def _hvae(settings: Settings) -> Iterator[str]:
+    if not {"hvae", "hvae_ft"} & set(_models(settings)):
+        return
     network = settings.models.hvae.network
     for name in ("widths", "encoder_blocks", "decoder_blocks", "latents"):
         length = len(getattr(network, name))
@@ -152,7 +181,7 @@ def _hvae(settings: Settings) -> Iterator[str]:
 
 def _denoisers(settings: Settings) -> Iterator[str]:
     """Sizes of a U-Net that do not fit the images or each other."""
-    for name in ("ddpm", "causaldiffae"):
+    for name in [name for name in ("ddpm", "causaldiffae") if name in _models(settings)]:
         network = getattr(settings.models, name).network
         sizes = {
             key: getattr(network, key)
@@ -202,7 +231,7 @@ def _effect(settings: Settings) -> Iterator[str]:
 
 
 def _flip(settings: Settings) -> Iterator[str]:
-    """What the suite flip asks and cannot: attributes of no parent, classes that are not there, too many chunks."""
+    """What the suite flip asks and cannot: attributes of no parent, classes that are not there."""
     flip, entry = settings.questions.flip, DATASETS[settings.dataset]
     if not flip.images:
         return
@@ -224,14 +253,6 @@ def _flip(settings: Settings) -> Iterator[str]:
             yield f"questions.flip.targets has {label}: {target}; choose two different classes of 0 to {most - 1}"
     if not flip.attributes and not flip.digit:
         yield "questions.flip asks nothing: name an attribute, set digit: true, or set images: 0"
-    for method in settings.methods:
-        limit = getattr(getattr(settings.answers, method, None), "images", None)
-        count = flip.count(entry.variables, limit)
-        if count < settings.answers.chunks and "flip" in METHODS[method].suites:
-            yield (
-                f"answers.chunks is {settings.answers.chunks:,}, but {method} answers only {count:,} questions of the "
-                "suite flip; lower it"
-            )
 
 
 def _explainers(settings: Settings) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import UserError
+from ..methods.registry import METHODS
 from .misfits import misfits
 from .mistakes import explain
 from .settings import Settings
@@ -27,7 +28,7 @@ def load_settings(given: Mapping[str, Any]) -> Settings:
         UserError: If a key is unknown, a value has the wrong type or range, or two values do not fit together.
             The message is one line that names the key and the nearest valid choice.
     """
-    settings = _validate(given)
+    settings = _with_finetuned(_validate(given))
     problem = next(misfits(settings), None)
     if problem:
         raise UserError(f"config: {problem}")
@@ -48,6 +49,17 @@ def load_section(path: str, given: Mapping[str, Any]) -> Any:
     for key in path.split("."):
         section = getattr(section, key)
     return section
+
+
+def _with_finetuned(settings: Settings) -> Settings:
+    """Names what `finetune` asks among the methods, each after the one that it starts from."""
+    if not settings.finetune:
+        return settings
+    methods: list[str] = []
+    for name in settings.methods:
+        tuned = f"{name}_ft"
+        methods += [name, tuned] if tuned in METHODS and tuned not in settings.methods else [name]
+    return settings.model_copy(update={"methods": methods})
 
 
 def _validate(given: Mapping[str, Any]) -> Settings:

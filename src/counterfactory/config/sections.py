@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Count", "Exposure", "Float", "NonNegative", "Positive", "Section", "Seed", "Share"]
+__all__ = ["Count", "Exposure", "Float", "NonNegative", "Positive", "Section", "Seed", "Share", "Switch"]
 
 
 class Section(BaseModel):
@@ -21,6 +21,12 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _switch(value: Any) -> Any:
+    """Snakemake hands `--config key=true` on as text: it is meant as the truth value."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
 Float = Annotated[float, BeforeValidator(_number)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[Float, Field(gt=0)]

@@ -13,8 +13,9 @@ from .judges import JudgesSettings
 from .marks import MarksSettings
 from .models import ModelsSettings
 from .parents import ParentsSettings
+from .queries import QueriesSettings
 from .questions import QuestionsSettings
-from .sections import Section, Seed
+from .sections import Section, Seed, Switch
 
 __all__ = ["ReportSettings", "Settings", "schema"]
 
@@ -44,6 +45,11 @@ class Settings(Section):
         min_length=1,
         description="Which methods are asked.",
     )
+    finetune: Switch = Field(
+        False,
+        description="Whether models of these methods that can be are also fine-tuned on counterfactuals and asked: "
+        "vae_ft beside vae, hvae_ft beside hvae.",
+    )
     data: DataSettings = Field(DataSettings(), description="The images.")
     parents: ParentsSettings = Field(ParentsSettings(), description="The mechanisms of the parents.")
     judges: JudgesSettings = Field(JudgesSettings(), description="The predictors that mark.")
@@ -65,6 +71,9 @@ class Settings(Section):
     questions: QuestionsSettings = Field(QuestionsSettings(), description="What is asked.")
     answers: AnswersSettings = Field(AnswersSettings(), description="How it is answered.")
     marks: MarksSettings = Field(MarksSettings(), description="How answers are marked.")
+    queries: QueriesSettings = Field(
+        QueriesSettings(), description="The extended structural model: what if the evidence had been otherwise?"
+    )
     report: ReportSettings = Field(ReportSettings(), description="What is shown.")
 
 

@@ -29,6 +29,7 @@ from .morphology import measure, render
 from .processes import abduct, counterfactual_parents, log_density, sample_parents
 
 __all__ = [
+    "BLANK",
     "DATASET",
     "TEST",
     "TRAIN",
@@ -58,6 +59,9 @@ DATASET = Dataset(
     shape=(1, 32, 32),
     simulated=True,
 )
+
+BLANK = {"thickness": 0.0, "intensity": 0.0}
+"""An image of one grey level has no strokes: none at all is thickness 0."""
 
 
 class DataSettings(Protocol):

@@ -41,6 +41,7 @@ from ..progress import progress
 from .dataset import SPLITS, Dataset, Variable, load_dataset, save_dataset
 
 __all__ = [
+    "BLANK",
     "DATASET",
     "abduct",
     "counterfactual_parents",
@@ -71,6 +72,9 @@ DATASET = Dataset(
     shape=(3, 32, 32),
     simulated=True,
 )
+
+BLANK = {"shadow_length": 0.0}
+"""Where nothing is dark there is a shadow of no length; of an angle, nothing is no value."""
 
 _ROOTS = {"angle": (-40.0, 44.0), "light": (60.0, 148.0)}
 _NAMES = DATASET.names

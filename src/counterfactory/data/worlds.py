@@ -7,7 +7,10 @@ The data set called `x` is the module `counterfactory.data.x`; it is a world if 
 - `render_counterfactual(data, attributes, parents, threads=1)`: the true images, uint8 (N, C, H, W), of the rows
   `attributes` of a split of the data set in the folder `data`, at other parents, and which of them mean anything.
 - `measure(images, threads=1)`: a table of the parents that the pixels of uint8 images (N, C, H, W) show, and maybe of
-  more.
+  more; NaN where nothing of a quantity is there to measure.
+
+It may have a `BLANK`, a dict: what a quantity counts as where nothing of it is there. Where it does not say, such an
+image has no mark.
 
 A world is imported by its name, so the code hash of a step that asks one does not see it: who plans the step adds it.
 """

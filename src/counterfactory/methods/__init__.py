@@ -16,11 +16,12 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+
+if TYPE_CHECKING:  # names of methods are asked where numpy would be a burden
+    import numpy as np
 
 __all__ = ["Answer", "Batch", "Columns", "load_method"]
 
@@ -50,22 +51,22 @@ class Batch:
         target: In the suite `flip`, the side or class asked for, int64 with shape :math:`(B,)`.
     """
 
-    images: np.ndarray
-    parents: dict[str, np.ndarray]
-    do: dict[str, np.ndarray]
-    seeds: np.ndarray
-    rows: np.ndarray
-    slots: np.ndarray
+    images: "np.ndarray"
+    parents: dict[str, "np.ndarray"]
+    do: dict[str, "np.ndarray"]
+    seeds: "np.ndarray"
+    rows: "np.ndarray"
+    slots: "np.ndarray"
     size: int
     step: int
-    attribute: np.ndarray | None = None
-    label: np.ndarray | None = None
-    target: np.ndarray | None = None
+    attribute: "np.ndarray | None" = None
+    label: "np.ndarray | None" = None
+    target: "np.ndarray | None" = None
 
     def __len__(self) -> int:
         return len(self.slots)
 
-    def align(self, values: np.ndarray) -> np.ndarray:
+    def align(self, values: "np.ndarray") -> "np.ndarray":
         """Puts each question's values in its slot.
 
         Arguments:
@@ -74,6 +75,8 @@ class Batch:
         Returns:
             Values with shape `(size, *)`. Empty slots repeat the first question's: a network can take those.
         """
+        import numpy as np
+
         source = np.zeros(self.size, dtype=np.int64)
         source[self.slots] = np.arange(len(self))
         return np.asarray(values)[source]
@@ -83,9 +86,9 @@ class Batch:
         return values[self.slots]
 
 
-Columns = dict[str, np.ndarray]
+Columns = dict[str, "np.ndarray"]
 
-Answer = Callable[[Batch], tuple[np.ndarray, Columns] | tuple[np.ndarray, Columns, Columns]]
+Answer = Callable[[Batch], tuple["np.ndarray", Columns] | tuple["np.ndarray", Columns, Columns]]
 """From a batch to the images after its step, uint8 with shape :math:`(B, C, H, W)`, and the method's own
 parents after it, each with shape :math:`(B,)` in physical units. What a method cannot answer gets NaN for a
 parent; its image is not looked at then, and later steps are not asked. An answer may carry the attribute

@@ -22,29 +22,18 @@ References:
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ..data.dataset import load_dataset
 from ..diffusion.denoiser import Prediction
 from ..diffusion.guidance import guide
 from ..diffusion.steps import ddpm_step, q_sample
 from . import Answer, Batch
-from .explainer import (
-    COLUMNS,
-    GuidanceSettings,
-    Networks,
-    Rows,
-    escalate,
-    gradient,
-    load_networks,
-    noise,
-    tile_size,
-)
+from .explainer import GuidanceSettings, Networks, Rows, escalate, gradient, load_explainer, noise
 
-__all__ = ["DimeSettings", "inner_walk", "load", "outer_walk"]
+__all__ = ["DimeSettings", "explain", "inner_walk", "load", "outer_walk"]
 
 
 class DimeSettings(GuidanceSettings, Protocol):
@@ -57,34 +46,18 @@ class DimeSettings(GuidanceSettings, Protocol):
     reuse_calls: bool
 
 
-def load(seed: int, data: Path, models: Path, settings: DimeSettings, device: str) -> Answer:
-    """Returns the function that answers the suite `flip`.
+def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers the suite `flip`, by the section `dime` of `settings`."""
+    return load_explainer("dime", explain, seed, data, models, settings, device)
 
-    Arguments:
-        seed: The training seed.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
-        settings: The settings `answers`; the section `dime` is read.
-        device: Where networks run.
 
-    Raises:
-        UserError: If a trained model is missing, or a number of steps does not fit.
-    """
-    own: DimeSettings = settings.dime
-    networks = load_networks(own, seed, data, models, device, "dime")
-    size = tile_size(networks, own, load_dataset(data).shape)
+def explain(batch: Batch, networks: Networks, settings: DimeSettings, size: int) -> tuple:
+    """Answers a batch: at each scale one outer walk, in tiles of `size` rows."""
 
-    def answer(batch: Batch) -> tuple:
-        return escalate(
-            batch,
-            networks,
-            lambda rows, scale, number: outer_walk(networks, rows, scale, number, own),
-            own.classifier_scales,
-            size,
-        )
+    def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
+        return outer_walk(networks, rows, scale, number, settings)
 
-    answer.columns = COLUMNS
-    return answer
+    return escalate(batch, networks, attempt, settings.classifier_scales, size)
 
 
 @torch.no_grad()

@@ -31,13 +31,12 @@ Noise is drawn a question, step and repetition, so none of this makes an answer 
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.dataset import load_dataset
 from ..diffusion.denoiser import Prediction
 from ..diffusion.guidance import guide
 from ..diffusion.steps import q_sample
@@ -45,18 +44,16 @@ from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
 from . import Answer, Batch, Columns
 from .explainer import (
-    COLUMNS,
     GuidanceSettings,
     Networks,
     Rows,
     gradient,
     leads,
-    load_networks,
+    load_explainer,
     noise,
     odds_at,
     read_batch,
     reply,
-    tile_size,
 )
 from .fastdime import changed_region
 from .tiles import tiles
@@ -80,28 +77,9 @@ class DimeXSettings(GuidanceSettings, Protocol):
     shrink: int
 
 
-def load(seed: int, data: Path, models: Path, settings: DimeXSettings, device: str) -> Answer:
-    """Returns the function that answers the suite `flip`.
-
-    Arguments:
-        seed: The training seed.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
-        settings: The settings `answers`; the section `dime_x` is read.
-        device: Where networks run.
-
-    Raises:
-        UserError: If a trained model is missing, or a number of steps does not fit.
-    """
-    own: DimeXSettings = settings.dime_x
-    networks = load_networks(own, seed, data, models, device, "dime_x")
-    size = tile_size(networks, own, load_dataset(data).shape)
-
-    def answer(batch: Batch) -> tuple:
-        return explain(batch, networks, own, size)
-
-    answer.columns = COLUMNS
-    return answer
+def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers the suite `flip`, by the section `dime_x` of `settings`."""
+    return load_explainer("dime_x", explain, seed, data, models, settings, device)
 
 
 @torch.no_grad()

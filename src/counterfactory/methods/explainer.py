@@ -24,14 +24,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.dataset import load_dataset
+from ..data.dataset import Dataset, load_dataset
 from ..diffusion.denoiser import Denoiser, denoiser
 from ..diffusion.schedule import Schedule, respace
 from ..errors import UserError
@@ -39,7 +39,7 @@ from ..nets.pixels import to_bytes, to_pixels
 from ..noise import normal
 from ..training.attribute_model import AttributeModel, load_attribute_model
 from ..training.denoiser import load_denoiser
-from . import Batch, Columns
+from . import Answer, Batch, Columns
 from .perceptual import Features, load_perceptual
 from .tiles import place_matters, tiles
 
@@ -51,6 +51,7 @@ __all__ = [
     "escalate",
     "gradient",
     "leads",
+    "load_explainer",
     "load_networks",
     "log_odds",
     "margin",
@@ -78,7 +79,6 @@ class GuidanceSettings(Protocol):
     l_perc: float
     l_perc_layer: int
     perceptual: str
-    perceptual_weights: str
     batch_size: int
 
 
@@ -128,15 +128,47 @@ class Rows:
         return Rows(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
+Explain = Callable[[Batch, Networks, Any, int], tuple[np.ndarray, dict[str, np.ndarray], Columns]]
+"""From a batch, the networks, the settings `answers.<method>` and the rows in a tile to the answers."""
+
+
+def load_explainer(
+    method: str, explain: Explain, seed: int, data: Path, models: Path, settings: Any, device: str
+) -> Answer:
+    """Returns the function that answers the suite `flip`.
+
+    Arguments:
+        method: The method's name, which is that of its section of `settings`.
+        explain: How it answers a batch.
+        seed: The training seed.
+        data: The data set's folder.
+        models: The folder of the data set's trained models.
+        settings: The settings `answers`.
+        device: Where networks run.
+
+    Raises:
+        UserError: If a trained model is missing, or a number of steps does not fit.
+    """
+    own, dataset = getattr(settings, method), load_dataset(data)
+    networks = load_networks(own, seed, dataset, models, device, method)
+    size = tile_size(networks, own, dataset.shape)
+
+    def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
+        return explain(batch, networks, own, size)
+
+    answer.columns = COLUMNS
+    return answer
+
+
 def load_networks(
-    settings: GuidanceSettings, seed: int, data: Path, models: Path, device: str, method: str
+    settings: GuidanceSettings, seed: int, dataset: Dataset, models: Path, device: str, method: str
 ) -> Networks:
     """Loads the classifier, the denoiser with its schedule respaced, and the perceptual features.
 
     Arguments:
         settings: The settings `answers.<method>`.
         seed: The training seed.
-        data: The data set's folder.
+        dataset: The data set.
         models: The folder of the data set's trained models.
         device: Where they run.
         method: The method's name, for messages.
@@ -144,7 +176,6 @@ def load_networks(
     Raises:
         UserError: If a trained model is missing, or the steps do not fit its schedule.
     """
-    dataset = load_dataset(data)
     classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
     network, schedule = load_denoiser(models / "ddpm" / f"seed{seed}", dataset, device, settings.precision)
     kept = settings.timestep_respacing or len(schedule)
@@ -163,7 +194,6 @@ def load_networks(
         settings.l_perc_layer,
         models,
         classifier,
-        settings.perceptual_weights,
         device,
     )
     clipped, unclipped = (

@@ -23,29 +23,18 @@ References:
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.dataset import load_dataset
 from ..diffusion.guidance import guide
 from ..diffusion.steps import ddpm_step, q_sample
 from . import Answer, Batch
-from .explainer import (
-    COLUMNS,
-    GuidanceSettings,
-    Networks,
-    Rows,
-    escalate,
-    gradient,
-    load_networks,
-    noise,
-    tile_size,
-)
+from .explainer import GuidanceSettings, Networks, Rows, escalate, gradient, load_explainer, noise
 
-__all__ = ["FastDimeSettings", "changed_region", "load", "walk"]
+__all__ = ["FastDimeSettings", "changed_region", "explain", "load", "walk"]
 
 
 class FastDimeSettings(GuidanceSettings, Protocol):
@@ -60,37 +49,24 @@ class FastDimeSettings(GuidanceSettings, Protocol):
     threshold: float
 
 
-def load(seed: int, data: Path, models: Path, settings: FastDimeSettings, device: str) -> Answer:
-    """Returns the function that answers the suite `flip`.
+def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers the suite `flip`, by the section `fastdime` of `settings`."""
+    return load_explainer("fastdime", explain, seed, data, models, settings, device)
 
-    Arguments:
-        seed: The training seed.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
-        settings: The settings `answers`; the section `fastdime` is read.
-        device: Where networks run.
 
-    Raises:
-        UserError: If a trained model is missing, or a number of steps does not fit.
-    """
-    own: FastDimeSettings = settings.fastdime
-    networks = load_networks(own, seed, data, models, device, "fastdime")
-    size = tile_size(networks, own, load_dataset(data).shape)
+def explain(batch: Batch, networks: Networks, settings: FastDimeSettings, size: int) -> tuple:
+    """Answers a batch: at each scale one walk, or two that share a start, in tiles of `size` rows."""
 
     def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
-        if own.form == "fastdime":
-            return walk(networks, rows, scale, (number,), own)
-        warmup = own.warmup_mask if own.form == "fastdime-2+" else own.start_step
-        first, calls = walk(networks, rows, scale, (number,), own, warmup=warmup)
-        region = changed_region(rows.x, first.clamp(-1.0, 1.0), own.dilation, own.threshold)
-        second, more = walk(networks, rows, scale, (number, "second"), own, region)
+        if settings.form == "fastdime":
+            return walk(networks, rows, scale, (number,), settings)
+        warmup = settings.warmup_mask if settings.form == "fastdime-2+" else settings.start_step
+        first, calls = walk(networks, rows, scale, (number,), settings, warmup=warmup)
+        region = changed_region(rows.x, first.clamp(-1.0, 1.0), settings.dilation, settings.threshold)
+        second, more = walk(networks, rows, scale, (number, "second"), settings, region)
         return second, calls + more
 
-    def answer(batch: Batch) -> tuple:
-        return escalate(batch, networks, attempt, own.classifier_scales, size)
-
-    answer.columns = COLUMNS
-    return answer
+    return escalate(batch, networks, attempt, settings.classifier_scales, size)
 
 
 def changed_region(x: Tensor, clean: Tensor, dilation: int, threshold: float) -> Tensor:

@@ -6,7 +6,7 @@ with :math:`\phi` scaled so that d is what each choice calls its distance:
 
 - `vgg19`: the mean squared difference of the features of VGG-19, trained on ImageNet, after its first `layer` layers
   (18: through the ReLU after the fourth convolution of the third block), as published with DiME (Jeanneret et al.,
-  2022, arXiv:2203.15636). Weights: torchvision's download, or its file.
+  2022, arXiv:2203.15636).
 - `lpips_vgg`, `lpips_alex`: LPIPS (Zhang et al., 2018, arXiv:1801.03924) with that trunk.
 - `classifier`: the mean squared difference of the maps of the explained classifier's first `layer` convolutions, each
   map with the same weight. It knows the data's own images, which ImageNet does not.
@@ -15,9 +15,7 @@ with :math:`\phi` scaled so that d is what each choice calls its distance:
 """
 
 import difflib
-import socket
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     from ..training.attribute_model import AttributeModel
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["CHOICES", "Features", "load_perceptual"]
 
 CHOICES = ("vgg19", "lpips_vgg", "lpips_alex", "classifier", "oracle", "none")
-TIMEOUT = 10.0  # seconds without an answer after which torchvision's host counts as unreachable
 
 Features = Callable[[Tensor], Tensor]
 r"""From images in [-1, 1], (B, C, H, W), to features :math:`\phi`, (B, F), with gradients to the images."""
@@ -44,7 +40,6 @@ def load_perceptual(
     layer: int,
     models: Path,
     classifier: "AttributeModel",
-    weights: str = "torchvision",
     device: str = "cpu",
 ) -> Features | None:
     """Returns the features whose squared distance is the perceptual distance.
@@ -52,16 +47,16 @@ def load_perceptual(
     Arguments:
         name: One of :data:`CHOICES`.
         layer: How many layers of VGG-19, or convolutions of the classifier or oracle, are run.
-        models: The folder of the data set's trained models.
+        models: The folder of the data set's models, with those of VGG-19 and LPIPS.
         classifier: The explained classifier.
-        weights: Where VGG-19's weights come from: `torchvision`, or a file that torchvision's download gave.
         device: Where the network runs.
 
     Returns:
         The features, or None for `none`.
 
     Raises:
-        UserError: If there is no such distance, it has fewer layers, or its weights are missing.
+        UserError: If there is no such distance, it has fewer layers, or nobody fetched its weights.
+        MissingWeights: If the file of its weights was not there.
     """
     if name not in CHOICES:
         near = difflib.get_close_matches(name, CHOICES, n=1, cutoff=0.0)
@@ -69,7 +64,7 @@ def load_perceptual(
     if name == "none":
         return None
     if name == "vgg19":
-        return _vgg19(layer, weights, device)
+        return _vgg19(models / "vgg19", layer, device)
     if name.startswith("lpips_"):
         return _lpips(models / "lpips" / name.removeprefix("lpips_"), device)
     if name == "oracle":
@@ -108,32 +103,13 @@ def _lpips(folder: Path, device: str) -> Features:
     return features
 
 
-def _vgg19(layer: int, weights: str, device: str) -> Features:
-    try:
-        models = import_torchvision().models
-    except ImportError as error:
-        raise UserError(
-            f"torchvision cannot be imported ({error}); install it, or choose another perceptual"
-        ) from None
-    with torch.device("meta"):  # nobody needs its classifier, most of the network, nor random weights
-        trunk = models.vgg19().features
+def _vgg19(folder: Path, layer: int, device: str) -> Features:
+    from .vgg19_weights import load_vgg19
+
+    trunk = load_vgg19(folder)
     if not 1 <= layer <= len(trunk):
         raise UserError(f"answers: l_perc_layer: vgg19 has {len(trunk)} layers, not {layer}")
-    state = _vgg19_state(models.VGG19_Weights.IMAGENET1K_V1, weights)
-    try:
-        trunk.load_state_dict(
-            {
-                key.removeprefix("features."): value
-                for key, value in state.items()
-                if key.startswith("features.")
-            },
-            assign=True,
-        )
-    except RuntimeError:
-        raise UserError(
-            f"answers: perceptual_weights: {weights}: not the weights of vgg19; fetch them again"
-        ) from None
-    trunk = trunk[:layer].eval().requires_grad_(False).to(device)
+    trunk = trunk[:layer].to(device)
     for module in trunk:
         if isinstance(module, nn.ReLU):
             module.inplace = False
@@ -146,31 +122,3 @@ def _vgg19(layer: int, weights: str, device: str) -> Features:
         return found.flatten(1) * found[0].numel() ** -0.5
 
     return features
-
-
-def _vgg19_state(published: object, weights: str) -> dict[str, Tensor]:
-    if weights != "torchvision":
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise UserError(
-                f"answers: perceptual_weights: {weights}: no such file; give vgg19-dcbb9e9d.pth, or torchvision to"
-                " download it"
-            )
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file may raise anything
-            raise UserError(
-                f"{path}: not a checkpoint of vgg19 ({type(error).__name__}); fetch it again"
-            ) from None
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch gives its own requests none
-    try:
-        return published.get_state_dict(progress=False, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"answers: perceptual: vgg19: torchvision could not download its weights ({reason}); check the network,"
-            " give their file as perceptual_weights, or choose another perceptual"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)

@@ -22,6 +22,7 @@ class Method:
         suites: The suites of questions it can answer.
         simulated: Whether it can only answer on simulated data sets.
         default: Whether it is asked where the configuration names no methods.
+        codes: Whether its answers hold codes of the factual image, in columns `code_<...>`.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Method:
     suites: tuple[str, ...] = SUITES
     simulated: bool = False
     default: bool = True
+    codes: bool = False
 
     @property
     def trained(self) -> bool:
@@ -43,7 +45,7 @@ METHODS = {
     "hvae": Method("HVAE", models=("hvae",), parents=True),
     "vae_ft": Method("VAE-FT", models=("vae_ft",), parents=True, default=False),
     "hvae_ft": Method("HVAE-FT", models=("hvae_ft",), parents=True, default=False),
-    "causaldiffae": Method("CausalDiffAE", models=("causaldiffae",), default=False),
+    "causaldiffae": Method("CausalDiffAE", models=("causaldiffae",), default=False, codes=True),
     "gan": Method("GAN", models=("gan",), parents=True, default=False),
     "gan_esm": Method("GAN + ESM", models=("dcgan", "classifier"), suites=("flip",), default=False),
     "dime": Method("DiME", models=("ddpm", "classifier"), suites=("flip",)),

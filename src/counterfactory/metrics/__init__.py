@@ -14,19 +14,21 @@ features of real images, has a second one,
 
     refer(resources: Resources, questions: Path, out: Path) -> None
 
-which writes that once. Metrics do not know methods, and a mark that cannot be computed is absent with a reason, never
-zero.
+which writes that once. One that asks for weights that others trained lists its marks of each suite, `MARKS`, to say
+that they are absent where a file of weights is not there (:class:`counterfactory.errors.MissingWeights`). Metrics do
+not know methods, and a mark that cannot be computed is absent with a reason, never zero.
 """
 
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..errors import MissingWeights, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +90,7 @@ def mark(
 
     from ..data.dataset import load_dataset
     from ..files import write_table
-    from .answered import load_answered
+    from .answered import absent, load_answered
     from .resources import Resources
 
     dataset = load_dataset(data)
@@ -99,7 +101,12 @@ def mark(
     resources = Resources(
         settings, Path(data), Path(models or ""), seed, Path(reference) if reference else None, device
     )
-    marker = _module(metric, threads).load(resources)
+    module = _module(metric, threads)
+    try:
+        marker = module.load(resources)
+    except MissingWeights as error:
+        print(f"mark {metric}: absent: {error}", file=sys.stderr)
+        marker = partial(absent, module.MARKS, str(error))
     truth = Path(answers, "truth", "seed0") if needs.truth else None
     tables = []
     for method, suites in asked.items():
@@ -200,8 +207,11 @@ def _table(answered: "Answered", mark: "Mark | SetMark") -> "pd.DataFrame":
     questions = answered.questions if mark.rows is None else answered.questions.iloc[mark.rows]
     there = questions["answered"].to_numpy(bool)
     values = np.where(there, np.asarray(mark.values, dtype=np.float64), np.nan)
-    # Where the method answered and a mark is still missing, the metric says why.
-    why = np.where(np.asarray(mark.reason, dtype=object) == "", "no finite mark", mark.reason)
-    reasons = np.where(there, why, "the method does not answer this question")
+    # Where the method answered and a mark is missing, the metric says why; and where it told of that very question.
+    said = np.asarray(mark.reason, dtype=object)
+    unanswered = answered.unanswered if mark.rows is None else answered.unanswered[mark.rows]
+    reasons = np.where(
+        there | ((said != "") & (said.ndim > 0)), np.where(said == "", "no finite mark", said), unanswered
+    )
     table = questions[["question", "suite", "intervention", "protocol", "cycles"]].reset_index(drop=True)
     return table.assign(metric=mark.metric, value=values, reason=np.where(np.isfinite(values), "", reasons))

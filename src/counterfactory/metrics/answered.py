@@ -4,7 +4,7 @@ How an answer was made is not in it.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,19 @@ from ..data.dataset import Dataset, load_dataset, load_split
 from ..errors import UserError
 from ..files import read_table
 
-__all__ = ["Answered", "Group", "Mark", "Marker", "SetMark", "first_answers", "load_answered", "sets"]
+__all__ = [
+    "Answered",
+    "Group",
+    "Mark",
+    "Marker",
+    "SetMark",
+    "absent",
+    "first_answers",
+    "load_answered",
+    "sets",
+]
 
+UNANSWERED = "the method does not answer this question"
 NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
 NOT_SIMULATED = "the world is not simulated: there is no true counterfactual image"
 
@@ -52,6 +63,12 @@ class Answered:
     def own(self, variable: str) -> np.ndarray:
         """Returns the method's own value of a parent in the end, float64 (N,)."""
         return self.questions[variable].to_numpy(np.float64)
+
+    @property
+    def unanswered(self) -> np.ndarray:
+        """Why each question is not answered, str (N,), where it is not."""
+        told = self.questions.get("reason", pd.Series("", index=self.questions.index)).fillna("")
+        return np.where(told != "", told, UNANSWERED).astype(object)
 
     @property
     def no_truth(self) -> str:
@@ -118,6 +135,22 @@ def sets(questions: pd.DataFrame) -> Iterator[tuple[Group, np.ndarray]]:
     keys = questions[["intervention", "protocol", "cycles"]].iloc[rows].reset_index(drop=True)
     for key, part in keys.groupby(list(keys), sort=False):
         yield key, rows[part.index.to_numpy()]
+
+
+def absent(names: Mapping[str, Sequence[str]], reason: str, answered: Answered) -> list[SetMark]:
+    """Returns, for each set of questions of a suite, the marks that a metric would give it, all absent.
+
+    Arguments:
+        names: The marks of each suite.
+        reason: Why there are none.
+        answered: The suite.
+    """
+    groups = answered.questions[["intervention", "protocol", "cycles"]].drop_duplicates()
+    return [
+        SetMark(name, group, np.nan, 0, reason=reason)
+        for group in groups.itertuples(index=False, name=None)
+        for name in names[answered.suite]
+    ]
 
 
 def load_answered(

@@ -45,7 +45,9 @@ def cout_marks(answered: Answered, classifier: Classifier, questions: int) -> li
     right = said.before == answered.questions["label"].to_numpy(np.int64)
     marked = (right & said.answered & (said.constant == ""))[rows]
     wrong = "the classifier is wrong about the factual image"
-    reasons = np.where(said.constant != "", said.constant, wrong)[rows]
+    reasons = np.where(said.constant != "", said.constant, np.where(said.answered, wrong, said.unanswered))[
+        rows
+    ]
     attribute = answered.questions["attribute"].to_numpy(str)
     values, kept = np.full(len(rows), np.nan), rows[marked]
     if len(kept):

@@ -25,7 +25,10 @@ from .resources import Resources
 if TYPE_CHECKING:
     import lpips
 
-__all__ = ["diversity_marks", "load", "repeats_of"]
+__all__ = ["MARKS", "diversity_marks", "load", "repeats_of"]
+
+
+MARKS = {"flip": ("sigma_l",)}
 
 
 def load(resources: Resources) -> Marker:

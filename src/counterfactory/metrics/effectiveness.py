@@ -9,6 +9,9 @@ against the true parents :math:`\mathrm{pa}^*` after the intervention: the value
 those of the simulated world, not those that the method believes in (De Sousa Ribeiro et al., 2023,
 arXiv:2306.15764; Monteiro et al., 2023, arXiv:2303.01274). All parents are marked under every intervention:
 what was not set should stay. Read it against the judges' own errors, which their `model.json` holds.
+
+Beside the error in the variable's unit stands the same in the units that CausalDiffAE's tables are in (Komanduri et
+al., 2024, arXiv:2404.17735): over the half ranges of its published code (:data:`PUBLISHED_HALF_RANGES`).
 """
 
 from typing import Any
@@ -19,15 +22,31 @@ from .answered import Answered, Mark, Marker
 from .judges import load_judge
 from .resources import Resources
 
-__all__ = ["load"]
+__all__ = ["PUBLISHED_HALF_RANGES", "effectiveness", "load", "normalised"]
+
+PUBLISHED_HALF_RANGES = {
+    "morphomnist": {"thickness": 2.4, "intensity": 94.0},
+    "pendulum": {"angle": 42.0, "light": 44.0, "shadow_length": 4.5, "shadow_position": 8.0},
+}
+"""What a variable's error is divided by in the tables of CausalDiffAE, in its unit, for each data set they have."""
 
 
 def load(resources: Resources) -> Marker:
-    """Returns the marker of `predicted_<variable>`: absolute error in its unit, or 1 for the right category."""
-    return lambda answered: [
-        effectiveness(answered, name, load_judge(resources.judges / name, resources.device))
-        for name in answered.dataset.names
-    ]
+    """Returns the marker of `predicted_<variable>` and `normalised_<variable>`.
+
+    The first is the absolute error in the variable's unit, or 1 for the right category; the second the same error
+    in published units, where there are any.
+    """
+    judges: dict[str, Any] = {}
+
+    def marker(answered: Answered) -> list[Mark]:
+        for name in answered.dataset.names:
+            if name not in judges:
+                judges[name] = load_judge(resources.judges / name, resources.device)
+        marks = [effectiveness(answered, name, judges[name]) for name in answered.dataset.names]
+        return marks + normalised(answered, marks)
+
+    return marker
 
 
 def effectiveness(answered: Answered, variable: str, judge: Any) -> Mark:
@@ -45,3 +64,14 @@ def effectiveness(answered: Answered, variable: str, judge: Any) -> Mark:
     else:
         values = np.abs(predicted - true[variable])
     return Mark(f"predicted_{variable}", values, "the true parent is not determined")
+
+
+def normalised(answered: Answered, marks: list[Mark]) -> list[Mark]:
+    """Returns the errors among `marks`, those of :func:`effectiveness`, in published units, where there are any."""
+    units = PUBLISHED_HALF_RANGES.get(answered.dataset.name, {})
+    names = [mark.metric.removeprefix("predicted_") for mark in marks]
+    return [
+        Mark(f"normalised_{name}", mark.values / units[name], mark.reason)
+        for name, mark in zip(names, marks, strict=True)
+        if name in units
+    ]

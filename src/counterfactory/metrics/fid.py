@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..data.dataset import load_split
+from ..errors import MissingWeights
 from ..files import read_table
 from ..noise import derive_seed
 from ..training.attribute_model import load_attribute_model
@@ -32,7 +33,9 @@ from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["fid_marks", "load", "refer"]
+__all__ = ["MARKS", "fid_marks", "load", "refer"]
+
+MARKS = {"flip": ("fid", "sfid", "kid")}
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -51,7 +54,10 @@ def refer(resources: Resources, questions: Path, out: Path) -> None:
     rows = np.unique(asked["index"].to_numpy(np.int64)[np.concatenate(firsts)])
     images = load_split(resources.data, "test").images[rows]
     embed = _features(resources, "inception, real images")
-    write_features(out, rows, embed(jpeg_round_trip(images) if settings.jpeg else images))
+    try:
+        write_features(out, rows, embed(jpeg_round_trip(images) if settings.jpeg else images))
+    except MissingWeights as error:
+        write_features(out, rows[:0], np.empty((0, FEATURES), np.float32), missing=str(error))
 
 
 def load(resources: Resources) -> Marker:
@@ -99,7 +105,7 @@ def fid_marks(
             reason = f"{len(flips)} of {len(rows)} looked at flipped; marks.fid.least is {settings.least}"
             if not len(flips):
                 reason = said.why_none(rows)
-            marks += [SetMark(name, group, np.nan, 0, reason=reason) for name in ("fid", "sfid", "kid")]
+            marks += [SetMark(name, group, np.nan, 0, reason=reason) for name in MARKS["flip"]]
             continue
         images = answered.images[rows[flips]]
         made = embed(jpeg_round_trip(images) if settings.jpeg else images)

@@ -44,5 +44,5 @@ def flip_marks(answered: Answered, classifier: Classifier) -> list[Mark]:
     return [
         Mark("flip_rate", flips, reasons, rows),
         Mark("mad", moved, reasons, rows),
-        Mark("l1", l1_distance(answered.images[rows], answered.factual[rows]), "", rows),
+        Mark("l1", l1_distance(answered.images[rows], answered.factual[rows]), reasons, rows),
     ]

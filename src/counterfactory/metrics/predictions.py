@@ -19,7 +19,6 @@ from .answered import Answered
 __all__ = ["NOT_FLIPPED", "Classifier", "Predictions", "predict", "prediction_of", "probability_of"]
 
 NOT_FLIPPED = "the classifier's prediction did not flip"
-_UNANSWERED = "the method does not answer this question"
 
 
 class Classifier(Protocol):
@@ -42,6 +41,7 @@ class Predictions:
         goal_before: The probability of the goal given the factual image, float64 (N,).
         goal_after: The probability of the goal given the answer, float64 (N,).
         answered: Which questions the method answered, bool (N,).
+        unanswered: Why each was not answered, where it was not, str (N,).
         constant: Why there is nothing to flip, where the classifier says the same of every image, str (N,).
     """
 
@@ -51,6 +51,7 @@ class Predictions:
     goal_before: np.ndarray
     goal_after: np.ndarray
     answered: np.ndarray
+    unanswered: np.ndarray
     constant: np.ndarray
 
     @property
@@ -61,14 +62,16 @@ class Predictions:
     @property
     def reasons(self) -> np.ndarray:
         """Why a question has no flipped answer, str (N,)."""
-        reason = np.where(self.answered, NOT_FLIPPED, _UNANSWERED).astype(object)
+        reason = np.where(self.answered, NOT_FLIPPED, self.unanswered).astype(object)
         return np.where(self.constant != "", self.constant, reason)
 
     def why_none(self, rows: np.ndarray) -> str:
         """Returns why not one of the questions in `rows`, (M,), has a flipped answer."""
         if self.constant[rows[0]]:
             return str(self.constant[rows[0]])
-        return f"{NOT_FLIPPED} for any question" if self.answered[rows].any() else _UNANSWERED
+        if self.answered[rows].any():
+            return f"{NOT_FLIPPED} for any question"
+        return "; ".join(dict.fromkeys(self.unanswered[rows]))
 
 
 def predict(answered: Answered, classifier: Classifier) -> Predictions:
@@ -97,6 +100,7 @@ def predict(answered: Answered, classifier: Classifier) -> Predictions:
         probability_of(said, attribute, goal),
         probability_of(now, attribute, goal),
         questions["answered"].to_numpy(bool),
+        answered.unanswered,
         np.array([_constant(classifier, name) for name in attribute], dtype=object),
     )
 

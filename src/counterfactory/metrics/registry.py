@@ -21,6 +21,8 @@ class Metric:
             or pretrained weights, `lpips` or `inception`.
         reads: The sections of `marks`, or single keys of one, that it reads besides its own.
         reference: Whether it has a step `refer`, which computes once what all methods are held against.
+        codes: Whether it marks codes, which few methods have.
+        simulated: Whether it asks the world itself, and so marks simulated data sets only.
     """
 
     suites: tuple[str, ...]
@@ -29,11 +31,13 @@ class Metric:
     models: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     reference: bool = False
+    codes: bool = False
+    simulated: bool = False
 
 
 METRICS = {
     "effectiveness": Metric(("do",), judges=True),
-    "measured": Metric(("do",), truth=True),
+    "measured": Metric(("do",), truth=True, simulated=True),
     "axioms": Metric(("null", "reverse")),
     "truth": Metric(("do",), truth=True),
     "lpips": Metric(("do", "null", "reverse"), truth=True, models=("lpips",)),
@@ -45,5 +49,6 @@ METRICS = {
     "cout": Metric(("flip",), models=("classifier",)),
     "oracle_frechet": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",)),
     "fid": Metric(("flip",), models=("classifier", "inception"), reference=True),
-    "side": Metric(("flip",), models=("classifier",)),
+    "side": Metric(("flip",), models=("classifier",), simulated=True),
+    "dci": Metric(("null",), codes=True),
 }

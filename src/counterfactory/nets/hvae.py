@@ -289,6 +289,26 @@ class Hvae(nn.Module):
 
         return self._descend(parents, sample, self._encode(x))[1]
 
+    def reconstruct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor]
+    ) -> tuple[list[Latent], Tensor, Tensor]:
+        """Returns what `abduct` does and what `predict` does with it, by one walk down the decoder.
+
+        Arguments:
+            x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
+            parents: Their encoded parents, with shape :math:`(B, P)`.
+            noise: Standard normal noise a layer, with shapes `noise_shapes`.
+
+        Returns:
+            The latents, and the pixels' location and log scale, each :math:`(B, C, H, W)`.
+        """
+
+        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+            return draw(posterior, noise[number])
+
+        h, latents = self._descend(parents, sample, self._encode(x))
+        return latents, *self.head(h, parents)
+
     def predict(self, z: list[Tensor], parents: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the pixels' location and log scale, each (B, C, H, W), given latents and parents."""
         h, _ = self._descend(parents, lambda number, prior, posterior: z[number])

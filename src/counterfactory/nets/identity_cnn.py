@@ -26,6 +26,7 @@ class IdentityCNN(nn.Module):
 
     def __init__(self, channels: int, width: int = 16, halvings: int = 3, features: int = 64) -> None:
         super().__init__()
+        self.features = features
         self.trunk = ConvolutionalTrunk(channels, width, halvings)
         # Normalised without learned scale, so that no component outweighs the others by its size alone.
         self.head = nn.Sequential(

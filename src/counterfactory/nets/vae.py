@@ -135,6 +135,13 @@ class Vae(nn.Module):
         posterior = self._posterior(x, parents)
         return [Latent(draw(posterior, noise[0], temperature), self._prior(parents)[0], posterior)]
 
+    def reconstruct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor]
+    ) -> tuple[list[Latent], Tensor, Tensor]:
+        """Returns the latents and the pixels' location and log scale; see :meth:`Hvae.reconstruct`."""
+        latents = self.abduct(x, parents, noise)
+        return latents, *self.predict([latents[0].z], parents)
+
     def generate(
         self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:

@@ -59,8 +59,12 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         order: Methods in the order of rows; others follow.
     """
     training: dict[str, list[float]] = {}
+    failed = []
     for path in map(Path, models):
-        seconds = read_json(path).get("training", {}).get("seconds")
+        told = read_json(path)
+        seconds = told.get("training", {}).get("seconds")
+        if told.get("failures"):
+            failed.append(f"{path.parts[-3]} {path.parts[-2]} ({', '.join(told['failures'])})")
         if seconds is not None:
             training.setdefault(path.parts[-3], []).append(float(seconds))
     columns = (
@@ -106,6 +110,7 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
             "Wall-clock time of answering, loading of the method not included; mean over all suites and "
             "seeds. Peak memory is that of the whole process. Training is of the networks that a method asks, the "
             "mean over seeds; methods that ask the same network share its training.",
+            *([f"Trainings that failed, of which nothing was asked: {'; '.join(failed)}."] if failed else []),
         ),
     )
 

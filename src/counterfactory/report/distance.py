@@ -57,7 +57,7 @@ def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Ta
             cells = [marks.cell(select, name) for name in methods]
             gap = floor.value - ceiling.value
             shares = [
-                cell if cell.value is None else Cell(100.0 * (floor.value - cell.value) / gap)
+                cell if cell.value is None else Cell(100.0 * (floor.value - cell.value) / gap, n=cell.n)
                 for cell in cells
             ]
             shares = embolden_best(shares, [True] * len(shares), "higher", 0)

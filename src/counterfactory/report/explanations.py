@@ -49,7 +49,7 @@ def _together(marks: Marks) -> list[str]:
     true = [
         what for what in asked if marks.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
     ]
-    return true or asked
+    return true or [what for what in asked if _marked(marks, what)] or asked
 
 
 def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
@@ -61,7 +61,10 @@ def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> l
         level: The coverage of intervals.
     """
     asked = marks.interventions("flip")
-    bold = "Bold: best of the methods; the floor and the ceiling do not compete."
+    bold = (
+        "Bold: best of the methods with the largest n, where there are two; a smaller n is of other questions. The "
+        "floor and the ceiling do not compete."
+    )
     how = (
         f"n is the number of answers behind the marks to its right; {100 * level:g} % bootstrap intervals. "
         if len(marks.seeds) == 1
@@ -70,7 +73,7 @@ def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> l
     fewer = "A method that was given fewer questions is marked on those alone, the first ones of the suite."
     tables = []
     if len(_together(marks)) > 1:
-        rest = [what for what in asked if what not in _together(marks)]
+        rest = [what for what in asked if what not in _together(marks) and _marked(marks, what)]
         alone = (
             f" No true counterfactual exists for {', '.join(rest)}, which is told of apart." if rest else ""
         )
@@ -78,13 +81,13 @@ def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> l
             f"Mean over what was turned over ({', '.join(_together(marks))}), where a mark exists there; a "
             f"method without a mark of one of them has no mean.{alone}"
         )
-        tables.append(
-            _table("flip", "All explanation marks", marks, dataset, None, caption, how + bold, fewer)
-        )
+        notes = (how + bold, fewer, *_absences(marks, dataset, asked))
+        tables.append(_table("flip", "All explanation marks", marks, dataset, None, caption, *notes))
     for what in asked:
         caption = f"Asked for another {what}." if what in dataset.names else f"Asked to turn {what} over."
         title = f"Explanation marks, {what}"
-        tables.append(_table(f"flip_{what}", title, marks, dataset, what, caption, how + bold, fewer))
+        notes = (how + bold, fewer, *_absences(marks, dataset, [what]))
+        tables.append(_table(f"flip_{what}", title, marks, dataset, what, caption, *notes))
     return [table for table in tables if table.columns and table.rows]
 
 
@@ -113,6 +116,44 @@ def _table(
         if _asked(marks, name)
     )
     return embolden_columns(Table(key, title, tuple(columns), rows, caption, notes=notes))
+
+
+def _marked(marks: Marks, what: str) -> bool:
+    """Whether of any method it is known how often it turned something over."""
+    return marks.has(Select("flip", GROUPS[0][1][0], (what,)), number=True)
+
+
+def _absences(marks: Marks, dataset: Dataset, asked: list[str]) -> list[str]:
+    """Returns a line for each thing that has no number at all, for one reason: something asked, a method, a mark."""
+    none = {what: _why_none(marks, marks.methods, [what]) for what in asked if not _marked(marks, what)}
+    lines = [f"{what}: {reason}." for what, reason in none.items() if reason]
+    there = [what for what in asked if _marked(marks, what)]
+    for name in marks.methods if there else []:
+        if reason := _why_none(marks, [name], there):
+            lines.append(f"{method_title(name)}: {reason}.")
+    names: dict[str, list[str]] = {}
+    for metric in [metric for _, group in GROUPS for metric in group] if there else []:
+        if reason := _why_none(marks, marks.methods, there, metric):
+            names.setdefault(reason, []).append(describe_mark(metric, dataset).title)
+    return lines + [f"{', '.join(titles)}: {reason}." for reason, titles in names.items()]
+
+
+def _why_none(marks: Marks, methods: list[str], asked: list[str], metric: str = GROUPS[0][1][0]) -> str:
+    """Returns the one reason why a mark is absent everywhere; nothing where there are several, or a number."""
+    cells = [
+        marks.cell(Select("flip", metric, (what,)), name)
+        for what in asked
+        for name in methods
+        if _asked(marks, name)
+    ]
+    reasons = {cell.reason for cell in cells if cell.reason != "not marked"}
+    reason = min(reasons, key=len, default="")
+    # A method that was asked about fewer images says that, too.
+    return (
+        reason
+        if all(cell.value is None and reason in cell.reason for cell in cells if cell.reason != "not marked")
+        else ""
+    )
 
 
 def _asked(marks: Marks, method: str) -> bool:

@@ -20,6 +20,8 @@ from .examples import example_pictures, worst_picture
 from .explained import read_explained
 from .explanations import explanation_costs
 from .graph import graph_picture
+from .queries import query_pictures, read_queries
+from .structure import read_structure, structure_pictures
 from .style import method_colours, save_picture
 from .sweeps import sweep_pictures
 from .training import training_pictures
@@ -38,6 +40,8 @@ def write_figures(
     costs: Sequence[Path | str],
     out: Path | str,
     images: int = 8,
+    queries: Sequence[Path | str] = (),
+    structure: Sequence[Path | str] = (),
 ) -> None:
     """Writes all figures.
 
@@ -54,6 +58,8 @@ def write_figures(
         costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
         out: The folder of figures.
         images: How many images a grid of images shows.
+        queries: The files `queries/seed<k>/marks/<query>.parquet`, with the answers in the folder above.
+        structure: The files `queries/seed<k>/structure/shown.parquet`.
 
     Raises:
         UserError: If a file is missing or damaged.
@@ -73,6 +79,8 @@ def write_figures(
         scale_picture(explained, colours) if explained else None,
         quality_picture(table, explanation_costs(spent, table.methods), dataset, colours),
         worst_picture(explained) if explained else None,
+        *query_pictures(read_queries(queries), dataset, Path(data)),
+        *structure_pictures(read_structure(structure), dataset),
         *training_pictures(logs, colours),
         cost_picture(cost_table(spent, order=table.methods), colours),
     ]

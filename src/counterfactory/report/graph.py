@@ -79,7 +79,7 @@ def graph_table(marks: Marks, dataset: Dataset) -> Table | None:
             "Moved and due are means over flipped answers, counted along the flip: with the other sign where "
             "the attribute was to be lost. Due is what the true structural model says when the flipped "
             "quantity changes by just as much as in that very answer, so a method that flips with a small "
-            "step owes a small one.",
+            "step owes a small one. Bold: best of the methods with the largest n, where there are two.",
         ),
     )
     return embolden_columns(table) if rows else None

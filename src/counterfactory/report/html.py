@@ -96,6 +96,7 @@ def write_report(
         sweeps=[picture for key, picture in pictures.items() if key.startswith("sweep_")],
         flips=[table for table in listed if table.key == "flip" or table.key.startswith("flip_")],
         examples=[picture for key, picture in pictures.items() if key.startswith("flip_")],
+        queries=[table for table in listed if table.key.startswith("query_")],
         cards=cards(by_key.get("distance")),
         sentences=sentences(by_key),
         explained=explained(by_key),

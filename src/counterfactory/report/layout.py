@@ -139,7 +139,8 @@ def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
 def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, decimals: int) -> list[Cell]:
     """Marks the best of `cells`, one mark of different methods.
 
-    A lone rival has nobody to be better than; numbers that are shown alike are equally good.
+    A lone rival has nobody to be better than; numbers that are shown alike are equally good. Where some stand on fewer
+    questions than others, only those that stand on the most compete: the others were not asked the same.
 
     Arguments:
         cells: One mark, a cell a method.
@@ -152,6 +153,8 @@ def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, de
         for i, (cell, rival) in enumerate(zip(cells, rivals, strict=True))
         if rival and cell.value is not None
     }
+    most = max((cells[i].n or 0 for i in shown), default=0)
+    shown = {i: value for i, value in shown.items() if (cells[i].n or 0) == most}
     if not better or len(shown) < 2:
         return list(cells)
     best = min(shown.values()) if better == "lower" else max(shown.values())

@@ -79,6 +79,7 @@ class Study(_Strict):
     protocol: str = Field(min_length=20)
     spread_of: str = ""
     dataset: Size
+    beside: tuple[str, ...] = ("morphomnist",)
     comparable: bool
     why: str = Field(min_length=20)
     values: tuple[Value, ...] = Field(min_length=1)

@@ -4,12 +4,14 @@
 
 - `headline`: what a reader wants to know first;
 - `main`: every mark of every kind;
+- `codes`: what a method's codes know of the variables, where there are any;
 - `distance`: how far each method gets from the floor to the ceiling;
 - `do_<intervention>`, `reversibility`: one kind of question, under every protocol;
 - `flip`, `flip_<attribute>`: explanations, of all that was turned over and of each;
 - `graph`: what explanations do to variables that were not to be turned over;
 - `judges`, `mechanisms`: how far the measuring sticks can be trusted;
 - `published`: published values beside ours;
+- `query_<name>`, `structure`: what generators answer along the stickiness, and what they know of the graph;
 - `cost`, `explanations_cost`: what an answer and what an explanation costs. Only here are times, so that all
   others are the same bytes whenever they are made.
 
@@ -32,6 +34,8 @@ from .explanations import explanation_costs, explanation_tables
 from .graph import graph_table
 from .layout import Cell, Column, Row, Table, embolden_best, embolden_columns, join_tables
 from .published import read_published
+from .queries import query_tables, read_queries
+from .structure import read_structure, structure_tables
 from .vocabulary import describe_mark, method_role, method_title, set_title, spell_mark
 from .write import to_csv, to_latex, to_markdown
 
@@ -61,6 +65,8 @@ def write_tables(
     out: Path | str,
     published: Path | str | None = None,
     level: float = 0.95,
+    queries: Sequence[Path | str] = (),
+    structure: Sequence[Path | str] = (),
 ) -> None:
     """Writes all tables.
 
@@ -74,6 +80,8 @@ def write_tables(
         out: The folder of tables.
         published: Published values, in place of those that come with the package.
         level: The coverage of the intervals in `marks`.
+        queries: The files `queries/seed<k>/marks/<query>.parquet`.
+        structure: The files `queries/seed<k>/structure/shown.parquet`.
 
     Raises:
         UserError: If a file is missing or damaged.
@@ -81,12 +89,15 @@ def write_tables(
     out = Path(out)
     dataset, table = load_dataset(data), read_marks(marks)
     sources, studies = read_published(published)
+    studies = [study for study in studies if dataset.name in study.beside]
     told = read_judges(judges)
     mechanisms = [read_json(path) for path in parents]
     main = main_tables(table, dataset, level)
     run = ThisRun(table, dataset, told, mechanisms)
     beside = published_tables(run, sources, studies)
     tables = build_tables(table, dataset, told, mechanisms, true_nll(data, dataset), level)
+    tables += query_tables(read_queries(queries), dataset)
+    tables += structure_tables(read_structure(structure), dataset)
     for one in tables:
         if one.key != "main":
             _write(out, one.key, [one])
@@ -128,6 +139,7 @@ def build_tables(
         headline_table(marks, dataset, level),
         distance_table(marks, dataset, judges),
         *intervention_tables(marks, dataset, level),
+        codes_table(marks, dataset),
         *explanation_tables(marks, dataset, level),
         graph_table(marks, dataset),
         judges_table(dataset, judges),
@@ -181,7 +193,9 @@ def _how_to_read(marks: Marks, level: float) -> str:
         else f"± standard deviation over {seeds} seeds"
     )
     bold = (
-        " Bold: best of the methods; the floor and the ceiling do not compete." if _rivals(marks) > 1 else ""
+        " Bold: best of the methods that answered the most; the floor and the ceiling do not compete."
+        if _rivals(marks) > 1
+        else ""
     )
     return f"↓ lower is better, ↑ higher is better; {what}.{bold}"
 
@@ -220,6 +234,26 @@ def headline_table(marks: Marks, dataset: Dataset, level: float = 0.95) -> Table
     return _method_table("headline", "At a glance", marks, dataset, parts, caption, notes)
 
 
+def codes_table(marks: Marks, dataset: Dataset) -> Table:
+    """Returns how well the variables are told apart in codes (DCI); without columns where no method has codes."""
+    names = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness")]
+    parts = [(Select("null", name, ("none",), None, 1), "DCI", None) for name in names]
+    parts = [part for part in parts if marks.has(part[0], number=True)]
+    caption = (
+        "Does each dimension of a code speak of one variable (disentanglement), is each variable spoken of in few "
+        "dimensions (completeness), and can it be told from codes that the regressors were not fitted to "
+        "(informativeness: share of variance, or of classes)? A prior that pulls a whole block of dimensions to one "
+        "label makes the first easy and the second low by design."
+    )
+    notes = [
+        "Codes are what a method reads off the factual images of the questions that ask to do nothing once."
+    ]
+    table = _method_table("codes", "Disentanglement of codes", marks, dataset, parts, caption, notes)
+    return replace(
+        table, rows=tuple(row for row in table.rows if any(c.value is not None for c in row.cells))
+    )
+
+
 def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
     """Returns all marks of all methods under the main protocol, a panel for each kind of mark."""
     protocol = marks.protocol
@@ -248,6 +282,7 @@ def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Tab
         "predicted": [f"predicted_{name}" for name in names],
         "measured": [f"measured_{name}" for name in continuous]
         + [f"measured_{name}_truth" for name in continuous],
+        "normalised": [f"normalised_{name}" for name in continuous],
         "truth": ["truth_l1", "truth_lpips"],
         "parents": [f"parents_{name}" for name in names],
     }
@@ -260,6 +295,8 @@ def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Tab
          "What is measured on the answer's pixels, against the parents asked for (to target) and against "
          "the same "
          "measurement of the true counterfactual (to truth), which leaves out the error of measuring."),
+        ("normalised", "Effectiveness, in published units", under_do(known["normalised"]),
+         "The errors that predictors see, over the half ranges that the tables of CausalDiffAE are in."),
         ("axioms", "Composition and reversibility", axioms,
          "Distance from the factual image after nothing was asked, or after it was undone; reversibility "
          "is the mean "

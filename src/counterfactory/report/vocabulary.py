@@ -72,6 +72,9 @@ _PLAIN = {
     "fid": Mark("fid", "FID", "", "lower", 1),
     "sfid": Mark("sfid", "sFID", "", "lower", 1),
     "kid": Mark("kid", "KID", "", "lower", 4),
+    "dci_disentanglement": Mark("dci_disentanglement", "disentanglement", "", "higher"),
+    "dci_completeness": Mark("dci_completeness", "completeness", "", "higher"),
+    "dci_informativeness": Mark("dci_informativeness", "informativeness", "", "higher"),
 }
 
 
@@ -96,6 +99,8 @@ def describe_mark(name: str, dataset: Dataset) -> Mark:
         }
         if name in titles:
             return Mark(name, titles[name], unit, better, decimals)
+        if name == f"normalised_{variable.name}":
+            return Mark(name, f"{variable.name} error", "published units", "lower", 4)
         if continuous and name in (beside := _beside(variable.name)):
             return Mark(name, beside[name], unit, "lower" if name.startswith("side_") else "", decimals)
     return Mark(name, name.replace("_", " "), known=False)

@@ -36,12 +36,12 @@ from torch import Tensor, nn
 from ..data.attributes import AttributeSettings, attribute_labels, chosen, one_sided
 from ..data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ..files import read_json, write_json
-from ..metrics.judges import hold_out
 from ..nets.attribute_cnn import AttributeCNN
 from ..nets.pixels import to_pixels
 from ..noise import derive_seed
 from .augmentation import shift_images
-from .checkpoint import load_model
+from .checkpoint import load_network
+from .held_out import hold_out
 from .loop import TrainingSettings, choose_device, fit
 from .roc import area_under_curve
 
@@ -244,10 +244,7 @@ def load_attribute_model(folder: Path | str, device: str = "cpu") -> AttributeMo
         UserError: If it is missing or damaged.
     """
     device = choose_device(device)
-    state, meta = load_model(folder)
-    network = AttributeCNN(**meta["network"])
-    network.load_state_dict(state)
-    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network, meta = load_network(folder, AttributeCNN, device)
     categorical = Variable(**meta["categorical"]) if meta["categorical"] else None
     return AttributeModel(network, meta["attributes"], categorical, meta.get("constant", {}), device)
 

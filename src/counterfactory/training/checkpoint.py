@@ -4,16 +4,20 @@ A trained model is a folder with `model.safetensors` (tensors only, so that load
 `model.json` (settings, seed, data checksum, git revision, package versions, validation marks).
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import MissingWeights, UserError
 from ..files import read_json, write_json, writing
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "load_network", "save_missing", "save_model"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def save_model(folder: Path | str, state: dict[str, Tensor], meta: dict[str, Any]) -> None:
@@ -40,6 +44,7 @@ def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         UserError: If either file is missing or damaged.
+        MissingWeights: If it was written in place of weights that were not there.
     """
     folder = Path(folder)
     path = folder / "model.safetensors"
@@ -51,4 +56,40 @@ def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(
             f"{path}: not a whole safetensors file ({error}); delete it and train again"
         ) from None
-    return state, read_json(folder / "model.json")
+    meta = read_json(folder / "model.json")
+    if "missing" in meta:
+        raise MissingWeights(meta["missing"])
+    return state, meta
+
+
+def save_missing(folder: Path | str, kind: str, reason: str) -> None:
+    """Writes, in the place of a model, that there are no weights for it: :func:`load_model` gives the reason."""
+    save_model(folder, {}, {"kind": kind, "missing": reason})
+
+
+def load_network(
+    folder: Path | str, build: Callable[..., Network], device: str
+) -> tuple[Network, dict[str, Any]]:
+    """Reads a convolutional network that is asked and no longer trained.
+
+    Arguments:
+        folder: Its folder, whose JSON holds under `network` the arguments it was built with.
+        build: Its class.
+        device: Where it is to run.
+
+    Returns:
+        The network, in evaluation mode, its weights without gradients and channels last (faster on CPUs); and the JSON.
+
+    Raises:
+        UserError: If it is missing or damaged, or the weights are another network's.
+    """
+    state, meta = load_model(folder)
+    network = build(**meta["network"])
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder}: not the weights of this network ({reason}); delete it and train again"
+        ) from None
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last), meta

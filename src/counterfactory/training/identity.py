@@ -30,13 +30,14 @@ from ..data.dataset import Dataset, Split, load_dataset, load_split
 from ..data.worlds import world
 from ..errors import UserError
 from ..files import read_json, write_array, write_json
-from ..metrics.judges import hold_out
 from ..nets.identity_cnn import IdentityCNN
+from ..nets.identity_networks import build_identity
 from ..nets.pixels import to_pixels
 from ..noise import derive_seed, generator
 from ..progress import progress
 from .augmentation import shift_images
-from .checkpoint import load_model
+from .checkpoint import load_network
+from .held_out import hold_out
 from .loop import TrainingSettings, choose_device, fit
 from .roc import area_under_curve, threshold_at
 
@@ -56,8 +57,9 @@ IMPOSTORS = 10  # hard pairs tried for each rendering
 
 
 class NetworkSettings(Protocol):
-    """The sizes of the network."""
+    """Which network, and the sizes of our own."""
 
+    name: str
     width: int
     halvings: int
     features: int
@@ -79,15 +81,15 @@ class IdentitySettings(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """A trained embedding, called with images.
+    """An embedding, called with images.
 
     Arguments:
-        network: The network, in evaluation mode.
-        threshold: The cosine above which two images count as of one hand.
+        network: The network, in evaluation mode: :func:`counterfactory.nets.identity_networks.build_identity`.
+        threshold: The cosine above which two images count as of one hand, or one person.
         device: Where it runs.
     """
 
-    network: IdentityCNN
+    network: nn.Module
     threshold: float
     device: str = "cpu"
 
@@ -99,7 +101,7 @@ class Identity:
             batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
             parts.append(self.network(to_pixels(batch)).cpu().double())
         if not parts:
-            return np.empty((0, self.network.head[0].out_features))
+            return np.empty((0, self.network.features))
         return F.normalize(torch.cat(parts), dim=1).numpy()
 
 
@@ -113,8 +115,14 @@ def train_identity(settings: IdentitySettings, data: Path | str, out: Path | str
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: If the data are missing, are not simulated, or a class has too few sources held out.
+        UserError: If the data are missing, are not simulated, a class has too few sources held out, or the network is a
+            published one.
     """
+    if settings.network.name != "trained":
+        raise UserError(
+            f"identity.network.name is {settings.network.name}, which is not trained here; fetch its weights"
+            " (counterfactory weights identity), or set trained"
+        )
     dataset, device, out = load_dataset(data), choose_device(device), Path(out)
     split = load_split(data, "judges")
     train, held_out = hold_out(len(split.images), settings.held_out, settings.seed)
@@ -168,7 +176,7 @@ def train_identity(settings: IdentitySettings, data: Path | str, out: Path | str
         transient="proxies",
     )
 
-    embed = Identity(_load(out, device), 0.0, device)
+    embed = Identity(load_network(out, IdentityCNN, device)[0], 0.0, device)
     scores = {
         name: verification(_embed_all(embed, images[name]), classes[name], parents[name], settings.seed)
         for name in ("valid", "measured")
@@ -180,7 +188,7 @@ def train_identity(settings: IdentitySettings, data: Path | str, out: Path | str
 
 
 def load_identity(folder: Path | str, device: str = "cpu") -> Identity:
-    """Loads what :func:`train_identity` wrote in `folder`.
+    """Loads what :func:`train_identity` wrote in `folder`, or what was fetched into it.
 
     Arguments:
         folder: The embedding's folder.
@@ -189,10 +197,10 @@ def load_identity(folder: Path | str, device: str = "cpu") -> Identity:
     Raises:
         UserError: If it is missing or damaged.
     """
-    device, path = choose_device(device), Path(folder) / "model.json"
-    network, meta = _load(folder, device), read_json(path)
+    device = choose_device(device)
+    network, meta = load_network(folder, build_identity, device)
     if "threshold" not in meta:
-        raise UserError(f"{path}: has no threshold; delete it and train again")
+        raise UserError(f"{Path(folder) / 'model.json'}: has no threshold; delete it and train again")
     return Identity(network, float(meta["threshold"]), device)
 
 
@@ -384,10 +392,3 @@ def _kept(out: Path, parents: np.ndarray, rows: np.ndarray) -> Path:
         np.ascontiguousarray(parents).tobytes() + rows.astype(np.int64).tobytes()
     ).hexdigest()
     return out / ".state" / f"renderings-{name[:16]}.npy"
-
-
-def _load(folder: Path | str, device: str) -> IdentityCNN:
-    state, meta = load_model(folder)
-    network = IdentityCNN(**meta["network"])
-    network.load_state_dict(state)
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -197,6 +197,7 @@ def fit(
     label: str = "training",
     transient: str | None = None,
     finish: Callable[[nn.Module], None] | None = None,
+    select: Callable[[dict[str, float]], float] | None = None,
 ) -> None:
     """Trains `model` and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` in `out`.
 
@@ -215,6 +216,7 @@ def fit(
         label: What the progress line calls this run.
         transient: The prefix of weights that only training needs and that are not written.
         finish: What is done to the chosen weights, in evaluation mode, before they are written.
+        select: From the means of loss and marks over `valid`, what is to be least; by default the loss.
 
     Raises:
         UserError: If the batch is larger than the split or cannot be shared evenly among the processes, the state of a
@@ -333,6 +335,8 @@ def fit(
             model.load_state_dict(average)
             validated = _evaluate(model, loss, valid, settings.batch_size, seed)
             model.load_state_dict(current)
+            if select:
+                validated["loss"] = select(validated)
             if validated["loss"] < state["best"]:
                 state["best"], state["best_step"], state["bad"] = validated["loss"], state["step"], 0
                 best = {name: tensor.clone() for name, tensor in average.items()}

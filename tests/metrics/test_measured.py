@@ -67,7 +67,12 @@ def test_against_the_measured_truth(found):
 
 def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(place, monkeypatch):
     monkeypatch.delitem(BLANK, "thickness")
-    asked = {"intervention": "thickness", "protocol": "marginal", "true_thickness": 2.0, "true_intensity": 1.0}
+    asked = {
+        "intervention": "thickness",
+        "protocol": "marginal",
+        "true_thickness": 2.0,
+        "true_intensity": 1.0,
+    }
     questions = place.ask("do", [{**asked, "steps": [{"thickness": 2.0}]}] * 3)
     truth = place.answer("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
     folder = place.answer("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))

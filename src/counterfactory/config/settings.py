@@ -72,7 +72,8 @@ class Settings(Section):
     answers: AnswersSettings = Field(AnswersSettings(), description="How it is answered.")
     marks: MarksSettings = Field(MarksSettings(), description="How answers are marked.")
     queries: QueriesSettings = Field(
-        QueriesSettings(), description="The extended structural model: what if the evidence had been otherwise?"
+        QueriesSettings(),
+        description="The extended structural model: what if the evidence had been otherwise?",
     )
     report: ReportSettings = Field(ReportSettings(), description="What is shown.")
 

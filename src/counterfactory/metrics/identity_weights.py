@@ -132,7 +132,9 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
         import onnx
         from onnx.numpy_helper import to_array
     except ImportError as error:
-        raise UserError(f"onnx cannot be imported ({error}); install counterfactory[faces] to read {name}") from None
+        raise UserError(
+            f"onnx cannot be imported ({error}); install counterfactory[faces] to read {name}"
+        ) from None
     try:
         graph = onnx.load(file).graph
     except Exception as error:  # a damaged file may raise anything

@@ -13,6 +13,8 @@ sys.path.insert(0, PACKAGE)
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")])),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    # Where bytecode files are forbidden, every step would compile all it imports anew: seconds of CPU each.
+    PYTHONDONTWRITEBYTECODE="",
 )
 
 # A plan is made of millions of objects that all stay: to look through them for garbage takes a fifth of its time.

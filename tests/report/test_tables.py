@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import math
 from pathlib import Path
 
@@ -250,3 +251,23 @@ def test_without_a_known_process_the_difference_is_absent():
     fitted, true, difference = table.rows[0].cells
     assert fitted.value == pytest.approx(0.6) and fitted.spread == pytest.approx(0.1 * 2**0.5)
     assert true.value is None and "not known" in difference.reason
+
+
+def test_how_well_hands_are_told_apart_is_a_table_of_its_own(results, tmp_path):
+    part = {
+        "auc": 0.99,
+        "true_accept": 0.93,
+        "false_accept": 0.01,
+        "auc_matched": 0.98,
+        "false_accept_matched": 0.02,
+    }
+    measured = part | {"false_accept": 0.008, "sources": 600}
+    meta = {"threshold": 0.8137, "verification": {"valid": part | {"sources": 500}, "measured": measured}}
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(meta))
+    out = make_tables(results, tmp_path / "tables", identity=[path])
+    text = (out / "identity.md").read_text()
+    assert "threshold, 0.814, accepts" in text
+    assert "| held out, never looked at | 0.9900 | 0.930 | 0.0080 | 0.9800 | 0.0200 | 600 |" in text
+    assert "identity" in {table["key"] for table in json.loads((out / "index.json").read_text())}
+    assert not (make_tables(results, tmp_path / "without") / "identity.md").exists()

@@ -4,6 +4,10 @@ JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=U
 JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=USED_JUDGES)
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
+IDENTITY_ASKED = (
+    any("identity" in METRICS[name].models for name in USED_METRICS) and "identity" not in PRETRAINED
+)
+IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_ASKED else []
 PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
 
 
@@ -14,6 +18,7 @@ rule tables:
         judges=JUDGES_META,
         parents=PARENTS_META,
         models=MODELS_META,
+        identity=IDENTITY_META,
         # A function, as a list is hashed anew for each of its members: time would grow with the square of the chunks.
         costs=costs_of_answers,
         queries=QUERY_MARKS,
@@ -43,8 +48,8 @@ rule tables:
         "Writing the tables"
     shell:
         "python -m counterfactory tables --settings {params.settings:q} --marks {input.marks:q} --data {params.data:q}"
-        " --judges {input.judges:q} --parents {input.parents:q} --models {input.models:q} --costs {params.costs:q}"
-        " --queries {input.queries:q} --structure {input.structure:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --judges {input.judges:q} --parents {input.parents:q} --models {input.models:q} --identity {input.identity:q}"
+        " --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule figures:

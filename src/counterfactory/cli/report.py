@@ -24,6 +24,7 @@ def _tables(args: argparse.Namespace) -> None:
         level=section_of(args, "marks.bootstrap").level,
         queries=_queries(args),
         structure=_structure(args),
+        identity=files_of(args, "identity", "models/identity/model.json"),
     )
 
 
@@ -93,6 +94,7 @@ COMMANDS = (
             _JUDGES,
             paths("parents", "the model.json of the mechanisms of the parents"),
             paths("models", "the model.json of the image models"),
+            paths("identity", "the model.json of the identity network, if it was trained"),
             _COSTS,
             *_QUERIES,
             OUT,

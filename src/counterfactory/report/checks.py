@@ -12,7 +12,7 @@ from ..files import read_json, read_table
 from .layout import Cell, Column, Row, Table
 from .vocabulary import describe_mark, spell_mark
 
-__all__ = ["judge_error", "judges_table", "mechanisms_table", "read_judges", "true_nll"]
+__all__ = ["identity_table", "judge_error", "judges_table", "mechanisms_table", "read_judges", "true_nll"]
 
 
 def read_judges(paths: Sequence[Path | str]) -> dict[str, dict[str, Any]]:
@@ -66,6 +66,44 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         "Every mark called predicted is given by one of these networks; what they get wrong on real images "
         "is the least that any answer can be seen to be wrong by.",
         stub="judge",
+    )
+
+
+def identity_table(meta: dict[str, Any]) -> Table:
+    """Returns how well the identity network tells the hand that wrote a digit from others of the same class.
+
+    Arguments:
+        meta: The network's `model.json`, as :mod:`counterfactory.training.identity` writes it.
+    """
+    columns = (
+        Column("auc", "AUC", "any other rendering", "", "higher", 4),
+        Column("true_accept", "accepted, the same hand", "any other rendering", "share", "higher", 3),
+        Column("false_accept", "accepted, another hand", "any other rendering", "share", "lower", 4),
+        Column("auc_matched", "AUC", "equal thickness and intensity", "", "higher", 4),
+        Column(
+            "false_accept_matched",
+            "accepted, another hand",
+            "equal thickness and intensity",
+            "share",
+            "lower",
+            4,
+        ),
+        Column("sources", "digits", "", "", decimals=0),
+    )
+    titles = {"measured": "held out, never looked at", "valid": "held out, sets the threshold"}
+    rows = tuple(
+        Row(title, tuple(Cell(float(meta["verification"][part][column.key])) for column in columns), key=part)
+        for part, title in titles.items()
+    )
+    return Table(
+        "identity",
+        "The identity network",
+        columns,
+        rows,
+        "Two renderings of one digit, at other thickness and intensity, against those of other digits of its class: "
+        "the area under the curve of their similarity, and the shares that FVA's threshold, "
+        f"{meta['threshold']:.3f}, accepts.",
+        stub="renderings",
     )
 
 

@@ -9,7 +9,7 @@
 - `do_<intervention>`, `reversibility`: one kind of question, under every protocol;
 - `flip`, `flip_<attribute>`: explanations, of all that was turned over and of each;
 - `graph`: what explanations do to variables that were not to be turned over;
-- `judges`, `mechanisms`: how far the measuring sticks can be trusted;
+- `judges`, `identity`, `mechanisms`: how far the measuring sticks can be trusted;
 - `published`: published values beside ours;
 - `query_<name>`, `structure`: what generators answer along the stickiness, and what they know of the graph;
 - `cost`, `explanations_cost`: what an answer and what an explanation costs. Only here are times, so that all
@@ -27,7 +27,7 @@ from ..data.dataset import Dataset, load_dataset
 from ..files import read_json, write_json, write_text
 from .beside import ThisRun, published_csv, published_tables
 from .cells import Marks, Select, read_marks
-from .checks import judges_table, mechanisms_table, read_judges, true_nll
+from .checks import identity_table, judges_table, mechanisms_table, read_judges, true_nll
 from .costs import cost_table, read_costs
 from .distance import distance_table
 from .explanations import explanation_costs, explanation_tables
@@ -67,6 +67,7 @@ def write_tables(
     level: float = 0.95,
     queries: Sequence[Path | str] = (),
     structure: Sequence[Path | str] = (),
+    identity: Sequence[Path | str] = (),
 ) -> None:
     """Writes all tables.
 
@@ -82,6 +83,7 @@ def write_tables(
         level: The coverage of the intervals in `marks`.
         queries: The files `queries/seed<k>/marks/<query>.parquet`.
         structure: The files `queries/seed<k>/structure/shown.parquet`.
+        identity: The file `models/identity/model.json`, where that network was trained.
 
     Raises:
         UserError: If a file is missing or damaged.
@@ -96,6 +98,7 @@ def write_tables(
     run = ThisRun(table, dataset, told, mechanisms)
     beside = published_tables(run, sources, studies)
     tables = build_tables(table, dataset, told, mechanisms, true_nll(data, dataset), level)
+    tables += [identity_table(read_json(path)) for path in identity]
     tables += query_tables(read_queries(queries), dataset)
     tables += structure_tables(read_structure(structure), dataset)
     for one in tables:

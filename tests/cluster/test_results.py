@@ -49,7 +49,11 @@ def read(workflow: Workflow, folder: str) -> dict[str, bytes]:
 
 def test_tables_are_equal_bit_for_bit(smoke):
     local, finished = (
-        {name: text for name, text in read(one, "tables").items() if not name.startswith(("cost", "explanations_cost"))}
+        {
+            name: text
+            for name, text in read(one, "tables").items()
+            if not name.startswith(("cost", "explanations_cost"))
+        }
         for one in smoke
     )
     assert len(local) > 5

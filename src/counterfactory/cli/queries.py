@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .given import device_of, files_of, path_of, section_of
 from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, path, paths, positional
@@ -16,12 +17,9 @@ def _query(args: argparse.Namespace) -> None:
     answer_query(
         args.name,
         settings,
-        data=path_of(args, "data", "data"),
-        models=path_of(args, "models", "models"),
         out=path_of(args, "out", f"queries/seed{args.seed}"),
         seed=args.seed,
-        device=_device(args),
-        threads=args.threads,
+        **_where(args),
     )
 
 
@@ -34,11 +32,8 @@ def _mark_query(args: argparse.Namespace) -> None:
         args.name,
         folder,
         settings,
-        data=path_of(args, "data", "data"),
-        models=path_of(args, "models", "models"),
         out=path_of(args, "out", f"queries/seed{args.seed}/marks/{args.name}.parquet"),
-        device=_device(args),
-        threads=args.threads,
+        **_where(args),
     )
 
 
@@ -49,12 +44,9 @@ def _draw(args: argparse.Namespace) -> None:
     draw_images(
         args.generator,
         settings,
-        data=path_of(args, "data", "data"),
-        models=path_of(args, "models", "models"),
         out=path_of(args, "out", f"queries/seed{args.seed}/structure"),
         seed=args.seed,
-        device=_device(args),
-        threads=args.threads,
+        **_where(args),
     )
 
 
@@ -64,18 +56,21 @@ def _structure(args: argparse.Namespace) -> None:
     drawn: list[Path] = files_of(args, "drawn", f"queries/seed{args.seed}/structure/*.npy")
     measure_structure(
         {path.stem: path for path in drawn},
-        data=path_of(args, "data", "data"),
-        models=path_of(args, "models", "models"),
         out=path_of(args, "out", f"queries/seed{args.seed}/structure/shown.parquet"),
-        device=_device(args),
-        threads=args.threads,
+        **_where(args),
     )
 
 
-def _device(args: argparse.Namespace) -> str:
+def _where(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what every command here is told: where data and models are, and where networks run."""
     from ..training.loop import choose_device
 
-    return choose_device(device_of(args))
+    return {
+        "data": path_of(args, "data", "data"),
+        "models": path_of(args, "models", "models"),
+        "device": choose_device(device_of(args)),
+        "threads": args.threads,
+    }
 
 
 _NAME = positional(

@@ -29,9 +29,10 @@ import pandas as pd
 from ..data.dataset import Dataset, load_dataset, load_split
 from ..data.worlds import world
 from ..files import read_json, read_table, write_table
+from ..metrics.axioms import l1_distance
 from ..metrics.bootstrap import bootstrap_interval
 from ..metrics.frechet import frechet_distance
-from ..metrics.identity import similarity
+from ..metrics.identity import identity_threshold, similarity
 from ..metrics.lpips import lpips_distance
 from ..metrics.lpips_weights import load_lpips
 from ..noise import derive_seed
@@ -92,13 +93,11 @@ def mark_query(
     values["valid"] = holds(oracle, made, query["premise"])
     rest = {fact: value for fact, value in query["given"].items() if fact not in query["premise"]}
     values["rest"] = holds(oracle, made, rest)
-    values["l1"] = _l1(made, before)
+    values["l1"] = l1_distance(made, before)
     values["lpips"] = lpips_distance(load_lpips(models / "lpips" / settings.lpips.net, device), made, before)
     embed = load_identity(models / "identity", device)
     values["fs"] = similarity(embed(before), embed(made))
-    threshold = settings.identity.threshold
-    if threshold is None:
-        threshold = float(read_json(models / "identity" / "model.json")["threshold"])
+    threshold = identity_threshold(settings.identity.threshold, models / "identity")
     values["fva"] = (values["fs"] > threshold).astype(np.float64)
     known = world(dataset.name)
     if known is not None:
@@ -107,10 +106,12 @@ def mark_query(
         moved = {one: np.nan_to_num(shown[one]) - np.nan_to_num(was[one]) for one in names}
         values |= {f"moved_{one}": change for one, change in moved.items()}
         truth, there = true_images(query, asked, moved, dataset, test.attributes, oracle, data, threads)
-        values["truth_l1"] = np.where(there, _l1(made, truth), np.nan)
+        values["truth_l1"] = np.where(there, l1_distance(made, truth), np.nan)
     marks = _tidy(values, asked, settings.bootstrap)
     if (rows >= 0).all():
-        marks += _tidy({"inversion_l1": _l1(images[own], factual[own])}, table[own], settings.bootstrap)
+        marks += _tidy(
+            {"inversion_l1": l1_distance(images[own], factual[own])}, table[own], settings.bootstrap
+        )
     marks += _realism({**rest, **query["premise"]}, oracle, made, asked, test.images)
     write_table(out, pd.DataFrame(marks).assign(query=name))
 
@@ -166,10 +167,6 @@ def true_images(
         do[name] = np.clip(wanted, low, high)
     known = world(dataset.name)
     return known.render_counterfactual(data, factual, known.counterfactual_parents(factual, do), threads)
-
-
-def _l1(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(one.astype(np.float64) - other).mean((1, 2, 3))
 
 
 def _tidy(values: Mapping[str, np.ndarray], asked: pd.DataFrame, bootstrap: Any) -> list[dict[str, Any]]:

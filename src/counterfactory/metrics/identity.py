@@ -13,6 +13,7 @@ thing to another network. On digits the embedding tells handwritings, not faces.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["MARKS", "identity_marks", "load", "similarity"]
+__all__ = ["MARKS", "identity_marks", "identity_threshold", "load", "similarity"]
 
 MARKS = {"flip": ("fva", "fs")}
 
@@ -36,10 +37,18 @@ def load(resources: Resources) -> Marker:
     settings = resources.settings.identity
     classifier = load_attribute_model(resources.classifier, resources.device)
     embed = load_identity(resources.identity, resources.device)
-    threshold = settings.threshold
-    if threshold is None:
-        threshold = float(read_json(resources.identity / "model.json")["threshold"])
+    threshold = identity_threshold(settings.threshold, resources.identity)
     return lambda answered: identity_marks(answered, classifier, embed, threshold, settings.jpeg)
+
+
+def identity_threshold(given: float | None, folder: Path) -> float:
+    """Returns the cosine above which two images count as one identity.
+
+    Arguments:
+        given: The configuration's, `marks.identity.threshold`; None: the one that the embedding's training chose.
+        folder: The folder of the embedding.
+    """
+    return float(read_json(folder / "model.json")["threshold"]) if given is None else given
 
 
 def identity_marks(

@@ -83,7 +83,7 @@ def write_tables(
         level: The coverage of the intervals in `marks`.
         queries: The files `queries/seed<k>/marks/<query>.parquet`.
         structure: The files `queries/seed<k>/structure/shown.parquet`.
-        identity: The file `models/identity/model.json`, where that network was trained.
+        identity: The file `models/identity/model.json`; a published network has no table.
 
     Raises:
         UserError: If a file is missing or damaged.
@@ -98,7 +98,9 @@ def write_tables(
     run = ThisRun(table, dataset, told, mechanisms)
     beside = published_tables(run, sources, studies)
     tables = build_tables(table, dataset, told, mechanisms, true_nll(data, dataset), level)
-    tables += [identity_table(read_json(path)) for path in identity]
+    # A published network was trained, and its threshold set, on other images: there is nothing to tell of it here.
+    verified = (meta for meta in map(read_json, identity) if "verification" in meta)
+    tables += [identity_table(meta) for meta in verified]
     tables += query_tables(read_queries(queries), dataset)
     tables += structure_tables(read_structure(structure), dataset)
     for one in tables:

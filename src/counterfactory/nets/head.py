@@ -87,15 +87,18 @@ class Head(nn.Module):
         # Full precision from here on, also under autocast: a grey level is 1/128 of the range.
         with torch.autocast(h.device.type, enabled=False):
             h = h.float()
-            location, log_scale = self.location(h), self.log_scale(h)
-            if self.patch > 1:
-                location, log_scale = unfold(location, self.patch), unfold(log_scale, self.patch)
-            log_scale = self.initial + self.freedom * (log_scale - self.initial)
-            if self.sharpen and not self.training:
-                location = sharpened(location + 1.0, self.sharpness) - 1.0
-            if self.columns:
-                gain = (1.0 + parents[:, self.columns].float() @ self.exposure).clamp(min=0.05)[
-                    :, None, None, None
-                ]
-                location, log_scale = gain * location + (gain - 1.0), log_scale + gain.log()
-            return location, log_scale.clamp(min=LOG_SCALE_FLOOR)
+            return self.gaussian(self.location(h), self.log_scale(h), parents)
+
+    def gaussian(self, location: Tensor, log_scale: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns location and log scale of the pixels, from the convolutions' (B, C p p, H / p, W / p)."""
+        if self.patch > 1:
+            location, log_scale = unfold(location, self.patch), unfold(log_scale, self.patch)
+        log_scale = self.initial + self.freedom * (log_scale - self.initial)
+        if self.sharpen and not self.training:
+            location = sharpened(location + 1.0, self.sharpness) - 1.0
+        if self.columns:
+            gain = (1.0 + parents[:, self.columns].float() @ self.exposure).clamp(min=0.05)[
+                :, None, None, None
+            ]
+            location, log_scale = gain * location + (gain - 1.0), log_scale + gain.log()
+        return location, log_scale.clamp(min=LOG_SCALE_FLOOR)

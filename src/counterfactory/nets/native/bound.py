@@ -9,9 +9,10 @@ from torch import Tensor
 from ..blocks import Block, fold
 from ..likelihood import discretised_gaussian_nll
 from .build import LANES
-from .functions import enlarge, interleave, pool, residual_block, stochastic_layer
+from .functions import enlarge, interleave, pointwise, pool, residual_block, stochastic_layer
 
 if TYPE_CHECKING:
+    from ..head import Head
     from ..hvae import DecoderBlock, Hvae
 
 __all__ = ["elbo", "suits"]
@@ -52,7 +53,7 @@ def _image_bias(weight: Tensor, parents: Tensor) -> Tensor:
 
 
 def _encode(model: "Hvae", x: Tensor) -> list[Tensor]:
-    h = model.encoder.stem(fold(x, model.patch)).permute(2, 3, 1, 0).contiguous()
+    h = interleave(model.encoder.stem(fold(x, model.patch)))
     activations = []
     for i, stage in enumerate(model.encoder.stages):
         last = i + 1 == len(model.encoder.stages)
@@ -95,6 +96,17 @@ def _layer(
     return z, kl, _residual(block.body, u), state
 
 
+def _pixels(head: "Head", h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns location and log scale (B, C, H, W) of the pixels, from features (H, W, C', B)."""
+    layers = (head.location, head.log_scale)
+    weight, bias = (
+        torch.cat([layer.weight[:, :, 0, 0] for layer in layers]),
+        torch.cat([x.bias for x in layers]),
+    )
+    maps = pointwise(h, weight, bias).permute(3, 2, 0, 1).contiguous()
+    return head.gaussian(*maps.chunk(2, dim=1), parents)
+
+
 def _bound(
     model: "Hvae", x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -128,9 +140,7 @@ def _bound(
         )
         latents.append(z.permute(3, 2, 0, 1))
         divergences.append(kl)
-    # Channels-last again.
-    h = h.permute(3, 0, 1, 2).contiguous().permute(0, 3, 1, 2)
-    return discretised_gaussian_nll(x, *model.head(h, parents)).mean(), divergences, latents
+    return discretised_gaussian_nll(x, *_pixels(model.head, h, parents)).mean(), divergences, latents
 
 
 def elbo(

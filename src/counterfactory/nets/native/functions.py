@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from .build import LANES, kernels
 
-__all__ = ["enlarge", "interleave", "pool", "residual_block", "stochastic_layer"]
+__all__ = ["enlarge", "interleave", "pointwise", "pool", "residual_block", "stochastic_layer"]
 
 
 def address(tensor: Tensor | None) -> ctypes.c_void_p:
@@ -270,6 +270,67 @@ class _Pool(torch.autograd.Function):
         return None, dx
 
 
+class _Pointwise(torch.autograd.Function):
+    """A 1x1 convolution of (H, W, C, B)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        height, width, channels, count = x.shape
+        weight = weight.contiguous()
+        y = x.new_empty(height, width, len(weight), count)
+        kernels().pointwise_forward(
+            height * width,
+            count // LANES,
+            channels,
+            len(weight),
+            *map(address, (x, weight, bias.contiguous(), y)),
+        )
+        ctx.save_for_backward(x, weight)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        dy = dy.contiguous()
+        height, width, channels, count = x.shape
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), weight.new_empty(len(weight))
+        kernels().pointwise_backward(
+            height,
+            width,
+            count // LANES,
+            channels,
+            len(weight),
+            *map(address, (x, weight, dy, dx, dweight, dbias)),
+        )
+        return dx, dweight, dbias
+
+
+class _Interleave(torch.autograd.Function):
+    """(B, C, H, W) as (H, W, C, B); the gradient comes back in channels-last memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        count, channels, height, width = ctx.shape = x.shape
+        planes = x.is_contiguous()
+        if not planes:
+            x = x.contiguous(memory_format=torch.channels_last)
+        y = x.new_empty(height, width, channels, count)
+        # Channels-last, an image is one row of values in the order that they have among the pixels of y.
+        shape = (channels, height * width) if planes else (1, channels * height * width)
+        kernels().interleave(count, *shape, *map(address, (x, y)))
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        count, channels, height, width = ctx.shape
+        dy = dy.contiguous()
+        dx = dy.new_empty(count, height, width, channels)
+        kernels().deinterleave(count, channels * height * width, *map(address, (dy, dx)))
+        return dx.permute(0, 3, 1, 2)
+
+
 residual_block = _ResidualBlock.apply
 """`residual_block(residual, x, *weights)`: a block without its pooling; `residual` is 0 for no skip connection, 1 for
 the input itself, 2 for its projection."""
@@ -286,11 +347,11 @@ pool = _Pool.apply
 """`pool(factor, x)`: means over squares of `factor` x `factor` px."""
 
 
+pointwise = _Pointwise.apply
+"""`pointwise(x, weight, bias)`: a 1x1 convolution to C' channels; weight (C', C), bias (C')."""
+
+
 def interleave(x: Tensor) -> Tensor:
-    """Returns a constant (B, C, H, W) as (H, W, C, B), copied unless it lies so already."""
-    if not x.is_contiguous():
-        return x.permute(2, 3, 1, 0).contiguous()
-    count, channels, height, width = x.shape
-    y = x.new_empty(height, width, channels, count)
-    kernels().interleave(count, channels, height * width, *map(address, (x, y)))
-    return y
+    """Returns (B, C, H, W) as (H, W, C, B), copied unless it lies so already."""
+    y = x.permute(2, 3, 1, 0)
+    return y if y.is_contiguous() else _Interleave.apply(x)

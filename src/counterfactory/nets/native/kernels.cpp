@@ -330,6 +330,15 @@ void sum_images(const vec* total, int channels, int V, float* out) {
     }
 }
 
+// Transposes rows x columns, at most 16 x 16. By way of a square in the first cache: maps lie whole powers of two
+// apart, and 16 places so far from each other do not stay there together.
+void turn(const float* x, size_t xstep, int rows, int columns, float* y, size_t ystep) {
+    alignas(64) float square[16][16];
+    for (int r = 0; r < rows; r++) memcpy(square[r], x + r * xstep, columns * sizeof(float));
+    for (int c = 0; c < columns; c++)
+        for (int r = 0; r < rows; r++) y[c * ystep + r] = square[r][c];
+}
+
 int rows_at_once(int H, int W) {
     int rows = 8 / W;
     return rows < 1 ? 1 : rows > H ? H : rows;
@@ -672,14 +681,39 @@ extern "C" void pool_backward(int H, int W, int t, int C, int V, const vec* dy, 
         }
 }
 
-// (image, channel, pixel) to (pixel, channel, image), square by square.
+// A 1x1 convolution: weight (out, in).
+extern "C" void pointwise_forward(int P, int V, int in, int out, const vec* x, const float* weight,
+                                  const float* bias, vec* y) {
+    Scope scope;
+    float* w = pack(scope, weight, out, in, 1, in, 0);
+    for (int p = 0; p < P; p++) pixel(x + size_t(p) * in * V, w, V, in, out, bias, nullptr, y + size_t(p) * out * V);
+}
+
+extern "C" void pointwise_backward(int H, int W, int V, int in, int out, const vec* x, const float* weight,
+                                   const vec* dy, vec* dx, float* dweight, float* dbias) {
+    Scope scope;
+    float* w = pack_back(scope, weight, out, in, 1, in, 0);
+    vec* acc = zeros(scope, size_t(out) * in);
+    vec* total = zeros(scope, out);
+    for (int p = 0; p < H * W; p++)
+        pixel(dy + size_t(p) * out * V, w, V, out, in, nullptr, nullptr, dx + size_t(p) * in * V);
+    weight_gradient(dy, out * V, out, x, in * V, in, 0, H, H, W, V, 1, acc, total);
+    unpack(acc, dweight, out, in, 1, in, 0);
+    sum_images(total, out, 1, dbias);
+}
+
+// (image, channel, pixel) to (pixel, channel, image).
 extern "C" void interleave(int B, int C, int P, const float* x, float* y) {
     for (int c = 0; c < C; c++)
-        for (int p0 = 0; p0 < P; p0 += 16)
-            for (int b0 = 0; b0 < B; b0 += 16) {
-                const int p1 = p0 + 16 < P ? p0 + 16 : P;
-                for (int p = p0; p < p1; p++)
-                    for (int b = b0; b < b0 + 16; b++)
-                        y[(size_t(p) * C + c) * B + b] = x[(size_t(b) * C + c) * P + p];
-            }
+        for (int p = 0; p < P; p += 16)
+            for (int b = 0; b < B; b += 16)
+                turn(x + (size_t(b) * C + c) * P + p, size_t(C) * P, 16, P - p < 16 ? P - p : 16,
+                     y + (size_t(p) * C + c) * B + b, size_t(C) * B);
+}
+
+// (pixel and channel, image) to (image, pixel and channel).
+extern "C" void deinterleave(int B, int N, const float* x, float* y) {
+    for (int n = 0; n < N; n += 16)
+        for (int b = 0; b < B; b += 16)
+            turn(x + size_t(n) * B + b, B, N - n < 16 ? N - n : 16, 16, y + size_t(b) * N + n, N);
 }

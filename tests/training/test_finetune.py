@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from test_image_mechanism import settings as image_settings
 from torch import nn
-from torch.distributions import Normal
+from torch.distributions import Categorical, Normal
 
 from counterfactory.config import Settings
 from counterfactory.data.dataset import encode_parents, load_split
@@ -40,6 +40,7 @@ def settings(**changed) -> Tuning:
     training = dict(image_settings().training)
     short = {"steps": 6, "batch_size": 16, "valid_every": 3, "learning_rate": 1e-3, "clip": 1e9, "skip": 1e9}
     own = {"damping": 10.0, "multiplier_rate": 0.1, "intervene": "batch", "constraint": "image", "slack": 0.0}
+    own |= {"categorical_weight": 1.0}
     return Tuning(**{**training, **short, **own, **changed})
 
 
@@ -274,6 +275,24 @@ def test_predictors_are_told_what_they_were_trained_with():
     found = loss.agreement(torch.zeros(1, 1, 6, 6), parents)
     assert told[0].tolist() == [[-0.5, 0.0, 1.0, 0.0]]
     assert float(found) == pytest.approx(-0.5 * 0.25 - 0.5 * np.log(2 * np.pi))
+
+
+def test_categorical_parents_weigh_what_is_set():
+    def continuous(images, context):
+        return Normal(torch.zeros(len(images)), torch.ones(len(images)))
+
+    def categorical(images, context):
+        return Categorical(logits=torch.tensor([[0.0, np.log(2.0), 0.0]]).expand(len(images), 3))
+
+    size, shade, kind = SQUARES.variables
+    predictors = {"size": Judge(continuous, size, (), "cpu"), "kind": Judge(categorical, kind, (), "cpu")}
+    parents = torch.tensor([[0.5, -0.5, 1.0, 0.0, 0.0]])
+    for weight in (1.0, 10.0):
+        loss = CounterfactualLoss(settings(categorical_weight=weight), SQUARES, None, predictors)
+        found = loss.agreement(torch.zeros(1, 1, 6, 6), parents)
+        assert float(found) == pytest.approx(
+            -0.125 - 0.5 * np.log(2 * np.pi) + weight * np.log(0.25), rel=1e-6
+        )
 
 
 # --- whole runs

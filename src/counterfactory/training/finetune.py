@@ -3,10 +3,13 @@ r"""Counterfactual fine-tuning: an image mechanism learns to obey interventions,
 A mechanism trained by its ELBO may ignore the parents it is given in a counterfactual. It is tuned so that predictors
 read the counterfactual parents in the counterfactual image, as long as factual images stay as likely as they were:
 
-.. math:: \min_\theta \; A(\theta) = -\mathbb{E} \sum_k \log q_k(\mathrm{pa}^*_k \mid x^*_\theta)
+.. math:: \min_\theta \; A(\theta) = -\mathbb{E} \sum_k w_k \log q_k(\mathrm{pa}^*_k \mid x^*_\theta)
           \quad \text{subject to} \quad F(\theta) \le c
 
-with F the negative ELBO in nats per pixel (De Sousa Ribeiro et al., 2023, arXiv:2306.15764, section 3.3). By the
+with F the negative ELBO in nats per pixel (De Sousa Ribeiro et al., 2023, arXiv:2306.15764, section 3.3; there
+:math:`w_k = 1`). The likelihood of a continuous parent is a density, which rewards ever finer agreement without bound,
+and a class once read right gives nothing more: unweighted, what is gained is gained on the continuous parents alone. So
+categorical ones weigh `categorical_weight`. By the
 damped method of multipliers (Platt and Barr, 1987, "Constrained differential optimization") the weights descend and
 :math:`\lambda \ge 0` ascends
 
@@ -69,6 +72,7 @@ class FinetuneSettings(TrainingSettings, Protocol):
     intervene: Literal["batch", "image"]
     constraint: Literal["image", "set"]
     slack: float
+    categorical_weight: float
 
 
 class CounterfactualLoss:
@@ -131,7 +135,7 @@ class CounterfactualLoss:
             return sharpened(location.float() + 1.0, self.sharpness) - 1.0
 
     def agreement(self, images: Tensor, parents: Tensor) -> Tensor:
-        r"""Returns :math:`\sum_k \log q_k(\mathrm{pa}_k \mid x)`, in nats of network units, with shape :math:`(B,)`.
+        r"""Returns :math:`\sum_k w_k \log q_k(\mathrm{pa}_k \mid x)`, in nats of network units, shape :math:`(B,)`.
 
         Arguments:
             images: Images in [-1, 1] with shape :math:`(B, C, H, W)`.
@@ -143,9 +147,10 @@ class CounterfactualLoss:
             told = [columns[other.name] for other in predictor.context]
             distribution = predictor.model(images, torch.cat(told, dim=1) if told else None)
             target = columns[name]
-            total = total + distribution.log_prob(
-                target.argmax(1) if predictor.variable.classes else target[:, 0]
-            )
+            if predictor.variable.classes:
+                total = total + self.settings.categorical_weight * distribution.log_prob(target.argmax(1))
+            else:
+                total = total + distribution.log_prob(target[:, 0])
         return total
 
 

@@ -89,3 +89,14 @@ def test_there_is_no_truth_of_another_class_or_of_a_drawn_image(dataset):
         query = {"given": {}, "premise": premise, "by": "observe"}
         _, there = marks.true_images(query, rows, moved, dataset, TEST, Oracle(), "data")
         assert not there.any()
+
+
+def test_a_query_without_answers_has_an_empty_table_and_opens_no_model(tmp_path, monkeypatch):
+    (tmp_path / "odd.json").write_text('{"unanswered": "brigt = 1 is never seen"}')
+    pd.DataFrame({"actual": [], "stickiness": []}).to_parquet(tmp_path / "odd.parquet")
+    for name in ("load_attribute_model", "load_dataset", "load_split"):
+        monkeypatch.setattr(marks, name, lambda *given: pytest.fail("nothing is to be marked"))
+    marks.mark_query("odd", tmp_path, None, tmp_path, tmp_path, tmp_path / "marks.parquet")
+    table = pd.read_parquet(tmp_path / "marks.parquet")
+    assert not len(table)
+    assert list(table) == ["query", "stickiness", "metric", "value", "low", "high", "n"]

@@ -184,13 +184,32 @@ def test_a_scale_that_never_flips_leaves_its_last_result():
     assert (images == expected.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).numpy()).all()
 
 
-def test_a_constant_classifier_is_not_explained(capsys):
+def test_a_constant_classifier_is_not_explained():
     net = networks(classifier=Classifier(constant={"right": "says yes to right for all images"}))
     batch = questions(6)
     images, _, columns = answer(batch, net, start_step=3)
     assert (columns["answered"] == (batch.attribute != "right")).all()
     assert (images[~columns["answered"]] == batch.images[~columns["answered"]]).all()
-    assert capsys.readouterr().err.count("flip right: not answered: the classifier says yes") == 1
+
+
+def test_why_an_attribute_is_not_explained_is_said_once_a_run(monkeypatch, capsys):
+    net = networks(classifier=Classifier(constant={"right": "says yes", "bottom": "says no"}))
+    monkeypatch.setattr(explainer, "load_networks", lambda *given: net)
+    monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
+
+    def run():
+        respond = dime.load(0, None, None, SimpleNamespace(dime=settings(start_step=3)), "cpu")
+        for names in (("right",), ("bottom", "right"), ("right", "bottom")):
+            respond(questions(4, attributes=names))
+        return capsys.readouterr().err.splitlines()
+
+    expected = [
+        f"flip {name}: not answered: the classifier says {what}"
+        for name, what in (("right", "yes"), ("bottom", "no"))
+    ]
+    assert run() == expected
+    assert run() == expected
+    assert net.classifier.constant == {"right": "says yes", "bottom": "says no"}
 
 
 def test_load_answers_questions_of_flip_only(monkeypatch):

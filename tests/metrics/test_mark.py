@@ -9,6 +9,7 @@ import pytest
 from counterfactory.errors import UserError
 from counterfactory.metrics import mark, refer
 from counterfactory.metrics.answered import Mark, SetMark
+from counterfactory.metrics.axioms import l1_distance
 from counterfactory.metrics.registry import METRICS, Metric
 from counterfactory.metrics.summary import WHOLE, summarise
 from counterfactory.training.checkpoint import save_missing
@@ -70,6 +71,44 @@ def test_one_process_marks_every_method_by_the_suites_that_it_answers(place, set
             place.answers,
             tmp_path / "again.parquet",
         )
+
+
+class Apart:
+    """How far an answer is from the factual and from the true image."""
+
+    @staticmethod
+    def load(resources):
+        return lambda answered: [
+            Mark("factual", l1_distance(answered.images, answered.factual)),
+            Mark("true", l1_distance(answered.images, answered.truth)),
+        ]
+
+
+def test_what_is_of_no_method_is_read_once_and_the_marks_are_those_of_each_method_alone(
+    place, settings, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(METRICS, "apart", Metric(("do", "null"), truth=True))
+    monkeypatch.setattr("counterfactory.metrics.import_module", lambda name: Apart)
+    methods = ("vae", "copy", "hvae")
+    for asked in (place.ask("do", [{"index": 4}, {"index": 1}, {}]), place.ask("null", [{}, {"index": 5}])):
+        for shift, method in enumerate((*methods, "truth")):
+            place.answer(method, asked, place.images[: len(asked)] + np.uint8(shift))
+    read, load = [], np.load
+    monkeypatch.setattr(np, "load", lambda path, **given: read.append(path) or load(path, **given))
+
+    def marks(methods, out):
+        read.clear()
+        place_of = (place.data, place.questions, place.answers, tmp_path / out)
+        mark("apart", methods, 0, settings, *place_of)
+        return pd.read_parquet(tmp_path / out)
+
+    alone = [marks([method], f"{method}.parquet") for method in methods]
+    together = marks(methods, "all.parquet")
+    pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True), check_exact=True)
+    assert together["value"].nunique() > 5
+    assert read.count(place.data / "test" / "images.npy") == 1
+    true = [path for path in read if "truth" in path.parts]
+    assert len(true) == len(set(true)) == 4  # two chunks of each suite
 
 
 def test_the_tidy_table_keeps_a_methods_marks_together(place, settings, tmp_path):

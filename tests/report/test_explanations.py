@@ -21,7 +21,7 @@ from counterfactory.report.explanations import explanation_costs, explanation_ta
 from counterfactory.report.graph import graph_table, side_effects
 from counterfactory.report.html import write_report
 from counterfactory.report.reading import explained as sentences
-from counterfactory.report.style import method_colours
+from counterfactory.report.style import FAINT, method_colours, save_picture
 
 METHODS = ("copy", "vae", "dime", "dime_x", "truth")
 ASKED = ("thick", "digit")
@@ -231,6 +231,19 @@ def test_the_same_images_are_shown_for_every_method_and_misses_are_named(flipped
     assert "thick → not" in thick.panels[0].alt and "7 → 3" in digit.panels[0].alt
     assert "VAE, DiME, DiME-X (ours), Truth" in thick.panels[0].alt and "Truth" not in digit.panels[0].alt
     assert "DiME misses 1" in thick.panels[0].alt
+
+
+def test_every_tile_of_explanations_has_a_frame(flipped, tmp_path):
+    told = explained(flipped)
+    (thick, _), worst = example_pictures(told, DATASET, 3), worst_picture(told)
+    frame = f'style="fill: none; stroke: {FAINT}'
+    for picture in (thick, worst):
+        save_picture(picture, tmp_path)
+    answered = sum(_answered(method, "thick", rank) for method in METHODS[1:] for rank in range(3))
+    # Three factual images; an answer and its difference, or one grey tile.
+    tiles = 3 + 2 * answered + (3 * len(METHODS[1:]) - answered)
+    assert (tmp_path / "flip_thick" / "01.svg").read_text().count(frame) == tiles
+    assert (tmp_path / "explanations_worst" / "vae.svg").read_text().count(frame) == 3 * 6
 
 
 def test_the_worst_are_those_that_did_not_flip_then_the_least_alike(flipped):

@@ -3,13 +3,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 from pretend import DATASET, make_figures
 
 from counterfactory.errors import UserError
 from counterfactory.files import read_json
 from counterfactory.report.effectiveness import BINS, _curve
-from counterfactory.report.style import method_colours
+from counterfactory.report.style import FAINT, frame_tiles, method_colours
 from counterfactory.report.sweeps import difference_colours
 
 
@@ -84,6 +86,26 @@ def test_differences_are_black_at_zero_and_coloured_by_sign():
     np.testing.assert_array_equal(colours[0, 0, :3], 0)
     assert colours[0, 1, 0] > colours[0, 1, 2] and colours[0, 2, 2] > colours[0, 2, 0]
     np.testing.assert_allclose(colours[0, 3, :3], colours[0, 1, :3] / 2)
+
+
+def test_white_tiles_on_a_white_page_are_told_apart():
+    figure = Figure(figsize=(1, 1), dpi=340)  # 10 px to one of the 34 below
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 34), ylim=(34, 0))
+    axes.set_axis_off()
+    frame_tiles(axes, [(1, 1), (17, 1)], 14)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    grey = np.asarray(canvas.buffer_rgba())[..., :3].min(-1) < 240
+    lines = np.flatnonzero(np.diff(grey[80].astype(int)) == 1) / 10  # half-way down the tiles
+    np.testing.assert_allclose(lines, [1, 15, 17, 31], atol=0.25)
+    assert not grey[155:].any() and not grey[20:140, 20:140].any()
+
+
+@pytest.mark.parametrize(("variable", "tiles"), [("thickness", 1 + 7 * 5), ("digit", 1 + 10 * 2)])
+def test_every_tile_of_a_grid_has_a_frame(figures, variable, tiles):
+    text = (figures / f"sweep_{variable}" / "01.svg").read_text()
+    assert text.count(f'style="fill: none; stroke: {FAINT}') == tiles
 
 
 def test_a_curve_bins_equally_many_questions():

@@ -10,7 +10,7 @@ from counterfactory.report.costs import cost_table
 from counterfactory.report.html import write_report
 from counterfactory.report.queries import query_pictures, query_tables, query_words, read_queries
 from counterfactory.report.structure import read_structure, structure_pictures, structure_tables
-from counterfactory.report.style import save_picture
+from counterfactory.report.style import FAINT, save_picture
 from counterfactory.report.write import to_markdown
 
 STICKY = (0.0, 0.5, 0.9)
@@ -96,6 +96,9 @@ def test_pictures_of_queries(asked):
     for picture in (curves, grid):
         told = save_picture(picture, folder / "figures")
         assert all((folder / "figures" / panel["file"]).stat().st_size > 2000 for panel in told["panels"])
+    # Three actual images: each with its own and three answers, all in frames.
+    drawn = (folder / "figures" / told["panels"][0]["file"]).read_text()
+    assert drawn.count(f'style="fill: none; stroke: {FAINT}') == 3 * 5
     assert query_pictures([], DATASET, folder / "data") == []
 
 

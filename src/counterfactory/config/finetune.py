@@ -27,12 +27,12 @@ class FinetuneTraining(TrainingSettings):
         "image: its own of each image, with the same mean."
     )
     slack: float = Field(
-        description="Nats per pixel by which it may be exceeded (published: 0); below 0: by which it is to be undercut, "
-        "so that what holds on the valid split holds on train too."
+        description="Nats per pixel by which it may be exceeded (published: 0); below 0: by which it is to be "
+        "undercut, so that what holds on the valid split holds on train too."
     )
     categorical_weight: Positive = Field(
-        description="Weight of the log-likelihood of categorical parents (published: 1). That of a continuous one rewards "
-        "ever finer agreement; beside it a class that is read wrong weighs little."
+        description="Weight of the log-likelihood of categorical parents (published: 1). That of a continuous one "
+        "rewards ever finer agreement; beside it a class that is read wrong weighs little."
     )
 
 

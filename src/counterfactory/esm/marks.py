@@ -56,7 +56,7 @@ def mark_query(
 
     Its columns are `query`, `stickiness` (NaN for `inversion_l1`, the distance of the actual noise's own image from
     the test image), `metric`, `value`, `low`, `high` and `n`, the number of actual images (for `frechet`, of
-    answers).
+    answers). Of a query without answers it has no row, and neither models nor data are read.
 
     Arguments:
         name: The query's name.
@@ -76,14 +76,14 @@ def mark_query(
     torch.set_num_threads(threads)
     folder, models = Path(folder), Path(models)
     query, table = read_json(folder / f"{name}.json"), read_table(folder / f"{name}.parquet")
-    images = np.load(folder / f"{name}.npy", allow_pickle=False)
-    dataset, test = load_dataset(data), load_split(data, "test")
-    oracle = load_attribute_model(models / "oracle", device)
-    if not len(table):
+    if not len(table):  # nothing to mark, and so no model or data to read
         write_table(
             out, pd.DataFrame([], columns=["query", "stickiness", "metric", "value", "low", "high", "n"])
         )
         return
+    images = np.load(folder / f"{name}.npy", allow_pickle=False)
+    dataset, test = load_dataset(data), load_split(data, "test")
+    oracle = load_attribute_model(models / "oracle", device)
     own = table["stickiness"].isna().to_numpy()
     rows = table["index"].to_numpy(np.int64)
     actual = images[own][table["actual"].to_numpy(np.int64)]

@@ -137,6 +137,9 @@ def load_explainer(
 ) -> Answer:
     """Returns the function that answers the suite `flip`.
 
+    Questions about an attribute of which the classifier says the same of every image are not answered; the function
+    says why on stderr, once an attribute.
+
     Arguments:
         method: The method's name, which is that of its section of `settings`.
         explain: How it answers a batch.
@@ -152,8 +155,12 @@ def load_explainer(
     own, dataset = getattr(settings, method), load_dataset(data)
     networks = load_networks(own, seed, dataset, models, device, method)
     size = tile_size(networks, own, dataset.shape)
+    unsaid = dict(networks.classifier.constant)
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
+        for name in np.unique(batch.attribute).tolist():
+            if name in unsaid:
+                print(f"flip {name}: not answered: the classifier {unsaid.pop(name)}", file=sys.stderr)
         return explain(batch, networks, own, size)
 
     answer.columns = COLUMNS
@@ -346,7 +353,7 @@ def _features(networks: Networks, x: Tensor) -> Tensor:
 def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.ndarray]:
     """Returns the questions as tensors, and which of them can be answered, bool with shape (B,).
 
-    A question cannot be answered where the classifier says the same of every image: one line on stderr says why.
+    A question cannot be answered where the classifier says the same of every image.
 
     Raises:
         UserError: If the questions are not of the suite `flip`, or the classifier does not know an attribute.
@@ -364,8 +371,6 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
             raise UserError(
                 f"questions.flip.attributes: {name}: the classifier knows {', '.join(known)} only; train it again"
             )
-        if name in classifier.constant:
-            print(f"flip {name}: not answered: the classifier {classifier.constant[name]}", file=sys.stderr)
     column = torch.tensor([known[name] for name in batch.attribute], device=networks.device)
     x = to_pixels(batch.images).to(networks.device)
     rows = Rows(

@@ -4,13 +4,12 @@ They are torchvision's of ImageNet: from its own download, held to the checksum 
 its classifier, most of the 548 MB, nothing is kept.
 """
 
-import socket
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..downloading import downloading
 from ..errors import UserError
 from ..pretrained import DOWNLOADS, find_weights
 from ..torchvision_import import import_torchvision
@@ -19,7 +18,6 @@ from ..training.checkpoint import load_model, save_model
 __all__ = ["fetch_vgg19", "load_vgg19"]
 
 SOURCES = DOWNLOADS["vgg19"]
-TIMEOUT = 10.0  # seconds without an answer after which torchvision's host counts as unreachable
 KEY = "answers.vgg19_weights"
 
 
@@ -84,15 +82,6 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _download() -> dict[str, Tensor]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch gives its own requests none
-    try:
+    failure = f"{KEY}: torchvision could not download the weights of vgg19"
+    with downloading(failure, "check the network, give their file, or choose another perceptual"):
         return _models().VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{KEY}: torchvision could not download the weights of vgg19 ({reason}); check the network, give their"
-            " file, or choose another perceptual"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)

@@ -59,7 +59,8 @@ def mark(
     `intervention`, `protocol`, `cycles`, `metric`, `value` (NaN where absent) and `reason` (why it is
     absent). A mark of a whole set of answers is one row, with :data:`counterfactory.metrics.summary.WHOLE` in place
     of the question, and in such a table there are also `low`, `high` and `n`. One process marks all methods, so that
-    what they are marked with is read and computed once.
+    what they are marked with is read and computed once: suite by suite, so that the images of one suite are held at a
+    time. Rows stand method by method.
 
     Arguments:
         metric: The metric's name.
@@ -88,9 +89,9 @@ def mark(
     }
     import pandas as pd
 
-    from ..data.dataset import load_dataset
+    from ..data.dataset import load_dataset, load_split
     from ..files import write_table
-    from .answered import absent, load_answered
+    from .answered import absent, load_answers, load_asked
     from .resources import Resources
 
     dataset = load_dataset(data)
@@ -107,24 +108,29 @@ def mark(
     except MissingWeights as error:
         print(f"mark {metric}: absent: {error}", file=sys.stderr)
         marker = partial(absent, module.MARKS, str(error))
+    test = load_split(data, "test")
     truth = Path(answers, "truth", "seed0") if needs.truth else None
-    tables = []
-    for method, suites in asked.items():
-        for suite in suites:
-            folder = Path(answers, method, f"seed{seed}")
-            answered = load_answered(suite, data, questions[suite], folder, truth)
+    tables: dict[str, list[pd.DataFrame]] = {method: [] for method in asked}
+    for suite in needs.suites:
+        those = [method for method, suites in asked.items() if suite in suites]
+        if not those:
+            continue
+        shared = load_asked(suite, dataset, test, questions[suite], truth)
+        for method in those:
+            answered = load_answers(shared, Path(answers, method, f"seed{seed}"))
             for one in marker(answered):
                 table = _table(answered, one)
                 for position, (name, value) in enumerate(
                     (("dataset", dataset.name), ("method", method), ("seed", seed))
                 ):
                     table.insert(position, name, value)
-                tables.append(table)
-    if not tables:
+                tables[method].append(table)
+    if not any(tables.values()):
         raise UserError(
             f"mark {metric}: none of its suites ({', '.join(needs.suites)}) is asked, or it has no mark there"
         )
-    write_table(out, pd.concat(tables, ignore_index=True))
+    rows = [table for of_method in tables.values() for table in of_method]
+    write_table(out, pd.concat(rows, ignore_index=True))
 
 
 def refer(

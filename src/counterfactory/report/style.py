@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure, FigureBase
 
 from ..files import write_text, writing
@@ -30,6 +31,7 @@ __all__ = [
     "Picture",
     "add_axes",
     "add_legend",
+    "frame_tiles",
     "method_colours",
     "plain_number",
     "rows_that_fit",
@@ -197,6 +199,28 @@ def add_axes(figure: FigureBase, title: str, legend: bool = True) -> Axes:
     axes = figure.subplots()
     axes.set_title(title, pad=20 if legend else 8)
     return axes
+
+
+def frame_tiles(axes: Axes, corners: Sequence[tuple[float, float]], size: float) -> None:
+    """Draws a thin frame around each tile of a grid of images: one of white ground ends where the page does not.
+
+    Arguments:
+        axes: Where the tiles are, y downwards.
+        corners: The upper left corner (x, y) of each tile, in px of the images.
+        size: The length of a tile's sides, in px of the images.
+    """
+    squares = [[(x, y), (x + size, y), (x + size, y + size), (x, y + size)] for x, y in corners]
+    # Half a frame lies outside of its tile, and of the axes where the tile is at their edge.
+    frames = PolyCollection(
+        squares,
+        facecolors="none",
+        edgecolors=FAINT,
+        linewidths=0.5,
+        joinstyle="miter",
+        clip_on=False,
+        zorder=1.5,
+    )
+    axes.add_collection(frames, autolim=False)
 
 
 def rows_that_fit(figure: FigureBase, head: float, step: float) -> float:

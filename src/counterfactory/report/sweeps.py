@@ -15,7 +15,7 @@ from matplotlib.figure import FigureBase
 from ..answers import gather
 from ..data.dataset import Dataset, Variable, load_split
 from ..files import read_table
-from .style import MUTED, WIDTH, Panel, Picture
+from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
 from .vocabulary import CEILING, FLOOR, describe_mark, method_title, set_title
 
 __all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
@@ -158,10 +158,12 @@ def _block(
     height, width = len(rows) * step - _GAP, (len(values) + 1) * step - _GAP + _ASIDE
     canvas = np.zeros((height, width, 4))
     canvas[:size, :size] = image_colours(factual)
+    corners = [(0, 0)]
     for i, (_, tiles) in enumerate(rows):
         for j, tile in enumerate(tiles):
             x = (j + 1) * step + _ASIDE
             canvas[i * step : i * step + size, x : x + size] = _NOTHING if tile is None else tile
+            corners.append((x, i * step))
     centres = [size / 2, *((j + 1) * step + _ASIDE + size / 2 for j in range(len(values)))]
     labels = [_short(value, variable) for value in (was, *values)]
 
@@ -178,6 +180,7 @@ def _block(
             (left / wide, 1 - (top + height * per_px) / high, width * per_px / wide, height * per_px / high)
         )
         axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, width, height, 0))
+        frame_tiles(axes, corners, size)
         axes.set_axis_off()
         for x, text in zip(centres, labels, strict=True):
             weight = "bold" if x == centres[0] else "normal"

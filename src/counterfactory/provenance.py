@@ -138,8 +138,8 @@ def _tree(name: str) -> ast.Module:
 @cache
 def _normalised(name: str) -> str:
     """Returns the source of a module without comments, docstrings and layout."""
-    tree = ast.parse(_path(name).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    tree = _tree(name)
+    for node in (tree, *_statements(tree, lazy=True, typing=True)):
         documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if documented and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -180,12 +180,17 @@ def _base(name: str, package: bool, node: ast.ImportFrom) -> str | None:
     return ".".join([*parts, *(node.module.split(".") if node.module else [])])
 
 
-def _statements(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:
-    """Yields all nodes that may run, or only those that run when the module is imported."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        if not lazy and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        yield child
-        yield from _statements(child, lazy)
+def _statements(node: ast.AST, lazy: bool, typing: bool = False) -> Iterator[ast.AST]:
+    """Yields all statements that may run, or only those that run when the module is imported.
+
+    Where `typing`, those too that are for type checkers alone.
+    """
+    # Not into expressions: nine tenths of a tree, and no statement lies in one.
+    for part in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for child in getattr(node, part, ()):
+            if not typing and isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if not lazy and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            yield child
+            yield from _statements(child, lazy, typing)

@@ -4,10 +4,11 @@
 rule answer:
     input:
         dataset=rules.synthesise.output.dataset,
-        images="<results>/data/test/images.npy",
-        attributes="<results>/data/test/attributes.parquet",
+        # By their rule, not by their names: Snakemake would look for who makes them, chunk by chunk.
+        images=rules.synthesise.output.images[SPLITS.index("test")],
+        attributes=rules.synthesise.output.attributes[SPLITS.index("test")],
         questions="<results>/questions/{suite}.parquet",
-        models=models_asked,
+        models=quick(models_asked),
     output:
         images="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.npy",
         table="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.parquet",
@@ -25,12 +26,12 @@ rule answer:
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
         # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
-        settings=lambda wildcards: answer_settings(wildcards.method),
+        settings=quick(lambda wildcards: answer_settings(wildcards.method)),
         data=subpath(input.dataset, parent=True),
         models=subpath(input.dataset, ancestor=2),
         out=subpath(output.images, parent=True),
-        device=lambda wildcards: SETTINGS.device if METHODS[wildcards.method].models else "cpu",
-        code=lambda wildcards: code_of("answers", f"methods.{wildcards.method}"),
+        device=quick(lambda wildcards: SETTINGS.device if METHODS[wildcards.method].models else "cpu"),
+        code=quick(lambda wildcards: code_of("answers", f"methods.{wildcards.method}")),
     message:
         "Answering: {wildcards.method} (seed {wildcards.seed}), {wildcards.suite}, questions {wildcards.chunk}"
     shell:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from functools import cache
+from inspect import signature
 from pathlib import Path
 
 # Steps run this checkout's package, by this very Python unless a software environment is deployed.
@@ -18,7 +19,7 @@ os.environ.update(
 )
 
 # A plan is made of millions of objects that all stay: to look through them for garbage takes a fifth of its time.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(200_000, 50, 100)
 
 from counterfactory.config import load_settings
 from counterfactory.config.explainers import EXPLAINERS
@@ -61,6 +62,12 @@ PRETRAINED = pretrained(SETTINGS)
 # Without a network a question takes milliseconds, less than the start of Python: one process answers so many chunks' worth.
 TOGETHER = 20
 ATTRIBUTES = json.dumps(SETTINGS.model_dump(mode="json")["attributes"])
+
+
+def quick(function):
+    """Returns a function that keeps its signature, which Snakemake asks for several times a job: a cost with many jobs."""
+    function.__signature__ = signature(function)
+    return function
 
 
 @cache

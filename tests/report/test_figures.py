@@ -1,5 +1,6 @@
 import xml.etree.ElementTree as ET
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from pretend import DATASET, make_figures
 from counterfactory.errors import UserError
 from counterfactory.files import read_json
 from counterfactory.report.effectiveness import BINS, _curve
-from counterfactory.report.style import FAINT, frame_tiles, method_colours
+from counterfactory.report.style import _SETTINGS, FAINT, add_axes, add_legend, frame_tiles, method_colours
 from counterfactory.report.sweeps import difference_colours
 
 
@@ -138,3 +139,17 @@ def test_a_log_that_is_none_is_refused(results, tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="not a training log"):
         make_figures(results, tmp_path / "figures", logs=[path])
+
+
+@pytest.mark.parametrize("entries", [1, 4, 8, 9])
+def test_a_title_stands_above_all_rows_of_its_legend(entries):
+    with matplotlib.rc_context(_SETTINGS | {"axes.titlelocation": "center"}):
+        figure = Figure(figsize=(3.65, 2.5), layout="constrained")
+        axes = add_axes(figure, "What it shows")
+        for number in range(entries):
+            axes.plot([0, 1], [0, number], label=f"Method {number}")
+        add_legend(axes)
+        figure.draw_without_rendering()
+        title, legend = axes.title.get_window_extent(), axes.get_legend().get_window_extent()
+    assert axes.title.get_text() == "What it shows"
+    assert title.y0 >= legend.y1

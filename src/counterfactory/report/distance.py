@@ -11,7 +11,18 @@ from ..data.dataset import Dataset
 from .cells import Marks, Select
 from .checks import judge_error
 from .layout import Cell, Column, Row, Table, embolden_best, format_cell
-from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, add_legend, rows_that_fit
+from .style import (
+    FAINT,
+    INK,
+    MUTED,
+    PAPER,
+    Panel,
+    Picture,
+    add_axes,
+    add_legend,
+    legend_height,
+    rows_that_fit,
+)
 from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title, set_title, spell_mark
 
 __all__ = ["distance_picture", "distance_table"]
@@ -137,7 +148,7 @@ def distance_picture(table: Table, marks: Marks, colours: dict[str, str]) -> Pic
         draw = partial(
             _draw_distance, title=set_title(what), rows=rows, table=table, methods=methods, colours=colours
         )
-        panels.append(Panel(what, alt, draw, 0.62 + 0.47 * len(rows)))
+        panels.append(Panel(what, alt, draw, 0.45 + legend_height(len(methods)) + 0.47 * len(rows)))
     caption = (
         "Each line runs from what copying the input gets (left end) to what the true counterfactual gets "
         "(right end), the numbers at its ends; a dot is a method, with its interval."
@@ -151,7 +162,8 @@ def _draw_distance(
     axes = add_axes(figure, title)
     axes.set_axis_off()
     # Lines keep their distance in a part of a figure that is taller than need be.
-    axes.set(xlim=(-0.24, 1.22), ylim=(rows_that_fit(figure, 0.45, 0.47) - 0.75, -0.75))
+    head = 0.28 + legend_height(len(methods))
+    axes.set(xlim=(-0.24, 1.22), ylim=(rows_that_fit(figure, head, 0.47) - 0.75, -0.75))
     for y, row in enumerate(rows):
         floor, ceiling = row.cells[0], row.cells[-1]
         axes.plot([0, 1], [y, y], color=FAINT, lw=3, solid_capstyle="round", zorder=1)

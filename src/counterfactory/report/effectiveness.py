@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..data.dataset import Dataset, Variable
 from ..files import read_table
-from .style import Panel, Picture, add_axes, add_legend, plain_number
+from .style import Panel, Picture, add_axes, add_legend, legend_height, plain_number
 from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title
 
 __all__ = ["effectiveness_picture"]
@@ -72,7 +72,7 @@ def effectiveness_picture(
                     partial(
                         _draw, title=title, curves=curves, variable=variable, unit=mark.unit, colours=colours
                     ),
-                    2.5,
+                    2.33 + legend_height(len(curves)),
                 )
             )
     caption = (

@@ -239,7 +239,6 @@ def _draw_lines(
     axes.set_xlabel("stickiness s")
     axes.grid(True, axis="y", color=FAINT, lw=0.6)
     if legend:
-        axes.set_title(title, pad=8 + 12 * -(-len(lines) // LEGEND))
         add_legend(axes, LEGEND)
 
 

@@ -7,6 +7,7 @@ time or the machine.
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .vocabulary import CEILING, FLOOR
 __all__ = [
     "FAINT",
     "INK",
+    "LEGEND",
     "MUTED",
     "PAPER",
     "WIDTH",
@@ -32,6 +34,7 @@ __all__ = [
     "add_axes",
     "add_legend",
     "frame_tiles",
+    "legend_height",
     "method_colours",
     "plain_number",
     "rows_that_fit",
@@ -125,6 +128,9 @@ class Picture:
 WIDTH = 3.65
 """The width of a panel in inches: 350 px, what a phone has between its margins."""
 
+LEGEND = 4
+"""Entries of a legend side by side."""
+
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """Returns a colour for each method: greys for the floor and the ceiling, hues for the rest, in order."""
@@ -187,11 +193,18 @@ def _svg(figure: Figure) -> str:
     return re.sub(r"<defs>", lambda match: f"<defs>{style}", text, count=1)
 
 
-def add_legend(axes: Axes, columns: int = 4) -> None:
-    """Puts the legend in a row between title and plot."""
+def add_legend(axes: Axes, columns: int = LEGEND) -> None:
+    """Puts the legend between title and plot, and the title above all of its rows."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=columns)
+        title = axes.get_title(matplotlib.rcParams["axes.titlelocation"])
+        axes.set_title(title, pad=8 + 72 * legend_height(len(handles), columns))
+
+
+def legend_height(entries: int, columns: int = LEGEND) -> float:
+    """Returns the height in inches of a legend of so many entries."""
+    return math.ceil(entries / columns) / 6
 
 
 def add_axes(figure: FigureBase, title: str, legend: bool = True) -> Axes:

@@ -194,7 +194,7 @@ def _block(
                 fontweight=weight,
             )
         if len(rows) > 2:
-            axes.text(size / 2, size + 3, "factual", ha="center", va="top", fontsize=6.5, color=MUTED)
+            axes.text(0, size + 3, "factual", ha="left", va="top", fontsize=6.5, color=MUTED)
         for i, (name, _) in enumerate(rows):
             weight = "normal" if name.startswith("−") else "bold"
             axes.text(-4, i * step + size / 2, name, ha="right", va="center", fontsize=7, fontweight=weight)

@@ -40,7 +40,7 @@ rule chunk:
         touch("done/{chunk}"),
     group: "chunks"
     resources:
-        mem_mb=100,
+        mem_mb=500,
         runtime=30,
         turn=1,
     shell:

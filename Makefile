@@ -29,7 +29,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
-	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about two and a half minutes"
+	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about three minutes"
 
 .PHONY: run
 run: $(STAMP) ## make the environment, run the whole workflow, name the report

@@ -164,10 +164,10 @@ def flips_of(answered: Answered, classifier: Classifier, attribute: str, repeat:
         answered.dataset,
         answered.suite,
         questions.iloc[rows].reset_index(drop=True),
-        answered.images[rows],
         answered.factual[rows],
         None,
         np.zeros(len(rows), dtype=bool),
+        answered.images[rows],
     )
     said = predict(part, classifier)
     return Flips(

@@ -35,7 +35,7 @@ def answer_flips(
         answered=answered,
     )
     known = np.zeros(len(images), dtype=bool)
-    return Answered(dataset or toy_dataset(), "flip", questions, images, factual, None, known)
+    return Answered(dataset or toy_dataset(), "flip", questions, factual, None, known, images)
 
 
 class Judge:

@@ -24,6 +24,7 @@ def judge_settings(**changes):
     training = {
         "steps": 80,
         "batch_size": 64,
+        "optimizer": "adamw",
         "learning_rate": 5e-3,
         "warmup": 10,
         "schedule": "cosine",

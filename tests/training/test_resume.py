@@ -31,10 +31,12 @@ def interrupted(after: int):
     return loss
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("after", [0, 1, 4, 5, 8])
-def test_a_killed_run_continues_to_the_same_bits(tmp_path, hasty, after):
+def test_a_killed_run_continues_to_the_same_bits(tmp_path, hasty, after, optimizer):
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     options = {"steps": 9, "ema": 0.5, "schedule": "cosine", "warmup": 2, "weight_decay": 0.1}
+    options["optimizer"] = optimizer
     train(whole, **options)
     with pytest.raises(KeyboardInterrupt):
         train(halved, loss=interrupted(after), **options)

@@ -25,17 +25,14 @@ rule answer:
         runtime=growing(answering_minutes),
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
-        # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
-        settings=quick(lambda wildcards: answer_settings(wildcards.method)),
-        data=subpath(input.dataset, parent=True),
-        models=subpath(input.dataset, ancestor=2),
-        out=subpath(output.images, parent=True),
-        device=quick(lambda wildcards: SETTINGS.device if METHODS[wildcards.method].models else "cpu"),
-        code=quick(lambda wildcards: code_of("answers", f"methods.{wildcards.method}")),
+        # One, and not one each: Snakemake takes its time over every param of every chunk.
+        told=quick(lambda wildcards: answer_told(wildcards.method)),
+        folder=subpath(input.dataset, ancestor=2),
     message:
         "Answering: {wildcards.method} (seed {wildcards.seed}), {wildcards.suite}, questions {wildcards.chunk}"
     shell:
         "python -m counterfactory answer {wildcards.method} {wildcards.suite} {wildcards.chunk}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --data {params.data:q} --models {params.models:q}/models"
-        " --questions {input.questions:q} --out {params.out:q} --device {params.device} --threads {threads}"
+        " --settings {params.told[settings]:q} --seed {wildcards.seed} --device {params.told[device]} --threads {threads}"
+        " --data {params.folder:q}/data --models {params.folder:q}/models --questions {input.questions:q}"
+        " --out {params.folder:q}/answers/{wildcards.method}/seed{wildcards.seed}/{wildcards.suite}"
         " 2>&1 | tee {log:q}"

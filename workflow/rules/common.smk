@@ -126,10 +126,15 @@ def costs_of_answers(wildcards):
 
 
 @cache
-def answer_settings(method):
-    """Returns, of the section `answers`, what one method reads; kept, since every chunk asks for it."""
+def answer_told(method):
+    """Returns what an answer depends on beside its files: settings, device and code; kept, since every chunk asks for it."""
+    # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
     others = {*EXPLAINERS, "gan_esm", "causaldiffae"} - {method}
-    return settings_json(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others])
+    return {
+        "settings": settings_json(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]),
+        "device": SETTINGS.device if METHODS[method].models else "cpu",
+        "code": code_of("answers", f"methods.{method}"),
+    }
 
 
 def models_asked(wildcards):

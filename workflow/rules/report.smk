@@ -4,9 +4,7 @@ JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=U
 JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=USED_JUDGES)
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
-IDENTITY_ASKED = (
-    any("identity" in METRICS[name].models for name in USED_METRICS) and "identity" not in PRETRAINED
-)
+IDENTITY_ASKED = any("identity" in METRICS[name].models for name in USED_METRICS)
 IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_ASKED else []
 PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
 

@@ -19,7 +19,7 @@ HEAD = """\
 #
 # The one file to edit. It runs on a laptop as it is: `make run`, or `snakemake --cores all`.
 # What is left out keeps the value shown here. Files given with --configfile are laid over this one, key by
-# key, such as workflow/presets/smoke.yaml (a toy, in about five minutes) and paper.yaml (the published sizes).
+# key, such as workflow/presets/smoke.yaml (a toy, in about three minutes) and paper.yaml (the published sizes).
 """
 
 

@@ -14,10 +14,13 @@ class TrainingSettings(Section):
 
     steps: Count = Field(description="Updates at most.")
     batch_size: Count = Field(description="Images an update.")
-    learning_rate: Positive = Field(description="AdamW's learning rate after the warm-up.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="What moves the weights: AdamW, or Muon for all but vectors."
+    )
+    learning_rate: Positive = Field(description="Its learning rate after the warm-up.")
     warmup: int = Field(ge=0, description="Updates over which the learning rate rises linearly from zero.")
     schedule: Literal["constant", "cosine"] = Field(description="The learning rate after the warm-up.")
-    weight_decay: NonNegative = Field(description="AdamW's decoupled weight decay.")
+    weight_decay: NonNegative = Field(description="Its decoupled weight decay.")
     betas: tuple[Annotated[Float, Field(ge=0, lt=1)], Annotated[Float, Field(ge=0, lt=1)]] = Field(
         description="AdamW's two decay rates."
     )

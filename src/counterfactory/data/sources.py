@@ -17,18 +17,16 @@ import gzip
 import hashlib
 import io
 import os
-import socket
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ..downloading import TIMEOUT, downloading
 from ..errors import UserError
 from ..files import write_array
 from ..pickles import read_array_pickle
@@ -38,7 +36,6 @@ from .idx import encode_idx, read_idx
 __all__ = [
     "MD5",
     "SOURCES",
-    "TIMEOUT",
     "Digits",
     "fetch_digits",
     "load_digits",
@@ -47,7 +44,6 @@ __all__ = [
 ]
 
 SOURCES = ("auto", "package", "torchvision")
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as unreachable
 
 # MD5 of the uncompressed files.
 MD5 = {
@@ -192,26 +188,9 @@ def _from_torchvision() -> Digits:
             f"torchvision cannot be imported ({error}); install it, or choose another source"
         ) from None
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            with _socket_timeout(TIMEOUT):
-                MNIST(folder, download=True)
-        except (OSError, HTTPException, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"torchvision could not download MNIST ({reason}); check the network, or try again"
-            ) from None
+        with downloading("torchvision could not download MNIST", "check the network, or try again", TIMEOUT):
+            MNIST(folder, download=True)
         return read_folder(folder)
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Sets the timeout of new sockets for a while: torchvision gives its own requests none."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _find(folder: Path, name: str) -> Path:

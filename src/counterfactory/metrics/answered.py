@@ -58,27 +58,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One suite, answered by one method.
+class Answered(Asked):
+    """One suite, answered by one method; `questions` also has the column `answered` and, under the variables' names,
+    the method's own parents in the end.
 
     Arguments:
-        dataset: The data set.
-        suite: The suite's name.
-        questions: The questions, the column `answered`, and the method's own parents in the end under the
-            variables' names; one row a question.
         images: The answers, uint8 with shape (N, C, H, W).
-        factual: The images asked about, uint8 with shape (N, C, H, W).
-        truth: The true counterfactual images, uint8 with shape (N, C, H, W); None if there are none.
-        known: Which rows of `truth` mean anything, with shape (N,).
     """
 
-    dataset: Dataset
-    suite: str
-    questions: pd.DataFrame
     images: np.ndarray
-    factual: np.ndarray
-    truth: np.ndarray | None
-    known: np.ndarray
 
     def true(self, variable: str) -> np.ndarray:
         """Returns the true value of a parent in the end, float64 (N,), NaN where it is not determined."""
@@ -221,7 +209,7 @@ def load_answers(asked: Asked, answers: Path | str) -> Answered:
         UserError: If they are missing, damaged, or to other questions.
     """
     images, table = gather(answers, asked.suite, asked.questions)
-    return Answered(asked.dataset, asked.suite, table, images, asked.factual, asked.truth, asked.known)
+    return Answered(asked.dataset, asked.suite, table, asked.factual, asked.truth, asked.known, images)
 
 
 def load_answered(

@@ -144,7 +144,7 @@ def cost_picture(table: Table, colours: dict[str, str]) -> Picture:
 
 
 def _draw_dots(figure: FigureBase, title: str, found: list, colours: dict[str, str]) -> None:
-    axes = add_axes(figure, title, legend=False)
+    axes = add_axes(figure, title)
     values = [value for _, value in found]
     low, high = min(values) / 2.5, max(values) * 6
     for y, (row, value) in enumerate(found):

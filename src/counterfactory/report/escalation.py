@@ -169,7 +169,7 @@ def _draw_quality(
     reach: tuple[float, float],
     colours: dict[str, str],
 ) -> None:
-    axes = add_axes(figure, title, legend=False)
+    axes = add_axes(figure, title)
     for name, value in lines.items():
         axes.axhline(value, color=colours[name], lw=1.1, ls=":" if name == FLOOR else "--", zorder=1)
     low, high = reach

@@ -160,7 +160,7 @@ def graph_picture(
 
 
 def _draw(figure: FigureBase, title: str, points: dict[str, np.ndarray], colours: dict[str, str]) -> None:
-    axes = add_axes(figure, title, legend=False)
+    axes = add_axes(figure, title)
     moved = np.concatenate([one[0] for one in points.values()])
     ends = [one.mean(axis=1) for one in points.values()]
     # A stray answer must not press all others together.

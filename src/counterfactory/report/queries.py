@@ -225,7 +225,7 @@ def _draw_lines(
     colours: Mapping[str, str],
     legend: bool,
 ) -> None:
-    axes = add_axes(figure, title, legend)
+    axes = add_axes(figure, title)
     # By order, not by value: what matters happens near 1.
     ticks = sorted({float(s) for rows in lines.values() for s in rows["stickiness"]})
     place = {s: k for k, s in enumerate(ticks)}

@@ -132,18 +132,17 @@ def structure_pictures(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> 
         units = [dataset.variable(name).unit for name in (cause, effect)]
         lines = {name: (rows[:, 0], rows[:, 1]) for name, rows in means.items()}
         said = "; ".join(f"{name} {np.nanmin(y):.3g} to {np.nanmax(y):.3g}" for name, (_, y) in lines.items())
-        title = f"mean {effect} ({units[1]}) given {cause} ({units[0]})"
-        draw = partial(_draw_lines, title=title, lines=lines, colours=colours, ticks=None)
-        panels.append(Panel(f"{cause}_{effect}", f"{title}: {said}.", draw, 2.5))
+        title, along = f"mean {effect} ({units[1]})", f"{cause} ({units[0]})"
+        draw = partial(_draw_lines, title=title, along=along, lines=lines, colours=colours)
+        panels.append(Panel(f"{cause}_{effect}", f"{title} given {along}: {said}.", draw, 2.5))
     for name, count in _classes(tables, dataset):
         lines = {
             source: (np.arange(count, dtype=float), _shares(table, name, count))
             for source, table in tables.items()
         }
         said = "; ".join(f"{source} {y.min():.2f} to {y.max():.2f}" for source, (_, y) in lines.items())
-        title = f"share of each {name}"
-        draw = partial(_draw_lines, title=title, lines=lines, colours=colours, ticks=count)
-        panels.append(Panel(name, f"{title}: {said}.", draw, 2.5))
+        draw = partial(_draw_lines, title="share", along=name, lines=lines, colours=colours, ticks=count)
+        panels.append(Panel(name, f"share of each {name}: {said}.", draw, 2.5))
     caption = (
         "Images drawn from each generator, and real ones. A generator knows the structure where its line lies on "
         "that of the real images: each dot is the mean in a sixth of the real images by the cause, and the share of "
@@ -155,9 +154,10 @@ def structure_pictures(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> 
 def _draw_lines(
     figure: FigureBase,
     title: str,
+    along: str,
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
     colours: Mapping[str, str],
-    ticks: int | None,
+    ticks: int | None = None,
 ) -> None:
     axes = add_axes(figure, title)
     for name, (x, y) in lines.items():
@@ -168,5 +168,6 @@ def _draw_lines(
     if ticks:
         axes.set_xticks(range(ticks))
         axes.set_ylim(0, None)
+    axes.set_xlabel(along)
     axes.grid(True, color=FAINT, lw=0.6)
     add_legend(axes)

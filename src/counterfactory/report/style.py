@@ -207,10 +207,10 @@ def legend_height(entries: int, columns: int = LEGEND) -> float:
     return math.ceil(entries / columns) / 6
 
 
-def add_axes(figure: FigureBase, title: str, legend: bool = True) -> Axes:
-    """Returns axes that fill a figure, under a title with room for a legend or without."""
+def add_axes(figure: FigureBase, title: str) -> Axes:
+    """Returns axes that fill a figure, under a title."""
     axes = figure.subplots()
-    axes.set_title(title, pad=20 if legend else 8)
+    axes.set_title(title, pad=8)
     return axes
 
 

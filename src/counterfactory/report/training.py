@@ -75,7 +75,7 @@ def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> li
 
 
 def _draw_training(figure: FigureBase, name: str, tables: list[pd.DataFrame], colour: str) -> None:
-    axes = add_axes(figure, method_title(name), legend=False)
+    axes = add_axes(figure, method_title(name))
     held = np.concatenate([table["valid_loss"].to_numpy(float) for table in tables])
     held = held[np.isfinite(held)]
     for table in tables:

@@ -1,7 +1,7 @@
 r"""The training loop of every network here.
 
-Minimises the mean of `loss` over the training data with AdamW, a warm-up and an optional cosine decay of the
-learning rate, gradient clipping, and an exponential moving average of the weights. The average that does best
+Minimises the mean of `loss` over the training data with AdamW or Muon, a warm-up and an optional cosine decay of
+the learning rate, gradient clipping, and an exponential moving average of the weights. The average that does best
 on the *validation* split is what is kept; the test split is never seen.
 
 Randomness is a function of (seed, step) and nothing else: the order of the data is a permutation drawn from
@@ -32,6 +32,7 @@ from ..progress import progress
 from .checkpoint import save_model
 from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
+from .optimizers import make_optimizers
 
 __all__ = ["UNTIL", "Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
 
@@ -50,6 +51,7 @@ class TrainingSettings(Protocol):
 
     steps: int
     batch_size: int
+    optimizer: str
     learning_rate: float
     warmup: int
     schedule: str
@@ -243,13 +245,7 @@ def fit(
         )
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        betas=tuple(settings.betas),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimizers = make_optimizers(parameters, settings)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     state: dict[str, Any] = {
         "step": 0,
@@ -268,7 +264,8 @@ def fit(
         saved = _load_state(path, device)
         if saved["fingerprint"] == fingerprint:
             model.load_state_dict(saved["model"])
-            optimizer.load_state_dict(saved["optimizer"])
+            for optimizer, saved_state in zip(optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(saved_state)
             average, best, rows, state = saved["average"], saved["best"], saved["rows"], saved["state"]
 
     def save() -> None:
@@ -278,7 +275,7 @@ def fit(
                     {
                         "fingerprint": fingerprint,
                         "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                         "average": average,
                         "best": best,
                         "rows": rows,
@@ -308,17 +305,18 @@ def fit(
         ].to(device)
         batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = learning_rate(step, settings)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             value, marks = loss(model, batch, generator, step / settings.steps)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         value.backward()
         average_gradients(model)
         norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
         # A NaN fails this comparison too, so a batch that blew up is skipped and not averaged in.
         if float(norm) < settings.skip:
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             wasted = 0
         else:
             state["skipped"] += 1

@@ -131,7 +131,9 @@ def answer_told(method):
     # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
     others = {*EXPLAINERS, "gan_esm", "causaldiffae"} - {method}
     return {
-        "settings": settings_json(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]),
+        "settings": settings_json(
+            SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]
+        ),
         "device": SETTINGS.device if METHODS[method].models else "cpu",
         "code": code_of("answers", f"methods.{method}"),
     }

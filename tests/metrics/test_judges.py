@@ -36,6 +36,7 @@ def judge_settings(**changes):
         "valid_every": 40,
         "patience": 0,
         "precision": "float32",
+        "compile": "never",
         "threads": 1,
     }
     settings = {"width": 4, "context": False, "shift": 1, "held_out": 0.1, "seed": 0}

@@ -38,6 +38,11 @@ class TrainingSettings(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="Arithmetic of the forward pass; auto: bfloat16 where the hardware computes with it, else float32."
     )
+    compile: Literal["never", "gpu", "always"] = Field(
+        "never",
+        description="When PyTorch's compiler fuses the network's operations: minutes at the start, then fewer and "
+        "larger kernels. For long trainings on a GPU.",
+    )
     threads: Count = Field(description="CPU threads; fixed, because the order of sums depends on it.")
 
 

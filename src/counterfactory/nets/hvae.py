@@ -364,7 +364,7 @@ class Hvae(nn.Module):
         Returns:
             The negative log-likelihood, the KL divergence and the latents drawn, a tensor a layer.
         """
-        if native.suits(self, x) and native.available():
+        if not torch.compiler.is_compiling() and native.suits(self, x) and native.available():
             return native.elbo(self, x, parents, noise, free_bits, prior_parents)
 
         def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:

@@ -143,13 +143,13 @@ def _tensors(dataset: Dataset, folder: Path, split: str) -> dict[str, Tensor]:
     }
 
 
-def _kernels(model: nn.Module, batch_size: int, device: str) -> str:
+def _kernels(model: nn.Module, training: Any, device: str) -> str:
     """Returns what computes the bound in training: `compiled` kernels or `torch`."""
     from ..nets.hvae import Hvae
 
-    if not isinstance(model, Hvae) or device != "cpu":
+    if not isinstance(model, Hvae) or device != "cpu" or training.compile == "always":
         return "torch"
-    batch = torch.empty(batch_size // world_size(), *model.shape)
+    batch = torch.empty(training.batch_size // world_size(), *model.shape)
     return "compiled" if native.suits(model, batch) and native.available() else "torch"
 
 
@@ -178,7 +178,7 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
             "network": network,
             "parameters": parameters,
             # Part of what a killed run is known by: one that goes on elsewhere must not mix two arithmetics.
-            "kernels": _kernels(model, settings.training.batch_size, device),
+            "kernels": _kernels(model, settings.training, device),
         },
         label=f"{name} seed {seed}",
         transient="adversary.",

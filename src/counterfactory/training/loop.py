@@ -30,6 +30,7 @@ from ..files import writing
 from ..noise import derive_seed
 from ..progress import progress
 from .checkpoint import save_model
+from .compiling import as_written, compile_network
 from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
 from .optimizers import make_optimizers
@@ -63,6 +64,7 @@ class TrainingSettings(Protocol):
     valid_every: int
     patience: int
     precision: str
+    compile: str
     threads: int
 
 
@@ -246,6 +248,9 @@ def fit(
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizers = make_optimizers(parameters, settings)
+    compiled = settings.compile == "always" or (settings.compile == "gpu" and device != "cpu")
+    if compiled:
+        compile_network(model)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     state: dict[str, Any] = {
         "step": 0,
@@ -331,7 +336,8 @@ def fit(
         if state["step"] % settings.valid_every == 0 or state["step"] == settings.steps:
             current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             model.load_state_dict(average)
-            validated = _evaluate(model, loss, valid, settings.batch_size, seed)
+            with as_written(compiled):
+                validated = _evaluate(model, loss, valid, settings.batch_size, seed)
             model.load_state_dict(current)
             if select:
                 validated["loss"] = select(validated)
@@ -368,7 +374,8 @@ def fit(
     model.load_state_dict(best)
     model.eval()
     if finish:
-        finish(model)
+        with as_written(compiled):
+            finish(model)
         best = model.state_dict()
     if writers:
         writers.close()

@@ -5,13 +5,15 @@
 In a run, judges have a split of their own, in which no parent tells another. The published predictors are trained on
 the 60,000 digits that train the models, and that of thickness is told the intensity: their errors are the figures to
 compare with. So here 59,000 digits train (of them a twentieth selects the weights), with the training of the preset
-`paper`, and the 10,000 test digits are measured in the end. Prints a row a judge. Data and trained judges are kept,
-and a killed training goes on; to train several at once, name one judge a process (`--judges thickness`) once the first
-has made the data.
+`paper`, and the 10,000 test digits are measured in the end. Prints a row a judge. Data are kept, judges as long as
+their settings are the same, and a killed training goes on; to train several at once, name one judge a process
+(`--judges thickness`) once the first has made the data.
 """
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from finished import print_row
 
@@ -54,7 +56,7 @@ def main() -> None:
     print_row(["judge", "unit", "images", "steps", "held out", "test", "published", "minutes"], head=True)
     for name in arguments.judges:
         out = arguments.out / f"{training.steps}_steps" / name
-        if not (out / "model.json").exists() or "errors" not in read_json(out / "model.json"):
+        if not kept(out, training, judges.shift):
             train_judge(judges, name, data, out, settings.device)
         found = read_json(out / "model.json")
         errors = [next(iter(found["errors"][split].values())) for split in ("valid", "test")]
@@ -62,6 +64,15 @@ def main() -> None:
         minutes = found["training"]["seconds"] / 60
         figures = [f"{figure:.4f}" for figure in (*errors, published)]
         print_row([name, unit, found["images"]["train"], training.steps, *figures, f"{minutes:.0f}"])
+
+
+def kept(out: Path, training: Any, shift: int) -> bool:
+    """Returns whether a judge was trained and measured with these settings."""
+    if not (out / "model.json").exists():
+        return False
+    found = read_json(out / "model.json")
+    settings = json.loads(json.dumps(dict(training)))
+    return "errors" in found and (found["settings"], found["shift"]) == (settings, shift)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
+
+from processes import began, descendants, ended, kill, open_files, processes
 
 __all__ = ["PARTITION", "Cluster", "missing"]
 
@@ -141,7 +143,7 @@ class Cluster:
             found = self.steps(name)
             quiet = 0 if found else quiet + 1
             for process in found:
-                _kill(process, signal.SIGKILL)
+                kill(process, signal.SIGKILL)
             time.sleep(0.1)
 
     def wait_idle(self, seconds: float = 60) -> None:
@@ -165,9 +167,9 @@ class Cluster:
             words = line.split()
             if len(words) > 7 and words[7].startswith(sockets):
                 inodes.add(f"socket:[{words[6]}]")
-        daemons = {pid for pid in _processes() if inodes & set(_open_files(pid))}
+        daemons = {pid for pid in processes() if inodes & set(open_files(pid))}
         daemons -= {record["pid"] for record in self._recorded().values()}
-        return sorted(_descendants(daemons))
+        return sorted(descendants(daemons))
 
     # --- starting and stopping
 
@@ -337,7 +339,7 @@ class Cluster:
 
     def _recorded(self) -> dict[str, dict]:
         records = {path.stem: json.loads(path.read_text()) for path in self.folder.glob("run/*.json")}
-        return {name: record for name, record in records.items() if _began(record["pid"]) == record["began"]}
+        return {name: record for name, record in records.items() if began(record["pid"]) == record["began"]}
 
     def _start(self, name: str, *words: str) -> None:
         with open(self.folder / "log" / f"{name}.out", "ab") as log:
@@ -350,7 +352,7 @@ class Cluster:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "began": _began(process.pid)}
+        record = {"pid": process.pid, "began": began(process.pid)}
         (self.folder / "run" / f"{name}.json").write_text(json.dumps(record))
 
     def _stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
@@ -359,13 +361,10 @@ class Cluster:
         if record is None:
             return
         pid = record["pid"]
-        _kill(pid, how)
-        if not _ended(pid, record["began"], 10):
-            _kill(pid, signal.SIGKILL)
-            _ended(pid, record["began"], 10)
-
-
-# --- processes
+        kill(pid, how)
+        if not ended(pid, record["began"], 10):
+            kill(pid, signal.SIGKILL)
+            ended(pid, record["began"], 10)
 
 
 def _free_ports(names: list[str]) -> dict[str, int]:
@@ -387,62 +386,6 @@ def _wait(true: Callable[[], object], seconds: float, why: Callable[[], str] = s
         if time.monotonic() > end:
             raise RuntimeError(f"not within {seconds} s{why()}")
         time.sleep(0.1)
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        # The name, in brackets, may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _began(pid: int) -> str | None:
-    """Returns when a process began, in ticks since the machine did, or None if it has ended."""
-    words = _stat(pid)
-    return words[19] if words and words[0] != "Z" else None
-
-
-def _kill(pid: int, how: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, how)
-
-
-def _ended(pid: int, began: str, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        if _began(pid) != began:
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _processes() -> Iterator[int]:
-    return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
-
-
-def _open_files(pid: int) -> Iterator[str]:
-    with suppress(OSError):
-        for path in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                yield os.readlink(path)
-
-
-def _descendants(roots: set[int]) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for pid in _processes():
-        words = _stat(pid)
-        if words:
-            children.setdefault(int(words[1]), []).append(pid)
-    found, waiting = set(), list(roots)
-    while waiting:
-        pid = waiting.pop()
-        if pid not in found:
-            found.add(pid)
-            waiting += children.get(pid, [])
-    return found
 
 
 def main() -> None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from toys import log, train
 
 from counterfactory.nets.hvae import Hvae
 from counterfactory.nets.vae import Vae
-from counterfactory.training.compiling import as_written, compile_network
+from counterfactory.training.compiling import as_written, compiled
 
 
 @pytest.fixture
@@ -58,25 +59,37 @@ def test_parts_are_compiled_where_the_whole_is_never_called(traced):
     whole.one, whole.other = nn.Linear(3, 3), nn.Linear(3, 2)
     x = torch.ones(4, 3)
     written = whole.other(whole.one(x))
-    compile_network(whole)
-    torch.testing.assert_close(whole.other(whole.one(x)), written)
+    with compiled(whole, True):
+        torch.testing.assert_close(whole.other(whole.one(x)), written)
+        assert len(traced) == 2
+        with as_written(True):
+            whole.other(whole.one(torch.ones(7, 3)))
+    whole.other(whole.one(torch.ones(9, 3)))
     assert len(traced) == 2
-    with as_written(True):
-        whole.other(whole.one(torch.ones(7, 3)))
-    assert len(traced) == 2
+    assert "forward" not in vars(whole.one)
 
 
-def test_where_the_compiler_fails_the_network_runs_as_written(monkeypatch):
-    def broken(graph, _):
-        raise RuntimeError("no compiler here")
+def broken(graph, _):
+    raise RuntimeError("no compiler here")
 
+
+def broken_backward(graph, inputs):
+    return aot_autograd(fw_compiler=lambda graph, _: graph, bw_compiler=broken)(graph, inputs)
+
+
+@pytest.mark.parametrize("backend", [broken, broken_backward])
+def test_where_the_compiler_fails_the_network_runs_as_written(monkeypatch, backend):
     torch._dynamo.reset()
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=broken))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     model = nn.Linear(3, 2)
     x = torch.ones(4, 3)
     written = model(x)
-    compile_network(model)
-    torch.testing.assert_close(model(x), written)
+    with compiled(model, True):
+        found = model(x)
+        found.sum().backward()
+    torch.testing.assert_close(found, written)
+    torch.testing.assert_close(model.weight.grad, torch.full((2, 3), 4.0))
+    torch._dynamo.reset()
 
 
 SMALL = {"resolutions": (16, 8), "widths": (8, 16), "encoder_blocks": (1, 1), "decoder_blocks": (1, 1)}
@@ -110,10 +123,24 @@ def test_the_compiled_bound_and_its_gradient_are_those_written(request, name, in
     traced = [] if inductor else request.getfixturevalue("traced")
     model = drawn_mechanism(name)
     value, gradient = bound(model)
-    compile_network(model)
-    compiled_value, compiled_gradient = bound(model)
+    # What fails must be seen here.
+    with compiled(model, True), torch._dynamo.config.patch(suppress_errors=False):
+        compiled_value, compiled_gradient = bound(model)
     torch.testing.assert_close(compiled_value, value)
     for one, other in zip(compiled_gradient, gradient, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     # One whole: every break would be a start of kernels more.
     assert inductor or len(traced) == 1
+
+
+@pytest.mark.parametrize("name", ["vae", "hvae"])
+def test_what_fine_tuning_asks_is_compiled_too(traced, name):
+    model = drawn_mechanism(name)
+    x, parents = torch.zeros(2, 1, 32, 32), torch.zeros(2, 12)
+    noise = [torch.zeros(2, *shape) for shape in model.noise_shapes]
+    latents, location, _ = model.reconstruct(x, parents, noise)
+    with compiled(model, True):
+        torch.testing.assert_close(model.reconstruct(x, parents, noise)[1], location)
+        assert len(traced) == 1
+        torch.testing.assert_close(model.predict([one.z for one in latents], parents)[0], location)
+        assert len(traced) == 2

@@ -76,3 +76,17 @@ def test_what_has_no_gradient_stays():
     for one in optimizers:
         one.step()
     assert torch.equal(matrix, before)
+
+
+def test_decay_shrinks_a_matrix_by_the_learning_rate():
+    matrix = nn.Parameter(drawn(4, 6))
+    before = matrix.detach().clone()
+    (muon,) = make_optimizers([matrix], settings(optimizer="muon", learning_rate=0.1, weight_decay=0.5))
+    matrix.grad = torch.zeros_like(matrix)
+    muon.step()
+    torch.testing.assert_close(matrix.detach(), 0.95 * before)
+
+
+def test_weights_that_no_matrix_can_share_are_refused():
+    with pytest.raises(ValueError, match="contiguous"):
+        make_optimizers([nn.Parameter(drawn(4, 6, 3, 3).transpose(0, 1))], settings(optimizer="muon"))

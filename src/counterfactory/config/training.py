@@ -15,7 +15,8 @@ class TrainingSettings(Section):
     steps: Count = Field(description="Updates at most.")
     batch_size: Count = Field(description="Images an update.")
     optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="What moves the weights: AdamW, or Muon for all but vectors."
+        "adamw",
+        description="What moves the weights: AdamW; or Muon, and AdamW only vectors (biases, scales).",
     )
     learning_rate: Positive = Field(description="Its learning rate after the warm-up.")
     warmup: int = Field(ge=0, description="Updates over which the learning rate rises linearly from zero.")

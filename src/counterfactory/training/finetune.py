@@ -79,8 +79,7 @@ class CounterfactualLoss:
     r"""The damped Lagrangian; a training loss of :func:`counterfactory.training.loop.fit`.
 
     The model in training carries the parameter `multiplier`, which is :math:`\lambda` in units of `multiplier_rate` /
-    `learning_rate`: one optimiser whose steps do not depend on the gradient's scale (AdamW) then moves both, each at
-    its own rate.
+    `learning_rate`: AdamW, whose steps do not depend on the gradient's scale, then moves it at its own rate.
 
     Arguments:
         settings: The settings of fine-tuning.

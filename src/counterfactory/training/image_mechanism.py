@@ -144,13 +144,14 @@ def _tensors(dataset: Dataset, folder: Path, split: str) -> dict[str, Tensor]:
 
 
 def _kernels(model: nn.Module, training: Any, device: str) -> str:
-    """Returns what computes the bound in training: `compiled` kernels or `torch`."""
+    """Returns what computes the bound: `compiled` kernels of ours or `torch`, and whether PyTorch compiles training."""
     from ..nets.hvae import Hvae
 
-    if not isinstance(model, Hvae) or device != "cpu" or training.compile == "always":
-        return "torch"
-    batch = torch.empty(training.batch_size // world_size(), *model.shape)
-    return "compiled" if native.suits(model, batch) and native.available() else "torch"
+    kernels = "torch"
+    if isinstance(model, Hvae) and device == "cpu":
+        batch = torch.empty(training.batch_size // world_size(), *model.shape)
+        kernels = "compiled" if native.suits(model, batch) and native.available() else "torch"
+    return f"torch.compile, and {kernels} to validate" if training.compile == "always" else kernels
 
 
 def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: str) -> None:

@@ -6,7 +6,8 @@ on the *validation* split is what is kept; the test split is never seen.
 
 Randomness is a function of (seed, step) and nothing else: the order of the data is a permutation drawn from
 (seed, epoch) and the noise of a step from a generator seeded by (seed, step). Resuming therefore needs no state of
-any generator, and a run killed at any moment ends with the same weights, bit for bit, as one left alone.
+any generator, and a run killed at any moment ends with the same weights, bit for bit, as one left alone (a compiled one
+but for rounding).
 """
 
 import csv
@@ -30,7 +31,7 @@ from ..files import writing
 from ..noise import derive_seed
 from ..progress import progress
 from .checkpoint import save_model
-from .compiling import as_written, compile_network
+from .compiling import as_written, compiled
 from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
 from .optimizers import make_optimizers
@@ -248,9 +249,6 @@ def fit(
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizers = make_optimizers(parameters, settings)
-    compiled = settings.compile == "always" or (settings.compile == "gpu" and device != "cpu")
-    if compiled:
-        compile_network(model)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     state: dict[str, Any] = {
         "step": 0,
@@ -302,80 +300,84 @@ def fit(
     marks: dict[str, Tensor] = {}
     until = float(os.environ.get(UNTIL) or 0)
     wasted = 0
-    for step in bar:
-        if settings.patience and state["bad"] >= settings.patience:
-            break
-        rows_of_batch = _order(count, settings.batch_size, seed, step)[
-            rank() * share : (rank() + 1) * share
-        ].to(device)
-        batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
-        generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = learning_rate(step, settings)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            value, marks = loss(model, batch, generator, step / settings.steps)
-        model.zero_grad(set_to_none=True)
-        value.backward()
-        average_gradients(model)
-        norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
-        # A NaN fails this comparison too, so a batch that blew up is skipped and not averaged in.
-        if float(norm) < settings.skip:
-            for optimizer in optimizers:
-                optimizer.step()
-            wasted = 0
-        else:
-            state["skipped"] += 1
-            wasted += 1
-            if wasted >= 100:
-                raise UserError(
-                    f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); lower learning_rate"
-                )
-        average_weights(average, model, step, settings.ema)
-        state["step"] = step + 1
-
-        if state["step"] % settings.valid_every == 0 or state["step"] == settings.steps:
-            current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-            model.load_state_dict(average)
-            with as_written(compiled):
-                validated = _evaluate(model, loss, valid, settings.batch_size, seed)
-            model.load_state_dict(current)
-            if select:
-                validated["loss"] = select(validated)
-            if validated["loss"] < state["best"]:
-                state["best"], state["best_step"], state["bad"] = validated["loss"], state["step"], 0
-                best = {name: tensor.clone() for name, tensor in average.items()}
+    fused = settings.compile == "always" or (settings.compile == "gpu" and device != "cpu")
+    with compiled(model, fused):
+        for step in bar:
+            if settings.patience and state["bad"] >= settings.patience:
+                break
+            rows_of_batch = _order(count, settings.batch_size, seed, step)[
+                rank() * share : (rank() + 1) * share
+            ].to(device)
+            batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
+            generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = learning_rate(step, settings)
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+                value, marks = loss(model, batch, generator, step / settings.steps)
+            model.zero_grad(set_to_none=True)
+            value.backward()
+            average_gradients(model)
+            norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
+            # A NaN fails this comparison too, so a batch that blew up is skipped and not averaged in.
+            if float(norm) < settings.skip:
+                for optimizer in optimizers:
+                    optimizer.step()
+                wasted = 0
             else:
-                state["bad"] += 1
-            state["seconds"] = time.monotonic() - started
-            row = {
-                "step": state["step"],
-                "seconds": state["seconds"],
-                "learning_rate": learning_rate(step, settings),
-            }
-            row |= {"train_loss": float(value.detach())} | {
-                f"train_{name}": float(mark) for name, mark in marks.items()
-            }
-            row |= {f"valid_{name}": mark for name, mark in validated.items()}
-            if writers:
-                writers.add(row)
-            bar.set(valid=validated["loss"])
-        if time.monotonic() - saved_at > 20.0:
-            state["seconds"] = time.monotonic() - started
-            save()
-            saved_at = time.monotonic()
-        looks = until and state["step"] % LOOK == 0 and state["step"] < settings.steps
-        if looks and any_of_all(time.time() > until):
-            state["seconds"] = time.monotonic() - started
-            save()
-            raise Unfinished(f"{label}: stopped at step {state['step']} of {settings.steps}; run it again")
+                state["skipped"] += 1
+                wasted += 1
+                if wasted >= 100:
+                    raise UserError(
+                        f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); "
+                        "lower learning_rate"
+                    )
+            average_weights(average, model, step, settings.ema)
+            state["step"] = step + 1
+
+            if state["step"] % settings.valid_every == 0 or state["step"] == settings.steps:
+                current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+                model.load_state_dict(average)
+                with as_written(fused):
+                    validated = _evaluate(model, loss, valid, settings.batch_size, seed)
+                model.load_state_dict(current)
+                if select:
+                    validated["loss"] = select(validated)
+                if validated["loss"] < state["best"]:
+                    state["best"], state["best_step"], state["bad"] = validated["loss"], state["step"], 0
+                    best = {name: tensor.clone() for name, tensor in average.items()}
+                else:
+                    state["bad"] += 1
+                state["seconds"] = time.monotonic() - started
+                row = {
+                    "step": state["step"],
+                    "seconds": state["seconds"],
+                    "learning_rate": learning_rate(step, settings),
+                }
+                row |= {"train_loss": float(value.detach())} | {
+                    f"train_{name}": float(mark) for name, mark in marks.items()
+                }
+                row |= {f"valid_{name}": mark for name, mark in validated.items()}
+                if writers:
+                    writers.add(row)
+                bar.set(valid=validated["loss"])
+            if time.monotonic() - saved_at > 20.0:
+                state["seconds"] = time.monotonic() - started
+                save()
+                saved_at = time.monotonic()
+            looks = until and state["step"] % LOOK == 0 and state["step"] < settings.steps
+            if looks and any_of_all(time.time() > until):
+                state["seconds"] = time.monotonic() - started
+                save()
+                raise Unfinished(
+                    f"{label}: stopped at step {state['step']} of {settings.steps}; run it again"
+                )
 
     if not math.isfinite(state["best"]):
         raise UserError(f"{label}: the validation loss was never finite; lower learning_rate")
     model.load_state_dict(best)
     model.eval()
     if finish:
-        with as_written(compiled):
-            finish(model)
+        finish(model)
         best = model.state_dict()
     if writers:
         writers.close()

@@ -1,15 +1,16 @@
 r"""What moves the weights: AdamW, or Muon for the matrices among them and AdamW for the rest.
 
 AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) scales each weight's step by itself. Muon (Jordan et al., 2024,
-https://kellerjordan.github.io/posts/muon) moves a matrix of shape (m, n) as a whole: its averaged gradient :math:`M`
-with all singular values made about equal, so that directions which gradients seldom speak of are learned as well,
+https://kellerjordan.github.io/posts/muon) moves a matrix of shape (m, n) as a whole: against its gradient :math:`M`
+(averaged with decay 0.95, and looking ahead as Nesterov's does) with all singular values made about 1, by five
+Newton-Schulz steps in bfloat16, so that directions which gradients seldom speak of are learned as well,
 
 .. math:: W \leftarrow (1 - \eta\lambda) W - 0.2\,\eta \sqrt{\max(m, n)}\; U V^\top,
    \qquad M = U \Sigma V^\top
 
 where the factor makes its steps as large as AdamW's (Liu et al., 2025, arXiv:2502.16982), so that one learning rate
-serves both. A convolution is the matrix (outputs, inputs x kernel). Which was measured to be worth it is said where
-it is chosen.
+serves both; AdamW's decay rates are not Muon's. What has more dimensions than two, such as a convolution, is the matrix
+(first dimension, all others).
 """
 
 from collections.abc import Sequence
@@ -64,6 +65,8 @@ class _Muon(torch.optim.Muon):
         self._weights = weights
         # Of the weights' own memory: what moves the one moves the other.
         self._matrices = [nn.Parameter(_as_matrix(weight.detach(), weight)) for weight in weights]
+        if any(m.data_ptr() != w.data_ptr() for m, w in zip(self._matrices, weights, strict=True)):
+            raise ValueError("Muon needs weights whose memory is contiguous, or has the channels last")
         super().__init__(
             self._matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
         )
@@ -74,6 +77,8 @@ class _Muon(torch.optim.Muon):
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else _as_matrix(weight.grad, weight)
         super().step()
+        for matrix in self._matrices:
+            matrix.grad = None  # else the weights' gradients would outlive their zeroing
 
 
 def _as_matrix(values: Tensor, weight: Tensor) -> Tensor:

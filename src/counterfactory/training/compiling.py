@@ -1,9 +1,9 @@
 """Compiles a network for its training: PyTorch's compiler fuses the many small operations of a step into few kernels.
 
 A GPU starts a kernel in microseconds however little it does, which is most of what a step of a small network takes.
-Compiling takes minutes at the start of a training (less when one goes on: the compiler keeps a cache), so it is for the
-long ones. The weights are those of the network as written, but for rounding (and for the draws of dropout, where there is
-any): a compiled training that was killed and goes on need not end with the same bits.
+Compiling takes minutes at the start of a training (less when one goes on: the compiler keeps a cache), so it is for
+long ones. The weights are those of the network as written, but for rounding (and for the draws of dropout, where there
+is any): a compiled training that was killed and goes on need not end with the same bits.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,9 @@
 """A compiled network learns what it learns as written, and everything else does not see the difference."""
 
+import shutil
+import sysconfig
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,10 +118,17 @@ def bound(model: nn.Module) -> tuple[torch.Tensor, list[torch.Tensor]]:
     return (nll + kl).detach(), [weight.grad for weight in model.parameters() if weight.grad is not None]
 
 
+HEADER = Path(sysconfig.get_paths()["include"]) / "Python.h"
+COMPILES = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("g++") is None or not HEADER.exists(), reason="no C++ compiler, or no headers of Python"
+    ),
+]
+
+
 @pytest.mark.parametrize("name", ["vae", "hvae"])
-@pytest.mark.parametrize(
-    "inductor", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["traced", "inductor"]
-)
+@pytest.mark.parametrize("inductor", [False, pytest.param(True, marks=COMPILES)], ids=["traced", "inductor"])
 def test_the_compiled_bound_and_its_gradient_are_those_written(request, name, inductor):
     traced = [] if inductor else request.getfixturevalue("traced")
     model = drawn_mechanism(name)

@@ -1,6 +1,6 @@
 """How far the judges get in the published form: on nearly all training digits, as confounded as the test digits.
 
-    python benchmarks/judges.py --steps 30000 --out results/judges
+    python benchmarks/judges.py --out results/judges
 
 In a run, judges have a split of their own, in which no parent tells another. The published predictors are trained on
 the 60,000 digits that train the models, and that of thickness is told the intensity: their errors are the figures to

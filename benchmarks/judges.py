@@ -11,20 +11,17 @@ their settings are the same, and a killed training goes on; to train several at 
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from finished import print_row
 
-from counterfactory.config import load_settings, merge, read_config
+from counterfactory.config import JudgesSettings, load_settings, merge, read_config
 from counterfactory.data.morphomnist import synthesise
 from counterfactory.data.sources import fetch_digits
 from counterfactory.files import read_json
 from counterfactory.metrics.judges import train_judge
+from counterfactory.report.published import read_published
 
-# Published: 160 passes over 60,000 digits (logs of natural_counterfactuals, the code of its paper's authors).
-PUBLISHED = {"thickness": (0.0628, "px"), "intensity": (1.620, "grey levels"), "digit": (0.9945, "share")}
 FORM = {
     "data": {"train": 500, "valid": 500, "judges": 59000, "test": 10000},
     "judges": {"confounded": True, "context": True, "held_out": 0.05},
@@ -37,13 +34,18 @@ def main() -> None:
     parser.add_argument(
         "--config", type=Path, nargs="+", default=[Path("config.yaml"), Path("workflow/presets/paper.yaml")]
     )
-    parser.add_argument("--judges", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
+    published = {
+        value.metric: value
+        for study in read_published()[1]
+        for value in study.values
+        if value.suite == "judges" and study.dataset.name.startswith("Morpho-MNIST")
+    }
+    parser.add_argument("--judges", nargs="+", default=list(published), choices=list(published))
     parser.add_argument("--steps", type=int, help="steps of each training (default: the configuration's)")
     parser.add_argument("--threads", type=int, default=2, help="for the data")
     parser.add_argument("--out", type=Path, default=Path("results/judges"))
     arguments = parser.parse_args()
-    given = merge(read_config(arguments.config), FORM)
-    settings = load_settings(given)
+    settings = load_settings(merge(read_config(arguments.config), FORM))
     training = settings.judges.training
     if arguments.steps:
         training = training.model_copy(update={"steps": arguments.steps})
@@ -52,27 +54,28 @@ def main() -> None:
     data = arguments.out / "data"
     if not (data / "dataset.json").exists():
         fetch_digits(settings.data.digits, data / "digits")
-        synthesise(settings.data, True, data / "digits", data, arguments.threads)
+        synthesise(settings.data, judges.confounded, data / "digits", data, arguments.threads)
     print_row(["judge", "unit", "images", "steps", "held out", "test", "published", "minutes"], head=True)
     for name in arguments.judges:
         out = arguments.out / f"{training.steps}_steps" / name
-        if not kept(out, training, judges.shift):
+        if not kept(out, judges):
             train_judge(judges, name, data, out, settings.device)
         found = read_json(out / "model.json")
         errors = [next(iter(found["errors"][split].values())) for split in ("valid", "test")]
-        published, unit = PUBLISHED[name]
         minutes = found["training"]["seconds"] / 60
-        figures = [f"{figure:.4f}" for figure in (*errors, published)]
-        print_row([name, unit, found["images"]["train"], training.steps, *figures, f"{minutes:.0f}"])
+        figures = [f"{figure:.4f}" for figure in (*errors, published[name].value)]
+        print_row(
+            [name, published[name].unit, found["images"]["train"], training.steps, *figures, f"{minutes:.0f}"]
+        )
 
 
-def kept(out: Path, training: Any, shift: int) -> bool:
+def kept(out: Path, judges: JudgesSettings) -> bool:
     """Returns whether a judge was trained and measured with these settings."""
     if not (out / "model.json").exists():
         return False
     found = read_json(out / "model.json")
-    settings = json.loads(json.dumps(dict(training)))
-    return "errors" in found and (found["settings"], found["shift"]) == (settings, shift)
+    mine = (judges.training.model_dump(mode="json"), judges.shift, judges.width)
+    return "errors" in found and (found["settings"], found["shift"], found["network"]["width"]) == mine
 
 
 if __name__ == "__main__":

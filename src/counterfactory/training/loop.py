@@ -34,7 +34,7 @@ from .checkpoint import save_model
 from .compiling import as_written, compiled
 from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
-from .optimizers import make_optimizers
+from .optimizers import OptimizerSettings, make_optimizers
 
 __all__ = ["UNTIL", "Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
 
@@ -48,17 +48,13 @@ Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Te
 `progress` is the share of the steps that are done, for schedules, and 1 when validating."""
 
 
-class TrainingSettings(Protocol):
+class TrainingSettings(OptimizerSettings, Protocol):
     """What the loop reads of the configuration (`counterfactory.config.TrainingSettings`)."""
 
     steps: int
     batch_size: int
-    optimizer: str
-    learning_rate: float
     warmup: int
     schedule: str
-    weight_decay: float
-    betas: tuple[float, float]
     ema: float
     clip: float
     skip: float

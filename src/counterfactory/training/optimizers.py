@@ -82,7 +82,7 @@ class _Muon(torch.optim.Muon):
 
 
 def _as_matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """Returns values shaped as `weight` as a matrix (outputs, rest), columns as the memory of `weight` has them."""
+    """Returns values shaped as `weight` as a matrix (first, rest), columns as the memory of `weight` has them."""
     # Channels may come last there. Singular values do not depend on the order of columns.
     ordered = values if weight.is_contiguous() else values.movedim(1, -1)
     return ordered.reshape(len(values), -1)

@@ -1,4 +1,4 @@
-"""From raw digits to a marked table of counterfactuals: data, models, questions, answers, marks, report.
+"""From raw digits to a scored table of counterfactuals: data, models, questions, answers, scores, report.
 
 Rules call the command line of the package, one step a rule. What a step depends on stands in its params: the
 configuration it reads and a hash of the code it runs, so that a step is run again when, and only when, either changes.
@@ -43,14 +43,14 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/answers.smk"
-include: "workflow/rules/marks.smk"
+include: "workflow/rules/scores.smk"
 include: "workflow/rules/queries.smk"
 include: "workflow/rules/report.smk"
 
 
 onsuccess:
     # What a killed workflow would have found its finished chunks by.
-    remove_spares(f"{SETTINGS.results}/{SETTINGS.dataset}/answers")
+    remove_recovery_copies(f"{SETTINGS.results}/{SETTINGS.dataset}/answers")
 
 
 rule all:

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from counterfactory.methods import load_method
 from counterfactory.metrics.axioms import l1_distance
-from counterfactory.training.diffusion_autoencoder import load_autoencoder
+from counterfactory.models.causaldiffae.model import load_causaldiffae
 
 WAYS = {
     "inversion": {"abduction": "invert", "corrections": 0},
@@ -64,7 +64,7 @@ def main() -> None:
 
 def flop_of_a_call(run: Finished, models: Path, seed: int) -> float:
     """Returns the floating-point operations of one call of the denoiser on one image."""
-    model, _ = load_autoencoder(models / "causaldiffae" / f"seed{seed}", run.dataset, precision="float32")
+    model, _ = load_causaldiffae(models / "causaldiffae" / f"seed{seed}", run.dataset, precision="float32")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         told = model.condition(model.layer(model.encoder(torch.zeros(1, *run.dataset.shape))[0]))
         before = counter.get_total_flops()

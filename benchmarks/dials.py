@@ -57,9 +57,9 @@ def main() -> None:
     for weight in arguments.guidance:
         images = run.answer(load("causaldiffae", {"guidance": weight}), asked, f"guidance {weight:g}")
         for name in names:
-            marks = list(run.marks(asked, images, name).values())
-            found[name].append(marks)
-            print_row([f"{weight:g}", name, *marks])
+            scores = list(run.scores(asked, images, name).values())
+            found[name].append(scores)
+            print_row([f"{weight:g}", name, *scores])
     if arguments.guidance:
         panels = []
         for k, variable in enumerate(run.dataset.variables):

@@ -1,11 +1,11 @@
-"""DiME, FastDiME and DiME-X side by side: network calls, CPU seconds an answer, and the marks of explanations.
+"""DiME, FastDiME and DiME-X side by side: network calls, CPU seconds an answer, and the scores of explanations.
 
     python benchmarks/explanations.py --images 20
 
 Needs a finished run: its data, its classifier, denoiser, oracle and identity network are used. All methods answer the
 same questions about the first images of the suite `flip`, or, with --split valid, the same kind of questions about
-images that no mark is ever taken from. CPU seconds are those of this process, so other work on the machine disturbs
-them little. Marks are over the flipped answers, as in the tables: FVA and FS (same identity), MNAC (attributes that the
+images that no score is ever taken from. CPU seconds are those of this process, so other work on the machine disturbs
+them little. Scores are over the flipped answers, as in the tables: FVA and FS (same identity), MNAC (attributes that the
 oracle sees change), CD, the Frechet distance in the oracle's features (of few images: compare it between rows only),
 and L1. `oracle` is the share of flips that the oracle, too, takes for one.
 """
@@ -19,17 +19,17 @@ import numpy as np
 import torch
 
 from counterfactory.config import load_settings, read_config
+from counterfactory.core.files import read_json
+from counterfactory.core.noise import derive_seed, generator
 from counterfactory.data.attributes import attribute_labels
 from counterfactory.data.dataset import Dataset, Split, load_dataset, load_split
-from counterfactory.files import read_json
 from counterfactory.methods import Batch, load_method
 from counterfactory.metrics.correlation import correlation_difference, correlations
 from counterfactory.metrics.frechet import frechet_distance
 from counterfactory.metrics.identity import similarity
 from counterfactory.metrics.mnac import attributes_of
-from counterfactory.noise import derive_seed, generator
-from counterfactory.training.attribute_model import AttributeModel, load_attribute_model
-from counterfactory.training.identity import load_identity
+from counterfactory.models.classifier.model import AttributeClassifier, load_classifier
+from counterfactory.models.identity.model import load_identity
 
 COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "Frechet", "L1", "oracle", "calls", "CPU s"]
 
@@ -56,7 +56,7 @@ def main() -> None:
     names = [*flip.attributes, *(["digit"] if flip.digit else [])]
     batch = ask(dataset, split, names, arguments.images, settings.questions.seed)
     judges = SimpleNamespace(
-        oracle=load_attribute_model(models / "oracle"),
+        oracle=load_classifier(models / "oracle"),
         identity=load_identity(models / "identity", "cpu"),
         threshold=read_json(models / "identity" / "model.json")["threshold"],
     )
@@ -74,7 +74,7 @@ def main() -> None:
         seconds = (time.process_time() - began) / len(batch)
         for name in names:
             rows = batch.attribute == name
-            cells = " | ".join(f"{value:.3g}" for value in marks(batch, images, columns, rows, name, judges))
+            cells = " | ".join(f"{value:.3g}" for value in scores(batch, images, columns, rows, name, judges))
             print(f"| {method} | {name} | {cells} | {seconds:.3f} |", flush=True)
 
 
@@ -108,7 +108,7 @@ def ask(dataset: Dataset, split: Split, names: list[str], images: int, seed: int
     )
 
 
-def marks(
+def scores(
     batch: Batch,
     images: np.ndarray,
     columns: dict[str, np.ndarray],
@@ -116,8 +116,8 @@ def marks(
     name: str,
     judges: SimpleNamespace,
 ) -> list[float]:
-    """Returns the marks of the answers about one attribute, in the order of the columns but the last."""
-    oracle: AttributeModel = judges.oracle
+    """Returns the scores of the answers about one attribute, in the order of the columns but the last."""
+    oracle: AttributeClassifier = judges.oracle
     flipped = rows & columns["reached"]
     calls = float(np.mean(columns["network_calls"][rows]))
     if not flipped.any():

@@ -1,4 +1,4 @@
-"""A finished run, as the other scripts here read it: its data, its questions, its judges, and marks of new answers."""
+"""A finished run, as the other scripts here read it: its data, its questions, its judges, and scores of new answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from counterfactory.answers import answer_questions, gather
+from counterfactory.answers.store import gather
 from counterfactory.config import load_settings, read_config
+from counterfactory.core.files import read_table
 from counterfactory.data.dataset import Dataset, Split, load_dataset, load_split
-from counterfactory.files import read_table
 from counterfactory.methods import Answer
-from counterfactory.metrics.judges import Judge, load_judge
+from counterfactory.methods.run import answer_questions
+from counterfactory.models.judges.model import Judge, load_judge
 
 __all__ = ["Asked", "Finished", "open_run", "print_row", "with_answers"]
 
@@ -67,7 +68,7 @@ class Finished:
         """Returns the images that a method answers with, uint8 (N, C, H, W)."""
         return answer_questions(respond, asked.questions, self.dataset, self.test, batch_size, label)[0]
 
-    def marks(self, asked: Asked, images: np.ndarray, intervention: str) -> dict[str, float]:
+    def scores(self, asked: Asked, images: np.ndarray, intervention: str) -> dict[str, float]:
         """Returns what the judges see, by variable (mean error, or share right), and `l1`, the distance to truth."""
         rows = (asked.questions["intervention"] == intervention).to_numpy()
         true = {name: asked.questions[f"true_{name}"].to_numpy()[rows] for name in self.dataset.names}

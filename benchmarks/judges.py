@@ -16,10 +16,10 @@ from pathlib import Path
 from finished import print_row
 
 from counterfactory.config import JudgesSettings, load_settings, merge, read_config
+from counterfactory.core.files import read_json
 from counterfactory.data.morphomnist import synthesise
 from counterfactory.data.sources import fetch_digits
-from counterfactory.files import read_json
-from counterfactory.metrics.judges import train_judge
+from counterfactory.models.judges.train import train_judge
 from counterfactory.report.published import read_published
 
 FORM = {

@@ -18,8 +18,8 @@ from matplotlib.figure import FigureBase
 
 from counterfactory.data.dataset import load_split
 from counterfactory.methods import load_method
+from counterfactory.models.causaldiffae.train import train_causaldiffae
 from counterfactory.report.style import Panel, Picture, add_axes, add_legend, method_colours, save_picture
-from counterfactory.training.diffusion_autoencoder import train_autoencoder
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         if not (out / "model.json").exists():
             update = {"labelled": share, "steps": steps, "valid_every": steps}
             settings = chosen.model_copy(update={"training": chosen.training.model_copy(update=update)})
-            train_autoencoder(settings, run.results / "data", out, arguments.seed, run.settings.device)
+            train_causaldiffae(settings, run.results / "data", out, arguments.seed, run.settings.device)
         respond = load_method(
             "causaldiffae",
             arguments.seed,
@@ -59,9 +59,9 @@ def main() -> None:
         )
         images = run.answer(respond, asked, f"labels {share:g}")
         for name in names:
-            marks = list(run.marks(asked, images, name).values())
-            found[name].append(marks)
-            print_row([f"{share:g}", round(share * count), name, *marks])
+            scores = list(run.scores(asked, images, name).values())
+            found[name].append(scores)
+            print_row([f"{share:g}", round(share * count), name, *scores])
 
     panels = []
     for k, variable in enumerate(run.dataset.variables):

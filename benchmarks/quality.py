@@ -4,7 +4,7 @@
 
 Needs a finished run: its data, parents' mechanisms, judges and questions are used. Each length is a training of
 its own, since the schedules stretch with it. Minutes are CPU minutes of this process, so other work on the machine
-disturbs them little. Marks are those of the tables: by the judges, over the questions of the suite `do`, protocol
+disturbs them little. Scores are those of the tables: by the judges, over the questions of the suite `do`, protocol
 `marginal`; L1 is the distance to the rendered true counterfactual, in grey levels.
 """
 
@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from counterfactory.answers import answer_questions, gather
+from counterfactory.answers.store import gather
 from counterfactory.config import load_settings, read_config
+from counterfactory.core.files import read_table
 from counterfactory.data.dataset import load_dataset, load_split
-from counterfactory.files import read_table
 from counterfactory.methods import load_method
-from counterfactory.metrics.judges import load_judge
-from counterfactory.training.image_mechanism import train_image_mechanism
+from counterfactory.methods.run import answer_questions
+from counterfactory.models.image.train import train_image_mechanism
+from counterfactory.models.judges.model import load_judge
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
     for steps in arguments.steps:
         with tempfile.TemporaryDirectory() as folder:
             models = Path(folder)
-            (models / "parents").symlink_to((results / "models" / "parents").resolve())
+            (models / "scm").symlink_to((results / "models" / "scm").resolve())
             chosen = getattr(settings.models, arguments.model)
             training = chosen.training.model_copy(update={"steps": steps, "valid_every": steps})
             began = time.process_time()

@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfactory.nets import native
+from counterfactory.models.image import native
+from counterfactory.models.image.hvae import DecoderBlock, Hvae
+from counterfactory.models.image.vae import Vae
 from counterfactory.nets.blocks import Block
-from counterfactory.nets.hvae import DecoderBlock, Hvae
 from counterfactory.nets.likelihood import discretised_gaussian_nll
-from counterfactory.nets.vae import Vae
 
 PARENTS, SHAPE = 12, (1, 32, 32)
 PUBLISHED = {"hvae": 74.0, "vae": 1100.0}

@@ -9,7 +9,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 
 # Tests may import from it as well as take its fixtures, in any order.
-pytest.register_assert_rewrite("squares")
+pytest.register_assert_rewrite("tests.squares")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterfactory.core.files import write_array, write_table
 from counterfactory.data.dataset import Dataset, Variable, save_dataset
-from counterfactory.files import write_array, write_table
 
 SQUARES = Dataset(
     name="squares",

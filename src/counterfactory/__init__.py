@@ -1,3 +1,3 @@
-"""Image counterfactuals: every method asked the same questions, every answer marked by the same marks."""
+"""Image counterfactuals: every method asked the same questions, every answer scored by the same scores."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """What the tests on the cluster share: the cluster, a workflow small enough to fail often, and its true result.
 
 Only the machines are pretended (see slurm.py): Slurm, the profile, the rules and the steps are the real ones. The small
-workflow copies digits and marks the copies: six chunks, four of one suite and two of another, and no training. All
+workflow copies digits and scores the copies: six chunks, four of one suite and two of another, and no training. All
 before the chunks is done once, on this machine, and every test starts from a copy of that folder.
 """
 
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from slurm import Cluster, missing
+
+from tests.cluster.slurm import Cluster, missing
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
@@ -32,7 +33,7 @@ questions:
   reverse: {images: 120, cycles: [1], interventions: [thickness, digit]}
   sweep: {images: 0}
   flip: {images: 0}
-marks: {metrics: [axioms]}
+scores: {metrics: [axioms]}
 answers: {chunk_size: 6, batch_size: 60}
 """
 # Polls as often as tests want it, and users do not.
@@ -160,7 +161,7 @@ class Workflow:
 
     def result(self) -> dict[str, bytes]:
         """Returns the tables, by name; that of what answers cost holds times and is left out."""
-        files = [RESULTS / "marks" / "marks.csv", *sorted((self.folder / RESULTS / "tables").glob("*"))]
+        files = [RESULTS / "scores" / "scores.csv", *sorted((self.folder / RESULTS / "tables").glob("*"))]
         return {
             path.name: (self.folder / path).read_bytes() for path in files if not path.name.startswith("cost")
         }

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 
-from processes import began, descendants, ended, kill, open_files, processes
+from tests.cluster.processes import began, descendants, ended, kill, open_files, processes
 
 __all__ = ["PARTITION", "Cluster", "missing"]
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import RESULTS, Workflow
+from tests.cluster.conftest import RESULTS, Workflow
 
 TABLES = RESULTS / "tables"
 # One chunk has little memory, and one little time.
@@ -42,7 +42,7 @@ def log_file(workflow: Workflow, step: str):
 
 def spare_file(workflow: Workflow, step: str):
     path = chunk_file(workflow, step)
-    return path.parent / f".{path.stem}.spare" / path.name
+    return path.parent / f".{path.stem}.recovery" / path.name
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_interrupted_then_killed_then_run_again(small, expected):
     assert process.wait(120) != 0
     small.wait(lambda: not cluster.call("squeue", "--noheader").strip() and not cluster.steps(), seconds=30)
     assert not chunk_file(small, late).exists()
-    # Snakemake deletes what it has not heard to be whole; the spares stay, and nothing is made again.
+    # Snakemake deletes what it has not heard to be whole; the recovery stay, and nothing is made again.
     whole = [step for step in LEFT if step != late]
     first = {step: spare_file(small, step).stat().st_ino for step in whole}
 
@@ -171,7 +171,7 @@ def test_interrupted_then_killed_then_run_again(small, expected):
     small.finish(process)
     assert small.result() == expected
     assert {step: chunk_file(small, step).stat().st_ino for step in LEFT} == first
-    assert not list(small.folder.rglob(".*.spare"))
+    assert not list(small.folder.rglob(".*.recovery"))
 
 
 def test_half_of_an_output_is_no_output(small, expected):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from conftest import PROFILES, RESULTS, ROOT, Workflow
+from tests.cluster.conftest import PROFILES, RESULTS, ROOT, Workflow
 
 SMOKE = ROOT / "workflow" / "presets" / "smoke.yaml"
 # Of the smoke preset, unless all of it is asked for: what runs networks and what does not, and no download but MNIST.
@@ -13,7 +13,7 @@ PART = """\
 methods: [copy, vae]
 data: {train: 400, valid: 100, judges: 300, test: 60}
 questions: {reverse: {images: 0}, flip: {images: 0}, sweep: {images: 0}}
-marks: {metrics: [axioms, effectiveness]}
+scores: {metrics: [axioms, effectiveness]}
 """
 FOLDER = RESULTS.parent / "smoke" / RESULTS.name
 TABLES = FOLDER / "tables"
@@ -29,7 +29,7 @@ def smoke(cluster, tmp_path_factory):
     if os.environ.get("COUNTERFACTORY_CLUSTER_SMOKE") != "whole":
         (begun / "over_part.yaml").write_text(PART)
     local = Workflow(begun)
-    local.locally(TABLES, "--until", "fit_parents", "ask")
+    local.locally(TABLES, "--until", "fit_scm", "ask")
     finished = Workflow(tmp_path_factory.mktemp("smoke") / "run", cluster)
     shutil.copytree(begun, finished.folder)
     shutil.rmtree(finished.folder / "ledger")
@@ -58,8 +58,8 @@ def test_tables_are_equal_bit_for_bit(smoke):
     )
     assert len(local) > 5
     assert finished == local
-    marks = [(one.folder / FOLDER / "marks" / "marks.csv").read_bytes() for one in smoke]
-    assert marks[0] == marks[1]
+    scores = [(one.folder / FOLDER / "scores" / "scores.csv").read_bytes() for one in smoke]
+    assert scores[0] == scores[1]
 
 
 def test_networks_and_answers_are_equal_bit_for_bit(smoke):
@@ -74,11 +74,9 @@ def test_networks_and_answers_are_equal_bit_for_bit(smoke):
 def test_what_was_begun_on_one_machine_is_finished_on_the_cluster_and_not_redone(smoke):
     local, finished = smoke
     before = {
-        one["step"]
-        for one in local.ledger()
-        if one["step"].split(".")[0] in ("synthesise", "fit-parents", "ask")
+        one["step"] for one in local.ledger() if one["step"].split(".")[0] in ("synthesise", "fit-scm", "ask")
     }
-    assert {step.split(".")[0] for step in before} == {"synthesise", "fit-parents", "ask"}
+    assert {step.split(".")[0] for step in before} == {"synthesise", "fit-scm", "ask"}
     after = [one["step"] for one in finished.ledger()]
     assert not before & set(after)
     assert len(after) == len(set(after))

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from counterfactory.config import commented_yaml, load_section, load_settings
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 
-FLIP = {"marks": {"metrics": ["flip"]}, "questions": {"flip": {"images": 10}}}
+FLIP = {"scores": {"metrics": ["flip"]}, "questions": {"flip": {"images": 10}}}
 
 
 def test_attributes_are_added_changed_and_left_out():
@@ -56,12 +56,12 @@ def test_a_mistake_is_one_line(attributes, named, meant):
     ],
 )
 def test_what_no_image_has_is_refused_once_it_is_asked_about(given, line):
-    from counterfactory.config.misfits import misfits
+    from counterfactory.config.cross_checks import cross_checks
 
     def told(given: dict) -> list[str]:
-        from counterfactory.config.reading import _validate
+        from counterfactory.config.load import _validate
 
-        return [one for one in misfits(_validate(given)) if one.startswith("attributes")]
+        return [one for one in cross_checks(_validate(given)) if one.startswith("attributes")]
 
     assert told({**FLIP, **given})[0].startswith(line)
-    assert told({"methods": ["copy"], "marks": {"metrics": ["axioms"]}, **given}) == []
+    assert told({"methods": ["copy"], "scores": {"metrics": ["axioms"]}, **given}) == []

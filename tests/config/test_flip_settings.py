@@ -3,8 +3,8 @@
 import pytest
 
 from counterfactory.config import load_settings
-from counterfactory.config.misfits import remarks
-from counterfactory.errors import UserError
+from counterfactory.config.cross_checks import warnings_of
+from counterfactory.core.errors import UserError
 
 
 def refused(given: dict) -> str:
@@ -64,13 +64,13 @@ def test_what_nobody_uses_is_not_looked_at():
 
 
 def test_more_chunks_than_questions_is_said_and_does_no_harm():
-    asked = list(remarks(load_settings({"answers": {"chunks": 13, "dime": {"images": 2}}})))
+    asked = list(warnings_of(load_settings({"answers": {"chunks": 13, "dime": {"images": 2}}})))
     assert asked == [
         "answers.chunks is 13, but dime is asked 12 questions of the suite flip: they are 12 chunks"
     ]
-    assert not list(remarks(load_settings({"answers": {"chunks": 360, "dime": {"images": None}}})))
+    assert not list(warnings_of(load_settings({"answers": {"chunks": 360, "dime": {"images": None}}})))
     assert not list(
-        remarks(load_settings({"answers": {"chunks": 361}, "questions": {"flip": {"images": 0}}}))
+        warnings_of(load_settings({"answers": {"chunks": 361}, "questions": {"flip": {"images": 0}}}))
     )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from counterfactory.config import load_settings, read_config
-from counterfactory.config.query_misfits import asked_queries
-from counterfactory.errors import UserError
+from counterfactory.config.query_checks import asked_queries
+from counterfactory.core.errors import UserError
 
 BOTH = {"methods": ["gan", "gan_esm"]}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from counterfactory.core.errors import UserError
 from counterfactory.data.sources import load_digits
-from counterfactory.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 CHECKSUM_ROWS = 70_000

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterfactory.core.errors import UserError
 from counterfactory.data import attributes as module
 from counterfactory.data.attributes import (
     attribute_labels,
@@ -17,7 +18,6 @@ from counterfactory.data.attributes import (
 )
 from counterfactory.data.dataset import Dataset, Split, Variable
 from counterfactory.data.registry import DATASETS
-from counterfactory.errors import UserError
 
 TOY = Dataset(
     "toy",

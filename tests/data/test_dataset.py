@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import write_array, write_json
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
-from counterfactory.errors import UserError
-from counterfactory.files import write_array, write_json
-from squares import SQUARES
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from counterfactory.core.errors import UserError
 from counterfactory.data.idx import encode_idx, read_idx, write_idx
-from counterfactory.errors import UserError
 
 TYPES = [np.uint8, np.int8, np.int16, np.int32, np.float32, np.float64]
 

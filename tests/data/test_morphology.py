@@ -8,12 +8,12 @@ thickness that differs by some 0.03 px, and is one with 89 % identical pixels wh
 
 import numpy as np
 import pytest
-from samples import mnist, sample, strokes
 from scipy import ndimage
 from skimage.measure import label, moments_central, regionprops
 from skimage.morphology import medial_axis
 from skimage.transform import pyramid_expand
 
+from counterfactory.core.errors import UserError
 from counterfactory.data.morphology import (
     ATTRIBUTES,
     analyse,
@@ -34,7 +34,7 @@ from counterfactory.data.morphology.thickness import (
     spread,
 )
 from counterfactory.data.morphology.workspace import Workspace
-from counterfactory.errors import UserError
+from tests.data.samples import mnist, sample, strokes
 
 # Of the first 1000 published images: those whose radius is 19, and those of digits that touch the border.
 SPECIAL = [25, 48, 94, 437, 552, 894, 947, 26, 141, 262, 410, 425, 483, 638, 646, 730, 822, 906, 917]

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from samples import mnist, sample, strokes
 
+from counterfactory.core.errors import UserError
 from counterfactory.data import morphomnist
 from counterfactory.data.dataset import SPLITS, load_dataset, load_split
 from counterfactory.data.idx import read_idx
@@ -21,7 +21,7 @@ from counterfactory.data.morphomnist import (
 )
 from counterfactory.data.processes import abduct
 from counterfactory.data.worlds import world
-from counterfactory.errors import UserError
+from tests.data.samples import mnist, sample, strokes
 
 
 def settings(**changes):

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from scipy.integrate import quad
 
+from counterfactory.core.errors import UserError
 from counterfactory.data import pendulum
 from counterfactory.data.dataset import load_dataset, load_split
+from counterfactory.data.graph import descendants
 from counterfactory.data.pendulum import (
     DATASET,
     abduct,
@@ -21,8 +23,6 @@ from counterfactory.data.pendulum import (
     shadow_of,
     synthesise,
 )
-from counterfactory.errors import UserError
-from counterfactory.scm.graph import descendants
 
 NAMES = list(DATASET.names)
 

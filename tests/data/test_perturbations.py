@@ -8,6 +8,7 @@ from skimage.measure import euler_number
 from skimage.morphology import dilation, erosion
 from skimage.morphology import disk as disk_footprint
 
+from counterfactory.core.errors import UserError
 from counterfactory.data import perturbations
 from counterfactory.data.morphology import Analysis, analyse, downscale, measure
 from counterfactory.data.perturbations import (
@@ -21,7 +22,6 @@ from counterfactory.data.perturbations import (
     thicken,
     thin,
 )
-from counterfactory.errors import UserError
 
 EIGHT = np.ones((3, 3))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from samples import sample, strokes
 from scipy import integrate, stats
 
+from counterfactory.core.errors import UserError
 from counterfactory.data.morphology import measure, render
 from counterfactory.data.processes import (
     PROCESSES,
@@ -17,7 +17,7 @@ from counterfactory.data.processes import (
     sample_parents,
     thickness_of,
 )
-from counterfactory.errors import UserError
+from tests.data.samples import sample, strokes
 
 GAMMA = stats.gamma(10, loc=0.5, scale=1 / 5)
 

@@ -1,6 +1,6 @@
 """MNIST from every source is the same bits; whatever is wrong with a source is said in one line.
 
-The sources are tried on a stand-in of a few digits, held to the stand-in's own checksums; tests marked
+The sources are tried on a stand-in of a few digits, held to the stand-in's own checksums; tests scored
 `network` use the real thing.
 """
 
@@ -17,9 +17,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from counterfactory.core.errors import UserError
 from counterfactory.data import sources
 from counterfactory.data.idx import encode_idx, write_idx
-from counterfactory.errors import UserError
 
 NAMES = list(sources.MD5)
 
@@ -234,7 +234,7 @@ def test_an_index_that_never_answers_fails_fast(monkeypatch, no_index, silence):
 @pytest.fixture
 def mirror(monkeypatch):
     """torchvision's MNIST, so that a test can set its mirror."""
-    from counterfactory.torchvision_import import import_torchvision
+    from counterfactory.pretrained.torchvision_import import import_torchvision
 
     mnist = import_torchvision().datasets.MNIST
     monkeypatch.setenv("no_proxy", "127.0.0.1")

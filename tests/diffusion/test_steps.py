@@ -8,14 +8,7 @@ import torch
 from counterfactory.diffusion.denoiser import denoiser
 from counterfactory.diffusion.guidance import guide
 from counterfactory.diffusion.schedule import linear, respace
-from counterfactory.diffusion.steps import (
-    ancestral,
-    ddim_decode,
-    ddim_invert,
-    ddim_step,
-    ddpm_step,
-    q_sample,
-)
+from counterfactory.diffusion.steps import ancestral, ddim_decode, ddim_invert, ddim_step, ddpm_step, q_sample
 
 from .gaussian import MEAN, SPREAD, GaussianDenoiser, noise
 

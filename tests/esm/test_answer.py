@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from counterfactory.config import load_settings
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.esm import answer
-from counterfactory.esm.kernels import build_kernel, symmetric_uniform
-from squares import SQUARES
+from counterfactory.scm.noise_kernels import build_kernel, symmetric_uniform
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.esm.images import fact_log_probability, image_log_likelihood, invert
 
 LOGITS = torch.tensor([[0.0, 2.0, 1.0, 0.0, 0.0], [-1.0, 0.5, 0.0, 3.0, -2.0]])

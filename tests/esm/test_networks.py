@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from bacon import ACTUAL, BACON
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.esm.networks import FunctionalModel, counterfactual, evaluate, kernel_matrix, posterior
+from tests.esm.bacon import ACTUAL, BACON
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from counterfactory.errors import UserError
-from counterfactory.esm.kernels import build_kernel, symmetric_uniform
+from counterfactory.core.errors import UserError
 from counterfactory.esm.queries import Query, ask, draw_actual
+from counterfactory.scm.noise_kernels import build_kernel, symmetric_uniform
 
 NAMES = ("happy", "smiling")
 

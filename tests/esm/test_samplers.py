@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from bacon import BACON, exact_answer, log_sigmoid, rare_evidence
 
-from counterfactory.errors import UserError
-from counterfactory.esm.kernels import Sticky, autoregressive, discrete, standard_normal
+from counterfactory.core.errors import UserError
 from counterfactory.esm.networks import evaluate
 from counterfactory.esm.samplers import (
     actual_noise,
@@ -17,6 +15,8 @@ from counterfactory.esm.samplers import (
     rejection,
     tempered_smc,
 )
+from counterfactory.scm.noise_kernels import Sticky, autoregressive, discrete, standard_normal
+from tests.esm.bacon import BACON, exact_answer, log_sigmoid, rare_evidence
 
 COUNT = 3_000
 

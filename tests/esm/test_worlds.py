@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.esm.worlds import CausalWorld, ObservedWorld
-from counterfactory.nets.gan import Gan
+from counterfactory.models.gan.network import Gan
 from counterfactory.scm.model import ParentsSCM
-from squares import SQUARES
+from tests.squares import SQUARES
 
 BIG = {"big": {"of": "size", "above": 2.5}, "wide": {"of": "width", "above": 1.0}}
 

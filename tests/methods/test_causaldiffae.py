@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.answers import answer_questions
+from counterfactory.core.checkpoint import save_model
 from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.diffusion.schedule import linear, respace
 from counterfactory.methods import Batch
 from counterfactory.methods.causaldiffae import counterfactual_codes, counterfactual_image, load
-from counterfactory.nets.diffusion_autoencoder import DiffusionAutoencoder
-from counterfactory.training.checkpoint import save_model
-from squares import SQUARES
+from counterfactory.methods.run import answer_questions
+from counterfactory.models.causaldiffae.network import CausalDiffAE
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 
@@ -91,7 +91,7 @@ def models(tmp_path, squares):
     sizes = {"width": 8, "multipliers": [1, 2], "blocks": 1, "groups": 1, "skips": "level"}
     network = {**sizes, "exposure": ["shade"]}
     codes = {"width": 4, "hidden": 8, "encoder": [8], "prior_scale": 0.5}
-    model = DiffusionAutoencoder(SQUARES, network, **codes)
+    model = CausalDiffAE(SQUARES, network, **codes)
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     meta = {
@@ -195,9 +195,9 @@ def test_it_answers_questions(squares, models):
 
 @pytest.mark.parametrize(("labels", "action"), [("given", "move"), ("read", "replace")])
 def test_codes_show_what_is_known_and_what_is_set(squares, models, labels, action):
-    from counterfactory.training.diffusion_autoencoder import load_autoencoder
+    from counterfactory.models.causaldiffae.model import load_causaldiffae
 
-    model, _ = load_autoencoder(models / "causaldiffae" / "seed0", SQUARES, precision="float32")
+    model, _ = load_causaldiffae(models / "causaldiffae" / "seed0", SQUARES, precision="float32")
     acted = torch.tensor([[True, False, False]])
     x = torch.zeros(1, 1, 6, 6)
     parents, values = torch.tensor([[0.1, -0.2, 0.0, 1.0, 0.0]]), torch.tensor([[0.5, -0.2, 0.0, 1.0, 0.0]])
@@ -218,7 +218,7 @@ def test_codes_show_what_is_known_and_what_is_set(squares, models, labels, actio
 
 def test_exposure_follows_the_counterfactual_parent(squares, models):
     """Brightness above black is multiplied as the parent says, and nothing else changes."""
-    from counterfactory.training.checkpoint import load_model
+    from counterfactory.core.checkpoint import load_model
 
     state, meta = load_model(models / "causaldiffae" / "seed0")
     state["exposure"] = torch.tensor([0.5])

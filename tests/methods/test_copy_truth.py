@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 from numpy.lib.format import open_memmap
 
-from counterfactory.answers import answer, gather
+from counterfactory.answers.store import gather
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_table
 from counterfactory.data import morphomnist
 from counterfactory.data.dataset import load_dataset, load_split
-from counterfactory.errors import UserError
-from counterfactory.files import read_table
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods import truth as truth_module
-from counterfactory.questions import ask
+from counterfactory.methods.run import answer
+from counterfactory.questions.interventions import ask
 
 pytest_plugins = ["squares"]
 

@@ -10,7 +10,17 @@ import torch
 from counterfactory.diffusion.steps import ancestral, q_sample
 from counterfactory.methods import dime, explainer
 from counterfactory.methods.explainer import escalate, noise
-from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings, some
+from tests.explained import (
+    SHAPE,
+    Classifier,
+    Convolutional,
+    Linear,
+    networks,
+    questions,
+    rows,
+    settings,
+    some,
+)
 
 
 def counted(**given):

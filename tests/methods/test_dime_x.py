@@ -10,7 +10,7 @@ from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime_x
 from counterfactory.methods.explainer import leads, noise
 from counterfactory.nets.pixels import to_bytes
-from explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
+from tests.explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
 
 
 def own(**changes):

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.answers import answer_questions
+from counterfactory.core.checkpoint import save_model
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_table
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
-from counterfactory.errors import UserError
-from counterfactory.files import read_table
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.methods.run import answer_questions
+from counterfactory.models.image.model import build
+from counterfactory.models.image.vae import Vae
 from counterfactory.nets.pixels import to_pixels
-from counterfactory.nets.vae import Vae
-from counterfactory.questions import ask
-from counterfactory.scm.parents import fit_parents, load_parents
-from counterfactory.training.checkpoint import save_model
-from counterfactory.training.image_mechanism import build
-from squares import SQUARES
+from counterfactory.questions.interventions import ask
+from counterfactory.scm.fit import fit_scm, load_scm
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 
@@ -57,8 +57,8 @@ def place(squares, questions_settings) -> SimpleNamespace:
         save_model(models / "hvae" / "seed0", disturbed(network).state_dict(), meta)
         setattr(place, prior, models)
     fitting = SimpleNamespace(steps=20, bins=4, hidden=[8])
-    fit_parents(fitting, squares, place.exogenous / "parents" / "seed0", seed=0)
-    (place.conditional / "parents").symlink_to(place.exogenous / "parents")
+    fit_scm(fitting, squares, place.exogenous / "scm" / "seed0", seed=0)
+    (place.conditional / "scm").symlink_to(place.exogenous / "scm")
     for suite in ("do", "null", "reverse"):
         ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     return place
@@ -133,7 +133,7 @@ def test_another_batch_size_changes_hardly_a_grey_level(place):
 
 def test_an_intervention_reaches_the_effects_of_its_variable(place):
     images, parents, table, before, factual = answers(place, "do")
-    scm = load_parents(place.exogenous / "parents" / "seed0", SQUARES)
+    scm = load_scm(place.exogenous / "scm" / "seed0", SQUARES)
     steps = [json.loads(text)[0] for text in table["steps"]]
     do = {name: np.array([step.get(name, np.nan) for step in steps], float) for name in SQUARES.names}
     factual = {name: factual[name].to_numpy(float) for name in SQUARES.names}

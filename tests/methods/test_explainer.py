@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.methods.explainer import gradient, log_odds, margin, read_batch, tile_size
-from explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
+from tests.explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
 
 
 def test_log_odds_are_those_of_sigmoid_and_softmax():

@@ -10,7 +10,7 @@ import torch
 from counterfactory.diffusion.steps import ancestral, q_sample
 from counterfactory.methods import explainer, fastdime
 from counterfactory.methods.explainer import noise
-from explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
+from tests.explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
 
 
 def loaded(monkeypatch, **changes):

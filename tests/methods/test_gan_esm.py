@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.methods import Batch, gan_esm
 
 LATENT = 4
@@ -40,7 +40,7 @@ def load(monkeypatch):
     def chosen(failures=(), **changed):
         monkeypatch.setattr(gan_esm, "load_dataset", lambda data: SimpleNamespace(names=("size",)))
         monkeypatch.setattr(gan_esm, "load_gan", lambda *_: (Generator(), list(failures)))
-        monkeypatch.setattr(gan_esm, "load_attribute_model", lambda *_: Classifier())
+        monkeypatch.setattr(gan_esm, "load_classifier", lambda *_: Classifier())
         own = {
             "stickiness": 0.7,
             "kernel": "sticky",

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.answers import answer_questions
+from counterfactory.core.checkpoint import save_model
+from counterfactory.core.files import read_table
 from counterfactory.data.dataset import encode_parents, load_split
-from counterfactory.files import read_table
 from counterfactory.methods import load_method
+from counterfactory.methods.run import answer_questions
+from counterfactory.models.gan.model import build_gan
 from counterfactory.nets.pixels import to_bytes, to_pixels
-from counterfactory.questions import ask
-from counterfactory.scm.parents import fit_parents, load_parents
-from counterfactory.training.checkpoint import save_model
-from counterfactory.training.gan import build_gan
-from squares import SQUARES
+from counterfactory.questions.interventions import ask
+from counterfactory.scm.fit import fit_scm, load_scm
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 
@@ -27,9 +27,7 @@ def place(squares, questions_settings) -> SimpleNamespace:
     place = SimpleNamespace(
         data=squares, models=squares.parent / "models", questions=squares.parent / "questions"
     )
-    fit_parents(
-        SimpleNamespace(steps=20, bins=4, hidden=[8]), squares, place.models / "parents" / "seed0", seed=0
-    )
+    fit_scm(SimpleNamespace(steps=20, bins=4, hidden=[8]), squares, place.models / "scm" / "seed0", seed=0)
     for suite in ("do", "null", "reverse"):
         ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     write(place, [])
@@ -66,7 +64,7 @@ def test_nothing_done_gives_the_reconstruction(place):
 
 def test_parents_follow_the_causal_model(place):
     _, parents, table, _, factual = answers(place, "do")
-    scm = load_parents(place.models / "parents" / "seed0", SQUARES)
+    scm = load_scm(place.models / "scm" / "seed0", SQUARES)
     sized = (table["intervention"] == "size").to_numpy()
     target = table["steps"].str.extract(r'"size": ([\d.]+)')[0].astype(float).to_numpy()
     factual = {name: factual[name].to_numpy(float) for name in SQUARES.names}

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import MissingWeights, UserError
+from counterfactory.core.checkpoint import save_missing
+from counterfactory.core.errors import MissingWeights, UserError
 from counterfactory.methods.perceptual import load_perceptual
-from counterfactory.methods.vgg19_weights import fetch_vgg19
-from counterfactory.nets.attribute_cnn import AttributeCNN
-from counterfactory.torchvision_import import import_torchvision
-from counterfactory.training.checkpoint import save_missing
+from counterfactory.models.classifier.network import ClassifierNetwork
+from counterfactory.pretrained.torchvision_import import import_torchvision
+from counterfactory.pretrained.vgg19 import fetch_vgg19
 
 
 @pytest.fixture(scope="module")
 def classifier():
     torch.manual_seed(0)
-    network = AttributeCNN(1, 2, width=4, halvings=3).eval().requires_grad_(False)
+    network = ClassifierNetwork(1, 2, width=4, halvings=3).eval().requires_grad_(False)
     return SimpleNamespace(network=network, stages=network.stages)
 
 
@@ -120,7 +120,7 @@ def test_vgg19_is_cut_after_the_fourth_convolution_of_the_third_block(classifier
 
 
 def test_lpips_is_its_distance(classifier, pair, monkeypatch):
-    from counterfactory.metrics import lpips_weights
+    from counterfactory.pretrained.sources import lpips as lpips_weights
 
     torch.manual_seed(2)
     model = lpips_weights._package().LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).eval()

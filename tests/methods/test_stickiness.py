@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import UserError
+from counterfactory.core.checkpoint import save_model
+from counterfactory.core.errors import UserError
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.stickiness import copying
-from counterfactory.scm.parents import fit_parents, load_parents
-from counterfactory.training.checkpoint import save_model
-from counterfactory.training.image_mechanism import build
-from squares import SQUARES
+from counterfactory.models.image.model import build
+from counterfactory.scm.fit import fit_scm, load_scm
+from tests.squares import SQUARES
 
 pytest_plugins = ["squares"]
 
@@ -39,9 +39,7 @@ def models(squares):
             parameter.data += 0.1 * torch.randn(parameter.shape)
         home = folder if prior == "exogenous" else folder / "mediated"
         save_model(home / "hvae" / "seed0", model.state_dict(), {"model": "hvae", "network": network})
-        fit_parents(
-            SimpleNamespace(steps=10, bins=4, hidden=[4]), squares, home / "parents" / "seed0", seed=0
-        )
+        fit_scm(SimpleNamespace(steps=10, bins=4, hidden=[4]), squares, home / "scm" / "seed0", seed=0)
     return folder
 
 
@@ -109,7 +107,7 @@ def test_an_answer_does_not_depend_on_the_others(squares, models):
 
 
 def test_parents_keep_their_values_where_their_noises_and_causes_do(squares, models):
-    scm = load_parents(models / "parents" / "seed0", SQUARES)
+    scm = load_scm(models / "scm" / "seed0", SQUARES)
     asked = batch(3_000)
     nothing = {}
     after = scm.counterfactual_table(asked.parents, nothing, asked.seeds, 0.7)

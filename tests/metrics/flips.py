@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from counterfactory.data.dataset import Dataset
-from counterfactory.metrics.answered import Answered
+from counterfactory.metrics.inputs import Answered
 from metrics.conftest import toy_dataset
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from counterfactory.metrics import mark
 from counterfactory.metrics.axioms import l1_distance
+from counterfactory.metrics.run import score
 
 
 def test_l1_is_in_grey_levels_and_does_not_wrap():
@@ -21,10 +21,17 @@ def test_a_shift_of_three_grey_levels_is_three(place, settings, tmp_path):
     place.answer("vae", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None], seed=4)
     reverse = place.ask("reverse", [{"intervention": "thickness"}])
     place.answer("vae", reverse, place.images[:1] - np.uint8(7), seed=4)
-    mark(
-        "axioms", ["vae"], 4, settings, place.data, place.questions, place.answers, tmp_path / "marks.parquet"
+    score(
+        "axioms",
+        ["vae"],
+        4,
+        settings,
+        place.data,
+        place.questions,
+        place.answers,
+        tmp_path / "scores.parquet",
     )
-    table = pd.read_parquet(tmp_path / "marks.parquet")
+    table = pd.read_parquet(tmp_path / "scores.parquet")
     assert table["value"].tolist() == [0.0, 3.0, 3.0, 7.0]
     assert table["suite"].tolist() == ["null"] * 3 + ["reverse"]
     assert set(table["metric"]) == {"l1"} and set(table["seed"]) == {4} and set(table["dataset"]) == {"toy"}

@@ -1,4 +1,4 @@
-"""The bootstrap: closed forms for two marks, the normal limit, coverage."""
+"""The bootstrap: closed forms for two scores, the normal limit, coverage."""
 
 import numpy as np
 import pytest
@@ -7,18 +7,18 @@ from counterfactory.metrics import bootstrap
 from counterfactory.metrics.bootstrap import bootstrap_interval
 
 
-def test_equal_marks_have_no_spread():
+def test_equal_scores_have_no_spread():
     assert bootstrap_interval(np.full(7, 0.3)) == (0.3, 0.3)
     assert bootstrap_interval(np.array([2.0])) == (2.0, 2.0)
 
 
-def test_two_marks():
+def test_two_scores():
     # The mean of a resample of {0, 1} is 0, 1/2 or 1, with probability 1/4, 1/2, 1/4.
     assert bootstrap_interval(np.array([0.0, 1.0]), level=0.95) == (0.0, 1.0)
     assert bootstrap_interval(np.array([0.0, 1.0]), level=0.30) == (0.5, 0.5)
 
 
-def test_many_marks_approach_the_normal_interval():
+def test_many_scores_approach_the_normal_interval():
     values = np.random.default_rng(0).exponential(size=4000)
     low, high = bootstrap_interval(values, resamples=4000)
     half = 1.96 * values.std() / np.sqrt(len(values))
@@ -45,6 +45,6 @@ def test_the_seed_decides(monkeypatch):
 
 
 @pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_marks_must_be_finite(values):
-    with pytest.raises(ValueError, match="at least one mark"):
+def test_scores_must_be_finite(values):
+    with pytest.raises(ValueError, match="at least one score"):
         bootstrap_interval(np.array(values))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from counterfactory.metrics.answered import load_answered
 from counterfactory.metrics.dci import completeness, dci, disentanglement
+from counterfactory.metrics.inputs import load_answered
 
 
 def test_each_dimension_of_one_variable_and_each_variable_in_one_dimension():
@@ -58,11 +58,11 @@ CODES = {
 
 
 def test_codes_that_are_the_labels(place):
-    marks = {mark.metric: mark for mark in dci(answered(place, CODES, 150), 1000)}
-    assert all(mark.n == 150 and mark.group == ("none", "", 1) for mark in marks.values())
-    assert marks["dci_disentanglement"].value > 0.95
-    assert marks["dci_completeness"].value > 0.95
-    assert marks["dci_informativeness"].value > 0.95
+    scores = {score.metric: score for score in dci(answered(place, CODES, 150), 1000)}
+    assert all(score.n == 150 and score.group == ("none", "", 1) for score in scores.values())
+    assert scores["dci_disentanglement"].value > 0.95
+    assert scores["dci_completeness"].value > 0.95
+    assert scores["dci_informativeness"].value > 0.95
 
 
 def test_codes_that_say_nothing(place):
@@ -70,15 +70,15 @@ def test_codes_that_say_nothing(place):
         f"code_{k}": lambda true, k=k: np.random.default_rng(k).normal(size=len(true["digit"]))
         for k in range(3)
     }
-    marks = {mark.metric: mark.value for mark in dci(answered(place, noise, 90), 60)}
-    assert marks["dci_informativeness"] < 0.4 and marks["dci_disentanglement"] < 0.3
+    scores = {score.metric: score.value for score in dci(answered(place, noise, 90), 60)}
+    assert scores["dci_informativeness"] < 0.4 and scores["dci_disentanglement"] < 0.3
 
 
 @pytest.mark.parametrize(
     ("codes", "count", "cycles", "reason"),
     [({}, 40, 1, "no codes"), (CODES, 8, 1, "fewer than 30"), (CODES, 40, 2, "fewer than 30")],
 )
-def test_no_mark_without_codes(place, codes, count, cycles, reason):
-    marks = dci(answered(place, codes, count, cycles), 1000)
-    assert len(marks) == 3 and all(np.isnan(mark.value) and mark.n == 0 for mark in marks)
-    assert all(reason in mark.reason for mark in marks)
+def test_no_score_without_codes(place, codes, count, cycles, reason):
+    scores = dci(answered(place, codes, count, cycles), 1000)
+    assert len(scores) == 3 and all(np.isnan(score.value) and score.n == 0 for score in scores)
+    assert all(reason in score.reason for score in scores)

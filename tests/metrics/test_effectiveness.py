@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from counterfactory.metrics.answered import load_answered
 from counterfactory.metrics.effectiveness import effectiveness, normalised
+from counterfactory.metrics.inputs import load_answered
 
 
 @pytest.fixture
@@ -24,34 +24,34 @@ def test_errors_of_a_judge_that_is_a_quarter_off(answered):
         assert images.shape == (5, 1, 32, 32)
         return answered.true("thickness") + np.array([0.25, -0.25, 0.0, 0.5, 0.0])
 
-    mark = effectiveness(answered, "thickness", judge)
-    assert mark.metric == "predicted_thickness"
-    np.testing.assert_allclose(mark.values, [0.25, 0.25, 0.0, 0.5, 0.0], atol=1e-12)
+    score = effectiveness(answered, "thickness", judge)
+    assert score.metric == "predicted_thickness"
+    np.testing.assert_allclose(score.values, [0.25, 0.25, 0.0, 0.5, 0.0], atol=1e-12)
     assert list(asked) == ["thickness", "intensity", "digit"]
 
 
 def test_digits_are_right_or_wrong(answered):
-    mark = effectiveness(answered, "digit", lambda images, parents: np.array([0.0, 1.0, 7.0, 3.0, 0.0]))
-    assert mark.values.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0]
+    score = effectiveness(answered, "digit", lambda images, parents: np.array([0.0, 1.0, 7.0, 3.0, 0.0]))
+    assert score.values.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0]
 
 
-def test_an_undetermined_parent_has_no_mark(answered):
+def test_an_undetermined_parent_has_no_score(answered):
     for name in ("thickness", "digit"):
         answered.questions.loc[2, f"true_{name}"] = np.nan
-        mark = effectiveness(answered, name, lambda images, parents: np.zeros(5))
-        assert np.isnan(mark.values).tolist() == [False, False, True, False, False]
-        assert "not determined" in mark.reason
+        score = effectiveness(answered, name, lambda images, parents: np.zeros(5))
+        assert np.isnan(score.values).tolist() == [False, False, True, False, False]
+        assert "not determined" in score.reason
 
 
 def test_errors_in_published_units(answered):
-    """A quarter of a half range is a quarter; the digit has no unit, and a data set without any has no mark."""
-    marks = [
+    """A quarter of a half range is a quarter; the digit has no unit, and a data set without any has no score."""
+    scores = [
         effectiveness(answered, name, lambda images, true, name=name, off=off: true[name] + off)
         for name, off in (("thickness", 0.6), ("intensity", 23.5), ("digit", 0.0))
     ]
     named = replace(answered, dataset=replace(answered.dataset, name="morphomnist"))
-    scaled = normalised(named, marks)
-    assert [mark.metric for mark in scaled] == ["normalised_thickness", "normalised_intensity"]
-    for mark in scaled:
-        np.testing.assert_allclose(mark.values, 0.25)
-    assert normalised(answered, marks) == []
+    scaled = normalised(named, scores)
+    assert [score.metric for score in scaled] == ["normalised_thickness", "normalised_intensity"]
+    for score in scaled:
+        np.testing.assert_allclose(score.values, 0.25)
+    assert normalised(answered, scores) == []

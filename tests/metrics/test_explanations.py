@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from counterfactory.metrics.correlation import correlation_difference, correlation_marks, correlations
-from counterfactory.metrics.cout import cout, cout_marks, transitions
-from counterfactory.metrics.diversity import diversity_marks, repeats_of
-from counterfactory.metrics.identity import identity_marks, similarity
+from counterfactory.metrics.correlation import correlation_difference, correlation_scores, correlations
+from counterfactory.metrics.cout import cout, cout_scores, transitions
+from counterfactory.metrics.diversity import diversity_scores, repeats_of
+from counterfactory.metrics.identity import identity_scores, similarity
 from counterfactory.metrics.jpeg import jpeg_round_trip
-from counterfactory.metrics.mnac import changed, mnac_marks
+from counterfactory.metrics.mnac import changed, mnac_scores
 from counterfactory.metrics.predictions import NOT_FLIPPED
-from metrics.flips import Judge, answer_flips, blank, lit, pixel
+from tests.metrics.flips import Judge, answer_flips, blank, lit, pixel
 
 BOOTSTRAP = SimpleNamespace(resamples=50, level=0.95, seed=0)
 CLASSIFIER = Judge(bright=pixel(0))
@@ -29,7 +29,7 @@ def test_only_flipped_answers_have_an_identity():
         return np.stack([images[:, 0, 1, 0] + 1.0, images[:, 0, 2, 0] + 0.0], axis=1)
 
     images = np.concatenate([lit(blank(1), 0), lit(lit(blank(1), 0), 2, level=2), blank(1)])
-    fva, fs = identity_marks(answer_flips(blank(3), images), CLASSIFIER, embed, threshold=0.5)
+    fva, fs = identity_scores(answer_flips(blank(3), images), CLASSIFIER, embed, threshold=0.5)
     np.testing.assert_allclose(fs.values, [1.0, 1 / np.sqrt(5), np.nan])
     np.testing.assert_array_equal(fva.values, [1.0, 0.0, np.nan])
     assert fva.reason[2] == NOT_FLIPPED
@@ -37,9 +37,9 @@ def test_only_flipped_answers_have_an_identity():
 
 def test_a_perfect_edit_changes_one_attribute():
     one, other = answer_flips(blank(2), lit(blank(2), 0)), lit(lit(blank(2), 0), 1)
-    assert mnac_marks(one, CLASSIFIER, ORACLE)[0].values.tolist() == [1.0, 1.0]
+    assert mnac_scores(one, CLASSIFIER, ORACLE)[0].values.tolist() == [1.0, 1.0]
     both = answer_flips(blank(2), other)
-    assert mnac_marks(both, CLASSIFIER, ORACLE)[0].values.tolist() == [2.0, 2.0]
+    assert mnac_scores(both, CLASSIFIER, ORACLE)[0].values.tolist() == [2.0, 2.0]
 
 
 def test_classes_count_as_one_attribute():
@@ -48,15 +48,15 @@ def test_classes_count_as_one_attribute():
     ).tolist() == [2.0, 0.0]
 
 
-def test_no_flip_leaves_every_mark_absent_with_the_reason():
+def test_no_flip_leaves_every_score_absent_with_the_reason():
     copies = answer_flips(blank(3), blank(3))
-    marks = [
-        *identity_marks(copies, CLASSIFIER, lambda x: None, 0.5),
-        mnac_marks(copies, CLASSIFIER, ORACLE)[0],
+    scores = [
+        *identity_scores(copies, CLASSIFIER, lambda x: None, 0.5),
+        mnac_scores(copies, CLASSIFIER, ORACLE)[0],
     ]
-    for mark in marks:
-        assert np.isnan(mark.values).all() and set(mark.reason) == {NOT_FLIPPED}
-    (cd,) = correlation_marks(copies, CLASSIFIER, ORACLE, np.eye(3), BOOTSTRAP)
+    for score in scores:
+        assert np.isnan(score.values).all() and set(score.reason) == {NOT_FLIPPED}
+    (cd,) = correlation_scores(copies, CLASSIFIER, ORACLE, np.eye(3), BOOTSTRAP)
     assert np.isnan(cd.value) and cd.n == 0 and NOT_FLIPPED in cd.reason
 
 
@@ -93,13 +93,13 @@ def test_correlation_difference_of_a_set_tells_its_number_and_spread():
     images = np.concatenate([lit(blank(20), 0), blank(20)])
     images[::4, 0, 1, 0] = 255
     train = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    (mark,) = correlation_marks(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP)
-    assert mark.metric == "cd" and mark.n == 40 and mark.reason == "" and mark.group == ("bright", "", 1)
-    assert mark.value == pytest.approx(0.5) and 0.0 <= mark.low < mark.value < mark.high
-    (mark,) = correlation_marks(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP, "nan")
-    assert np.isnan(mark.value) and "1 of 3 attributes never change" in mark.reason
-    (mark,) = correlation_marks(answer_flips(blank(9), images[:9]), CLASSIFIER, ORACLE, train, BOOTSTRAP)
-    assert np.isnan(mark.value) and "alike in all 9" in mark.reason
+    (score,) = correlation_scores(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP)
+    assert score.metric == "cd" and score.n == 40 and score.reason == "" and score.group == ("bright", "", 1)
+    assert score.value == pytest.approx(0.5) and 0.0 <= score.low < score.value < score.high
+    (score,) = correlation_scores(answer_flips(factual, images), CLASSIFIER, ORACLE, train, BOOTSTRAP, "nan")
+    assert np.isnan(score.value) and "1 of 3 attributes never change" in score.reason
+    (score,) = correlation_scores(answer_flips(blank(9), images[:9]), CLASSIFIER, ORACLE, train, BOOTSTRAP)
+    assert np.isnan(score.value) and "alike in all 9" in score.reason
 
 
 class Lpips:
@@ -116,15 +116,15 @@ def test_identical_repeats_have_no_spread(monkeypatch):
     images[7, 0, 0, 0] = 0  # one repeat of three does not flip
     answered = answer_flips(blank(9), images, repeat=[0, 1, 2] * 3, index=np.repeat([0, 1, 2], 3))
     assert [rows.tolist() for rows in repeats_of(answered)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    (mark,) = diversity_marks(answered, CLASSIFIER, Lpips())
-    np.testing.assert_array_equal(mark.values, [0.0, 2.0, np.nan])
-    assert mark.rows.tolist() == [0, 3, 6] and mark.reason.tolist() == [
+    (score,) = diversity_scores(answered, CLASSIFIER, Lpips())
+    np.testing.assert_array_equal(score.values, [0.0, 2.0, np.nan])
+    assert score.rows.tolist() == [0, 3, 6] and score.reason.tolist() == [
         "",
         "",
         "some repeats flipped and some did not",
     ]
-    (mark,) = diversity_marks(answer_flips(blank(2), lit(blank(2), 0)), CLASSIFIER, Lpips())
-    assert np.isnan(mark.values).all() and "asked once" in mark.reason
+    (score,) = diversity_scores(answer_flips(blank(2), lit(blank(2), 0)), CLASSIFIER, Lpips())
+    assert np.isnan(score.values).all() and "asked once" in score.reason
 
 
 def test_pixels_are_pasted_by_their_change():
@@ -146,13 +146,13 @@ def test_transition_of_a_classifier_that_is_a_step():
     np.testing.assert_allclose(found, [0.98, -0.02, -1.0])
 
 
-def test_transitions_of_wrong_predictions_and_late_questions_are_not_marked():
+def test_transitions_of_wrong_predictions_and_late_questions_are_not_scored():
     answered = answer_flips(blank(3), lit(blank(3), 0), label=[0, 1, 0])
-    (mark,) = cout_marks(answered, CLASSIFIER, questions=2)
-    assert mark.rows.tolist() == [0, 1] and mark.values[0] > 0.9 and np.isnan(mark.values[1])
-    assert mark.reason[1] == "the classifier is wrong about the factual image"
-    (mark,) = cout_marks(answer_flips(blank(3), blank(3)), CLASSIFIER, questions=9)
-    assert mark.values.tolist() == [-1.0] * 3  # not flipped, and marked
+    (score,) = cout_scores(answered, CLASSIFIER, questions=2)
+    assert score.rows.tolist() == [0, 1] and score.values[0] > 0.9 and np.isnan(score.values[1])
+    assert score.reason[1] == "the classifier is wrong about the factual image"
+    (score,) = cout_scores(answer_flips(blank(3), blank(3)), CLASSIFIER, questions=9)
+    assert score.values.tolist() == [-1.0] * 3  # not flipped, and scored
 
 
 @pytest.mark.parametrize("channels", [1, 3])

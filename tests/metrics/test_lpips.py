@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.errors import UserError
-from counterfactory.metrics import lpips_weights
-from counterfactory.metrics.answered import load_answered
-from counterfactory.metrics.lpips import embed, first_questions, lpips_distance, lpips_marks
-from counterfactory.metrics.lpips_weights import REFERENCE, fetch_lpips, load_lpips, reference_distance
+from counterfactory.core.errors import UserError
+from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.lpips import embed, first_questions, lpips_distance, lpips_scores
+from counterfactory.pretrained.lpips import REFERENCE, fetch_lpips, load_lpips, reference_distance
+from counterfactory.pretrained.sources import lpips as lpips_weights
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_only_the_first_questions_of_each_kind(place, model):
     answered = load_answered("do", place.data, place.questions["do"], answers, truth)
     assert first_questions(answered, 1).tolist() == [0, 1, 3]
     assert first_questions(answered, 2).tolist() == [0, 1, 2, 3, 5, 7]
-    (mark,) = lpips_marks(answered, model, 2)
-    assert mark.metric == "truth_lpips" and mark.rows.tolist() == [0, 1, 2, 3, 5, 7]
-    assert np.isnan(mark.values).tolist() == [
+    (score,) = lpips_scores(answered, model, 2)
+    assert score.metric == "truth_lpips" and score.rows.tolist() == [0, 1, 2, 3, 5, 7]
+    assert np.isnan(score.values).tolist() == [
         False,
         False,
         False,
@@ -101,8 +101,8 @@ def test_only_the_first_questions_of_each_kind(place, model):
 def test_null_is_held_against_the_factual_image(place, model):
     questions = place.ask("null", [{}, {"cycles": 10}])
     answers = place.answer("partly", questions, np.stack([place.images[0], place.images[1] // 2]))
-    (mark,) = lpips_marks(load_answered("null", place.data, place.questions["null"], answers), model, 5)
-    assert mark.metric == "lpips" and mark.values[0] == 0.0 < mark.values[1]
+    (score,) = lpips_scores(load_answered("null", place.data, place.questions["null"], answers), model, 5)
+    assert score.metric == "lpips" and score.values[0] == 0.0 < score.values[1]
 
 
 def test_weights_survive_the_disk(model, tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_no_source_is_one_line_with_the_mend(tmp_path, monkeypatch):
 
     monkeypatch.setattr(lpips_weights, "_from_torchvision", fail)
     monkeypatch.setattr(lpips_weights, "_from_package", fail)
-    with pytest.raises(UserError, match="take lpips out of marks.metrics") as caught:
+    with pytest.raises(UserError, match="take lpips out of scores.metrics") as caught:
         fetch_lpips("vgg", "auto", tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="did you mean package"):

@@ -8,7 +8,7 @@ import pytest
 
 from counterfactory.data.dataset import save_dataset
 from counterfactory.metrics import measured as module
-from counterfactory.metrics.answered import load_answered
+from counterfactory.metrics.inputs import load_answered
 
 from .conftest import toy_dataset
 
@@ -48,8 +48,8 @@ def found(place):
     truth = place.answer("truth", questions, np.stack([stroke(21, 101)] * 3))
     answers = np.stack([stroke(23, 90), stroke(0, 0), stroke(20, 100)])
     folder = place.answer("any", questions, answers)
-    marks = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
-    return {mark.metric: mark for mark in marks}
+    scores = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    return {score.metric: score for score in scores}
 
 
 def test_against_the_true_parents(found):
@@ -76,8 +76,8 @@ def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(
     questions = place.ask("do", [{**asked, "steps": [{"thickness": 2.0}]}] * 3)
     truth = place.answer("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
     folder = place.answer("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))
-    marks = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
-    thickness, to_truth = (mark for mark in marks if mark.metric.startswith("measured_thickness"))
+    scores = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    thickness, to_truth = (score for score in scores if score.metric.startswith("measured_thickness"))
     np.testing.assert_allclose(thickness.values, [np.nan, 0.2, np.nan], atol=1e-12)
     assert np.isnan(to_truth.values).all()
     assert thickness.reason[0] == thickness.reason[2] == module.NOT_SEEN

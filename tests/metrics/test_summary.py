@@ -1,4 +1,4 @@
-"""The tidy table: means, intervals, and reasons where there is no mark."""
+"""The tidy table: means, intervals, and reasons where there is no score."""
 
 from types import SimpleNamespace
 
@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterfactory.errors import UserError
-from counterfactory.files import write_table
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import write_table
 from counterfactory.metrics.summary import COLUMNS, summarise
 
 SETTINGS = SimpleNamespace(resamples=200, level=0.95, seed=0)
 
 
-def marks(path, method, values, reasons=None, intervention="thickness", metric="truth_l1"):
+def scores(path, method, values, reasons=None, intervention="thickness", metric="truth_l1"):
     table = pd.DataFrame({"value": values, "question": range(len(values))})
     group = {"dataset": "toy", "method": method, "seed": 0, "suite": "do", "intervention": intervention}
     group |= {"protocol": "", "cycles": 1, "metric": metric}
@@ -25,16 +25,16 @@ def read(path):
     return pd.read_csv(path, keep_default_na=False, na_values={"value": [""], "low": [""], "high": [""]})
 
 
-def test_absent_marks_have_a_row_and_a_reason(tmp_path):
+def test_absent_scores_have_a_row_and_a_reason(tmp_path):
     files = [
-        marks(tmp_path / "a.parquet", "copy", [1.0, 2.0, 3.0, 4.0]),
-        marks(tmp_path / "b.parquet", "copy", [np.nan] * 2, ["no truth"] * 2, intervention="digit"),
-        marks(
+        scores(tmp_path / "a.parquet", "copy", [1.0, 2.0, 3.0, 4.0]),
+        scores(tmp_path / "b.parquet", "copy", [np.nan] * 2, ["no truth"] * 2, intervention="digit"),
+        scores(
             tmp_path / "c.parquet", "copy", [5.0, np.nan, 5.0], ["", "no truth", ""], intervention="random"
         ),
     ]
-    summarise(files, SETTINGS, tmp_path / "marks.csv")
-    table = read(tmp_path / "marks.csv")
+    summarise(files, SETTINGS, tmp_path / "scores.csv")
+    table = read(tmp_path / "scores.csv")
     assert list(table.columns) == COLUMNS
     assert table["intervention"].tolist() == ["thickness", "digit", "random"]
     assert table["n"].tolist() == [4, 0, 2]
@@ -44,15 +44,15 @@ def test_absent_marks_have_a_row_and_a_reason(tmp_path):
     assert np.isnan([absent.value, absent.low, absent.high]).all()
     assert partial.value == partial.low == partial.high == 5.0
     # An empty field, not a zero and not a word.
-    assert (tmp_path / "marks.csv").read_text().splitlines()[
+    assert (tmp_path / "scores.csv").read_text().splitlines()[
         2
     ] == "toy,copy,0,do,digit,,1,truth_l1,,,,0,no truth"
 
 
 def test_another_method_moves_no_interval(tmp_path):
     values = np.random.default_rng(0).normal(size=50)
-    first = marks(tmp_path / "a.parquet", "vae", values)
-    second = marks(tmp_path / "b.parquet", "hvae", values)
+    first = scores(tmp_path / "a.parquet", "vae", values)
+    second = scores(tmp_path / "b.parquet", "hvae", values)
     summarise([first], SETTINGS, tmp_path / "one.csv")
     summarise([second, first], SETTINGS, tmp_path / "two.csv")
     one, two = read(tmp_path / "one.csv"), read(tmp_path / "two.csv")
@@ -62,7 +62,7 @@ def test_another_method_moves_no_interval(tmp_path):
 
 def test_other_tables_are_refused(tmp_path):
     write_table(tmp_path / "other.parquet", pd.DataFrame({"value": [1.0]}))
-    with pytest.raises(UserError, match="not a table of marks"):
-        summarise([tmp_path / "other.parquet"], SETTINGS, tmp_path / "marks.csv")
+    with pytest.raises(UserError, match="not a table of scores"):
+        summarise([tmp_path / "other.parquet"], SETTINGS, tmp_path / "scores.csv")
     with pytest.raises(UserError, match="nothing to summarise"):
-        summarise([], SETTINGS, tmp_path / "marks.csv")
+        summarise([], SETTINGS, tmp_path / "scores.csv")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from counterfactory.data.dataset import save_dataset
-from counterfactory.metrics.answered import load_answered
+from counterfactory.metrics.inputs import load_answered
 from counterfactory.metrics.truth import truth
 
 from .conftest import toy_dataset
@@ -39,16 +39,16 @@ def ready(place):
     return place, questions
 
 
-def marks(place, folder, compare=True):
+def scores(place, folder, compare=True):
     folder_of_truth = place.answers / "truth" / "seed0" if compare else None
     found = truth(load_answered("do", place.data, place.questions["do"], folder, folder_of_truth))
-    return {mark.metric: mark for mark in found}
+    return {score.metric: score for score in found}
 
 
 def test_a_shift_of_the_truth(ready):
     place, questions = ready
     own = questions["true_thickness"] + [0.5, -0.25, 0.0, 0.0]
-    found = marks(place, place.answer("shift", questions, place.images[:4] + np.uint8(3), thickness=own))
+    found = scores(place, place.answer("shift", questions, place.images[:4] + np.uint8(3), thickness=own))
     # Setting the digit asks for another handwritten image, even where the value is the factual digit.
     np.testing.assert_array_equal(found["truth_l1"].values, [3.0, 3.0, np.nan, np.nan])
     assert "handwritten" in found["truth_l1"].reason
@@ -59,19 +59,19 @@ def test_a_shift_of_the_truth(ready):
 
 def test_the_truth_is_at_zero(ready):
     place, _ = ready
-    values = marks(place, place.answers / "truth" / "seed0")["truth_l1"].values
+    values = scores(place, place.answers / "truth" / "seed0")["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, 0.0, np.nan, np.nan])
 
 
-def test_what_the_truth_does_not_answer_has_no_mark(ready):
+def test_what_the_truth_does_not_answer_has_no_score(ready):
     place, questions = ready
     place.answer("truth", questions, place.images[:4], answered=np.array([True, False, True, True]))
-    values = marks(place, place.answer("copy", questions, place.images[:4]))["truth_l1"].values
+    values = scores(place, place.answer("copy", questions, place.images[:4]))["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, np.nan, np.nan, np.nan])
 
 
 def test_a_world_that_is_not_simulated(ready):
     place, questions = ready
     save_dataset(place.data, toy_dataset(simulated=False))
-    found = marks(place, place.answer("copy", questions, place.images[:4]), compare=False)
+    found = scores(place, place.answer("copy", questions, place.images[:4]), compare=False)
     assert np.isnan(found["truth_l1"].values).all() and "not simulated" in found["truth_l1"].reason

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pretend import make_figures, make_tables, pretend_results
+
+from tests.report.pretend import make_figures, make_tables, pretend_results
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def _questions(rng: np.random.Generator, test: pd.DataFrame, images: int) -> dic
     }
 
 
-def _marks(
+def _scores(
     rng: np.random.Generator, method: str, seed: int, questions: dict[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
     t, i, right, l1, _ = QUALITY[method]
@@ -264,11 +264,11 @@ def pretend_results(
         table.to_parquet(folder / "questions" / f"{name}.parquet", index=False)
     _sweep(folder, test, sweep, methods, seeds)
 
-    tables, marked = [], {}
+    tables, scored = [], {}
     for method in methods:
         for seed in seeds if method not in ("copy", "truth") else (0,):
-            for metric, table in _marks(rng, method, seed, questions).items():
-                marked.setdefault((metric, seed), []).append(table)
+            for metric, table in _scores(rng, method, seed, questions).items():
+                scored.setdefault((metric, seed), []).append(table)
                 tables.append(table)
             for suite, table in questions.items():
                 out = folder / "answers" / method / f"seed{seed}" / suite
@@ -281,11 +281,11 @@ def pretend_results(
                 }
                 cost |= {"peak_rss_mb": 412.3 if calls else 180.1, "device": "cpu", "threads": 1}
                 (out / f"000000-{len(table):06d}.cost.json").write_text(json.dumps(cost))
-    for (metric, seed), rows in marked.items():
-        path = folder / "marks" / metric / f"seed{seed}.parquet"
+    for (metric, seed), rows in scored.items():
+        path = folder / "scores" / metric / f"seed{seed}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pd.concat(rows, ignore_index=True).to_parquet(path, index=False)
-    _summary(tables).to_csv(folder / "marks" / "marks.csv", index=False)
+    _summary(tables).to_csv(folder / "scores" / "scores.csv", index=False)
 
     for name, end, steps, minutes in (("vae", 0.55, 4000, 2.1), ("hvae", 0.49, 2000, 8.4)):
         for seed in seeds if name in methods else ():
@@ -294,7 +294,7 @@ def pretend_results(
             _log(rng, end, steps, minutes, ("nll", "kl")).to_csv(out / "log.csv", index=False)
             (out / "model.json").write_text(json.dumps({"training": {"seconds": 60 * minutes}, "seed": seed}))
     for seed in seeds:
-        out = folder / "models" / "parents" / f"seed{seed}"
+        out = folder / "models" / "scm" / f"seed{seed}"
         out.mkdir(parents=True, exist_ok=True)
         nll = {"thickness": -0.0601 + 0.001 * seed, "intensity": -0.3461, "digit": 2.3011, "total": 1.8949}
         (out / "model.json").write_text(json.dumps({"nll": nll}))
@@ -345,10 +345,10 @@ def pretend_results(
 def make_tables(results: Path, out: Path, **changes) -> Path:
     """Writes the tables of pretended results, with `changes` to the inputs, and returns their folder."""
     inputs = {
-        "marks": results / "marks" / "marks.csv",
+        "scores": results / "scores" / "scores.csv",
         "data": results / "data",
         "judges": sorted(results.glob("models/judges/*/model.json")),
-        "parents": sorted(results.glob("models/parents/*/model.json")),
+        "parents": sorted(results.glob("models/scm/*/model.json")),
         "costs": sorted(results.glob("answers/*/*/*/*.cost.json")),
         "models": sorted(results.glob("models/*vae/*/model.json")),
     }
@@ -359,8 +359,8 @@ def make_tables(results: Path, out: Path, **changes) -> Path:
 def make_figures(results: Path, out: Path, **changes) -> Path:
     """Writes the figures of pretended results, with `changes` to the inputs, and returns their folder."""
     inputs = {
-        "marks": results / "marks" / "marks.csv",
-        "rows": sorted(results.glob("marks/*/*.parquet")),
+        "scores": results / "scores" / "scores.csv",
+        "rows": sorted(results.glob("scores/*/*.parquet")),
         "questions": results / "questions",
         "answers": results / "answers",
         "data": results / "data",

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterfactory.errors import UserError
-from counterfactory.report.cells import Marks, Select, read_marks
+from counterfactory.core.errors import UserError
+from counterfactory.report.cells import Scores, Select, read_scores
 
 COLUMNS = [
     "dataset",
@@ -22,8 +22,8 @@ COLUMNS = [
 ]
 
 
-def _marks(rows):
-    return Marks(pd.DataFrame([("m", *row) for row in rows], columns=COLUMNS))
+def _scores(rows):
+    return Scores(pd.DataFrame([("m", *row) for row in rows], columns=COLUMNS))
 
 
 def _row(method="a", seed=0, what="t", value=1.0, low=0.5, high=1.5, reason="", suite="do", cycles=1):
@@ -34,31 +34,31 @@ SELECT = Select("do", "l1", ("t",), "marginal")
 
 
 def test_one_seed_keeps_its_interval():
-    cell = _marks([_row()]).cell(SELECT, "a")
+    cell = _scores([_row()]).cell(SELECT, "a")
     assert (cell.value, cell.low, cell.high, cell.spread, cell.n) == (1.0, 0.5, 1.5, None, 10)
 
 
 def test_several_seeds_give_mean_and_sample_deviation():
-    cell = _marks([_row(seed=k, value=float(v)) for k, v in enumerate((1, 2, 6))]).cell(SELECT, "a")
+    cell = _scores([_row(seed=k, value=float(v)) for k, v in enumerate((1, 2, 6))]).cell(SELECT, "a")
     assert cell.value == pytest.approx(3.0) and cell.seeds == 3 and cell.low is None
     assert cell.spread == pytest.approx(np.std([1, 2, 6], ddof=1))
 
 
-def test_an_absent_mark_stays_absent_with_its_reason():
-    marks = _marks([_row(), _row("b", value=np.nan, low=np.nan, high=np.nan, reason="no truth")])
-    assert marks.cell(SELECT, "b").value is None and marks.cell(SELECT, "b").reason == "no truth"
-    assert marks.cell(SELECT, "c").reason == "not marked"
+def test_an_absent_score_stays_absent_with_its_reason():
+    scores = _scores([_row(), _row("b", value=np.nan, low=np.nan, high=np.nan, reason="no truth")])
+    assert scores.cell(SELECT, "b").value is None and scores.cell(SELECT, "b").reason == "no truth"
+    assert scores.cell(SELECT, "c").reason == "not scored"
 
 
-def test_a_seed_without_a_mark_is_left_out_of_the_mean_and_never_counted_as_zero():
-    marks = _marks([_row(seed=0), _row(seed=1, value=np.nan, reason="diverged")])
-    cell = marks.cell(SELECT, "a")
+def test_a_seed_without_a_score_is_left_out_of_the_mean_and_never_counted_as_zero():
+    scores = _scores([_row(seed=0), _row(seed=1, value=np.nan, reason="diverged")])
+    cell = scores.cell(SELECT, "a")
     assert cell.value == 1.0 and cell.spread is None and cell.reason == "diverged"
 
 
 def test_the_mean_over_interventions_needs_all_of_them_and_has_the_mean_interval():
     both = Select("do", "l1", ("t", "i"), "marginal")
-    marks = _marks(
+    scores = _scores(
         [
             _row(),
             _row(what="i", value=3.0, low=2.0, high=4.0),
@@ -66,32 +66,32 @@ def test_the_mean_over_interventions_needs_all_of_them_and_has_the_mean_interval
             _row("b", what="i", value=np.nan, reason="x"),
         ]
     )
-    cell = marks.cell(both, "a")
+    cell = scores.cell(both, "a")
     assert (cell.value, cell.low, cell.high, cell.n) == (2.0, 1.25, 2.75, 20)
-    assert marks.cell(both, "b").value is None
+    assert scores.cell(both, "b").value is None
 
 
 def test_rows_run_from_floor_to_ceiling():
-    marks = _marks([_row("truth"), _row("b"), _row("copy"), _row("a")])
-    assert marks.methods == ["copy", "b", "a", "truth"]
+    scores = _scores([_row("truth"), _row("b"), _row("copy"), _row("a")])
+    assert scores.methods == ["copy", "b", "a", "truth"]
 
 
 def test_the_suite_null_is_read_as_a_word(tmp_path):
-    path = tmp_path / "marks.csv"
+    path = tmp_path / "scores.csv"
     frame = pd.DataFrame([("m", *_row(suite="null", what="none"))], columns=COLUMNS)
     frame["protocol"] = ""
     frame.to_csv(path, index=False)
-    marks = read_marks(path)
-    assert marks.values("suite") == ["null"] and marks.values("intervention") == ["none"]
-    assert marks.cell(Select("null", "l1", ("none",)), "a").value == 1.0
+    scores = read_scores(path)
+    assert scores.values("suite") == ["null"] and scores.values("intervention") == ["none"]
+    assert scores.cell(Select("null", "l1", ("none",)), "a").value == 1.0
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n"])
-def test_what_is_no_table_of_marks_is_refused_in_one_line(tmp_path, text):
-    path = tmp_path / "marks.csv"
+def test_what_is_no_table_of_scores_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "scores.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match="marks.csv") as caught:
-        read_marks(path)
+    with pytest.raises(UserError, match="scores.csv") as caught:
+        read_scores(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no such file"):
-        read_marks(tmp_path / "none.csv")
+        read_scores(tmp_path / "none.csv")

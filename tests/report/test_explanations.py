@@ -1,4 +1,4 @@
-"""The explanations of the report: tables, figures and page, on hand-made marks and answers."""
+"""The explanations of the report: tables, figures and page, on hand-made scores and answers."""
 
 import json
 import re
@@ -8,20 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from pretend import DATASET, make_figures, make_tables
 from test_html import Page
 
-from counterfactory.files import read_json
+from counterfactory.core.files import read_json
 from counterfactory.metrics.summary import summary
-from counterfactory.report.cells import Marks
-from counterfactory.report.escalation import quality_picture, scale_picture
+from counterfactory.report.cells import Scores
+from counterfactory.report.cost_quality import quality_picture, scale_picture
 from counterfactory.report.examples import example_pictures, worst_picture
-from counterfactory.report.explained import read_explained
 from counterfactory.report.explanations import explanation_costs, explanation_tables, flip_select
+from counterfactory.report.flip_answers import read_explained
 from counterfactory.report.graph import graph_table, side_effects
 from counterfactory.report.html import write_report
-from counterfactory.report.reading import explained as sentences
+from counterfactory.report.narrative import explained as sentences
 from counterfactory.report.style import FAINT, method_colours, save_picture
+from tests.report.pretend import DATASET, make_figures, make_tables
 
 METHODS = ("copy", "vae", "dime", "dime_x", "truth")
 ASKED = ("thick", "digit")
@@ -38,8 +38,8 @@ def _answered(method: str, attribute: str, rank: int) -> bool:
     return rank < 2 if method == "dime" else True
 
 
-def single_marks(method: str) -> pd.DataFrame:
-    """The marks of single questions of one method, by hand."""
+def single_scores(method: str) -> pd.DataFrame:
+    """The scores of single questions of one method, by hand."""
     rows = []
     for number, (rank, attribute) in enumerate((r, a) for r in range(IMAGES) for a in ASKED):
         there, flips = _answered(method, attribute, rank), rank < FLIPPED[method]
@@ -57,12 +57,12 @@ def single_marks(method: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).assign(dataset="morphomnist", method=method, seed=0)
 
 
-def all_marks() -> Marks:
+def all_scores() -> Scores:
     settings = SimpleNamespace(resamples=20, level=0.95, seed=0)
-    tables = [summary(single_marks(method), settings) for method in METHODS]
+    tables = [summary(single_scores(method), settings) for method in METHODS]
     fid = tables[1].iloc[:1].assign(metric="fid", value=31.5, low=np.nan, high=np.nan, n=3)
     fid["reason"] = "of 3 images, fewer than 2,048: compare at equal n only"
-    return Marks(pd.concat([*tables, fid], ignore_index=True))
+    return Scores(pd.concat([*tables, fid], ignore_index=True))
 
 
 def costs() -> pd.DataFrame:
@@ -90,8 +90,8 @@ def flipped(results, tmp_path_factory):
         }
     )  # fmt: skip
     questions.to_parquet(folder / "questions" / "flip.parquet", index=False)
-    tables = [pd.read_csv(folder / "marks" / "marks.csv", keep_default_na=False, na_values={"value": [""]})]
-    spent, singles = costs(), {"flip": [], "side": []}
+    tables = [pd.read_csv(folder / "scores" / "scores.csv", keep_default_na=False, na_values={"value": [""]})]
+    spent, singles = costs(), {"flip": [], "graph_consistency": []}
     for method in METHODS:
         out = folder / "answers" / method / "seed0" / "flip"
         out.mkdir(parents=True)
@@ -112,22 +112,22 @@ def flipped(results, tmp_path_factory):
             .drop(["method", "suite", "seed"])
         )
         (out / "000000-000008.cost.json").write_text(cost.to_json())
-        for metric in ("flip", "side"):
-            rows = single_marks(method)
+        for metric in ("flip", "graph_consistency"):
+            rows = single_scores(method)
             beside = rows["metric"].str.contains("_intensity")
             singles[metric].append(
-                rows[beside if metric == "side" else ~beside].assign(method=method, seed=0)
+                rows[beside if metric == "graph_consistency" else ~beside].assign(method=method, seed=0)
             )
     for metric, rows in singles.items():
-        path = folder / "marks" / metric / "seed0.parquet"
+        path = folder / "scores" / metric / "seed0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pd.concat(rows, ignore_index=True).to_parquet(path, index=False)
-    pd.concat([*tables, all_marks().table]).to_csv(folder / "marks" / "marks.csv", index=False)
+    pd.concat([*tables, all_scores().table]).to_csv(folder / "scores" / "scores.csv", index=False)
     return folder
 
 
 def explained(flipped):
-    rows = sorted(flipped.glob("marks/*/seed0.parquet"))
+    rows = sorted(flipped.glob("scores/*/seed0.parquet"))
     return read_explained(flipped / "questions", flipped / "answers", flipped / "data", rows, list(METHODS))
 
 
@@ -136,8 +136,8 @@ def _cell(table, row, key):
     return cells[[column.key for column in table.columns].index(key)]
 
 
-def test_every_group_of_marks_says_how_many_answers_are_behind_it():
-    both, thick, digit = explanation_tables(all_marks(), DATASET), None, None
+def test_every_group_of_scores_says_how_many_answers_are_behind_it():
+    both, thick, digit = explanation_tables(all_scores(), DATASET), None, None
     thick, digit = both
     assert [thick.key, digit.key] == ["flip_thick", "flip_digit"]  # a mean over one thing is no mean
     groups = {column.group for column in thick.columns}
@@ -148,13 +148,13 @@ def test_every_group_of_marks_says_how_many_answers_are_behind_it():
 
 
 def test_a_distance_that_depends_on_n_stands_beside_it_and_says_so():
-    thick = explanation_tables(all_marks(), DATASET)[0]
+    thick = explanation_tables(all_scores(), DATASET)[0]
     assert _cell(thick, "vae", "fid").value == 31.5 and _cell(thick, "vae", "fid_n").value == 3
     assert "equal n" in _cell(thick, "vae", "fid").reason
 
 
 def test_what_has_no_number_at_all_has_a_line_that_says_why():
-    table = all_marks().table
+    table = all_scores().table
     away, constant = "identity.network.weights: 'away.pkl' is not a file", "the classifier says no to thick"
     table.loc[(table["method"] == "dime") & (table["intervention"] == "digit"), ["value", "reason"]] = (
         np.nan,
@@ -164,13 +164,13 @@ def test_what_has_no_number_at_all_has_a_line_that_says_why():
     table.loc[table["metric"] == "fs", ["value", "reason"]] = np.nan, away
     # The floor is as near to the image as can be, whatever it was asked.
     table.loc[(table["intervention"] == "thick") & (table["metric"] == "l1"), "value"] = 0.0
-    thick, digit = explanation_tables(Marks(table), DATASET)
+    thick, digit = explanation_tables(Scores(table), DATASET)
     assert thick.notes[2:] == ("thick: the classifier says no to thick.",)
     assert digit.notes[2:] == ("DiME: no weights.", f"Truth: {NO_ANSWER}.", f"FS: {away}.")
 
 
 def test_only_methods_compete_and_the_ends_frame_them():
-    thick = explanation_tables(all_marks(), DATASET)[0]
+    thick = explanation_tables(all_scores(), DATASET)[0]
     assert [row.role for row in thick.rows] == ["floor", "method", "method", "method", "ceiling"]
     assert [row.key for row in thick.rows for cell in [_cell(thick, row.key, "flip_rate")] if cell.best] == [
         "dime_x"
@@ -178,8 +178,8 @@ def test_only_methods_compete_and_the_ends_frame_them():
 
 
 def test_means_are_over_what_the_ceiling_answers_too():
-    assert flip_select(all_marks(), "flip_rate").interventions == ("thick",)
-    without = Marks(all_marks().table.query("method != 'truth'"))
+    assert flip_select(all_scores(), "flip_rate").interventions == ("thick",)
+    without = Scores(all_scores().table.query("method != 'truth'"))
     assert flip_select(without, "flip_rate").interventions == ASKED
     mean = explanation_tables(without, DATASET)[0]
     assert mean.key == "flip" and _cell(mean, "vae", "flip_rate").value == 0.75
@@ -187,9 +187,9 @@ def test_means_are_over_what_the_ceiling_answers_too():
 
 
 def test_the_graph_says_what_moved_and_what_was_due():
-    marks = all_marks()
-    assert side_effects(marks, DATASET) == [("thick", "intensity")]
-    table = graph_table(marks, DATASET)
+    scores = all_scores()
+    assert side_effects(scores, DATASET) == [("thick", "intensity")]
+    table = graph_table(scores, DATASET)
     assert _cell(table, "dime_x", "thick_intensity_moved").value == 20.0
     assert _cell(table, "dime_x", "thick_intensity_due").value == 40.0
     assert _cell(table, "dime_x", "thick_intensity_side").value == 20.0
@@ -209,8 +209,8 @@ def test_the_graph_says_what_moved_and_what_was_due():
 
 
 def test_without_flips_there_is_nothing_of_explanations(results):
-    marks = Marks(all_marks().table.query("suite != 'flip'"))
-    assert explanation_tables(marks, DATASET) == [] and graph_table(marks, DATASET) is None
+    scores = Scores(all_scores().table.query("suite != 'flip'"))
+    assert explanation_tables(scores, DATASET) == [] and graph_table(scores, DATASET) is None
     assert sentences({}) == [] and explanation_costs(costs().query("suite == 'do'"), []) is None
     assert (
         read_explained(results / "questions", results / "answers", results / "data", [], list(METHODS))
@@ -265,7 +265,7 @@ def test_flips_against_scale_count_what_never_flips(flipped):
 
 def test_quality_is_drawn_against_calls():
     table = explanation_costs(costs(), list(METHODS))
-    picture = quality_picture(all_marks(), table, DATASET, method_colours(METHODS))
+    picture = quality_picture(all_scores(), table, DATASET, method_colours(METHODS))
     assert [panel.name for panel in picture.panels] == ["flip_rate", "l1", "fs", "mnac"]
     assert "DiME 1.77e+03 calls, 0.5" in picture.panels[0].alt and "Copy" not in picture.panels[0].alt
 

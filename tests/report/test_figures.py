@@ -7,13 +7,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from pretend import DATASET, make_figures
 
-from counterfactory.errors import UserError
-from counterfactory.files import read_json
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_json
 from counterfactory.report.effectiveness import BINS, _curve
 from counterfactory.report.style import _SETTINGS, FAINT, add_axes, add_legend, frame_tiles, method_colours
 from counterfactory.report.sweeps import difference_colours
+from tests.report.pretend import DATASET, make_figures
 
 
 def test_every_figure_is_there_whole_and_in_panels(figures):

@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from pretend import make_figures, make_tables
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.report.html import _duration, _link, write_report
+from tests.report.pretend import make_figures, make_tables
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -132,13 +132,15 @@ def test_the_page_says_what_was_run_and_what_it_means(page):
 
 
 def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_path):
-    marks = tmp_path / "marks.csv"
-    lines = (results / "marks" / "marks.csv").read_text().splitlines()
-    marks.write_text("\n".join(line for line in lines if ",vae," not in line and ",hvae," not in line) + "\n")
-    tables = make_tables(results, tmp_path / "tables", marks=marks, costs=[], judges=[], parents=[])
+    scores = tmp_path / "scores.csv"
+    lines = (results / "scores" / "scores.csv").read_text().splitlines()
+    scores.write_text(
+        "\n".join(line for line in lines if ",vae," not in line and ",hvae," not in line) + "\n"
+    )
+    tables = make_tables(results, tmp_path / "tables", scores=scores, costs=[], judges=[], parents=[])
     (tmp_path / "questions").mkdir()
     changes = {
-        "marks": marks,
+        "scores": scores,
         "rows": [],
         "costs": [],
         "logs": [],

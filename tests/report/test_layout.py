@@ -42,7 +42,7 @@ def test_a_cell_shows_its_interval_or_its_spread_or_nothing():
 @pytest.mark.parametrize(
     ("better", "best"), [("lower", [False, True, False, False]), ("higher", [False, False, True, False])]
 )
-def test_the_best_of_the_rivals_is_marked_and_the_ends_do_not_compete(better, best):
+def test_the_best_of_the_rivals_is_scored_and_the_ends_do_not_compete(better, best):
     cells = [Cell(0.0 if better == "lower" else 9.0), Cell(1.0), Cell(2.0), Cell(reason="absent")]
     assert [cell.best for cell in embolden_best(cells, [False, True, True, True], better, 2)] == best
 

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.report.published import PUBLISHED, read_published
 
 SOURCES, STUDIES = read_published()

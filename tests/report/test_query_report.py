@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pretend import DATASET, make_figures, make_tables, render
 
-from counterfactory.files import write_array, write_json, write_table
+from counterfactory.core.files import write_array, write_json, write_table
 from counterfactory.report.costs import cost_table
 from counterfactory.report.html import write_report
 from counterfactory.report.queries import query_pictures, query_tables, query_words, read_queries
 from counterfactory.report.structure import read_structure, structure_pictures, structure_tables
 from counterfactory.report.style import FAINT, save_picture
 from counterfactory.report.write import to_markdown
+from tests.report.pretend import DATASET, make_figures, make_tables, render
 
 STICKY = (0.0, 0.5, 0.9)
 SEEN = {"name": "thicker", "given": {"digit": 3, "thick": 0}, "premise": {"thick": 1}, "by": "observe"}
@@ -20,7 +20,7 @@ SEEN |= {"generator": "dcgan", "actual": "test", "unanswered": ""}
 
 @pytest.fixture
 def asked(tmp_path):
-    """The marks of two queries: one answered, one not."""
+    """The scores of two queries: one answered, one not."""
     folder = tmp_path / "queries" / "seed0"
     rows, images = [], []
     for actual in range(3):
@@ -41,26 +41,26 @@ def asked(tmp_path):
     write_array(folder / "thicker.npy", np.stack(images))
     write_json(folder / "thicker.json", SEEN)
     values = {"valid": 1.0, "l1": 12.5, "log_evidence": -2.0, "moved_thickness": 0.6}
-    marks = [
+    scores = [
         {"stickiness": s, "metric": metric, "value": value - s, "low": value - 1, "high": value + 1, "n": 3}
         for s in STICKY
         for metric, value in values.items()
     ]
-    marks.append({"stickiness": np.nan, "metric": "inversion_l1", "value": 1.7, "low": 1, "high": 2, "n": 3})
-    marks.append(
+    scores.append({"stickiness": np.nan, "metric": "inversion_l1", "value": 1.7, "low": 1, "high": 2, "n": 3})
+    scores.append(
         {"stickiness": 0.0, "metric": "frechet", "value": 7.0, "low": np.nan, "high": np.nan, "n": 72}
     )
-    write_table(folder / "marks" / "thicker.parquet", pd.DataFrame(marks).assign(query="thicker"))
+    write_table(folder / "scores" / "thicker.parquet", pd.DataFrame(scores).assign(query="thicker"))
     write_json(
         folder / "none.json", SEEN | {"name": "none", "unanswered": "models.dcgan: its training failed"}
     )
     write_table(folder / "none.parquet", pd.DataFrame(columns=["index"]))
     write_array(folder / "none.npy", np.zeros((0, 1, 32, 32), np.uint8))
-    write_table(folder / "marks" / "none.parquet", pd.DataFrame(columns=list(marks[0])))
+    write_table(folder / "scores" / "none.parquet", pd.DataFrame(columns=list(scores[0])))
     test = tmp_path / "data" / "test"
     write_array(test / "images.npy", np.stack([render(3, 2.0, 150)] * 3))
     write_table(test / "attributes.parquet", pd.DataFrame({"thickness": [2.0] * 3}))
-    return read_queries([folder / "marks" / "thicker.parquet", folder / "marks" / "none.parquet"]), tmp_path
+    return read_queries([folder / "scores" / "thicker.parquet", folder / "scores" / "none.parquet"]), tmp_path
 
 
 def test_a_query_is_told_in_words():
@@ -163,7 +163,7 @@ def test_a_training_that_failed_is_told(tmp_path):
 @pytest.mark.slow
 def test_the_page_shows_queries_and_structure(asked, shown, results, tables, figures, tmp_path):
     _, folder = asked
-    files = {"queries": sorted(folder.glob("queries/seed0/marks/*.parquet"))}
+    files = {"queries": sorted(folder.glob("queries/seed0/scores/*.parquet"))}
     files["structure"] = [folder / "shown.parquet"]
     pages = {}
     for name, own_tables, own_figures in (

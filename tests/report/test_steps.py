@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.report.steps import read_steps
 
 
@@ -38,8 +38,8 @@ def test_tables_with_tabs_and_gaps_are_read(tmp_path):
 
 
 def test_seeds_alone_are_no_parts(tmp_path):
-    _benchmark(tmp_path / "fit_parents" / "seed0.jsonl", 1.0)
-    _benchmark(tmp_path / "fit_parents" / "seed1.jsonl", 2.0)
+    _benchmark(tmp_path / "fit_scm" / "seed0.jsonl", 1.0)
+    _benchmark(tmp_path / "fit_scm" / "seed1.jsonl", 2.0)
     (step,) = read_steps(tmp_path)
     assert step.jobs == 2 and step.parts == ()
 

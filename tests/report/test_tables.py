@@ -7,16 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from pretend import DATASET, NO_ANSWER, QUALITY, make_tables
 
+from counterfactory.core.files import read_json
 from counterfactory.data.processes import log_density
-from counterfactory.files import read_json
-from counterfactory.report.cells import Marks, read_marks
+from counterfactory.report.cells import Scores, read_scores
 from counterfactory.report.checks import mechanisms_table, read_judges
 from counterfactory.report.distance import distance_table
 from counterfactory.report.layout import Table
 from counterfactory.report.published import PUBLISHED
 from counterfactory.report.tables import codes_table, headline_table, main_tables
+from tests.report.pretend import DATASET, NO_ANSWER, QUALITY, make_tables
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -58,9 +58,9 @@ def test_the_main_table_has_a_row_a_method_between_floor_and_ceiling(tables):
         assert column in rows[0] and f"{column}_low" in rows[0], column
 
 
-def test_a_number_is_the_one_in_the_marks(results, tables):
-    marks = read_marks(results / "marks" / "marks.csv").table
-    row = marks.query(
+def test_a_number_is_the_one_in_the_scores(results, tables):
+    scores = read_scores(results / "scores" / "scores.csv").table
+    row = scores.query(
         "method == 'vae' and suite == 'do' and intervention == 'intensity' and protocol == 'marginal'"
         " and metric == 'predicted_intensity'"
     ).iloc[0]
@@ -79,15 +79,15 @@ def test_bold_is_for_methods_and_blanks_have_footnotes(tables):
 
 
 def test_codes_have_a_table_where_a_method_has_codes(results):
-    """Set marks of the suite null, which others than methods with codes have no row of."""
-    marks = read_marks(results / "marks" / "marks.csv").table
-    assert not codes_table(Marks(marks), DATASET).columns
-    one = marks.query("method == 'hvae' and suite == 'null' and metric == 'l1' and cycles == 1").iloc[:1]
+    """Set scores of the suite null, which others than methods with codes have no row of."""
+    scores = read_scores(results / "scores" / "scores.csv").table
+    assert not codes_table(Scores(scores), DATASET).columns
+    one = scores.query("method == 'hvae' and suite == 'null' and metric == 'l1' and cycles == 1").iloc[:1]
     scores = {"dci_disentanglement": 0.9, "dci_completeness": 0.4, "dci_informativeness": 0.8}
     more = [
         one.assign(metric=name, value=value, low=math.nan, high=math.nan) for name, value in scores.items()
     ]
-    table = codes_table(Marks(pd.concat([marks, *more], ignore_index=True)), DATASET)
+    table = codes_table(Scores(pd.concat([scores, *more], ignore_index=True)), DATASET)
     assert [column.title for column in table.columns] == [
         "disentanglement",
         "completeness",
@@ -99,10 +99,10 @@ def test_codes_have_a_table_where_a_method_has_codes(results):
 
 
 def test_errors_in_published_units_have_a_panel_of_their_own(results):
-    marks = read_marks(results / "marks" / "marks.csv").table
-    rows = marks.query("suite == 'do' and metric == 'predicted_thickness'")
+    scores = read_scores(results / "scores" / "scores.csv").table
+    rows = scores.query("suite == 'do' and metric == 'predicted_thickness'")
     more = rows.assign(metric="normalised_thickness", value=rows["value"] / 2.4)
-    tables = {table.key: table for table in main_tables(Marks(pd.concat([marks, more])), DATASET)}
+    tables = {table.key: table for table in main_tables(Scores(pd.concat([scores, more])), DATASET)}
     assert {column.unit for column in tables["main_normalised"].columns} == {"published units"}
     assert "main_other" not in tables
 
@@ -134,12 +134,12 @@ def test_cost_is_per_image(tables):
 
 
 def test_the_share_of_the_way_is_a_ratio_of_gaps(results):
-    marks = read_marks(results / "marks" / "marks.csv")
+    scores = read_scores(results / "scores" / "scores.csv")
     judges = read_judges(sorted(results.glob("models/judges/*/model.json")))
-    table = distance_table(marks, DATASET, judges)
+    table = distance_table(scores, DATASET, judges)
     rows = {row.key: row for row in table.rows}
-    floor, _, _, mark, share, ceiling = rows["thickness:predicted_thickness"].cells
-    assert share.value == pytest.approx(100 * (floor.value - mark.value) / (floor.value - ceiling.value))
+    floor, _, _, score, share, ceiling = rows["thickness:predicted_thickness"].cells
+    assert share.value == pytest.approx(100 * (floor.value - score.value) / (floor.value - ceiling.value))
     assert share.best and not rows["thickness:predicted_thickness"].cells[2].best
     # Another digit cannot be rendered: the judge on real images is the ceiling, and says so.
     end = rows["digit:predicted_digit"].cells[-1]
@@ -150,12 +150,14 @@ def test_the_share_of_the_way_is_a_ratio_of_gaps(results):
 
 
 def test_the_truth_of_some_questions_is_no_ceiling_of_all(results):
-    table = read_marks(results / "marks" / "marks.csv").table
-    assert "random:predicted_thickness" in {row.key for row in distance_table(Marks(table), DATASET, {}).rows}
+    table = read_scores(results / "scores" / "scores.csv").table
+    assert "random:predicted_thickness" in {
+        row.key for row in distance_table(Scores(table), DATASET, {}).rows
+    }
     part = (table["method"] == "truth") & (table["intervention"] == "random")
     table.loc[part, "n"] -= 1
     assert "random:predicted_thickness" not in {
-        row.key for row in distance_table(Marks(table), DATASET, {}).rows
+        row.key for row in distance_table(Scores(table), DATASET, {}).rows
     }
 
 
@@ -191,31 +193,32 @@ def test_a_study_stands_beside_its_data_sets_only(results, tmp_path):
     assert shown == {study["title"] for study in content["studies"][1:]}
 
 
-def test_a_mark_without_a_name_is_shown_all_the_same(results):
-    marks = read_marks(results / "marks" / "marks.csv").table
-    new = marks[marks["metric"] == "truth_l1"].assign(metric="roundness_of_all")
+def test_a_score_without_a_name_is_shown_all_the_same(results):
+    scores = read_scores(results / "scores" / "scores.csv").table
+    new = scores[scores["metric"] == "truth_l1"].assign(metric="roundness_of_all")
     tables = {
-        table.key: table for table in main_tables(Marks(pd.concat([marks, new], ignore_index=True)), DATASET)
+        table.key: table
+        for table in main_tables(Scores(pd.concat([scores, new], ignore_index=True)), DATASET)
     }
     assert (
         tables["main_other"].columns[0].title == "roundness of all"
         and tables["main_other"].columns[0].better == ""
     )
-    assert "main_other" not in {table.key for table in main_tables(Marks(marks), DATASET)}
+    assert "main_other" not in {table.key for table in main_tables(Scores(scores), DATASET)}
 
 
 def test_without_a_metric_its_columns_are_gone(results):
-    marks = read_marks(results / "marks" / "marks.csv").table
-    marks = Marks(marks[~marks["metric"].str.contains("lpips")])
+    scores = read_scores(results / "scores" / "scores.csv").table
+    scores = Scores(scores[~scores["metric"].str.contains("lpips")])
     assert not [
-        column for table in main_tables(marks, DATASET) for column in table.columns if "lpips" in column.key
+        column for table in main_tables(scores, DATASET) for column in table.columns if "lpips" in column.key
     ]
 
 
 def test_without_a_rival_nothing_is_bold_and_without_a_method_all_stands(results):
-    marks = read_marks(results / "marks" / "marks.csv").table
+    scores = read_scores(results / "scores" / "scores.csv").table
     for methods in (["copy", "hvae", "truth"], ["copy", "truth"], ["hvae"]):
-        some = Marks(marks[marks["method"].isin(methods)])
+        some = Scores(scores[scores["method"].isin(methods)])
         table = headline_table(some, DATASET)
         assert [row.key for row in table.rows] == methods
         assert not any(cell.best for row in table.rows for cell in row.cells)

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch._dynamo.backends.common import aot_autograd
-from toys import log, train
 
-from counterfactory.nets.hvae import Hvae
-from counterfactory.nets.vae import Vae
+from counterfactory.models.image.hvae import Hvae
+from counterfactory.models.image.vae import Vae
 from counterfactory.training.compiling import as_written, compiled
+from tests.training.toys import log, train
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ COMPILES = [
 
 
 @pytest.mark.parametrize("name", ["vae", "hvae"])
-@pytest.mark.parametrize("inductor", [False, pytest.param(True, marks=COMPILES)], ids=["traced", "inductor"])
+@pytest.mark.parametrize("inductor", [False, pytest.param(True, scores=COMPILES)], ids=["traced", "inductor"])
 def test_the_compiled_bound_and_its_gradient_are_those_written(request, name, inductor):
     traced = [] if inductor else request.getfixturevalue("traced")
     model = drawn_mechanism(name)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from toys import Network, images, log, settings
 
-from counterfactory.errors import UserError
-from counterfactory.files import read_json, write_json
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_json, write_json
 from counterfactory.training.distributed import average_gradients, launch, rank, world_size
 from counterfactory.training.loop import fit
+from tests.training.toys import Network, images, log, settings
 
 
 def quiet_loss(model, batch, generator, progress):

@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import Network, Weights, drifting, images, log, noisy_loss, settings, train
 
-from counterfactory.errors import UserError
+from counterfactory.core.checkpoint import load_model
+from counterfactory.core.device import arithmetic, choose_device
+from counterfactory.core.errors import UserError
 from counterfactory.training import loop
-from counterfactory.training.checkpoint import load_model
-from counterfactory.training.loop import arithmetic, choose_device, fit, learning_rate
+from counterfactory.training.loop import fit, learning_rate
+from tests.training.toys import Network, Weights, drifting, images, log, noisy_loss, settings, train
 
 # --- schedules
 

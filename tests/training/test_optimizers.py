@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from toys import settings
 
 from counterfactory.training.optimizers import make_optimizers
+from tests.training.toys import settings
 
 RATE = 0.01
 

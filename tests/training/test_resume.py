@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import Weights, drifting, images, log, noisy_loss, train
 
-from counterfactory.errors import Unfinished, UserError
+from counterfactory.core.errors import Unfinished, UserError
 from counterfactory.training import loop
+from tests.training.toys import Weights, drifting, images, log, noisy_loss, train
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, hasty, after, optimiz
     assert len(steps) == 9 - after
     assert (whole / "model.safetensors").read_bytes() == (halved / "model.safetensors").read_bytes()
     assert log(whole) == log(halved)
-    marks = [json.loads((folder / "model.json").read_text()) for folder in (whole, halved)]
-    for mark in marks:
-        del mark["training"]["seconds"]
-    assert marks[0] == marks[1]
+    scores = [json.loads((folder / "model.json").read_text()) for folder in (whole, halved)]
+    for score in scores:
+        del score["training"]["seconds"]
+    assert scores[0] == scores[1]
     assert not (halved / ".state").exists()
 
 

@@ -2,7 +2,7 @@
 
 The commands are those of the rules, one after another in this process, at a toy scale on Pendulum. All at once there
 are an attribute that no test image has, one so rare that the classifier says the same of every image, an explainer too
-weak to flip anything, one whose perceptual network has no weights, and marks that have none.
+weak to flip anything, one whose perceptual network has no weights, and scores that have none.
 """
 
 import json
@@ -13,8 +13,8 @@ from test_workflow import snakemake
 
 from counterfactory.cli import main
 from counterfactory.config import load_settings, read_config
-from counterfactory.errors import MissingWeights
-from counterfactory.training.checkpoint import load_model
+from counterfactory.core.checkpoint import load_model
+from counterfactory.core.errors import MissingWeights
 
 pytest_plugins = ["test_workflow"]
 
@@ -50,7 +50,7 @@ answers:
   fastdime:
     {<<: *walk, images: null, perceptual: none, classifier_scales: [20.0], warmup_mask: 0}
   dime_x: {<<: *walk, images: null, perceptual: classifier, classifier_scale: 1.0e-6, restart_step: 2, stop_step: 1}
-marks:
+scores:
   metrics: [flip, identity, mnac, correlation, diversity, cout, oracle_frechet, fid, side]
   lpips: {net: alex, weights: away/alexnet.pth}
   fid: {images: 8, least: 2, weights: away/inception.pth}
@@ -60,9 +60,9 @@ REASONS = {
     "identity": "identity.network.weights: 'away/resnet50_ft_weight.pkl' is not a file; put it there, or name another",
     "vgg19": "answers.vgg19_weights: 'away/vgg19.pth' is neither a file nor one of torchvision; put it there, or name "
     "another",
-    "lpips": "marks.lpips.weights: 'away/alexnet.pth' is neither a file nor one of auto, torchvision, package; put it "
+    "lpips": "scores.lpips.weights: 'away/alexnet.pth' is neither a file nor one of auto, torchvision, package; put it "
     "there, or name another",
-    "inception": "marks.fid.weights: 'away/inception.pth' is neither a file nor one of auto, pytorch_fid, package; put "
+    "inception": "scores.fid.weights: 'away/inception.pth' is neither a file nor one of auto, pytorch_fid, package; put "
     "it there, or name another",
 }
 
@@ -132,19 +132,19 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
         elif method in ("fastdime", "dime_x"):
             assert len(lines) == len(set(constant) & {"rare", "far"})
     for metric in ("correlation", "fid"):
-        step("refer", metric)
-    for metric in settings.marks.metrics:
-        said = step("mark", metric, *settings.methods)
+        step("reference", metric)
+    for metric in settings.scores.metrics:
+        said = step("score", metric, *settings.methods)
         missing = {"identity": "identity", "diversity": "lpips", "fid": "inception"}.get(metric)
-        lines = [line for line in said.splitlines() if line.startswith("mark ")]
-        assert lines == ([f"mark {metric}: absent: {REASONS[missing]}"] if missing else [])
-    step("summarise", *sorted((results / "marks").glob("*/seed0.parquet")))
+        lines = [line for line in said.splitlines() if line.startswith("score ")]
+        assert lines == ([f"score {metric}: absent: {REASONS[missing]}"] if missing else [])
+    step("summarise", *sorted((results / "scores").glob("*/seed0.parquet")))
     for command in ("tables", "figures", "report"):
         step(command)
 
-    marks = pd.read_csv(results / "marks" / "marks.csv", keep_default_na=False, na_values={"value": [""]})
-    assert (marks["reason"][marks["value"].isna()] != "").all()
-    found = marks.set_index(["method", "intervention", "metric"])
+    scores = pd.read_csv(results / "scores" / "scores.csv", keep_default_na=False, na_values={"value": [""]})
+    assert (scores["reason"][scores["value"].isna()] != "").all()
+    found = scores.set_index(["method", "intervention", "metric"])
     flips = found["value"].xs(("right", "flip_rate"), level=(1, 2))
     assert flips["fastdime"] > 0 and flips["dime_x"] == flips["copy"] == 0 and flips["truth"] == 1
     assert found["reason"]["dime_x", "right", "mnac"] == "the classifier's prediction did not flip"
@@ -159,4 +159,4 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
         assert line in table
     assert "rare: the classifier says no to rare" in (results / "tables" / "flip_rare.md").read_text()
     page = (bad / "results" / "pendulum" / "report.html").read_text()
-    assert "Explanation marks, right" in page and "away/vgg19.pth" in page
+    assert "Explanation scores, right" in page and "away/vgg19.pth" in page

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from test_workflow import PRESETS, plan, snakemake
 
-from counterfactory.files import read_table
+from counterfactory.core.files import read_table
 
 pytest_plugins = ["test_workflow"]
 
@@ -28,7 +28,7 @@ questions:
   reverse: {images: 2, cycles: [1]}
   sweep: {images: 1, values: 2}
 answers: {chunk_size: 20, batch_size: 10, causaldiffae: {steps: 3}}
-marks: {metrics: [effectiveness, measured, axioms, truth], bootstrap: {resamples: 20}}
+scores: {metrics: [effectiveness, measured, axioms, truth], bootstrap: {resamples: 20}}
 """
 
 
@@ -46,13 +46,13 @@ def test_fine_tuning_is_there_only_if_asked_for(folder):
     preset = ["--configfile", PRESETS / "smoke.yaml", "--config"]
     few = plan(folder, *preset, "methods=[copy, vae, truth]")[1]
     assert not set(few.values()) & {"finetune", "train_predictor"}
-    assert not any("/marks/dci/" in name for name in few)  # no method here has codes
+    assert not any("/scores/dci/" in name for name in few)  # no method here has codes
     switched = plan(folder, *preset, "methods=[copy, vae, truth]", "finetune=true")[1]
     assert {"finetune", "train_predictor"} <= set(switched.values())
     assert any("/answers/vae_ft/" in name for name in switched)
     every = plan(folder, *preset, "methods=[copy, vae_ft, causaldiffae, truth]")[1]
     assert {"finetune", "train_predictor"} <= set(every.values())
-    assert any("/marks/dci/" in name for name in every)
+    assert any("/scores/dci/" in name for name in every)
     models = {name.split("/models/")[1].split("/")[0] for name in every if "/models/" in name}
     # What it starts from is trained, though nobody asks it.
     assert {
@@ -70,12 +70,14 @@ def test_pendulum_runs_with_every_causal_method(folder):
     (folder / "tiny.yaml").write_text(TINY)
     snakemake(folder, "--configfile", PRESETS / "pendulum.yaml", folder / "tiny.yaml")
     results = folder / "results" / "pendulum"
-    marks = read_table(results / "marks" / "marks.csv")
-    asked = marks[(marks["suite"] == "do") & (marks["method"] == "truth") & (marks["metric"] == "truth_l1")]
+    scores = read_table(results / "scores" / "scores.csv")
+    asked = scores[
+        (scores["suite"] == "do") & (scores["method"] == "truth") & (scores["metric"] == "truth_l1")
+    ]
     assert set(asked["intervention"]) == {"angle", "light", "shadow_length", "shadow_position", "random"}
     assert (asked["value"] == 0).all()
-    assert set(marks["method"]) == {"copy", "vae", "vae_ft", "causaldiffae", "truth"}
+    assert set(scores["method"]) == {"copy", "vae", "vae_ft", "causaldiffae", "truth"}
     for method in ("vae_ft", "causaldiffae"):
-        mine = marks[(marks["method"] == method) & (marks["metric"] == "predicted_angle")]
+        mine = scores[(scores["method"] == method) & (scores["metric"] == "predicted_angle")]
         assert len(mine) and pd.notna(mine["value"]).all()
     assert (folder / "results" / "report.html").exists()

@@ -15,14 +15,14 @@ from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
 
 # Whatever the default leaves out is asked for, so that every rule has a job.
-EVERYTHING = {"methods": list(METHODS), "marks": {"metrics": list(METRICS)}}
+EVERYTHING = {"methods": list(METHODS), "scores": {"metrics": list(METRICS)}}
 # What only some jobs of a step need: the net of LPIPS, what the classifier tells apart, what a metric compares with;
 # minutes are told by hand.
 UNASKED = {
     "weights": {"net"},
     "train": {"attributes", "minutes"},
     "ask": {"attributes"},
-    "mark": {"reference"},
+    "score": {"reference"},
 }
 SHELL = re.compile(
     r"^ *Shell command: \(?(python -m counterfactory .*?)(?: && .*)? 2>&1 \| tee ", re.MULTILINE

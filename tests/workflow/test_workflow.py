@@ -1,4 +1,4 @@
-"""The workflow as a plan (dry runs) and, marked slow, as it really runs at smoke scale."""
+"""The workflow as a plan (dry runs) and, scored slow, as it really runs at smoke scale."""
 
 import csv
 import re
@@ -136,7 +136,7 @@ def test_what_is_switched_off_is_not_in_the_graph(folder):
     assert "/judges/thickness/" not in made
     assert "/lpips/" not in made
     assert "/null" not in made
-    # The true counterfactuals are needed to mark with, though nobody asked for their row.
+    # The true counterfactuals are needed to score with, though nobody asked for their row.
     assert "/answers/truth/" in made
 
 
@@ -167,15 +167,15 @@ def test_one_more_seed_redoes_nothing(finished):
 
 
 def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
-    planned = changed(finished, "marks: {lpips: {questions: 5}}")
-    assert {Path(name).parent.name for name, rule in planned.items() if rule == "mark"} == {"lpips"}
-    assert set(planned.values()) == {"mark", "summarise", "tables", "figures", "report"}
-    planned = changed(finished, "marks: {bootstrap: {resamples: 50}}")
-    # Marks of whole sets, which have their own intervals, and the table that gives all others theirs.
-    marked = {Path(name).parent.name for name, rule in planned.items() if rule == "mark"}
-    marked |= {Path(name).stem for name, rule in planned.items() if rule == "refer"}
-    assert marked == {"correlation", "oracle_frechet"}
-    assert set(planned.values()) == {"mark", "refer", "summarise", "tables", "figures", "report"}
+    planned = changed(finished, "scores: {lpips: {questions: 5}}")
+    assert {Path(name).parent.name for name, rule in planned.items() if rule == "score"} == {"lpips"}
+    assert set(planned.values()) == {"score", "summarise", "tables", "figures", "report"}
+    planned = changed(finished, "scores: {bootstrap: {resamples: 50}}")
+    # Scores of whole sets, which have their own intervals, and the table that gives all others theirs.
+    scored = {Path(name).parent.name for name, rule in planned.items() if rule == "score"}
+    scored |= {Path(name).stem for name, rule in planned.items() if rule == "reference"}
+    assert scored == {"correlation", "oracle_frechet"}
+    assert set(planned.values()) == {"score", "reference", "summarise", "tables", "figures", "report"}
 
 
 def test_more_questions_of_a_suite_leave_the_others_alone(finished):
@@ -192,9 +192,9 @@ def test_models_are_trained_apart(finished):
 
 
 def test_speed_knobs_change_no_result(finished):
-    # Not even the chunks' size: the files have other names, nothing that was trained or marked is thrown away.
+    # Not even the chunks' size: the files have other names, nothing that was trained or scored is thrown away.
     planned = changed(finished, "answers: {chunk_size: 50}")
-    assert not {"train", "fit_parents", "train_judge", "ask"} & set(planned.values())
+    assert not {"train", "fit_scm", "train_judge", "ask"} & set(planned.values())
     planned = plan(finished, "--configfile", PRESETS / "smoke.yaml", "--cores", "1")[0]
     assert planned == {}
 
@@ -215,11 +215,11 @@ def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
     page = (ran / "results" / "smoke" / "report.html").read_text()
     assert settings.report.title in page
     # The suite `null` is a name here, not a missing value.
-    path = ran / "results" / "smoke" / "morphomnist" / "marks" / "marks.csv"
-    marks = pd.read_csv(path, keep_default_na=False, na_values={"value": [""]})
-    assert set(marks["method"]) == set(settings.methods)
-    assert set(marks["suite"]) == {"do", "null", "reverse", "flip"}
-    mean = marks.groupby(["method", "suite", "metric"])["value"].mean()
+    path = ran / "results" / "smoke" / "morphomnist" / "scores" / "scores.csv"
+    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": [""]})
+    assert set(scores["method"]) == set(settings.methods)
+    assert set(scores["suite"]) == {"do", "null", "reverse", "flip"}
+    mean = scores.groupby(["method", "suite", "metric"])["value"].mean()
     # Copying is perfect where nothing should change, rendering the truth is perfect everywhere.
     assert mean["copy", "null", "l1"] == mean["truth", "null", "l1"] == 0
     assert mean["truth", "do", "truth_l1"] == 0
@@ -227,7 +227,7 @@ def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
     # Copying turns nothing over.
     assert mean["copy", "flip", "flip_rate"] == 0
     assert mean["truth", "do", "measured_thickness_truth"] == 0
-    absent = marks[marks["value"].isna()]
+    absent = scores[scores["value"].isna()]
     assert (absent["reason"].str.len() > 0).all()
 
 
@@ -242,7 +242,7 @@ def test_smoke_run_done_leaves_nothing_to_do(ran):
 def test_snakemake_has_a_report_of_its_own(ran):
     snakemake(ran, "--configfile", PRESETS / "smoke.yaml", "--report", "own.html")
     page = (ran / "own.html").read_text()
-    assert "every answer was marked alike" in page
+    assert "every answer was scored alike" in page
     for name in ("report.html", "main.csv", "distance.png"):
         assert name in page
     # It can be read where there is no network.

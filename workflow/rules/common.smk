@@ -23,15 +23,15 @@ gc.set_threshold(200_000, 50, 100)
 
 from counterfactory.config import load_settings
 from counterfactory.config.explainers import EXPLAINERS
-from counterfactory.config.misfits import remarks
+from counterfactory.config.cross_checks import warnings_of
 from counterfactory.data.registry import DATASETS
-from counterfactory.errors import UserError
+from counterfactory.core.errors import UserError
 from counterfactory.methods.registry import METHODS, SUITES
 from counterfactory.metrics.registry import METRICS
-from counterfactory.pretrained import pretrained, weights_given
-from counterfactory.provenance import code_hash, imported_modules
-from counterfactory.spare import remove_spares
-from counterfactory.training.registry import TRAINERS
+from counterfactory.pretrained.sources import pretrained, weights_given
+from counterfactory.core.provenance import code_hash, imported_modules
+from counterfactory.answers.recovery import remove_recovery_copies
+from counterfactory.models.registry import TRAINERS
 
 try:
     SETTINGS = load_settings(config)
@@ -40,8 +40,8 @@ except UserError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
-    for remark in remarks(SETTINGS):
-        print(f"config: {remark}", file=sys.stderr)
+    for remark in warnings_of(SETTINGS):
+        print(f"config: {warning}", file=sys.stderr)
 
 DATASET = DATASETS[SETTINGS.dataset]
 VARIABLES = list(DATASET.variables)
@@ -49,14 +49,14 @@ ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.d
 # What may be done is decided here, once: an optional step that is off, or asked by nobody, is not in the graph.
 USED_METRICS = [
     name
-    for name in SETTINGS.marks.metrics
+    for name in SETTINGS.scores.metrics
     if set(METRICS[name].suites) & set(ASKED)
     and any(METHODS[method].codes or not METRICS[name].codes for method in SETTINGS.methods)
     and (DATASET.simulated or not METRICS[name].simulated)
 ]
 USED_JUDGES = sorted(VARIABLES) if any(METRICS[name].judges for name in USED_METRICS) else []
 USED_MODELS = sorted({model for method in SETTINGS.methods for model in METHODS[method].models})
-PARENTS_SEEDS = SETTINGS.seeds if any(METHODS[method].parents for method in SETTINGS.methods) else []
+SCM_SEEDS = SETTINGS.seeds if any(METHODS[method].scm for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
 PRETRAINED = pretrained(SETTINGS)
 # Without a network a question takes milliseconds, less than the start of Python: one process answers so many chunks' worth.
@@ -115,13 +115,13 @@ def answers_of(method, seed, suites, kinds=("npy", "parquet")):
 
 
 def costs_of_answers(wildcards):
-    """Returns what all answers that are marked cost, a file a chunk."""
-    marked = [suite for suite in ASKED if suite != "sweep"]
+    """Returns what all answers that are scored cost, a file a chunk."""
+    scored = [suite for suite in ASKED if suite != "sweep"]
     return [
         cost
         for method in SETTINGS.methods
         for seed in seeds_of(method)
-        for cost in answers_of(method, seed, marked, ["cost.json"])
+        for cost in answers_of(method, seed, scored, ["cost.json"])
     ]
 
 
@@ -135,14 +135,14 @@ def answer_told(method):
             SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]
         ),
         "device": SETTINGS.device if METHODS[method].models else "cpu",
-        "code": code_of("answers", f"methods.{method}"),
+        "code": code_of("methods.run", f"methods.{method}"),
     }
 
 
 def models_asked(wildcards):
     """Returns the trained models that a method asks."""
     method = METHODS[wildcards.method]
-    names = [*method.models, *(["parents"] if method.parents else [])]
+    names = [*method.models, *(["scm"] if method.scm else [])]
     asked = [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
     # Explainers keep near the image by the features of one network more.
     perceptual = getattr(getattr(SETTINGS.answers, wildcards.method, None), "perceptual", "none")
@@ -162,18 +162,18 @@ def methods_of(seed):
     return [method for method in SETTINGS.methods if int(seed) in seeds_of(method)]
 
 
-def methods_marked(wildcards):
-    """Returns the methods of a seed that answer what a metric marks."""
+def methods_scored(wildcards):
+    """Returns the methods of a seed that answer what a metric scores."""
     needs_codes = METRICS[wildcards.metric].codes
     return [
         name
         for name in methods_of(wildcards.seed)
-        if marked_suites(wildcards.metric, name) and (METHODS[name].codes or not needs_codes)
+        if scored_suites(wildcards.metric, name) and (METHODS[name].codes or not needs_codes)
     ]
 
 
-def marked_suites(metric, *methods):
-    """Returns the suites that are asked, that a metric marks and that any of the methods (none named: any at all) answers."""
+def scored_suites(metric, *methods):
+    """Returns the suites that are asked, that a metric scores and that any of the methods (none named: any at all) answers."""
     answered = {suite for method in methods for suite in METHODS[method].suites} if methods else SUITES
     return [suite for suite in METRICS[metric].suites if suite in ASKED and suite in answered]
 
@@ -186,7 +186,7 @@ def judges_asked(wildcards):
 
 def truth_compared(wildcards):
     """Returns the rendered true counterfactuals, where a metric compares with them."""
-    suites = marked_suites(wildcards.metric, *methods_marked(wildcards))
+    suites = scored_suites(wildcards.metric, *methods_scored(wildcards))
     return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth and DATASET.simulated else []
 
 
@@ -195,7 +195,7 @@ def networks_asked(wildcards):
     # What all methods are held against is of no seed; no metric asks the classifier there.
     folders = {
         "classifier": f"classifier/seed{getattr(wildcards, 'seed', 0)}",
-        "lpips": f"lpips/{SETTINGS.marks.lpips.net}",
+        "lpips": f"lpips/{SETTINGS.scores.lpips.net}",
     }
     asked = METRICS[wildcards.metric].models
     return [f"<results>/models/{folders.get(name, name)}/model.safetensors" for name in asked]
@@ -203,17 +203,17 @@ def networks_asked(wildcards):
 
 def reference_of(wildcards):
     """Returns what a metric holds all methods against, where that is computed beforehand."""
-    file = f"<results>/marks/reference/{wildcards.metric}.safetensors"
+    file = f"<results>/scores/reference/{wildcards.metric}.safetensors"
     return [file] if METRICS[wildcards.metric].reference else []
 
 
 def metric_settings(wildcards):
-    """Returns, of the section `marks`, what one metric reads: its own part, if it has one, and those it shares."""
+    """Returns, of the section `scores`, what one metric reads: its own part, if it has one, and those it shares."""
     parts = {}
     for name in [wildcards.metric, *METRICS[wildcards.metric].reads]:
         # `lpips.net` is one key of a section, `bootstrap` all of them.
         section, _, key = name.partition(".")
-        part = getattr(SETTINGS.marks, section, None)
+        part = getattr(SETTINGS.scores, section, None)
         if part:
             parts[section] = part.model_dump(mode="json", include={key} if key else None, exclude={"weights"})
     return json.dumps(parts)
@@ -221,7 +221,7 @@ def metric_settings(wildcards):
 
 def generator_models(generator, seed):
     """Returns the trained models that a generator's world is made of."""
-    names = {"dcgan": ["dcgan", "classifier"], "gan": ["gan", "parents", "classifier"]}[generator]
+    names = {"dcgan": ["dcgan", "classifier"], "gan": ["gan", "scm", "classifier"]}[generator]
     return [f"<results>/models/{name}/seed{seed}/model.safetensors" for name in names]
 
 

@@ -1,7 +1,7 @@
 """Fine-tuning on counterfactuals: an optional branch, there only if a method asks a model `<name>_ft`."""
 
 
-# Not the judges: what a method learns from must not mark it.
+# Not the judges: what a method learns from must not score it.
 rule train_predictor:
     input:
         dataset=rules.synthesise.output.dataset,
@@ -27,7 +27,7 @@ rule train_predictor:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("metrics.judges"),
+        code=lambda wildcards: code_of("models.judges.train"),
     message:
         "Training the predictor of {wildcards.variable} that models are fine-tuned by"
     shell:
@@ -41,7 +41,7 @@ rule finetune:
         images=expand("<results>/data/{split}/images.npy", split=["train", "valid"]),
         attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid"]),
         start="<results>/models/{base}/seed{seed}/model.safetensors",
-        parents="<results>/models/parents/seed{seed}/model.safetensors",
+        scm="<results>/models/scm/seed{seed}/model.safetensors",
         predictors=expand("<results>/models/predictors/{variable}/model.safetensors", variable=VARIABLES),
     output:
         model="<results>/models/{base}_ft/seed{seed}/model.safetensors",
@@ -63,14 +63,14 @@ rule finetune:
         settings=lambda wildcards: settings_json(getattr(SETTINGS.models, f"{wildcards.base}_ft")),
         data=subpath(input.dataset, parent=True),
         start=subpath(input.start, parent=True),
-        parents=subpath(input.parents, parent=True),
+        scm=subpath(input.scm, parent=True),
         models=subpath(input.start, ancestor=3),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("training.finetune"),
+        code=lambda wildcards: code_of("models.image.finetune"),
     message:
         "Fine-tuning {wildcards.base} on counterfactuals (seed {wildcards.seed})"
     shell:
         "python -m counterfactory finetune {wildcards.base} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --data {params.data:q} --start {params.start:q} --parents {params.parents:q}"
+        " --data {params.data:q} --start {params.start:q} --scm {params.scm:q}"
         " --predictors {params.models:q}/predictors --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"

@@ -1,18 +1,18 @@
 """Models: the parents' mechanisms, the judges, the image models, each trained by itself."""
 
 
-rule fit_parents:
+rule fit_scm:
     input:
         dataset=rules.synthesise.output.dataset,
         attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid", "test"]),
     output:
-        model="<results>/models/parents/seed{seed}/model.safetensors",
-        meta="<results>/models/parents/seed{seed}/model.json",
-        curve="<results>/models/parents/seed{seed}/log.csv",
+        model="<results>/models/scm/seed{seed}/model.safetensors",
+        meta="<results>/models/scm/seed{seed}/model.json",
+        curve="<results>/models/scm/seed{seed}/log.csv",
     log:
-        "<logs>/fit_parents/seed{seed}.log",
+        "<logs>/fit_scm/seed{seed}.log",
     benchmark:
-        "<benchmarks>/fit_parents/seed{seed}.jsonl"
+        "<benchmarks>/fit_scm/seed{seed}.jsonl"
     conda:
         "../../envs/counterfactory.yaml"
     threads: 1
@@ -20,14 +20,14 @@ rule fit_parents:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        settings=settings_json(SETTINGS.parents),
+        settings=settings_json(SETTINGS.scm),
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
-        code=lambda wildcards: code_of("scm.parents"),
+        code=lambda wildcards: code_of("scm.fit"),
     message:
         "Fitting the mechanisms of the parents (seed {wildcards.seed})"
     shell:
-        "python -m counterfactory fit-parents --settings {params.settings:q} --seed {wildcards.seed}"
+        "python -m counterfactory fit-scm --settings {params.settings:q} --seed {wildcards.seed}"
         " --data {params.data:q} --out {params.out:q} 2>&1 | tee {log:q}"
 
 
@@ -56,7 +56,7 @@ rule train_judge:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("metrics.judges"),
+        code=lambda wildcards: code_of("models.judges.train"),
     message:
         "Training the judge of {wildcards.variable}"
     shell:
@@ -128,7 +128,7 @@ rule train_classifier:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("training.attribute_model"),
+        code=lambda wildcards: code_of("models.classifier.train"),
     message:
         "Training the classifier under observation (seed {wildcards.seed})"
     shell:
@@ -163,7 +163,7 @@ rule train_oracle:
         data=subpath(input.dataset, parent=True),
         out=subpath(output.model, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("training.attribute_model"),
+        code=lambda wildcards: code_of("models.classifier.train"),
     message:
         "Training the oracle"
     shell:
@@ -199,7 +199,7 @@ if "identity" not in PRETRAINED:
             data=subpath(input.dataset, parent=True),
             out=subpath(output.model, parent=True),
             device=SETTINGS.device,
-            code=lambda wildcards: code_of("training.identity"),
+            code=lambda wildcards: code_of("models.identity.train"),
         message:
             "Training the identity embedding"
         shell:

@@ -1,12 +1,12 @@
 """Queries: what generators answer when the evidence is otherwise, and whether they know the causal structure."""
 
-from counterfactory.config.query_misfits import asked_queries
+from counterfactory.config.query_checks import asked_queries
 
 QUERIES = asked_queries(SETTINGS)
 # Asked of a generator, not of a method: one that is not trained is asked nothing.
 GENERATORS = sorted({query.generator for query in QUERIES.values()})
 DRAWN = GENERATORS if SETTINGS.queries.structure else []
-QUERY_MARKS = expand("<results>/queries/seed{seed}/marks/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds)
+QUERY_MARKS = expand("<results>/queries/seed{seed}/scores/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds)
 STRUCTURE = expand(
     "<results>/queries/seed{seed}/structure/shown.parquet", seed=SETTINGS.seeds if DRAWN else []
 )
@@ -53,7 +53,7 @@ rule query:
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
-rule mark_query:
+rule score_query:
     input:
         dataset=rules.synthesise.output.dataset,
         test=["<results>/data/test/images.npy", "<results>/data/test/attributes.parquet"],
@@ -61,13 +61,13 @@ rule mark_query:
         told=[rules.query.output.table, rules.query.output.asked],
         oracle="<results>/models/oracle/model.safetensors",
         identity="<results>/models/identity/model.safetensors",
-        lpips=f"<results>/models/lpips/{SETTINGS.marks.lpips.net}/model.safetensors",
+        lpips=f"<results>/models/lpips/{SETTINGS.scores.lpips.net}/model.safetensors",
     output:
-        "<results>/queries/seed{seed}/marks/{query}.parquet",
+        "<results>/queries/seed{seed}/scores/{query}.parquet",
     log:
-        "<logs>/mark_query/{query}/seed{seed}.log",
+        "<logs>/score_query/{query}/seed{seed}.log",
     benchmark:
-        "<benchmarks>/mark_query/{query}/seed{seed}.jsonl"
+        "<benchmarks>/score_query/{query}/seed{seed}.jsonl"
     conda:
         "../../envs/counterfactory.yaml"
     threads: 1
@@ -77,7 +77,7 @@ rule mark_query:
         gpu=GPU,
     params:
         settings=json.dumps(
-            SETTINGS.marks.model_dump(
+            SETTINGS.scores.model_dump(
                 mode="json", include={"bootstrap": True, "lpips": {"net"}, "identity": {"threshold"}}
             )
         ),
@@ -85,11 +85,11 @@ rule mark_query:
         models=subpath(input.dataset, ancestor=2),
         answers=subpath(input.answers, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("esm.marks"),
+        code=lambda wildcards: code_of("metrics.queries"),
     message:
-        "Marking the answers to {wildcards.query} (seed {wildcards.seed})"
+        "Scoring the answers to {wildcards.query} (seed {wildcards.seed})"
     shell:
-        "python -m counterfactory mark-query {wildcards.query} --settings {params.settings:q} --data {params.data:q}"
+        "python -m counterfactory score-query {wildcards.query} --settings {params.settings:q} --data {params.data:q}"
         " --models {params.models:q}/models --answers {params.answers:q} --out {output:q} --device {params.device}"
         " --threads {threads} 2>&1 | tee {log:q}"
 

@@ -24,7 +24,7 @@ rule ask:
         # Thresholds decide about one suite; the others are not asked again when one moves.
         attributes=lambda wildcards: ([f"--attributes={ATTRIBUTES}"] if wildcards.suite == "flip" else []),
         code=lambda wildcards: code_of(
-            wildcards.suite if wildcards.suite in ("flip", "sweep") else "questions"
+            f"questions.{wildcards.suite}" if wildcards.suite in ("flip", "sweep") else "questions.interventions"
         ),
     message:
         "Asking: the questions of suite {wildcards.suite}"

@@ -6,15 +6,15 @@ MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USE
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
 IDENTITY_ASKED = any("identity" in METRICS[name].models for name in USED_METRICS)
 IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_ASKED else []
-PARENTS_META = expand("<results>/models/parents/seed{seed}/model.json", seed=PARENTS_SEEDS)
+SCM_META = expand("<results>/models/scm/seed{seed}/model.json", seed=SCM_SEEDS)
 
 
 rule tables:
     input:
-        marks=rules.summarise.output,
+        scores=rules.summarise.output,
         dataset=rules.synthesise.output.dataset,
         judges=JUDGES_META,
-        parents=PARENTS_META,
+        scm=SCM_META,
         models=MODELS_META,
         identity=IDENTITY_META,
         # A function, as a list is hashed anew for each of its members: time would grow with the square of the chunks.
@@ -37,7 +37,7 @@ rule tables:
     conda:
         "../../envs/counterfactory.yaml"
     params:
-        settings=settings_json(SETTINGS.marks.bootstrap, "level"),
+        settings=settings_json(SETTINGS.scores.bootstrap, "level"),
         data=subpath(input.dataset, parent=True),
         # Folders of chunks, because thousands of files fit no command line.
         costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
@@ -45,14 +45,14 @@ rule tables:
     message:
         "Writing the tables"
     shell:
-        "python -m counterfactory tables --settings {params.settings:q} --marks {input.marks:q} --data {params.data:q}"
-        " --judges {input.judges:q} --parents {input.parents:q} --models {input.models:q} --identity {input.identity:q}"
+        "python -m counterfactory tables --settings {params.settings:q} --scores {input.scores:q} --data {params.data:q}"
+        " --judges {input.judges:q} --scm {input.scm:q} --models {input.models:q} --identity {input.identity:q}"
         " --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule figures:
     input:
-        marks=rules.summarise.output,
+        scores=rules.summarise.output,
         dataset=rules.synthesise.output.dataset,
         images="<results>/data/test/images.npy",
         rows=rules.summarise.input,
@@ -97,7 +97,7 @@ rule figures:
     message:
         "Drawing the figures"
     shell:
-        "python -m counterfactory figures --marks {input.marks:q} --rows {input.rows:q}"
+        "python -m counterfactory figures --scores {input.scores:q} --rows {input.rows:q}"
         " --questions {params.folder:q}/questions --answers {params.folder:q}/answers --data {params.data:q}"
         " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q}"
         " --queries {input.queries:q} --structure {input.structure:q} --out {output:q}"

@@ -46,9 +46,9 @@ def answering_minutes(wildcards):
     return 15 + (stop - start) * (EXPLAINED if wildcards.method in EXPLAINERS else ANSWERED) / 60
 
 
-def marking_minutes(wildcards):
-    """Returns the time of one metric's marks of all methods' answers."""
+def scoring_minutes(wildcards):
+    """Returns the time of one metric's scores of all methods' answers."""
     count = sum(
-        SETTINGS.questions.count(suite, SETTINGS.dataset) for suite in marked_suites(wildcards.metric)
+        SETTINGS.questions.count(suite, SETTINGS.dataset) for suite in scored_suites(wildcards.metric)
     )
-    return 30 + len(methods_marked(wildcards)) * count / 1000
+    return 30 + len(methods_scored(wildcards)) * count / 1000

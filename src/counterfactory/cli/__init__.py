@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from .. import __version__
-from ..errors import Unfinished, UserError
-from . import answers, data, marks, models, queries, report, settings
+from ..core.errors import Unfinished, UserError
+from . import answers, data, models, queries, report, settings
+from . import scores as scores
 
 __all__ = ["ROOMS", "main", "parser"]
 
-ROOMS = (data, models, answers, marks, queries, report, settings)
+ROOMS = (data, models, answers, scores, queries, report, settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +55,7 @@ def _one_gpu(args: argparse.Namespace) -> AbstractContextManager[str | None]:
     """Lets a command that may use a GPU see one of its own, while it runs; the others see them all."""
     if getattr(args, "device", "cpu") == "cpu":
         return nullcontext()
-    from ..gpu_lease import lease
+    from ..core.gpu_lease import lease
 
     return lease()
 
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns what understands the words of every command."""
     program = argparse.ArgumentParser(
         prog="counterfactory",
-        description="Image counterfactuals: every method asked the same questions, every answer marked alike.",
+        description="Image counterfactuals: every method asked the same questions, every answer scored alike.",
         epilog="`snakemake --cores all` runs every step in order; each step can also be typed by itself.",
     )
     program.add_argument("--version", action="version", version=__version__)

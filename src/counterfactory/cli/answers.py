@@ -2,20 +2,8 @@
 
 import argparse
 
-from .given import device_of, path_of, section_of
-from .options import (
-    ATTRIBUTES,
-    DATA,
-    DEVICE,
-    OUT,
-    SEED,
-    SETTINGS,
-    THREADS,
-    Command,
-    option,
-    path,
-    positional,
-)
+from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, option, path, positional
+from .resolve import device_of, path_of, section_of
 
 __all__ = ["COMMANDS"]
 
@@ -24,21 +12,21 @@ def _ask(args: argparse.Namespace) -> None:
     settings, data = section_of(args, "questions"), path_of(args, "data", "data")
     out = path_of(args, "out", f"questions/{args.suite}.parquet")
     if args.suite == "flip":
-        from ..flip import ask_flip
+        from ..questions.flip import ask_flip
 
         ask_flip(settings, section_of(args, "attributes", "attributes"), data, out)
     elif args.suite == "sweep":
-        from ..sweep import ask_sweep
+        from ..questions.sweep import ask_sweep
 
         ask_sweep(settings, data, out)
     else:
-        from ..questions import ask
+        from ..questions.interventions import ask
 
         ask(args.suite, settings, data, out)
 
 
 def _answer(args: argparse.Namespace) -> None:
-    from ..answers import answer
+    from ..methods.run import answer
 
     answer(
         args.method,
@@ -61,14 +49,14 @@ def _answering_device(args: argparse.Namespace) -> str:
 
     if args.method in METHODS and not METHODS[args.method].models:
         return "cpu"
-    from ..training.loop import choose_device
+    from ..core.device import choose_device
 
     return choose_device(device_of(args))
 
 
 def _export_dime(args: argparse.Namespace) -> None:
     from ..config.explainers import EXPLAINERS
-    from ..export_dime import export_dime
+    from ..report.export_dime import export_dime
 
     folders = export_dime(
         args.method,

@@ -3,10 +3,10 @@
 import argparse
 from importlib import import_module
 
+from ..core.errors import UserError
 from ..data.registry import DATASETS
-from ..errors import UserError
-from .given import path_of, section_of, settings_of
 from .options import OUT, SETTINGS, THREADS, Command, option, path, true_or_false
+from .resolve import path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
 

@@ -6,9 +6,9 @@ import sys
 import time
 from functools import partial
 
-from ..errors import MissingWeights, UserError
-from .given import device_of, path_of, section_of, settings_of
+from ..core.errors import MissingWeights, UserError
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
+from .resolve import device_of, path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
 
@@ -16,14 +16,14 @@ _WEIGHTS = ("lpips", "inception", "vgg19", "identity")
 
 
 def _fit_parents(args: argparse.Namespace) -> None:
-    from ..scm.parents import fit_parents
+    from ..scm.fit import fit_scm
 
-    out = path_of(args, "out", f"models/parents/seed{args.seed}")
-    fit_parents(section_of(args, "parents"), path_of(args, "data", "data"), out, args.seed)
+    out = path_of(args, "out", f"models/scm/seed{args.seed}")
+    fit_scm(section_of(args, "scm"), path_of(args, "data", "data"), out, args.seed)
 
 
 def _train_judge(args: argparse.Namespace) -> None:
-    from ..metrics.judges import train_judge
+    from ..models.judges.train import train_judge
 
     out = path_of(args, "out", f"models/judges/{args.variable}")
     data, device = path_of(args, "data", "data"), device_of(args)
@@ -31,7 +31,7 @@ def _train_judge(args: argparse.Namespace) -> None:
 
 
 def _train_predictor(args: argparse.Namespace) -> None:
-    from ..metrics.judges import train_judge
+    from ..models.judges.train import train_judge
 
     out = path_of(args, "out", f"models/predictors/{args.variable}")
     data, device = path_of(args, "data", "data"), device_of(args)
@@ -44,12 +44,12 @@ def _finetune(args: argparse.Namespace) -> None:
     folders = {
         "data": path_of(args, "data", "data"),
         "start": path_of(args, "start", f"models/{args.base}/{seed}"),
-        "parents": path_of(args, "parents", f"models/parents/{seed}"),
+        "parents": path_of(args, "scm", f"models/scm/{seed}"),
         "predictors": path_of(args, "predictors", "models/predictors"),
         "out": path_of(args, "out", f"models/{args.base}_ft/{seed}"),
     }
     device = device_of(args)
-    from ..training.finetune import finetune
+    from ..models.image.finetune import finetune
 
     finetune(settings.training, **folders, seed=args.seed, device=device)
 
@@ -67,27 +67,27 @@ def _train(args: argparse.Namespace) -> None:
     data, device = path_of(args, "data", "data"), device_of(args)
     # Only now, because it takes seconds: a mistake in the settings is told at once.
     if args.model == "classifier":
-        from ..training.attribute_model import train_attribute_model
+        from ..models.classifier.train import train_classifier
 
         attributes = section_of(args, "attributes", "attributes")
-        train_attribute_model("classifier", settings, attributes, data, out, device, args.seed)
+        train_classifier("classifier", settings, attributes, data, out, device, args.seed)
         return
     if args.model == "causaldiffae":
-        from ..training.diffusion_autoencoder import train_autoencoder
+        from ..models.causaldiffae.train import train_causaldiffae
 
-        train_autoencoder(settings, data, out, args.seed, device)
+        train_causaldiffae(settings, data, out, args.seed, device)
         return
     if args.model == "ddpm":
-        from ..training.denoiser import train_denoiser
+        from ..models.ddpm.train import train_ddpm
 
-        train_denoiser(settings, data, out, args.seed, device)
+        train_ddpm(settings, data, out, args.seed, device)
         return
     if args.model in ("gan", "dcgan"):
-        from ..training.gan import train_gan
+        from ..models.gan.train import train_gan
 
         train_gan(args.model, settings, data, out, args.seed, device)
         return
-    from ..training.image_mechanism import train_image_mechanism
+    from ..models.image.train import train_image_mechanism
 
     train_image_mechanism(args.model, settings, data, out, args.seed, device)
 
@@ -95,9 +95,9 @@ def _train(args: argparse.Namespace) -> None:
 def _train_oracle(args: argparse.Namespace) -> None:
     settings, attributes = section_of(args, "oracle"), section_of(args, "attributes", "attributes")
     data, out, device = path_of(args, "data", "data"), path_of(args, "out", "models/oracle"), device_of(args)
-    from ..training.attribute_model import train_attribute_model
+    from ..models.classifier.train import train_classifier
 
-    train_attribute_model("oracle", settings, attributes, data, out, device)
+    train_classifier("oracle", settings, attributes, data, out, device)
 
 
 def _train_identity(args: argparse.Namespace) -> None:
@@ -107,7 +107,7 @@ def _train_identity(args: argparse.Namespace) -> None:
         path_of(args, "out", "models/identity"),
         device_of(args),
     )
-    from ..training.identity import train_identity
+    from ..models.identity.train import train_identity
 
     train_identity(settings, data, out, device)
 
@@ -115,31 +115,31 @@ def _train_identity(args: argparse.Namespace) -> None:
 def _weights(args: argparse.Namespace) -> None:
     folder = args.network
     if args.network == "inception":
-        from ..metrics.inception_weights import fetch_inception as fetch
+        from ..pretrained.inception import fetch_inception as fetch
 
-        source = args.source or settings_of(args).marks.fid.weights
+        source = args.source or settings_of(args).scores.fid.weights
     elif args.network == "vgg19":
-        from ..methods.vgg19_weights import fetch_vgg19 as fetch
+        from ..pretrained.vgg19 import fetch_vgg19 as fetch
 
         source = args.source or settings_of(args).answers.vgg19_weights
     elif args.network == "identity":
-        from ..metrics.identity_weights import fetch_identity
+        from ..pretrained.identity import fetch_identity
 
         fetch = partial(fetch_identity, args.net or settings_of(args).identity.network.name)
         source = args.source or settings_of(args).identity.network.weights
     else:
-        from ..metrics.lpips_weights import fetch_lpips
+        from ..pretrained.lpips import fetch_lpips
 
-        net = args.net or settings_of(args).marks.lpips.net
+        net = args.net or settings_of(args).scores.lpips.net
         fetch, folder = partial(fetch_lpips, net), f"lpips/{net}"
-        source = args.source or settings_of(args).marks.lpips.weights
+        source = args.source or settings_of(args).scores.lpips.weights
     out = path_of(args, "out", f"models/{folder}")
     try:
         fetch(source, out)
     except MissingWeights as error:
         if not args.optional:
             raise
-        from ..training.checkpoint import save_missing
+        from ..core.checkpoint import save_missing
 
         print(f"weights {args.network}: {error}; what asks for them goes without", file=sys.stderr)
         save_missing(out, args.network, str(error))
@@ -154,7 +154,7 @@ MINUTES = option(
 
 COMMANDS = (
     Command(
-        "fit-parents",
+        "fit-scm",
         _fit_parents,
         "fit the mechanisms of the parents",
         (SETTINGS, SEED, DATA, OUT),
@@ -181,7 +181,7 @@ COMMANDS = (
             SEED,
             DATA,
             path("start", "folder of the trained model"),
-            path("parents", "folder of the mechanisms of the parents"),
+            path("scm", "folder of the mechanisms of the parents"),
             path("predictors", "folder of the predictors"),
             OUT,
             DEVICE,
@@ -228,7 +228,7 @@ COMMANDS = (
             ),
             option(
                 "net",
-                "the trunk of LPIPS (see marks.lpips.net), or which identity (see identity.network.name)",
+                "the trunk of LPIPS (see scores.lpips.net), or which identity (see identity.network.name)",
             ),
             option(
                 "source",

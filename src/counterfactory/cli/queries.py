@@ -1,11 +1,11 @@
-"""Commands that ask generators counterfactual queries, and mark what they answer."""
+"""Commands that ask generators counterfactual queries, and score what they answer."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from .given import device_of, files_of, path_of, section_of
 from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, path, paths, positional
+from .resolve import device_of, files_of, path_of, section_of
 
 __all__ = ["COMMANDS"]
 
@@ -23,16 +23,16 @@ def _query(args: argparse.Namespace) -> None:
     )
 
 
-def _mark_query(args: argparse.Namespace) -> None:
-    settings = section_of(args, "marks")
-    from ..esm.marks import mark_query
+def _score_query(args: argparse.Namespace) -> None:
+    settings = section_of(args, "scores")
+    from ..metrics.queries import score_query
 
     folder = path_of(args, "answers", f"queries/seed{args.seed}")
-    mark_query(
+    score_query(
         args.name,
         folder,
         settings,
-        out=path_of(args, "out", f"queries/seed{args.seed}/marks/{args.name}.parquet"),
+        out=path_of(args, "out", f"queries/seed{args.seed}/scores/{args.name}.parquet"),
         **_where(args),
     )
 
@@ -63,7 +63,7 @@ def _structure(args: argparse.Namespace) -> None:
 
 def _where(args: argparse.Namespace) -> dict[str, Any]:
     """Returns what every command here is told: where data and models are, and where networks run."""
-    from ..training.loop import choose_device
+    from ..core.device import choose_device
 
     return {
         "data": path_of(args, "data", "data"),
@@ -89,9 +89,9 @@ COMMANDS = (
         (_NAME, SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
     ),
     Command(
-        "mark-query",
-        _mark_query,
-        "mark the answers to a query along the stickiness",
+        "score-query",
+        _score_query,
+        "score the answers to a query along the stickiness",
         (
             _NAME,
             SETTINGS,

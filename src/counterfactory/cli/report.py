@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from .given import files_of, path_of, section_of, settings_of
 from .options import DATA, OUT, SETTINGS, Command, path, paths
+from .resolve import files_of, path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
 
@@ -14,14 +14,14 @@ def _tables(args: argparse.Namespace) -> None:
     from ..report.tables import write_tables
 
     write_tables(
-        path_of(args, "marks", "marks/marks.csv"),
+        path_of(args, "scores", "scores/scores.csv"),
         data=path_of(args, "data", "data"),
         judges=files_of(args, "judges", "models/judges/*/model.json"),
-        parents=files_of(args, "parents", "models/parents/*/model.json"),
+        parents=files_of(args, "scm", "models/scm/*/model.json"),
         costs=_costs(args),
         models=files_of(args, "models", "models/*/seed*/model.json"),
         out=path_of(args, "out", "tables"),
-        level=section_of(args, "marks.bootstrap").level,
+        level=section_of(args, "scores.bootstrap").level,
         queries=_queries(args),
         structure=_structure(args),
         identity=files_of(args, "identity", "models/identity/model.json"),
@@ -32,8 +32,8 @@ def _figures(args: argparse.Namespace) -> None:
     from ..report.figures import write_figures
 
     write_figures(
-        path_of(args, "marks", "marks/marks.csv"),
-        rows=files_of(args, "rows", "marks/*/*.parquet"),
+        path_of(args, "scores", "scores/scores.csv"),
+        rows=files_of(args, "rows", "scores/*/*.parquet"),
         questions=path_of(args, "questions", "questions"),
         answers=path_of(args, "answers", "answers"),
         data=path_of(args, "data", "data"),
@@ -67,17 +67,17 @@ def _costs(args: argparse.Namespace) -> list[Path]:
 
 
 def _queries(args: argparse.Namespace) -> list[Path]:
-    return files_of(args, "queries", "queries/*/marks/*.parquet")
+    return files_of(args, "queries", "queries/*/scores/*.parquet")
 
 
 def _structure(args: argparse.Namespace) -> list[Path]:
     return files_of(args, "structure", "queries/*/structure/shown.parquet")
 
 
-_MARKS = path("marks", "the tidy table of marks")
+_MARKS = path("scores", "the tidy table of scores")
 _JUDGES = paths("judges", "the judges' model.json")
 _QUERIES = (
-    paths("queries", "marks of queries along the stickiness"),
+    paths("queries", "scores of queries along the stickiness"),
     paths("structure", "what images drawn from generators show"),
 )
 _COSTS = paths("costs", "folders of answers, for what they cost")
@@ -92,7 +92,7 @@ COMMANDS = (
             _MARKS,
             DATA,
             _JUDGES,
-            paths("parents", "the model.json of the mechanisms of the parents"),
+            paths("scm", "the model.json of the mechanisms of the parents"),
             paths("models", "the model.json of the image models"),
             paths("identity", "the model.json of the identity network, if it was trained"),
             _COSTS,
@@ -106,7 +106,7 @@ COMMANDS = (
         "write the figures",
         (
             _MARKS,
-            paths("rows", "tables of marks, one a method, seed and metric"),
+            paths("rows", "tables of scores, one a method, seed and metric"),
             path("questions", "folder of questions"),
             path("answers", "folder of answers"),
             DATA,

@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from ..errors import UserError
-from .given import settings_of
+from ..core.errors import UserError
 from .options import OUT, Command, option, positional
+from .resolve import settings_of
 
 __all__ = ["COMMANDS"]
 
@@ -30,7 +30,7 @@ def _show(args: argparse.Namespace) -> None:
 
 def _schema(args: argparse.Namespace) -> None:
     from ..config import schema
-    from ..files import write_text
+    from ..core.files import write_text
 
     text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
     write_text(args.out, text) if args.out else print(text, end="")

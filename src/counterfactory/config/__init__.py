@@ -5,20 +5,20 @@ These models are the one source of truth. `workflow/schemas/config.schema.json` 
 valid choice, before anything is run.
 
 A section is a module here: its keys are the fields of a :class:`~counterfactory.config.sections.Section`, and the
-section above it names it. What two values must have in common stands in :mod:`counterfactory.config.misfits`.
+section above it names it. What two values must have in common stands in :mod:`counterfactory.config.cross_checks`.
 """
 
 from .answers import AnswersSettings
 from .attributes import AttributeSettings, ClassifierSettings, IdentitySettings, OracleSettings
-from .commented import commented_yaml
 from .data import DataSettings
 from .ddpm import DdpmDiffusion, DdpmNetwork, DdpmSettings, DdpmTraining
 from .judges import JudgesSettings
-from .marks import BootstrapSettings, LpipsSettings, MarksSettings
+from .load import load_section, load_settings, merge, read_config
 from .models import HvaeNetwork, HvaeSettings, ModelsSettings, VaeNetwork, VaeSettings
-from .parents import ParentsSettings
 from .questions import QuestionsSettings
-from .reading import load_section, load_settings, merge, read_config
+from .reference import commented_yaml
+from .scm import ScmSettings
+from .scores import BootstrapSettings, LpipsSettings, ScoresSettings
 from .settings import ReportSettings, Settings, schema
 from .training import ImageTrainingSettings, TrainingSettings
 
@@ -38,10 +38,10 @@ __all__ = [
     "IdentitySettings",
     "JudgesSettings",
     "LpipsSettings",
-    "MarksSettings",
+    "ScoresSettings",
     "ModelsSettings",
     "OracleSettings",
-    "ParentsSettings",
+    "ScmSettings",
     "QuestionsSettings",
     "ReportSettings",
     "Settings",

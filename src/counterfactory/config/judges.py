@@ -1,4 +1,4 @@
-"""The section `judges`: the predictors that mark."""
+"""The section `judges`: the predictors that score."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ __all__ = ["JudgesSettings"]
 
 
 class JudgesSettings(Section):
-    """The predictors of the variables, which mark the answers."""
+    """The predictors of the variables, which score the answers."""
 
     width: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Channels of the first convolution (published: 8)."

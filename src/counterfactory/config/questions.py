@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..core.errors import UserError
 from ..data.registry import DATASETS
-from ..errors import UserError
 from ..methods.registry import SUITES
 from .sections import Count, Section, Seed
 
@@ -73,7 +73,7 @@ class ReverseQuestions(Section):
 
 
 class SweepQuestions(Section):
-    """The suite `sweep`: a variable is set to one value after another, for the figures; it is not marked."""
+    """The suite `sweep`: a variable is set to one value after another, for the figures; it is not scored."""
 
     images: int = Field(4, ge=0, description="Test images shown, for each variable; 0: no such figures.")
     values: Annotated[int, Field(ge=2, le=20)] = Field(
@@ -114,14 +114,14 @@ class QuestionsSettings(Section):
 
     seed: Seed = Field(0, description="The seed of images, values and of every question's own seed.")
     do: DoQuestions = Field(
-        DoQuestions(), description="Interventions, marked by effectiveness and the truth."
+        DoQuestions(), description="Interventions, scored by effectiveness and the truth."
     )
-    null: NullQuestions = Field(NullQuestions(), description="Null interventions, marked by composition.")
+    null: NullQuestions = Field(NullQuestions(), description="Null interventions, scored by composition.")
     reverse: ReverseQuestions = Field(
-        ReverseQuestions(), description="There and back, marked by reversibility."
+        ReverseQuestions(), description="There and back, scored by reversibility."
     )
     flip: FlipQuestions = Field(
-        FlipQuestions(), description="Attributes turned over, marked as explanations."
+        FlipQuestions(), description="Attributes turned over, scored as explanations."
     )
     sweep: SweepQuestions = Field(SweepQuestions(), description="One value after another, for the figures.")
 

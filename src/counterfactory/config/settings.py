@@ -10,11 +10,11 @@ from .answers import AnswersSettings
 from .attributes import ATTRIBUTES, AttributesByName, IdentitySettings, OracleSettings
 from .data import DataSettings
 from .judges import JudgesSettings
-from .marks import MarksSettings
 from .models import ModelsSettings
-from .parents import ParentsSettings
 from .queries import QueriesSettings
 from .questions import QuestionsSettings
+from .scm import ScmSettings
+from .scores import ScoresSettings
 from .sections import Section, Seed, Switch
 
 __all__ = ["ReportSettings", "Settings", "schema"]
@@ -51,8 +51,8 @@ class Settings(Section):
         "vae_ft beside vae, hvae_ft beside hvae.",
     )
     data: DataSettings = Field(DataSettings(), description="The images.")
-    parents: ParentsSettings = Field(ParentsSettings(), description="The mechanisms of the parents.")
-    judges: JudgesSettings = Field(JudgesSettings(), description="The predictors that mark.")
+    scm: ScmSettings = Field(ScmSettings(), description="The mechanisms of the parents.")
+    judges: JudgesSettings = Field(JudgesSettings(), description="The predictors that score.")
     attributes: AttributesByName = Field(
         ATTRIBUTES,
         min_length=1,
@@ -70,7 +70,7 @@ class Settings(Section):
     models: ModelsSettings = Field(ModelsSettings(), description="The image models.")
     questions: QuestionsSettings = Field(QuestionsSettings(), description="What is asked.")
     answers: AnswersSettings = Field(AnswersSettings(), description="How it is answered.")
-    marks: MarksSettings = Field(MarksSettings(), description="How answers are marked.")
+    scores: ScoresSettings = Field(ScoresSettings(), description="How answers are scored.")
     queries: QueriesSettings = Field(
         QueriesSettings(),
         description="The extended structural model: what if the evidence had been otherwise?",

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..errors import UserError
-from ..files import read_json, read_table, write_json
+from ..core.errors import UserError
+from ..core.files import read_json, read_table, write_json
 
 __all__ = [
     "SPLITS",

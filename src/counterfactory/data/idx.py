@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import writing
+from ..core.errors import UserError
+from ..core.files import writing
 
 __all__ = ["encode_idx", "read_idx", "write_idx"]
 

@@ -19,10 +19,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from ..errors import UserError
-from ..files import read_table, write_array, write_table, write_text
-from ..noise import generator
-from ..progress import progress
+from ..core.errors import UserError
+from ..core.files import read_table, write_array, write_table, write_text
+from ..core.noise import generator
+from ..core.progress import progress
 from .dataset import SPLITS, Dataset, Variable, save_dataset
 from .idx import write_idx
 from .morphology import measure, render

@@ -34,10 +34,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from ..errors import UserError
-from ..files import write_array, write_table
-from ..noise import generator
-from ..progress import progress
+from ..core.errors import UserError
+from ..core.files import write_array, write_table
+from ..core.noise import generator
+from ..core.progress import progress
 from .dataset import SPLITS, Dataset, Variable, load_dataset, save_dataset
 
 __all__ = [

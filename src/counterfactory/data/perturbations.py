@@ -29,8 +29,8 @@ from skimage.draw import line
 from skimage.morphology import isotropic_dilation, isotropic_erosion
 from skimage.transform import warp
 
-from ..errors import UserError
-from ..noise import generator
+from ..core.errors import UserError
+from ..core.noise import generator
 from .morphology import Analysis, analyse, downscale
 
 __all__ = ["KINDS", "MIXES", "SCALE", "fracture", "mix", "perturb", "swell", "thicken", "thin"]

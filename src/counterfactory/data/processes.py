@@ -33,8 +33,8 @@ from scipy.special import (
     ndtri,
 )
 
-from ..errors import UserError
-from ..noise import generator
+from ..core.errors import UserError
+from ..core.noise import generator
 from .morphology import render, render_slanted, render_wide
 
 __all__ = [

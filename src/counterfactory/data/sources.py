@@ -26,11 +26,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..downloading import TIMEOUT, downloading
-from ..errors import UserError
-from ..files import write_array
-from ..pickles import read_array_pickle
-from ..registry import download_archive
+from ..core.errors import UserError
+from ..core.files import write_array
+from ..pretrained.download import TIMEOUT, downloading
+from ..pretrained.pickles import read_array_pickle
+from ..pretrained.pypi import download_archive
 from .idx import encode_idx, read_idx
 
 __all__ = [
@@ -179,7 +179,7 @@ def _from_package() -> Digits:
 
 def _from_torchvision() -> Digits:
     try:
-        from ..torchvision_import import import_torchvision
+        from ..pretrained.torchvision_import import import_torchvision
 
         import_torchvision()
         from torchvision.datasets import MNIST

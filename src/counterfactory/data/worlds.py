@@ -10,7 +10,7 @@ The data set called `x` is the module `counterfactory.data.x`; it is a world if 
   more; NaN where nothing of a quantity is there to measure.
 
 It may have a `BLANK`, a dict: what a quantity counts as where nothing of it is there. Where it does not say, such an
-image has no mark.
+image has no score.
 
 A world is imported by its name, so the code hash of a step that asks one does not see it: who plans the step adds it.
 """

@@ -17,5 +17,5 @@ two ways:
 on a likelihood, whatever generator that comes from, and :mod:`.networks` the exact answers on small
 discrete networks: pure functions of (noise, log-likelihood, seed), in numpy. :mod:`.images` makes a likelihood of
 what a classifier says of a generated image, :mod:`.worlds` a world of a trained generator, and :mod:`.queries` asks
-it in words. The steps of the workflow are :mod:`.answer`, :mod:`.marks` and :mod:`.structure`.
+it in words. The steps of the workflow are :mod:`.answer`, :mod:`.scores` and :mod:`.structure`.
 """

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..core.errors import UserError
+from ..core.files import write_array, write_json, write_table
+from ..core.noise import derive_seed
 from ..data.dataset import Dataset, Split, load_dataset, load_split
-from ..errors import UserError
-from ..files import write_array, write_json, write_table
-from ..noise import derive_seed
-from ..scm.parents import load_parents
-from ..training.attribute_model import AttributeModel, load_attribute_model
-from ..training.gan import load_gan
-from .kernels import streams
+from ..models.classifier.model import AttributeClassifier, load_classifier
+from ..models.gan.model import load_gan
+from ..scm.fit import load_scm
+from ..scm.noise_kernels import streams
 from .queries import Query, ask, draw_actual
 from .worlds import CausalWorld, ObservedWorld
 
@@ -152,17 +152,17 @@ def load_world(
         UserError: If a trained model is missing.
     """
     models = Path(models)
-    classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
     network, failures = load_gan(models / generator / f"seed{seed}", dataset, device)
     if generator == "dcgan":
         steps = settings.inversion_steps
         return ObservedWorld(network, classifier, device, steps, seed, settings.sharpness), failures
-    scm = load_parents(models / "parents" / f"seed{seed}", dataset)
+    scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     train = load_split(data, "train").attributes
     return CausalWorld(scm, network, classifier, dataset, train, device, settings.sharpness), failures
 
 
-def check_facts(query: Query, classifier: AttributeModel) -> None:
+def check_facts(query: Query, classifier: AttributeClassifier) -> None:
     """Refuses facts that the classifier cannot read.
 
     Raises:
@@ -207,7 +207,7 @@ def _words(facts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items()) or "anything"
 
 
-def _agreeing(classifier: AttributeModel, images: np.ndarray, given: Mapping[str, int]) -> np.ndarray:
+def _agreeing(classifier: AttributeClassifier, images: np.ndarray, given: Mapping[str, int]) -> np.ndarray:
     """Returns the rows of images of which the classifier says the evidence, ascending."""
     said = classifier.predict(images)
     agree = np.ones(len(images), dtype=bool)

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import UserError
-from .kernels import LogLikelihood
+from ..core.errors import UserError
+from ..scm.noise_kernels import LogLikelihood
 
 __all__ = ["fact_log_probability", "image_log_likelihood", "invert"]
 

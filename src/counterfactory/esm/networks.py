@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
+from ..core.errors import UserError
 
 __all__ = ["FunctionalModel", "counterfactual", "evaluate", "kernel_matrix", "posterior"]
 

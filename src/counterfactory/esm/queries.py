@@ -17,9 +17,9 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from ..errors import UserError
-from ..noise import derive_seed
-from .kernels import Kernel, LogLikelihood, Prior
+from ..core.errors import UserError
+from ..core.noise import derive_seed
+from ..scm.noise_kernels import Kernel, LogLikelihood, Prior
 from .samplers import Draws, actual_noise, counterfactual_intervention, counterfactual_observation
 
 __all__ = ["Query", "World", "ask", "draw_actual"]

@@ -26,9 +26,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UserError
-from ..noise import derive_seed, generator
-from .kernels import Kernel, LogLikelihood, Prior, State, Sticky, streams
+from ..core.errors import UserError
+from ..core.noise import derive_seed, generator
+from ..scm.noise_kernels import Kernel, LogLikelihood, Prior, State, Sticky, streams
 from .registry import SAMPLERS
 
 __all__ = [

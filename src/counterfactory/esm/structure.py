@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..core.files import write_table
 from ..data.dataset import Dataset, load_dataset, load_split
 from ..data.worlds import world
-from ..files import write_table
-from ..training.attribute_model import AttributeModel, load_attribute_model
+from ..models.classifier.model import AttributeClassifier, load_classifier
 
 __all__ = ["binned_means", "conditional_shares", "measure_images", "measure_structure"]
 
@@ -50,7 +50,7 @@ def measure_structure(
     import torch
 
     torch.set_num_threads(threads)
-    dataset, oracle = load_dataset(data), load_attribute_model(Path(models) / "oracle", device)
+    dataset, oracle = load_dataset(data), load_classifier(Path(models) / "oracle", device)
     images = {name: np.load(path, allow_pickle=False) for name, path in drawn.items()}
     most = max((len(one) for one in images.values()), default=0)
     images = {"real": load_split(data, "test").images[:most], **images}
@@ -62,7 +62,7 @@ def measure_structure(
 
 
 def measure_images(
-    dataset: Dataset, oracle: AttributeModel, images: np.ndarray, threads: int = 1
+    dataset: Dataset, oracle: AttributeClassifier, images: np.ndarray, threads: int = 1
 ) -> pd.DataFrame:
     """Returns what uint8 images (N, C, H, W) show, one row an image; an image without a stroke has NaN."""
     known = world(dataset.name)

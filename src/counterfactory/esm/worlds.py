@@ -22,15 +22,24 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..core.errors import UserError
+from ..core.noise import derive_seed, generator
 from ..data.dataset import Dataset, encode_parents
-from ..errors import UserError
-from ..nets.gan import Gan, draw_latents
+from ..models.classifier.model import AttributeClassifier
+from ..models.gan.network import Gan, draw_latents
 from ..nets.pixels import to_bytes, to_pixels
-from ..noise import derive_seed, generator
 from ..scm.model import ParentsSCM
-from ..training.attribute_model import AttributeModel
+from ..scm.noise_kernels import (
+    PRIORS,
+    Kernel,
+    LogLikelihood,
+    Prior,
+    Sticky,
+    build_kernel,
+    gumbel,
+    standard_normal,
+)
 from .images import fact_log_probability, image_log_likelihood, invert
-from .kernels import PRIORS, Kernel, LogLikelihood, Prior, Sticky, build_kernel, gumbel, standard_normal
 
 __all__ = ["CausalWorld", "ObservedWorld"]
 
@@ -55,7 +64,7 @@ class ObservedWorld:
     def __init__(
         self,
         network: Gan,
-        classifier: AttributeModel,
+        classifier: AttributeClassifier,
         device: str,
         inversion_steps: int,
         seed: int = 0,
@@ -115,7 +124,7 @@ class CausalWorld:
         self,
         scm: ParentsSCM,
         network: Gan,
-        classifier: AttributeModel,
+        classifier: AttributeClassifier,
         dataset: Dataset,
         train: pd.DataFrame,
         device: str,
@@ -225,7 +234,7 @@ class CausalWorld:
 
 
 def _seen(
-    classifier: AttributeModel,
+    classifier: AttributeClassifier,
     generate: Callable[[Tensor], Tensor],
     facts: Mapping[str, int],
     device: str,

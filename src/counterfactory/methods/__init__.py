@@ -5,8 +5,8 @@ A method is a module `methods/<name>.py` with one function,
     load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer
 
 which reads what the method needs (trained networks, the world) and returns a function from a batch of
-questions to its answers. :mod:`counterfactory.answers` drives that function; methods know neither questions'
-files nor marks. Modules are imported when asked for, so that one method's libraries are no other's burden.
+questions to its answers. :mod:`counterfactory.methods.run` drives that function; methods know neither questions'
+files nor scores. Modules are imported when asked for, so that one method's libraries are no other's burden.
 """
 
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..core.errors import UserError
 
 if TYPE_CHECKING:  # names of methods are asked where numpy would be a burden
     import numpy as np

@@ -21,7 +21,7 @@ that changes nothing has nothing to exaggerate, or nothing (`null`, classifier-f
 are kept.
 
 With its answers go the factual codes as the encoder reads them, in columns `code_<variable>_<dimension>`: the codes
-that :mod:`counterfactory.metrics.dci` marks.
+that :mod:`counterfactory.metrics.dci` scores.
 
 The method's own parents: a variable that is set has its value; one whose code is moved, by its causes, moves as far as
 the code's label does; all others stay.
@@ -34,15 +34,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.noise import normal
 from ..data.dataset import Dataset, encode_parents, load_dataset
 from ..diffusion.denoiser import Network, denoiser
 from ..diffusion.guidance import classifier_free
 from ..diffusion.schedule import Schedule, respace
 from ..diffusion.steps import ddim_decode, ddim_invert, q_sample
-from ..nets.diffusion_autoencoder import DiffusionAutoencoder
+from ..models.causaldiffae.model import load_causaldiffae
+from ..models.causaldiffae.network import CausalDiffAE
 from ..nets.pixels import to_bytes, to_pixels
-from ..noise import normal
-from ..training.diffusion_autoencoder import load_autoencoder
 from . import Answer, Batch, Columns
 from .stickiness import Copy, copying
 
@@ -50,7 +50,7 @@ __all__ = ["counterfactual_codes", "counterfactual_image", "load"]
 
 
 def counterfactual_codes(
-    model: DiffusionAutoencoder,
+    model: CausalDiffAE,
     read: Tensor,
     parents: Tensor,
     values: Tensor,
@@ -125,7 +125,7 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         UserError: If they are missing or damaged, or there are fewer steps in training than asked for.
     """
     dataset, own = load_dataset(data), settings.causaldiffae
-    model, schedule = load_autoencoder(
+    model, schedule = load_causaldiffae(
         models / "causaldiffae" / f"seed{seed}", dataset, device, own.precision
     )
     stickiness = getattr(settings, "stickiness", 1.0)

@@ -37,11 +37,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.noise import normal
 from ..diffusion.denoiser import Prediction
 from ..diffusion.guidance import guide
 from ..diffusion.steps import q_sample
 from ..nets.pixels import to_bytes, to_pixels
-from ..noise import normal
 from . import Answer, Batch, Columns
 from .explainer import (
     GuidanceSettings,

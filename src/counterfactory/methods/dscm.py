@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import UserError
+from ..core.noise import normal
 from ..data.dataset import encode_parents, load_dataset
-from ..errors import UserError
+from ..models.image.model import load_image_mechanism
 from ..nets.likelihood import standardise, unstandardise
 from ..nets.pixels import to_bytes, to_pixels
-from ..noise import normal
-from ..scm.parents import load_parents
-from ..training.image_mechanism import load_image_mechanism
+from ..scm.fit import load_scm
 from . import Answer, Batch
 from .stickiness import Copy, copying
 
@@ -89,7 +89,7 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
         UserError: If a trained model is missing or damaged.
     """
     dataset = load_dataset(data)
-    scm = load_parents(models / "parents" / f"seed{seed}", dataset)
+    scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device)
     stickiness = getattr(settings, "stickiness", 1.0)
     if stickiness < 1.0 and mechanism.mediated:

@@ -31,14 +31,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.errors import UserError
+from ..core.noise import normal
 from ..data.dataset import Dataset, load_dataset
 from ..diffusion.denoiser import Denoiser, denoiser
 from ..diffusion.schedule import Schedule, respace
-from ..errors import UserError
+from ..models.classifier.model import AttributeClassifier, load_classifier
+from ..models.ddpm.model import load_ddpm
 from ..nets.pixels import to_bytes, to_pixels
-from ..noise import normal
-from ..training.attribute_model import AttributeModel, load_attribute_model
-from ..training.denoiser import load_denoiser
 from . import Answer, Batch, Columns
 from .perceptual import Features, load_perceptual
 from .tiles import place_matters, tiles
@@ -96,7 +96,7 @@ class Networks:
         device: Where all of it runs.
     """
 
-    classifier: AttributeModel
+    classifier: AttributeClassifier
     schedule: Schedule
     denoise: Denoiser
     unclipped: Denoiser
@@ -183,8 +183,8 @@ def load_networks(
     Raises:
         UserError: If a trained model is missing, or the steps do not fit its schedule.
     """
-    classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
-    network, schedule = load_denoiser(models / "ddpm" / f"seed{seed}", dataset, device, settings.precision)
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
+    network, schedule = load_ddpm(models / "ddpm" / f"seed{seed}", dataset, device, settings.precision)
     kept = settings.timestep_respacing or len(schedule)
     if kept > len(schedule):
         raise UserError(

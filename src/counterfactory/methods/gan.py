@@ -6,8 +6,8 @@ with :math:`\mathrm{pa}^*` from the mechanisms of the parents (ImageCFGen, Dash 
 The encoder is a function: nothing is drawn, and there is no pixel noise to carry over, so that an intervention
 that changes nothing returns the reconstruction :math:`G(E(x, \mathrm{pa}), \mathrm{pa})`.
 
-A training that failed (collapse, a discriminator that won; see :func:`counterfactory.training.gan.failure_signs`)
-answers nothing: its marks are absent instead of being averaged into a table.
+A training that failed (collapse, a discriminator that won; see :func:`counterfactory.models.gan.train.failure_signs`)
+answers nothing: its scores are absent instead of being averaged into a table.
 """
 
 from pathlib import Path
@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from ..data.dataset import encode_parents, load_dataset
+from ..models.gan.model import load_gan
 from ..nets.pixels import to_bytes, to_pixels
-from ..scm.parents import load_parents
-from ..training.gan import load_gan
+from ..scm.fit import load_scm
 from . import Answer, Batch
 from .stickiness import copying
 
@@ -33,7 +33,7 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         UserError: If a trained model is missing or damaged.
     """
     dataset = load_dataset(data)
-    scm = load_parents(models / "parents" / f"seed{seed}", dataset)
+    scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     networks, failures = load_gan(models / "gan" / f"seed{seed}", dataset, device)
 
     stickiness = getattr(settings, "stickiness", 1.0)

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UserError
+from ..core.noise import derive_seed
 from ..data.dataset import load_dataset
-from ..errors import UserError
 from ..esm.samplers import counterfactual_observation
 from ..esm.worlds import ObservedWorld
-from ..noise import derive_seed
-from ..training.attribute_model import load_attribute_model
-from ..training.gan import load_gan
+from ..models.classifier.model import load_classifier
+from ..models.gan.model import load_gan
 from . import Answer, Batch, Columns
 
 __all__ = ["load"]
@@ -36,7 +36,7 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
     """
     dataset = load_dataset(data)
     network, failures = load_gan(models / "dcgan" / f"seed{seed}", dataset, device)
-    classifier = load_attribute_model(models / "classifier" / f"seed{seed}", device)
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
     own = settings.gan_esm
     world = ObservedWorld(network, classifier, device, own.inversion_steps, seed, own.sharpness)
     kernel = world.kernel(own.kernel, own.stickiness)

@@ -10,7 +10,7 @@ with :math:`\phi` scaled so that d is what each choice calls its distance:
 - `lpips_vgg`, `lpips_alex`: LPIPS (Zhang et al., 2018, arXiv:1801.03924) with that trunk.
 - `classifier`: the mean squared difference of the maps of the explained classifier's first `layer` convolutions, each
   map with the same weight. It knows the data's own images, which ImageNet does not.
-- `oracle`: likewise, of the oracle. The oracle judges explanations, so marks it gives of them then mean little.
+- `oracle`: likewise, of the oracle. The oracle judges explanations, so scores it gives of them then mean little.
 - `none`: no distance.
 """
 
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..core.errors import UserError
 
 if TYPE_CHECKING:
-    from ..training.attribute_model import AttributeModel
+    from ..models.classifier.model import AttributeClassifier
 
 __all__ = ["CHOICES", "Features", "load_perceptual"]
 
@@ -39,7 +39,7 @@ def load_perceptual(
     name: str,
     layer: int,
     models: Path,
-    classifier: "AttributeModel",
+    classifier: "AttributeClassifier",
     device: str = "cpu",
 ) -> Features | None:
     """Returns the features whose squared distance is the perceptual distance.
@@ -68,13 +68,13 @@ def load_perceptual(
     if name.startswith("lpips_"):
         return _lpips(models / "lpips" / name.removeprefix("lpips_"), device)
     if name == "oracle":
-        from ..training.attribute_model import load_attribute_model
+        from ..models.classifier.model import load_classifier
 
-        return _stages(load_attribute_model(models / "oracle", device), layer, name)
+        return _stages(load_classifier(models / "oracle", device), layer, name)
     return _stages(classifier, layer, name)
 
 
-def _stages(model: "AttributeModel", layer: int, name: str) -> Features:
+def _stages(model: "AttributeClassifier", layer: int, name: str) -> Features:
     count = len(model.network.trunk.layers)
     if not 1 <= layer <= count:
         raise UserError(f"answers: l_perc_layer: the {name} has {count} convolutions, not {layer}")
@@ -87,7 +87,7 @@ def _stages(model: "AttributeModel", layer: int, name: str) -> Features:
 
 
 def _lpips(folder: Path, device: str) -> Features:
-    from ..metrics.lpips_weights import load_lpips
+    from ..pretrained.lpips import load_lpips
 
     model = load_lpips(folder, device)
 
@@ -104,7 +104,7 @@ def _lpips(folder: Path, device: str) -> Features:
 
 
 def _vgg19(folder: Path, layer: int, device: str) -> Features:
-    from .vgg19_weights import load_vgg19
+    from ..pretrained.vgg19 import load_vgg19
 
     trunk = load_vgg19(folder)
     if not 1 <= layer <= len(trunk):

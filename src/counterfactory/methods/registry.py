@@ -18,7 +18,7 @@ class Method:
     Arguments:
         title: Its name in tables and figures.
         models: The image models it asks (keys of `models` in the configuration).
-        parents: Whether it asks the mechanisms of the parents.
+        scm: Whether it asks the mechanisms of the parents.
         suites: The suites of questions it can answer.
         simulated: Whether it can only answer on simulated data sets.
         default: Whether it is asked where the configuration names no methods.
@@ -27,7 +27,7 @@ class Method:
 
     title: str
     models: tuple[str, ...] = ()
-    parents: bool = False
+    scm: bool = False
     suites: tuple[str, ...] = SUITES
     simulated: bool = False
     default: bool = True
@@ -36,17 +36,17 @@ class Method:
     @property
     def trained(self) -> bool:
         """Whether its answers depend on the training seed; an untrained method lives under `seed0` only."""
-        return bool(self.models) or self.parents
+        return bool(self.models) or self.scm
 
 
 METHODS = {
     "copy": Method("Copy (floor)"),
-    "vae": Method("VAE", models=("vae",), parents=True),
-    "hvae": Method("HVAE", models=("hvae",), parents=True),
-    "vae_ft": Method("VAE-FT", models=("vae_ft",), parents=True, default=False),
-    "hvae_ft": Method("HVAE-FT", models=("hvae_ft",), parents=True, default=False),
+    "vae": Method("VAE", models=("vae",), scm=True),
+    "hvae": Method("HVAE", models=("hvae",), scm=True),
+    "vae_ft": Method("VAE-FT", models=("vae_ft",), scm=True, default=False),
+    "hvae_ft": Method("HVAE-FT", models=("hvae_ft",), scm=True, default=False),
     "causaldiffae": Method("CausalDiffAE", models=("causaldiffae",), default=False, codes=True),
-    "gan": Method("GAN", models=("gan",), parents=True, default=False),
+    "gan": Method("GAN", models=("gan",), scm=True, default=False),
     "gan_esm": Method("GAN + ESM", models=("dcgan", "classifier"), suites=("flip",), default=False),
     "dime": Method("DiME", models=("ddpm", "classifier"), suites=("flip",)),
     "fastdime": Method("FastDiME", models=("ddpm", "classifier"), suites=("flip",)),

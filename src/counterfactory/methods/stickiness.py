@@ -2,7 +2,7 @@ r"""The stickiness dial: the extended structural model applied to the noises tha
 
 .. math:: u'_i = m_i u_i + (1 - m_i) v_i, \qquad m_i \sim \mathrm{Bern}(s),\ v_i \sim P(u_i)
 
-(see :mod:`counterfactory.esm.kernels`.) With s = 1 every abducted noise is kept: Pearl's counterfactual, of this very
+(see :mod:`counterfactory.scm.noise_kernels`.) With s = 1 every abducted noise is kept: Pearl's counterfactual, of this very
 individual. With s = 0 all are redrawn: an interventional sample, of another individual. In between, the image
 of a null intervention differs from the factual one by design; how much is a curve, not an error.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..esm.kernels import PRIORS, Sticky, streams
+from ..scm.noise_kernels import PRIORS, Sticky, streams
 
 __all__ = ["Copy", "copying"]
 

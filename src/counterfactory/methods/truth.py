@@ -1,6 +1,6 @@
 r"""The method `truth`: renders the true counterfactual, where the world is simulated.
 
-No method at all, but the ceiling of every mark: abduction, action and prediction by the true mechanisms,
+No method at all, but the ceiling of every score: abduction, action and prediction by the true mechanisms,
 
 .. math:: x^* = g(\mathrm{pa}^*, \epsilon_x), \qquad \mathrm{pa}^*_k = f_k(\mathrm{pa}^*, \epsilon_k)
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import UserError
 from ..data.dataset import load_dataset, load_split
 from ..data.worlds import world
-from ..errors import UserError
 from . import Answer, Batch
 
 __all__ = ["load"]

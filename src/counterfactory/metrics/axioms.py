@@ -5,26 +5,26 @@ Doing nothing m times over, or setting a parent and setting it back m times over
 .. math:: L_1 = \frac{1}{CHW} \sum_p \left| x_p - \hat x^{(m)}_p \right|
 
 on the scale of grey levels 0-255, between the factual image and the answer after m cycles (Monteiro et al.,
-2023, arXiv:2303.01274; the same distance in Melistas et al., 2024, arXiv:2403.20287). The suite `null` marks
+2023, arXiv:2303.01274; the same distance in Melistas et al., 2024, arXiv:2403.20287). The suite `null` scores
 composition, the suite `reverse` reversibility.
 """
 
 import numpy as np
 
-from .answered import Answered, Mark, Marker
+from .inputs import Answered, Score, Scorer
 from .resources import Resources
 
 __all__ = ["axioms", "l1_distance", "load"]
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `l1`, in grey levels."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `l1`, in grey levels."""
     return axioms
 
 
-def axioms(answered: Answered) -> list[Mark]:
-    """Returns the marks of a suite."""
-    return [Mark("l1", l1_distance(answered.images, answered.factual))]
+def axioms(answered: Answered) -> list[Score]:
+    """Returns the scores of a suite."""
+    return [Score("l1", l1_distance(answered.images, answered.factual))]
 
 
 def l1_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 r"""The percentile bootstrap interval of a mean (Efron, 1979; Efron & Tibshirani, 1993, chapter 13).
 
-From n marks, R resamples of n marks each are drawn with replacement; the interval of level a spans the
+From n scores, R resamples of n scores each are drawn with replacement; the interval of level a spans the
 quantiles :math:`(1-a)/2` and :math:`(1+a)/2` of their means,
 
 .. math:: \bar m_r = \frac1n \sum_{i=1}^n m_{J_{ri}}, \qquad J_{ri} \sim U\{1, \ldots, n\}
@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..noise import generator
+from ..core.noise import generator
 
 __all__ = ["bootstrap_interval", "bootstrap_statistic"]
 
-DRAWS = 2_000_000  # marks drawn at once, so that memory does not grow with n
+DRAWS = 2_000_000  # scores drawn at once, so that memory does not grow with n
 
 
 def bootstrap_interval(
@@ -25,20 +25,20 @@ def bootstrap_interval(
     """Returns the percentile bootstrap interval of the mean.
 
     Arguments:
-        values: Finite marks with shape (n,), n at least 1.
+        values: Finite scores with shape (n,), n at least 1.
         resamples: The number R of resamples.
         level: The interval's level, in (0, 1).
         seed: Where the resamples come from.
 
     Returns:
-        The lower and upper end; both are the mean where all marks are equal.
+        The lower and upper end; both are the mean where all scores are equal.
 
     Raises:
-        ValueError: If there is no mark, or one is not finite.
+        ValueError: If there is no score, or one is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError("a bootstrap needs at least one mark, and finite ones")
+        raise ValueError("a bootstrap needs at least one score, and finite ones")
     if values.min() == values.max():
         return float(values[0]), float(values[0])
     draw = generator(seed, "bootstrap")

@@ -21,22 +21,22 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from ..core.files import writing
+from ..core.noise import derive_seed
 from ..data.attributes import attribute_labels
 from ..data.dataset import load_dataset, load_split
-from ..files import writing
-from ..noise import derive_seed
-from ..training.attribute_model import load_attribute_model
-from .answered import Answered, Marker, SetMark, sets
+from ..models.classifier.model import load_classifier
 from .bootstrap import bootstrap_statistic
+from .inputs import Answered, Scorer, SetScore, sets
 from .jpeg import jpeg_round_trip
 from .mnac import Oracle, attributes_of
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["correlation_difference", "correlation_marks", "correlations", "load", "refer"]
+__all__ = ["correlation_difference", "correlation_scores", "correlations", "compute_reference", "load"]
 
 
-def refer(resources: Resources, questions: Path, out: Path) -> None:
+def compute_reference(resources: Resources, questions: Path, out: Path) -> None:
     """Writes the correlations of the labels of the train split, the same for all methods.
 
     Arguments:
@@ -44,25 +44,25 @@ def refer(resources: Resources, questions: Path, out: Path) -> None:
         questions: Not used.
         out: The safetensors file to write: `correlations`, float64 (A, A), in the order of the oracle's attributes.
     """
-    attributes = attributes_of(load_attribute_model(resources.oracle))
+    attributes = attributes_of(load_classifier(resources.oracle))
     labels = attribute_labels(load_dataset(resources.data), load_split(resources.data, "train"), attributes)
     with writing(out) as temporary:
         save_file({"correlations": correlations(labels.to_numpy(np.float64))}, temporary)
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `cd`; reads `marks.correlation` and `marks.bootstrap`."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `cd`; reads `scores.correlation` and `scores.bootstrap`."""
     settings = resources.settings.correlation
-    classifier = load_attribute_model(resources.classifier, resources.device)
-    oracle = load_attribute_model(resources.oracle, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device)
+    oracle = load_classifier(resources.oracle, resources.device)
     train = load_file(resources.reference)["correlations"]
     bootstrap = resources.settings.bootstrap
-    return lambda answered: correlation_marks(
+    return lambda answered: correlation_scores(
         answered, classifier, oracle, train, bootstrap, settings.constant, settings.jpeg
     )
 
 
-def correlation_marks(
+def correlation_scores(
     answered: Answered,
     classifier: Classifier,
     oracle: Oracle,
@@ -70,21 +70,21 @@ def correlation_marks(
     bootstrap: Any,
     constant: Literal["zero", "nan"] = "zero",
     jpeg: bool = False,
-) -> list[SetMark]:
-    """Returns the mark of the flipped answers of each intervention.
+) -> list[SetScore]:
+    """Returns the score of the flipped answers of each intervention.
 
     Arguments:
         answered: The suite `flip`.
         classifier: The classifier under observation.
         oracle: What tells attributes.
         train: The correlations of the labels of the train split, (A, A), in the order of the oracle's attributes.
-        bootstrap: The configuration's section `marks.bootstrap`.
+        bootstrap: The configuration's section `scores.bootstrap`.
         constant: What the correlation with an attribute that never changes is.
         jpeg: Whether images are looked at after JPEG, as published.
     """
     said = predict(answered, classifier)
     names = list(oracle.attributes)
-    marks = []
+    scores = []
     for group, rows in sets(answered.questions):
         flipped = rows[said.flipped[rows]]
         query = answered.questions["attribute"].iloc[rows[0]]
@@ -107,13 +107,13 @@ def correlation_marks(
                     " correlate with it"
                 )
         if reason:
-            marks.append(SetMark("cd", group, np.nan, 0, reason=reason))
+            scores.append(SetScore("cd", group, np.nan, 0, reason=reason))
             continue
-        marks.append(_mark(group, changes, train, names.index(query), constant, answered.suite, bootstrap))
-    return marks
+        scores.append(_score(group, changes, train, names.index(query), constant, answered.suite, bootstrap))
+    return scores
 
 
-def _mark(
+def _score(
     group: tuple[str, str, int],
     changes: np.ndarray,
     train: np.ndarray,
@@ -121,12 +121,12 @@ def _mark(
     constant: Literal["zero", "nan"],
     suite: str,
     bootstrap: Any,
-) -> SetMark:
+) -> SetScore:
     value = correlation_difference(changes, train[query], query, constant)
     if not np.isfinite(value):
         still = int((np.ptp(changes, axis=0) == 0).sum())
         reason = f"{still} of {len(train)} attributes never change; as published, that leaves no number"
-        return SetMark("cd", group, np.nan, 0, reason=reason)
+        return SetScore("cd", group, np.nan, 0, reason=reason)
     # Named by the set alone, so that all methods are resampled alike.
     seed = derive_seed(bootstrap.seed, suite, *group, "cd")
     low, high = bootstrap_statistic(
@@ -136,7 +136,7 @@ def _mark(
         bootstrap.level,
         seed,
     )
-    return SetMark("cd", group, value, len(changes), max(low, 0.0), high)
+    return SetScore("cd", group, value, len(changes), max(low, 0.0), high)
 
 
 def correlation_difference(

@@ -15,43 +15,43 @@ more.
 
 import numpy as np
 
-from ..training.attribute_model import load_attribute_model
-from .answered import Answered, Mark, Marker, first_answers
+from ..models.classifier.model import load_classifier
+from .inputs import Answered, Score, Scorer, first_answers
 from .predictions import Classifier, predict, probability_of
 from .resources import Resources
 
-__all__ = ["cout", "cout_marks", "load", "transitions"]
+__all__ = ["cout", "cout_scores", "load", "transitions"]
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `cout`; reads `marks.cout`."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `cout`; reads `scores.cout`."""
     settings = resources.settings.cout
-    classifier = load_attribute_model(resources.classifier, resources.device)
-    return lambda answered: cout_marks(answered, classifier, settings.questions)
+    classifier = load_classifier(resources.classifier, resources.device)
+    return lambda answered: cout_scores(answered, classifier, settings.questions)
 
 
-def cout_marks(answered: Answered, classifier: Classifier, questions: int) -> list[Mark]:
-    """Returns the mark of the first `questions` of each intervention, repeats left out.
+def cout_scores(answered: Answered, classifier: Classifier, questions: int) -> list[Score]:
+    """Returns the score of the first `questions` of each intervention, repeats left out.
 
     Arguments:
         answered: The suite `flip`.
         classifier: The classifier under observation.
-        questions: How many questions of each intervention are marked.
+        questions: How many questions of each intervention are scored.
     """
     first = first_answers(answered)
     kinds = answered.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)
     rows = first[kinds.cumcount().to_numpy() < questions]
     said = predict(answered, classifier)
     right = said.before == answered.questions["label"].to_numpy(np.int64)
-    marked = (right & said.answered & (said.constant == ""))[rows]
+    scored = (right & said.answered & (said.constant == ""))[rows]
     wrong = "the classifier is wrong about the factual image"
     reasons = np.where(said.constant != "", said.constant, np.where(said.answered, wrong, said.unanswered))[
         rows
     ]
     attribute = answered.questions["attribute"].to_numpy(str)
-    values, kept = np.full(len(rows), np.nan), rows[marked]
+    values, kept = np.full(len(rows), np.nan), rows[scored]
     if len(kept):
-        values[marked] = cout(
+        values[scored] = cout(
             answered.factual[kept],
             answered.images[kept],
             classifier,
@@ -59,7 +59,7 @@ def cout_marks(answered: Answered, classifier: Classifier, questions: int) -> li
             said.before[kept],
             said.goal[kept],
         )
-    return [Mark("cout", values, reasons, rows)]
+    return [Score("cout", values, reasons, rows)]
 
 
 def cout(
@@ -81,7 +81,7 @@ def cout(
         goal: What the answer should be predicted as, int (N,).
 
     Returns:
-        Float64 marks in [-1, 1], with shape (N,).
+        Float64 scores in [-1, 1], with shape (N,).
     """
     order, portion = transitions(factual, images)
     pixels = order.shape[1]

@@ -24,8 +24,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
-from ..noise import derive_seed, generator
-from .answered import Answered, Marker, SetMark
+from ..core.noise import derive_seed, generator
+from .inputs import Answered, Scorer, SetScore
 from .resources import Resources
 
 __all__ = ["completeness", "dci", "disentanglement", "load"]
@@ -34,13 +34,13 @@ _NAMES = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
 _LEAST = 30  # codes; with fewer, importances are those of chance
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `dci_disentanglement`, `dci_completeness` and `dci_informativeness`."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `dci_disentanglement`, `dci_completeness` and `dci_informativeness`."""
     return lambda answered: dci(answered, resources.settings.dci.codes)
 
 
-def dci(answered: Answered, most: int) -> list[SetMark]:
-    """Returns the three marks of a suite's codes.
+def dci(answered: Answered, most: int) -> list[SetScore]:
+    """Returns the three scores of a suite's codes.
 
     Arguments:
         answered: The suite `null`.
@@ -58,13 +58,13 @@ def dci(answered: Answered, most: int) -> list[SetMark]:
     elif rows.sum() < _LEAST:
         reason = f"fewer than {_LEAST} codes of questions that ask to do nothing once"
     if reason:
-        return [SetMark(name, group, np.nan, 0, reason=reason) for name in _NAMES]
+        return [SetScore(name, group, np.nan, 0, reason=reason) for name in _NAMES]
     # After doing nothing the true parents are the factual image's.
     labels = {name: once[f"true_{name}"].to_numpy(np.float64)[rows] for name in answered.dataset.names}
     importances, informativeness = _importances(codes[rows], labels, answered)
     values = (disentanglement(importances), completeness(importances), informativeness)
     count = int(rows.sum())
-    return [SetMark(name, group, value, count) for name, value in zip(_NAMES, values, strict=True)]
+    return [SetScore(name, group, value, count) for name, value in zip(_NAMES, values, strict=True)]
 
 
 def disentanglement(importances: np.ndarray) -> float:

@@ -13,36 +13,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..training.attribute_model import load_attribute_model
-from ..training.loop import choose_device
-from .answered import Answered, Mark, Marker, first_answers
+from ..core.device import choose_device
+from ..models.classifier.model import load_classifier
+from ..pretrained.lpips import load_lpips
+from .inputs import Answered, Score, Scorer, first_answers
 from .jpeg import jpeg_round_trip
 from .lpips import lpips_distance
-from .lpips_weights import load_lpips
 from .predictions import Classifier, predict
 from .resources import Resources
 
 if TYPE_CHECKING:
     import lpips
 
-__all__ = ["MARKS", "diversity_marks", "load", "repeats_of"]
+__all__ = ["SCORES", "diversity_scores", "load", "repeats_of"]
 
 
-MARKS = {"flip": ("sigma_l",)}
+SCORES = {"flip": ("sigma_l",)}
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `sigma_l` (LPIPS); reads `marks.diversity` and `marks.lpips.net`."""
-    classifier = load_attribute_model(resources.classifier, resources.device)
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `sigma_l` (LPIPS); reads `scores.diversity` and `scores.lpips.net`."""
+    classifier = load_classifier(resources.classifier, resources.device)
     model = load_lpips(resources.lpips, choose_device(resources.device))
     jpeg = resources.settings.diversity.jpeg
-    return lambda answered: diversity_marks(answered, classifier, model, jpeg)
+    return lambda answered: diversity_scores(answered, classifier, model, jpeg)
 
 
-def diversity_marks(
+def diversity_scores(
     answered: Answered, classifier: Classifier, model: "lpips.LPIPS", jpeg: bool = False
-) -> list[Mark]:
-    """Returns the mark of every question that was asked more than once.
+) -> list[Score]:
+    """Returns the score of every question that was asked more than once.
 
     Arguments:
         answered: The suite `flip`.
@@ -54,7 +54,7 @@ def diversity_marks(
     if not repeats:
         rows = first_answers(answered)
         reason = "every question was asked once (questions.flip.repeats)"
-        return [Mark("sigma_l", np.full(len(rows), np.nan), reason, rows)]
+        return [Score("sigma_l", np.full(len(rows), np.nan), reason, rows)]
     said = predict(answered, classifier)
     images = jpeg_round_trip(answered.images) if jpeg else answered.images
     values, reasons, pairs, owners = np.full(len(repeats), np.nan), [], [], []
@@ -76,7 +76,9 @@ def diversity_marks(
         counts = np.bincount(owners, minlength=len(repeats))
         sums = np.bincount(owners, distances, len(repeats))
         values[counts > 0] = sums[counts > 0] / counts[counts > 0]
-    return [Mark("sigma_l", values, np.array(reasons, dtype=object), np.array([rows[0] for rows in repeats]))]
+    return [
+        Score("sigma_l", values, np.array(reasons, dtype=object), np.array([rows[0] for rows in repeats]))
+    ]
 
 
 def repeats_of(answered: Answered) -> list[np.ndarray]:

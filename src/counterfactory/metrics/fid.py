@@ -9,7 +9,7 @@ and only values at equal n can be compared. Inception also never saw digits; rea
 
 As published, real images are the originals of all answers, also those that never flipped, and both come from JPEG
 files (`real: all`, `jpeg: true`). By default they are the originals of the flipped answers, so that a method is not
-marked by what it could not flip. Either way an answer shares its content with an original, which flatters `fid` and
+scored by what it could not flip. Either way an answer shares its content with an original, which flatters `fid` and
 not `sfid`; `kid` leaves such pairs out.
 """
 
@@ -19,29 +19,29 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.device import choose_device
+from ..core.errors import MissingWeights
+from ..core.files import read_table
+from ..core.noise import derive_seed
 from ..data.dataset import load_split
-from ..errors import MissingWeights
-from ..files import read_table
-from ..noise import derive_seed
-from ..training.attribute_model import load_attribute_model
-from ..training.loop import choose_device
-from .answered import Answered, Group, Marker, SetMark, sets
+from ..models.classifier.model import load_classifier
+from ..pretrained.inception import FEATURES, load_inception
 from .frechet import frechet_distance, kernel_distance, note_on, split_frechet_distance
 from .inception import inception_features, read_features, write_features
-from .inception_weights import FEATURES, load_inception
+from .inputs import Answered, Group, Scorer, SetScore, sets
 from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["MARKS", "fid_marks", "load", "refer"]
+__all__ = ["SCORES", "fid_scores", "compute_reference", "load"]
 
-MARKS = {"flip": ("fid", "sfid", "kid")}
+SCORES = {"flip": ("fid", "sfid", "kid")}
 
 Features = Callable[[np.ndarray], np.ndarray]
 
 
-def refer(resources: Resources, questions: Path, out: Path) -> None:
-    """Writes the features of the real images asked about, the same for all methods; reads `marks.fid`.
+def compute_reference(resources: Resources, questions: Path, out: Path) -> None:
+    """Writes the features of the real images asked about, the same for all methods; reads `scores.fid`.
 
     Arguments:
         resources: The data and the weights of Inception.
@@ -60,12 +60,12 @@ def refer(resources: Resources, questions: Path, out: Path) -> None:
         write_features(out, rows[:0], np.empty((0, FEATURES), np.float32), missing=str(error))
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `fid`, `sfid` and `kid`; reads `marks.fid`."""
-    classifier = load_attribute_model(resources.classifier, resources.device)
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `fid`, `sfid` and `kid`; reads `scores.fid`."""
+    classifier = load_classifier(resources.classifier, resources.device)
     real = read_features(resources.reference)
     embed = _features(resources, "inception")
-    return lambda answered: fid_marks(answered, classifier, real, embed, resources.settings.fid)
+    return lambda answered: fid_scores(answered, classifier, real, embed, resources.settings.fid)
 
 
 def _features(resources: Resources, label: str) -> Features:
@@ -80,49 +80,49 @@ def _features(resources: Resources, label: str) -> Features:
     return embed
 
 
-def fid_marks(
+def fid_scores(
     answered: Answered,
     classifier: Classifier,
     real: Mapping[int, np.ndarray],
     embed: Features,
     settings: Any,
-) -> list[SetMark]:
-    """Returns the marks of the flipped answers of each intervention.
+) -> list[SetScore]:
+    """Returns the scores of the flipped answers of each intervention.
 
     Arguments:
         answered: The suite `flip`.
         classifier: The classifier under observation.
         real: The features (D,) of each row of the test split that is asked about.
         embed: From uint8 images (N, C, H, W) to features (N, D).
-        settings: The configuration's section `marks.fid`.
+        settings: The configuration's section `scores.fid`.
     """
     said = predict(answered, classifier)
-    marks = []
+    scores = []
     for group, asked in sets(answered.questions):
         rows = asked[: settings.images]
         flips = np.flatnonzero(said.flipped[rows])
         if len(flips) < settings.least:
-            reason = f"{len(flips)} of {len(rows)} looked at flipped; marks.fid.least is {settings.least}"
+            reason = f"{len(flips)} of {len(rows)} looked at flipped; scores.fid.least is {settings.least}"
             if not len(flips):
                 reason = said.why_none(rows)
-            marks += [SetMark(name, group, np.nan, 0, reason=reason) for name in MARKS["flip"]]
+            scores += [SetScore(name, group, np.nan, 0, reason=reason) for name in SCORES["flip"]]
             continue
         images = answered.images[rows[flips]]
         made = embed(jpeg_round_trip(images) if settings.jpeg else images)
         originals = np.stack([real[index] for index in answered.questions["index"].iloc[rows].tolist()])
-        marks += _marks(group, originals, made, flips, settings.real, settings.shuffles)
-    return marks
+        scores += _scores(group, originals, made, flips, settings.real, settings.shuffles)
+    return scores
 
 
-def _marks(
+def _scores(
     group: Group,
     originals: np.ndarray,
     made: np.ndarray,
     pairs: np.ndarray,
     real: Literal["flipped", "all"],
     shuffles: int,
-) -> list[SetMark]:
-    """Returns the three marks of one set of answers with features `made`, of the originals in the rows `pairs`."""
+) -> list[SetScore]:
+    """Returns the three scores of one set of answers with features `made`, of the originals in the rows `pairs`."""
     if real == "flipped":
         originals, pairs = originals[pairs], np.arange(len(made))
     # Named by the set alone, so that all methods are shuffled alike.
@@ -135,8 +135,8 @@ def _marks(
     notes = {name: note_on(len(made), FEATURES) for name in ("fid", "sfid")} | {"kid": ""}
     few = "some half has fewer than two originals or answers"
     return [
-        SetMark(name, group, value, len(made), reason=notes[name])
+        SetScore(name, group, value, len(made), reason=notes[name])
         if np.isfinite(value)
-        else SetMark(name, group, np.nan, 0, reason=few)
+        else SetScore(name, group, np.nan, 0, reason=few)
         for name, value in values.items()
     ]

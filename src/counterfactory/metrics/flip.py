@@ -13,23 +13,23 @@ A classifier that says the same of every image has no flip rate. What flips is t
 
 import numpy as np
 
-from ..training.attribute_model import load_attribute_model
-from .answered import Answered, Mark, Marker, first_answers
+from ..models.classifier.model import load_classifier
 from .axioms import l1_distance
+from .inputs import Answered, Score, Scorer, first_answers
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["flip_marks", "load"]
+__all__ = ["flip_scores", "load"]
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `flip_rate`, `mad` (both shares) and `l1` (grey levels)."""
-    classifier = load_attribute_model(resources.classifier, resources.device)
-    return lambda answered: flip_marks(answered, classifier)
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `flip_rate`, `mad` (both shares) and `l1` (grey levels)."""
+    classifier = load_classifier(resources.classifier, resources.device)
+    return lambda answered: flip_scores(answered, classifier)
 
 
-def flip_marks(answered: Answered, classifier: Classifier) -> list[Mark]:
-    """Returns the marks of a suite, repeats left out.
+def flip_scores(answered: Answered, classifier: Classifier) -> list[Score]:
+    """Returns the scores of a suite, repeats left out.
 
     Arguments:
         answered: The suite `flip`.
@@ -42,7 +42,7 @@ def flip_marks(answered: Answered, classifier: Classifier) -> list[Mark]:
     moved = np.where(defined, np.abs(said.goal_after - said.goal_before)[rows], np.nan)
     reasons = said.constant[rows]
     return [
-        Mark("flip_rate", flips, reasons, rows),
-        Mark("mad", moved, reasons, rows),
-        Mark("l1", l1_distance(answered.images[rows], answered.factual[rows]), reasons, rows),
+        Score("flip_rate", flips, reasons, rows),
+        Score("mad", moved, reasons, rows),
+        Score("l1", l1_distance(answered.images[rows], answered.factual[rows]), reasons, rows),
     ]

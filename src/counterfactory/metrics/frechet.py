@@ -21,7 +21,7 @@ with means over different images only, has no such bias and may fall below 0.
 
 import numpy as np
 
-from ..noise import generator
+from ..core.noise import generator
 
 __all__ = ["frechet_distance", "kernel_distance", "note_on", "split_frechet_distance"]
 

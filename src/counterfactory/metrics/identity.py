@@ -17,44 +17,44 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import read_json
-from ..training.attribute_model import load_attribute_model
-from ..training.identity import load_identity
-from .answered import Answered, Mark, Marker, first_answers
+from ..core.files import read_json
+from ..models.classifier.model import load_classifier
+from ..models.identity.model import load_identity
+from .inputs import Answered, Score, Scorer, first_answers
 from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["MARKS", "identity_marks", "identity_threshold", "load", "similarity"]
+__all__ = ["SCORES", "identity_scores", "identity_threshold", "load", "similarity"]
 
-MARKS = {"flip": ("fva", "fs")}
+SCORES = {"flip": ("fva", "fs")}
 
 Embedding = Callable[[np.ndarray], np.ndarray]
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `fva` (share) and `fs` (cosine); reads `marks.identity`."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `fva` (share) and `fs` (cosine); reads `scores.identity`."""
     settings = resources.settings.identity
-    classifier = load_attribute_model(resources.classifier, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device)
     embed = load_identity(resources.identity, resources.device)
     threshold = identity_threshold(settings.threshold, resources.identity)
-    return lambda answered: identity_marks(answered, classifier, embed, threshold, settings.jpeg)
+    return lambda answered: identity_scores(answered, classifier, embed, threshold, settings.jpeg)
 
 
 def identity_threshold(given: float | None, folder: Path) -> float:
     """Returns the cosine above which two images count as one identity.
 
     Arguments:
-        given: The configuration's, `marks.identity.threshold`; None: the one that the embedding's training chose.
+        given: The configuration's, `scores.identity.threshold`; None: the one that the embedding's training chose.
         folder: The folder of the embedding.
     """
     return float(read_json(folder / "model.json")["threshold"]) if given is None else given
 
 
-def identity_marks(
+def identity_scores(
     answered: Answered, classifier: Classifier, embed: Embedding, threshold: float, jpeg: bool = False
-) -> list[Mark]:
-    """Returns the marks of the flipped answers of a suite, repeats left out.
+) -> list[Score]:
+    """Returns the scores of the flipped answers of a suite, repeats left out.
 
     Arguments:
         answered: The suite `flip`.
@@ -74,7 +74,7 @@ def identity_marks(
         similar[flipped] = similarity(embed(one), embed(other))
     same = np.where(flipped, (similar > threshold).astype(np.float64), np.nan)
     reasons = said.reasons[rows]
-    return [Mark("fva", same, reasons, rows), Mark("fs", similar, reasons, rows)]
+    return [Score("fva", same, reasons, rows), Score("fs", similar, reasons, rows)]
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:

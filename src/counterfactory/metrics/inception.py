@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from ..errors import MissingWeights, UserError
-from ..files import writing
-from ..progress import progress
-from .inception_weights import FEATURES
+from ..core.errors import MissingWeights, UserError
+from ..core.files import writing
+from ..core.progress import progress
+from ..pretrained.inception import FEATURES
 
 __all__ = ["inception_features", "read_features", "write_features"]
 
@@ -28,7 +28,7 @@ def inception_features(model: Any, images: np.ndarray, label: str = "inception")
     """Returns the features of images.
 
     Arguments:
-        model: The network, :func:`counterfactory.metrics.inception_weights.load_inception`.
+        model: The network, :func:`counterfactory.pretrained.inception.load_inception`.
         images: Uint8 images with shape (N, C, H, W), C 1 or 3.
         label: What progress is shown under.
 
@@ -66,7 +66,9 @@ def read_features(path: Path) -> dict[int, np.ndarray]:
         MissingWeights: If there were no weights to compute features with.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such file; run the step that makes it first (counterfactory refer fid)")
+        raise UserError(
+            f"{path}: no such file; run the step that makes it first (counterfactory reference fid)"
+        )
     try:
         with safe_open(path, "np") as file:
             missing = (file.metadata() or {}).get("missing")

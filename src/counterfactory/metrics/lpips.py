@@ -10,7 +10,7 @@ which is the squared Euclidean distance of two embeddings. So each image is embe
 answers are held against it; identical images are at distance exactly 0 and are not embedded at all. Network,
 heads and input scaling are those of the `lpips` package; grey images are given three equal channels.
 
-On the suites `null` and `reverse` the mark is `lpips`, against the factual image (composition and
+On the suites `null` and `reverse` the score is `lpips`, against the factual image (composition and
 reversibility as in Melistas et al., 2024, arXiv:2403.20287); on `do` it is `truth_lpips`, against the
 rendered true counterfactual.
 """
@@ -21,42 +21,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..progress import progress
-from ..training.loop import choose_device
-from .answered import Answered, Mark, Marker
-from .lpips_weights import load_lpips
+from ..core.device import choose_device
+from ..core.progress import progress
+from ..pretrained.lpips import load_lpips
+from .inputs import Answered, Score, Scorer
 from .resources import Resources
 
 if TYPE_CHECKING:
     import lpips
 
-__all__ = ["MARKS", "embed", "first_questions", "load", "lpips_distance", "lpips_marks"]
+__all__ = ["SCORES", "embed", "first_questions", "load", "lpips_distance", "lpips_scores"]
 
-MARKS = {"do": ("truth_lpips",), "null": ("lpips",), "reverse": ("lpips",)}
+SCORES = {"do": ("truth_lpips",), "null": ("lpips",), "reverse": ("lpips",)}
 BATCH = 50  # images in one forward pass; more is no faster on a CPU
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `lpips` and `truth_lpips`; reads `marks.lpips`.
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `lpips` and `truth_lpips`; reads `scores.lpips`.
 
-    Its `questions` is how many questions of each (intervention, protocol, cycles) are marked.
+    Its `questions` is how many questions of each (intervention, protocol, cycles) are scored.
     """
     model = load_lpips(resources.lpips, choose_device(resources.device))
-    return lambda answered: lpips_marks(answered, model, resources.settings.lpips.questions)
+    return lambda answered: lpips_scores(answered, model, resources.settings.lpips.questions)
 
 
-def lpips_marks(answered: Answered, model: "lpips.LPIPS", questions: int) -> list[Mark]:
-    """Returns the marks of the first `questions` of each (intervention, protocol, cycles) of a suite."""
+def lpips_scores(answered: Answered, model: "lpips.LPIPS", questions: int) -> list[Score]:
+    """Returns the scores of the first `questions` of each (intervention, protocol, cycles) of a suite."""
     rows = first_questions(answered, questions)
     if answered.suite != "do":
         return [
-            Mark("lpips", lpips_distance(model, answered.images[rows], answered.factual[rows]), rows=rows)
+            Score("lpips", lpips_distance(model, answered.images[rows], answered.factual[rows]), rows=rows)
         ]
     values = np.full(len(rows), np.nan)
     known = answered.known[rows]
     if answered.truth is not None:
         values[known] = lpips_distance(model, answered.images[rows[known]], answered.truth[rows[known]])
-    return [Mark("truth_lpips", values, answered.no_truth, rows)]
+    return [Score("truth_lpips", values, answered.no_truth, rows)]
 
 
 def first_questions(answered: Answered, count: int) -> np.ndarray:

@@ -19,13 +19,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.attributes import measured_labels
-from ..training.attribute_model import load_attribute_model
-from .answered import NOT_SIMULATED, Answered, Mark, Marker, first_answers
+from ..models.classifier.model import load_classifier
+from .inputs import NOT_SIMULATED, Answered, Score, Scorer, first_answers
 from .jpeg import jpeg_round_trip
 from .predictions import Classifier, predict
 from .resources import Resources
 
-__all__ = ["Oracle", "attributes_of", "changed", "load", "mnac_marks"]
+__all__ = ["Oracle", "attributes_of", "changed", "load", "mnac_scores"]
 
 
 class Oracle(Protocol):
@@ -37,16 +37,18 @@ class Oracle(Protocol):
         """Returns of uint8 images (N, C, H, W) each attribute's side or class, int64 (N,)."""
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `mnac` and `mnac_measured`; reads `marks.mnac`."""
-    classifier = load_attribute_model(resources.classifier, resources.device)
-    oracle = load_attribute_model(resources.oracle, resources.device)
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `mnac` and `mnac_measured`; reads `scores.mnac`."""
+    classifier = load_classifier(resources.classifier, resources.device)
+    oracle = load_classifier(resources.oracle, resources.device)
     jpeg = resources.settings.mnac.jpeg
-    return lambda answered: mnac_marks(answered, classifier, oracle, jpeg)
+    return lambda answered: mnac_scores(answered, classifier, oracle, jpeg)
 
 
-def mnac_marks(answered: Answered, classifier: Classifier, oracle: Oracle, jpeg: bool = False) -> list[Mark]:
-    """Returns the marks of the flipped answers of a suite, repeats left out.
+def mnac_scores(
+    answered: Answered, classifier: Classifier, oracle: Oracle, jpeg: bool = False
+) -> list[Score]:
+    """Returns the scores of the flipped answers of a suite, repeats left out.
 
     Arguments:
         answered: The suite `flip`.
@@ -80,8 +82,8 @@ def mnac_marks(answered: Answered, classifier: Classifier, oracle: Oracle, jpeg:
     measured[~there] = np.nan
     unmeasured = "this attribute is not measured" if answered.dataset.simulated else NOT_SIMULATED
     return [
-        Mark("mnac", counted, reasons, rows),
-        Mark("mnac_measured", measured, np.where(there, reasons, unmeasured), rows),
+        Score("mnac", counted, reasons, rows),
+        Score("mnac_measured", measured, np.where(there, reasons, unmeasured), rows),
     ]
 
 

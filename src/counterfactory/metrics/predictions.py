@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .answered import Answered
+from .inputs import Answered
 
 __all__ = ["NOT_FLIPPED", "Classifier", "Predictions", "predict", "prediction_of", "probability_of"]
 

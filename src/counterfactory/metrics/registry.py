@@ -11,18 +11,18 @@ __all__ = ["METRICS", "Metric"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric marks, and what it needs besides questions, answers and data.
+    """What a metric scores, and what it needs besides questions, answers and data.
 
     Arguments:
-        suites: The suites whose answers it marks.
+        suites: The suites whose answers it scores.
         judges: Whether it asks the judges (predictors trained on the judges' split), one of every variable.
         truth: Whether it compares with the rendered true counterfactuals.
         models: What else it asks: `classifier` (the one under observation, of the method's seed), `oracle`, `identity`,
             or pretrained weights, `lpips` or `inception`.
-        reads: The sections of `marks`, or single keys of one, that it reads besides its own.
-        reference: Whether it has a step `refer`, which computes once what all methods are held against.
-        codes: Whether it marks codes, which few methods have.
-        simulated: Whether it asks the world itself, and so marks simulated data sets only.
+        reads: The sections of `scores`, or single keys of one, that it reads besides its own.
+        reference: Whether it has a step `compute_reference`, which computes once what all methods are held against.
+        codes: Whether it scores codes, which few methods have.
+        simulated: Whether it asks the world itself, and so scores simulated data sets only.
     """
 
     suites: tuple[str, ...]
@@ -49,6 +49,6 @@ METRICS = {
     "cout": Metric(("flip",), models=("classifier",)),
     "oracle_frechet": Metric(("flip",), models=("classifier", "oracle"), reads=("bootstrap",)),
     "fid": Metric(("flip",), models=("classifier", "inception"), reference=True),
-    "side": Metric(("flip",), models=("classifier",), simulated=True),
+    "graph_consistency": Metric(("flip",), models=("classifier",), simulated=True),
     "dci": Metric(("null",), codes=True),
 }

@@ -12,11 +12,11 @@ class Resources:
     """What is handed to a metric's `load`; it reads no more than its line in the registry says.
 
     Arguments:
-        settings: The configuration's section `marks`.
+        settings: The configuration's section `scores`.
         data: The data set's folder.
         models: The folder of the data set's models, laid out as the workflow does.
-        seed: The training seed of the method marked; the classifier under observation has the same.
-        reference: What the metric's step `refer` wrote, if it has one.
+        seed: The training seed of the method scored; the classifier under observation has the same.
+        reference: What the metric's step `compute_reference` wrote, if it has one.
         device: Where networks run: `auto`, `cpu` or `cuda`.
     """
 

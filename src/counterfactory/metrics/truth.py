@@ -11,26 +11,26 @@ these.
 
 import numpy as np
 
-from .answered import Answered, Mark, Marker
 from .axioms import l1_distance
+from .inputs import Answered, Score, Scorer
 from .resources import Resources
 
 __all__ = ["load", "truth"]
 
 
-def load(resources: Resources) -> Marker:
-    """Returns the marker of `truth_l1` and, for each continuous variable, `parents_<variable>`."""
+def load(resources: Resources) -> Scorer:
+    """Returns the scorer of `truth_l1` and, for each continuous variable, `parents_<variable>`."""
     return truth
 
 
-def truth(answered: Answered) -> list[Mark]:
-    """Returns the marks of a suite."""
+def truth(answered: Answered) -> list[Score]:
+    """Returns the scores of a suite."""
     distance = np.full(len(answered.images), np.nan)
     if answered.truth is not None:
         distance[answered.known] = l1_distance(answered.images, answered.truth)[answered.known]
-    marks = [Mark("truth_l1", distance, answered.no_truth)]
+    scores = [Score("truth_l1", distance, answered.no_truth)]
     for variable in answered.dataset.variables:
         if variable.kind == "continuous":
             error = np.abs(answered.own(variable.name) - answered.true(variable.name))
-            marks.append(Mark(f"parents_{variable.name}", error, "the true parent is not determined"))
-    return marks
+            scores.append(Score(f"parents_{variable.name}", error, "the true parent is not determined"))
+    return scores

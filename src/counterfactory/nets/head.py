@@ -8,7 +8,7 @@ Three options make a small network learn in minutes what takes the published one
     multiplied by a gain linear in them, :math:`m' = (1 + g(\mathrm{pa}))(m + 1) - 1`, :math:`s' = (1 +
     g(\mathrm{pa}))\, s`, and the features never see them. What such a parent does is then the same whatever
     the other parents are, also in combinations that the training data, being confounded, do not hold. The
-    slopes of g are not trained but fitted in closed form (:mod:`counterfactory.training.exposure`).
+    slopes of g are not trained but fitted in closed form (:mod:`counterfactory.models.image.exposure`).
 
 `log_scale`
     Where the log scale starts. At 0 a pixel's standard deviation begins at half the range of grey levels, and
@@ -17,7 +17,7 @@ Three options make a small network learn in minutes what takes the published one
 `sharpen`
     The location is a mean over all images that latents and parents leave possible, and so is blurred: strokes too
     wide and too dim. It is sharpened (:mod:`counterfactory.nets.sharpening`) until its edges are as steep as those
-    of the training images (:mod:`counterfactory.training.sharpness`), after training and in evaluation mode only:
+    of the training images (:mod:`counterfactory.models.image.sharpness`), after training and in evaluation mode only:
     while it learns, the likelihood wants the mean.
 
 `freedom`, a state set by the training loss, blends the predicted log scale with that start: at 0 every pixel

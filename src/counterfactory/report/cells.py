@@ -1,7 +1,7 @@
-"""From the tidy table of marks to the cells of a table.
+"""From the tidy table of scores to the cells of a table.
 
 One seed gives the mean over questions with its bootstrap interval; several seeds give the mean of their
-means and its standard deviation over seeds. A mark that is absent stays absent, with its reason.
+means and its standard deviation over seeds. A score that is absent stays absent, with its reason.
 """
 
 import math
@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import UserError
+from ..core.errors import UserError
 from .layout import Cell
 from .vocabulary import method_order
 
-__all__ = ["Marks", "Select", "read_marks"]
+__all__ = ["Scores", "Select", "read_scores"]
 
 _NUMBERS = ("value", "low", "high")
 _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "reason")
@@ -25,11 +25,11 @@ _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "r
 
 @dataclass(frozen=True)
 class Select:
-    """Which mark of a method: what was asked, and what was marked.
+    """Which score of a method: what was asked, and what was scored.
 
     Arguments:
         suite: The suite of questions.
-        metric: The mark's name.
+        metric: The score's name.
         interventions: The interventions; the mean is taken where there are several.
         protocol: How values were chosen; `None` is any.
         cycles: How many times over.
@@ -42,11 +42,11 @@ class Select:
     cycles: int = 1
 
 
-class Marks:
-    """The tidy table of marks.
+class Scores:
+    """The tidy table of scores.
 
     Arguments:
-        table: The columns of `marks.csv`.
+        table: The columns of `scores.csv`.
     """
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -108,7 +108,7 @@ class Marks:
         """
         rows = self.rows(select, method)
         if not rows:
-            return Cell(reason="not marked")
+            return Cell(reason="not scored")
         reason = "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
         asked = {row["intervention"] for row in rows}
         seeds: dict[int, list[dict[str, Any]]] = {}
@@ -134,11 +134,11 @@ class Marks:
         return tuple(self.cell(select, method) for select in selects)
 
 
-def read_marks(path: Path | str) -> Marks:
-    """Reads `marks.csv`.
+def read_scores(path: Path | str) -> Scores:
+    """Reads `scores.csv`.
 
     Raises:
-        UserError: If it is missing, is no table of marks, or is empty.
+        UserError: If it is missing, is no table of scores, or is empty.
     """
     path = Path(path)
     try:
@@ -152,7 +152,7 @@ def read_marks(path: Path | str) -> Marks:
         raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
     lacking = [name for name in (*_WORDS, "seed", "cycles", "n", *_NUMBERS) if name not in table.columns]
     if lacking:
-        raise UserError(f"{path}: not a table of marks (no column {lacking[0]}); delete it and run again")
+        raise UserError(f"{path}: not a table of scores (no column {lacking[0]}); delete it and run again")
     if not len(table):
-        raise UserError(f"{path}: holds no mark; name at least one method and one metric")
-    return Marks(table.astype({name: "float64" for name in _NUMBERS} | {name: "str" for name in _WORDS}))
+        raise UserError(f"{path}: holds no score; name at least one method and one metric")
+    return Scores(table.astype({name: "float64" for name in _NUMBERS} | {name: "str" for name in _WORDS}))

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.files import read_json, read_table
 from ..data.dataset import Dataset
 from ..data.worlds import world
-from ..files import read_json, read_table
 from .layout import Cell, Column, Row, Table
-from .vocabulary import describe_mark, spell_mark
+from .vocabulary import describe_score, spell_score
 
 __all__ = ["identity_table", "judge_error", "judges_table", "mechanisms_table", "read_judges", "true_nll"]
 
@@ -37,7 +37,7 @@ def judge_error(judge: dict[str, Any], split: str) -> Cell:
 def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
     """Returns the judges' errors on real images that they were not trained on.
 
-    These are the floors of every effectiveness mark: no method can be seen to do better than its judge.
+    These are the floors of every effectiveness score: no method can be seen to do better than its judge.
     """
     columns = (
         Column("test", "of the test split", "on images"),
@@ -49,21 +49,21 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         if variable.name not in judges:
             continue
         judge = judges[variable.name]
-        mark = describe_mark(f"predicted_{variable.name}", dataset)
+        score = describe_score(f"predicted_{variable.name}", dataset)
         errors = [
-            Cell(cell.value, n=cell.n, reason=cell.reason, decimals=mark.decimals)
+            Cell(cell.value, n=cell.n, reason=cell.reason, decimals=score.decimals)
             for cell in (judge_error(judge, split) for split in ("test", "valid"))
         ]
         images = judge.get("images", {}).get("train")
         trained = Cell(reason="not reported") if images is None else Cell(float(images))
-        name = spell_mark(f"predicted_{variable.name}", dataset).replace(", predicted", "")
+        name = spell_score(f"predicted_{variable.name}", dataset).replace(", predicted", "")
         rows.append(Row(name, (*errors, trained), key=variable.name))
     return Table(
         "judges",
         "The judges on real images",
         columns,
         tuple(rows),
-        "Every mark called predicted is given by one of these networks; what they get wrong on real images "
+        "Every score called predicted is given by one of these networks; what they get wrong on real images "
         "is the least that any answer can be seen to be wrong by.",
         stub="judge",
     )
@@ -73,7 +73,7 @@ def identity_table(meta: dict[str, Any]) -> Table:
     """Returns how well the identity network tells the hand that wrote a digit from others of the same class.
 
     Arguments:
-        meta: The network's `model.json`, as :mod:`counterfactory.training.identity` writes it.
+        meta: The network's `model.json`, as :mod:`counterfactory.models.identity.train` writes it.
     """
     columns = (
         Column("auc", "AUC", "any other rendering", "", "higher", 4),

@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..errors import UserError
-from ..files import read_json
+from ..core.errors import UserError
+from ..core.files import read_json
 from ..methods.registry import METHODS
 from .layout import Cell, Column, Row, Table
 from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, plain_number, rows_that_fit

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 
 from ..data.dataset import Dataset
-from .cells import Marks, Select
+from .cells import Scores, Select
 from .checks import judge_error
 from .layout import Cell, Column, Row, Table, embolden_best, format_cell
 from .style import (
@@ -23,49 +23,52 @@ from .style import (
     legend_height,
     rows_that_fit,
 )
-from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title, set_title, spell_mark
+from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_title, set_title, spell_score
 
 __all__ = ["distance_picture", "distance_table"]
 
 
-def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Table:
+def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> Table:
     """Returns how much of the way from the floor to the ceiling each method goes.
 
-    For a mark m, with f the floor's and c the ceiling's, the share of the way is (f - m) / (f - c): 0 % is
-    doing nothing, 100 % is the true counterfactual. Only marks that the intervention moves are here: of the
+    For a score m, with f the floor's and c the ceiling's, the share of the way is (f - m) / (f - c): 0 % is
+    doing nothing, 100 % is the true counterfactual. Only scores that the intervention moves are here: of the
     variable that was set, of its effects in the causal graph, and of the whole image, where floor and
-    ceiling are marked on the same questions and can be told apart. Where the ceiling cannot be rendered, as
+    ceiling are scored on the same questions and can be told apart. Where the ceiling cannot be rendered, as
     for another digit's handwriting, the judge's own error on real images stands for it.
     """
-    protocol = marks.protocol
-    methods = _asked(marks)
+    protocol = scores.protocol
+    methods = _asked(scores)
     columns = [Column(FLOOR, method_title(FLOOR), "floor")]
     for name in methods:
         title = method_title(name)
-        columns += [Column(name, "mark", title), Column(f"{name}_way", "share of the way", title, "%", "", 0)]
+        columns += [
+            Column(name, "score", title),
+            Column(f"{name}_way", "share of the way", title, "%", "", 0),
+        ]
     columns.append(Column(CEILING, method_title(CEILING), "ceiling"))
     rows = []
-    for what in marks.interventions():
+    for what in scores.interventions():
         moved = _moved(what, dataset)
-        for metric in marks.values("metric", suite="do", intervention=what, protocol=protocol):
-            mark = describe_mark(metric, dataset)
+        for metric in scores.values("metric", suite="do", intervention=what, protocol=protocol):
+            score = describe_score(metric, dataset)
             kind, _, name = metric.removesuffix("_truth").partition("_")
             if (
-                not mark.better
+                not score.better
                 or kind == "parents"
                 or (kind in ("predicted", "measured") and name not in moved)
             ):
                 continue
             select = Select("do", metric, (what,), protocol)
-            floor, ceiling = marks.cell(select, FLOOR), marks.cell(select, CEILING)
+            floor, ceiling = scores.cell(select, FLOOR), scores.cell(select, CEILING)
             if ceiling.value is not None and ceiling.n != floor.n:
                 continue  # the truth of some questions only is no ceiling of all
             if ceiling.value is None and kind == "predicted" and name == what:
                 judge = judge_error(judges.get(name, {}), "test")
                 ceiling = replace(judge, reason="no true image: the judge's own error on real test images")
-            if not _apart(floor, ceiling, mark.better):
+            if not _apart(floor, ceiling, score.better):
                 continue
-            cells = [marks.cell(select, name) for name in methods]
+            cells = [scores.cell(select, name) for name in methods]
             gap = floor.value - ceiling.value
             shares = [
                 cell if cell.value is None else Cell(100.0 * (floor.value - cell.value) / gap, n=cell.n)
@@ -75,12 +78,12 @@ def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Ta
             pairs = [
                 part
                 for cell, share in zip(cells, shares, strict=True)
-                for part in (replace(cell, decimals=mark.decimals), share)
+                for part in (replace(cell, decimals=score.decimals), share)
             ]
-            ends = [replace(end, decimals=mark.decimals) for end in (replace(floor, reason=""), ceiling)]
+            ends = [replace(end, decimals=score.decimals) for end in (replace(floor, reason=""), ceiling)]
             rows.append(
                 Row(
-                    f"{set_title(what)}: {spell_mark(metric, dataset)}",
+                    f"{set_title(what)}: {spell_score(metric, dataset)}",
                     (ends[0], *pairs, ends[1]),
                     key=f"{what}:{metric}",
                 )
@@ -90,15 +93,15 @@ def distance_table(marks: Marks, dataset: Dataset, judges: dict[str, Any]) -> Ta
         "From the floor to the ceiling",
         tuple(columns),
         tuple(rows),
-        "0 % is what doing nothing gets, 100 % is the true counterfactual, marked in the same way.",
-        stub="question and mark",
+        "0 % is what doing nothing gets, 100 % is the true counterfactual, scored in the same way.",
+        stub="question and score",
     )
 
 
-def _asked(marks: Marks) -> list[str]:
+def _asked(scores: Scores) -> list[str]:
     """Returns the methods that answer interventions; explainers do not."""
-    there = set(marks.values("method", suite="do"))
-    return [name for name in marks.methods if method_role(name) == "method" and name in there]
+    there = set(scores.values("method", suite="do"))
+    return [name for name in scores.methods if method_role(name) == "method" and name in there]
 
 
 def _moved(intervention: str, dataset: Dataset) -> set[str]:
@@ -121,15 +124,15 @@ def _apart(floor: Cell, ceiling: Cell, better: str) -> bool:
     return worse > (ceiling.value if ceiling.high is None else ceiling.high)
 
 
-def distance_picture(table: Table, marks: Marks, colours: dict[str, str]) -> Picture:
+def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> Picture:
     """Returns the way from the floor to the ceiling as a figure, a panel an intervention.
 
     Arguments:
         table: As :func:`distance_table` returns.
-        marks: The marks that it was made from.
+        scores: The scores that it was made from.
         colours: The methods' colours.
     """
-    methods = _asked(marks)
+    methods = _asked(scores)
     panels = []
     for what in dict.fromkeys(row.key.partition(":")[0] for row in table.rows):
         # Against the target, measuring has an error of its own: the same against the truth says more.
@@ -175,11 +178,13 @@ def _draw_distance(
             axes.text(x, y, format_cell(cell, column)[0], ha=side, va="center", fontsize=7, color=MUTED)
         gap = floor.value - ceiling.value
         for k, name in enumerate(methods):
-            mark, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]
-            if share.value is None or mark.value is None:
+            score, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]
+            if share.value is None or score.value is None:
                 continue
-            ends = [mark.low, mark.high] if mark.low is not None else [mark.value] * 2
-            ends = [mark.value - mark.spread, mark.value + mark.spread] if mark.spread is not None else ends
+            ends = [score.low, score.high] if score.low is not None else [score.value] * 2
+            ends = (
+                [score.value - score.spread, score.value + score.spread] if score.spread is not None else ends
+            )
             x = np.clip([(floor.value - end) / gap for end in ends], -0.02, 1.02)
             axes.plot(x, [y, y], color=colours[name], lw=3, solid_capstyle="butt", alpha=0.45, zorder=2)
             label = method_title(name) if y == 0 else None

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ..core.files import read_table
 from ..data.dataset import Dataset, Variable
-from ..files import read_table
 from .style import Panel, Picture, add_axes, add_legend, legend_height, plain_number
-from .vocabulary import CEILING, FLOOR, describe_mark, method_role, method_title
+from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_title
 
 __all__ = ["effectiveness_picture"]
 
@@ -28,7 +28,7 @@ def effectiveness_picture(
     """Returns the error of the variable that was set, against the value it was set to.
 
     Arguments:
-        paths: The marks of single questions; those of other metrics than effectiveness are passed over.
+        paths: The scores of single questions; those of other metrics than effectiveness are passed over.
         do: The questions of the suite `do`, for the values.
         dataset: The data set.
         methods: The methods, in the order of the legend.
@@ -41,12 +41,12 @@ def effectiveness_picture(
     if not tables or not do.exists():
         return None
     targets = [f"true_{variable.name}" for variable in dataset.variables]
-    marked = pd.concat(tables, ignore_index=True)
-    marked = marked[np.isfinite(marked["value"]) & (marked["suite"] == "do")]
-    marked = marked.merge(read_table(do)[["question", *targets]], on="question", how="left")
+    scored = pd.concat(tables, ignore_index=True)
+    scored = scored[np.isfinite(scored["value"]) & (scored["suite"] == "do")]
+    scored = scored.merge(read_table(do)[["question", *targets]], on="question", how="left")
     panels = []
     for variable in dataset.variables:
-        mine = marked[marked["intervention"] == variable.name]
+        mine = scored[scored["intervention"] == variable.name]
         kinds = [("predicted", f"predicted_{variable.name}"), ("measured", f"measured_{variable.name}_truth")]
         for kind, metric in kinds:
             curves = {
@@ -56,10 +56,10 @@ def effectiveness_picture(
             curves = {name: curve for name, curve in curves.items() if curve is not None}
             if not any(method_role(name) == "method" for name in curves):
                 continue
-            mark = describe_mark(metric, dataset)
-            what = mark.title.replace(" to truth", " error")
+            score = describe_score(metric, dataset)
+            what = score.title.replace(" to truth", " error")
             title = f"{what}, {kind}".capitalize()
-            unit = f" ({mark.unit})" if mark.unit else ""
+            unit = f" ({score.unit})" if score.unit else ""
             said = "; ".join(
                 f"{method_title(n)} from {c[:, 1].min():.3g} to {c[:, 1].max():.3g}"
                 for n, c in curves.items()
@@ -70,7 +70,7 @@ def effectiveness_picture(
                     f"{variable.name}_{kind}",
                     alt,
                     partial(
-                        _draw, title=title, curves=curves, variable=variable, unit=mark.unit, colours=colours
+                        _draw, title=title, curves=curves, variable=variable, unit=score.unit, colours=colours
                     ),
                     2.33 + legend_height(len(curves)),
                 )

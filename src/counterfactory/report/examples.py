@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from ..data.dataset import Dataset
-from .explained import Explained
+from .flip_answers import Explained
 from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
 from .sweeps import REACH, difference_colours, image_colours
 from .vocabulary import CEILING, FLOOR, method_role, method_title
@@ -74,7 +74,7 @@ def _examples(
 ) -> Panel:
     grid, said = [], []
     for name in methods:
-        missed = explained.mark(name, "flip_rate") == 0
+        missed = explained.score(name, "flip_rate") == 0
         grid.append((method_title(name), [_pair(explained, name, row, missed[row]) for row in rows]))
         if missed[rows].any():
             said.append(f"{method_title(name)} misses {int(missed[rows].sum())}")
@@ -104,7 +104,7 @@ def _pair(explained: Explained, method: str, row: int, missed: bool) -> _Pair:
 def worst_picture(explained: Explained) -> Picture | None:
     """Returns the worst answers of each method: first those that did not flip, then those least like their image.
 
-    Likeness is by the identity embedding (`fs`), or by pixels (`l1`) where that was not marked.
+    Likeness is by the identity embedding (`fs`), or by pixels (`l1`) where that was not scored.
 
     Arguments:
         explained: The answers.
@@ -115,7 +115,7 @@ def worst_picture(explained: Explained) -> Picture | None:
             continue
         rows = explained.first()
         rows = rows[explained.answered(name)[rows]]
-        flips, likeness, distance = (explained.mark(name, metric) for metric in ("flip_rate", "fs", "l1"))
+        flips, likeness, distance = (explained.score(name, metric) for metric in ("flip_rate", "fs", "l1"))
         known = np.isfinite(likeness[rows]).any()
         order = likeness if known else -distance
         # What has not flipped is worst of all, and of those what changed most.
@@ -137,7 +137,7 @@ def worst_picture(explained: Explained) -> Picture | None:
     caption = (
         "For each method, of all questions that it answered: factual image, answer and difference. First "
         "those that did not flip (red frame), then the flipped ones that are least like their image (FS, the "
-        "cosine of identity embeddings; L1 in grey levels where that is not marked)."
+        "cosine of identity embeddings; L1 in grey levels where that is not scored)."
     )
     return Picture("explanations_worst", "Worst cases", caption, tuple(panels), 2, "none") if panels else None
 

@@ -1,7 +1,7 @@
-"""Tables of explanations: every method that turns a classifier over, marked alike, floor and ceiling beside them.
+"""Tables of explanations: every method that turns a classifier over, scored alike, floor and ceiling beside them.
 
 The suite `flip` is asked of explainers and of causal methods. `explanation_tables` has one table of all attributes and
-one of each; every group of marks stands beside the number of answers behind it, since a method may answer fewer
+one of each; every group of scores stands beside the number of answers behind it, since a method may answer fewer
 questions than another, or flip fewer.
 """
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from ..data.dataset import Dataset
 from ..methods.registry import METHODS
-from .cells import Marks, Select
+from .cells import Scores, Select
 from .layout import Cell, Column, Row, Table, embolden_columns
-from .vocabulary import CEILING, describe_mark, method_order, method_role, method_title
+from .vocabulary import CEILING, describe_score, method_order, method_role, method_title
 
 __all__ = ["GROUPS", "explanation_costs", "explanation_tables", "flip_select"]
 
@@ -25,11 +25,11 @@ GROUPS = (
     ("oracle's features", ("oracle_frechet",)),
     ("Inception's features", ("fid", "sfid", "kid")),
 )
-"""What is marked together, and so has one n."""
+"""What is scored together, and so has one n."""
 
 
-def flip_select(marks: Marks, metric: str, intervention: str | None = None) -> Select:
-    """Returns which mark of the suite `flip`: of one intervention, or of all that the means are over.
+def flip_select(scores: Scores, metric: str, intervention: str | None = None) -> Select:
+    """Returns which score of the suite `flip`: of one intervention, or of all that the means are over.
 
     These are what the ceiling answers too, so that it stands above the methods' means; all where there is no ceiling.
     Of them, those that any method has a number under.
@@ -39,125 +39,127 @@ def flip_select(marks: Marks, metric: str, intervention: str | None = None) -> S
     return Select(
         "flip",
         metric,
-        tuple(what for what in _together(marks) if marks.has(Select("flip", metric, (what,)), number=True)),
+        tuple(what for what in _together(scores) if scores.has(Select("flip", metric, (what,)), number=True)),
     )
 
 
-def _together(marks: Marks) -> list[str]:
+def _together(scores: Scores) -> list[str]:
     """Returns the interventions that means are over."""
-    asked = marks.interventions("flip")
+    asked = scores.interventions("flip")
     true = [
-        what for what in asked if marks.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
+        what for what in asked if scores.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
     ]
-    return true or [what for what in asked if _marked(marks, what)] or asked
+    return true or [what for what in asked if _scored(scores, what)] or asked
 
 
-def explanation_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
+def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
     """Returns a table of the means over all attributes that were asked for, and a table of each.
 
     Arguments:
-        marks: The marks.
+        scores: The scores.
         dataset: The data set.
         level: The coverage of intervals.
     """
-    asked = marks.interventions("flip")
+    asked = scores.interventions("flip")
     bold = (
         "Bold: best of the methods with the largest n, where there are two; a smaller n is of other questions. The "
         "floor and the ceiling do not compete."
     )
     how = (
-        f"n is the number of answers behind the marks to its right; {100 * level:g} % bootstrap intervals. "
-        if len(marks.seeds) == 1
-        else f"n is the number of answers behind the marks to its right; ± over {len(marks.seeds)} seeds. "
+        f"n is the number of answers behind the scores to its right; {100 * level:g} % bootstrap intervals. "
+        if len(scores.seeds) == 1
+        else f"n is the number of answers behind the scores to its right; ± over {len(scores.seeds)} seeds. "
     )
-    fewer = "A method that was given fewer questions is marked on those alone, the first ones of the suite."
+    fewer = "A method that was given fewer questions is scored on those alone, the first ones of the suite."
     tables = []
-    if len(_together(marks)) > 1:
-        rest = [what for what in asked if what not in _together(marks) and _marked(marks, what)]
+    if len(_together(scores)) > 1:
+        rest = [what for what in asked if what not in _together(scores) and _scored(scores, what)]
         alone = (
             f" No true counterfactual exists for {', '.join(rest)}, which is told of apart." if rest else ""
         )
         caption = (
-            f"Mean over what was turned over ({', '.join(_together(marks))}), where a mark exists there; a "
-            f"method without a mark of one of them has no mean.{alone}"
+            f"Mean over what was turned over ({', '.join(_together(scores))}), where a score exists there; a "
+            f"method without a score of one of them has no mean.{alone}"
         )
-        notes = (how + bold, fewer, *_absences(marks, dataset, asked))
-        tables.append(_table("flip", "All explanation marks", marks, dataset, None, caption, *notes))
+        notes = (how + bold, fewer, *_absences(scores, dataset, asked))
+        tables.append(_table("flip", "All explanation scores", scores, dataset, None, caption, *notes))
     for what in asked:
         caption = f"Asked for another {what}." if what in dataset.names else f"Asked to turn {what} over."
-        title = f"Explanation marks, {what}"
-        notes = (how + bold, fewer, *_absences(marks, dataset, [what]))
-        tables.append(_table(f"flip_{what}", title, marks, dataset, what, caption, *notes))
+        title = f"Explanation scores, {what}"
+        notes = (how + bold, fewer, *_absences(scores, dataset, [what]))
+        tables.append(_table(f"flip_{what}", title, scores, dataset, what, caption, *notes))
     return [table for table in tables if table.columns and table.rows]
 
 
 def _table(
-    key: str, title: str, marks: Marks, dataset: Dataset, what: str | None, caption: str, *notes: str
+    key: str, title: str, scores: Scores, dataset: Dataset, what: str | None, caption: str, *notes: str
 ) -> Table:
     columns: list[Column] = []
-    cells: dict[str, list[Cell]] = {name: [] for name in marks.methods}
+    cells: dict[str, list[Cell]] = {name: [] for name in scores.methods}
     for group, metrics in GROUPS:
-        selects = [flip_select(marks, metric, what) for metric in metrics]
-        selects = [select for select in selects if select.interventions and marks.has(select, number=True)]
+        selects = [flip_select(scores, metric, what) for metric in metrics]
+        selects = [select for select in selects if select.interventions and scores.has(select, number=True)]
         if not selects:
             continue
         columns.append(Column(f"{selects[0].metric}_n", "n", group, "answers", decimals=0))
         for select in selects:
-            mark = describe_mark(select.metric, dataset)
-            columns.append(Column(select.metric, mark.title, group, mark.unit, mark.better, mark.decimals))
+            score = describe_score(select.metric, dataset)
+            columns.append(
+                Column(select.metric, score.title, group, score.unit, score.better, score.decimals)
+            )
         for name, row in cells.items():
-            found = [_told_by_n(marks.cell(select, name)) for select in selects]
+            found = [_told_by_n(scores.cell(select, name)) for select in selects]
             counts = [cell.n for cell in found if cell.value is not None]
-            row.append(Cell(float(max(counts))) if counts else Cell(0.0 if _asked(marks, name) else None))
+            row.append(Cell(float(max(counts))) if counts else Cell(0.0 if _asked(scores, name) else None))
             row += found
     rows = tuple(
         Row(method_title(name), tuple(row), method_role(name), name)
         for name, row in cells.items()
-        if _asked(marks, name)
+        if _asked(scores, name)
     )
     return embolden_columns(Table(key, title, tuple(columns), rows, caption, notes=notes))
 
 
-def _marked(marks: Marks, what: str) -> bool:
+def _scored(scores: Scores, what: str) -> bool:
     """Whether of any method it is known how often it turned something over."""
-    return marks.has(Select("flip", GROUPS[0][1][0], (what,)), number=True)
+    return scores.has(Select("flip", GROUPS[0][1][0], (what,)), number=True)
 
 
-def _absences(marks: Marks, dataset: Dataset, asked: list[str]) -> list[str]:
-    """Returns a line for each thing that has no number at all, for one reason: something asked, a method, a mark."""
-    none = {what: _why_none(marks, marks.methods, [what]) for what in asked if not _marked(marks, what)}
+def _absences(scores: Scores, dataset: Dataset, asked: list[str]) -> list[str]:
+    """Returns a line for each thing that has no number at all, for one reason: something asked, a method, a score."""
+    none = {what: _why_none(scores, scores.methods, [what]) for what in asked if not _scored(scores, what)}
     lines = [f"{what}: {reason}." for what, reason in none.items() if reason]
-    there = [what for what in asked if _marked(marks, what)]
-    for name in marks.methods if there else []:
-        if reason := _why_none(marks, [name], there):
+    there = [what for what in asked if _scored(scores, what)]
+    for name in scores.methods if there else []:
+        if reason := _why_none(scores, [name], there):
             lines.append(f"{method_title(name)}: {reason}.")
     names: dict[str, list[str]] = {}
     for metric in [metric for _, group in GROUPS for metric in group] if there else []:
-        if reason := _why_none(marks, marks.methods, there, metric):
-            names.setdefault(reason, []).append(describe_mark(metric, dataset).title)
+        if reason := _why_none(scores, scores.methods, there, metric):
+            names.setdefault(reason, []).append(describe_score(metric, dataset).title)
     return lines + [f"{', '.join(titles)}: {reason}." for reason, titles in names.items()]
 
 
-def _why_none(marks: Marks, methods: list[str], asked: list[str], metric: str = GROUPS[0][1][0]) -> str:
-    """Returns the one reason why a mark is absent everywhere; nothing where there are several, or a number."""
+def _why_none(scores: Scores, methods: list[str], asked: list[str], metric: str = GROUPS[0][1][0]) -> str:
+    """Returns the one reason why a score is absent everywhere; nothing where there are several, or a number."""
     cells = [
-        marks.cell(Select("flip", metric, (what,)), name)
+        scores.cell(Select("flip", metric, (what,)), name)
         for what in asked
         for name in methods
-        if _asked(marks, name)
+        if _asked(scores, name)
     ]
-    reasons = {cell.reason for cell in cells if cell.reason != "not marked"}
+    reasons = {cell.reason for cell in cells if cell.reason != "not scored"}
     reason = min(reasons, key=len, default="")
     # A method that was asked about fewer images says that, too.
     return (
         reason
-        if all(cell.value is None and reason in cell.reason for cell in cells if cell.reason != "not marked")
+        if all(cell.value is None and reason in cell.reason for cell in cells if cell.reason != "not scored")
         else ""
     )
 
 
-def _asked(marks: Marks, method: str) -> bool:
-    return bool(len(marks.table[(marks.table["method"] == method) & (marks.table["suite"] == "flip")]))
+def _asked(scores: Scores, method: str) -> bool:
+    return bool(len(scores.table[(scores.table["method"] == method) & (scores.table["suite"] == "flip")]))
 
 
 def _told_by_n(cell: Cell) -> Cell:

@@ -8,17 +8,17 @@ of reading.
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.files import write_json
 from ..data.dataset import load_dataset
-from ..files import write_json
-from .cells import read_marks
+from .cells import read_scores
 from .checks import read_judges
+from .cost_quality import quality_picture, scale_picture
 from .costs import cost_picture, cost_table, read_costs
 from .distance import distance_picture, distance_table
 from .effectiveness import effectiveness_picture
-from .escalation import quality_picture, scale_picture
 from .examples import example_pictures, worst_picture
-from .explained import read_explained
 from .explanations import explanation_costs
+from .flip_answers import read_explained
 from .graph import graph_picture
 from .queries import query_pictures, read_queries
 from .structure import read_structure, structure_pictures
@@ -30,7 +30,7 @@ __all__ = ["write_figures"]
 
 
 def write_figures(
-    marks: Path | str,
+    scores: Path | str,
     rows: Sequence[Path | str],
     questions: Path | str,
     answers: Path | str,
@@ -46,8 +46,8 @@ def write_figures(
     """Writes all figures.
 
     Arguments:
-        marks: The tidy table, `marks/marks.csv`.
-        rows: The marks of single questions, `marks/<metric>/seed<k>.parquet`; those of
+        scores: The tidy table, `scores/scores.csv`.
+        rows: The scores of single questions, `scores/<metric>/seed<k>.parquet`; those of
             effectiveness (predicted and measured) and of explanations are drawn.
         questions: The folder of questions: `do.parquet` for the targets, `sweep.parquet` for the grids of
             images, `flip.parquet` for the explanations.
@@ -58,14 +58,14 @@ def write_figures(
         costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
         out: The folder of figures.
         images: How many images a grid of images shows.
-        queries: The files `queries/seed<k>/marks/<query>.parquet`, with the answers in the folder above.
+        queries: The files `queries/seed<k>/scores/<query>.parquet`, with the answers in the folder above.
         structure: The files `queries/seed<k>/structure/shown.parquet`.
 
     Raises:
         UserError: If a file is missing or damaged.
     """
     out, questions = Path(out), Path(questions)
-    dataset, table = load_dataset(data), read_marks(marks)
+    dataset, table = load_dataset(data), read_scores(scores)
     colours = method_colours(table.methods)
     distance = distance_table(table, dataset, read_judges(judges))
     spent = read_costs(costs)

@@ -1,6 +1,6 @@
 r"""Do explanations respect the causal graph? What a flip does to the variables that were not to be flipped.
 
-The marks `moved_<variable>`, `due_<variable>` and `side_<variable>` of :mod:`counterfactory.metrics.side`, as a table
+The scores `moved_<variable>`, `due_<variable>` and `side_<variable>` of :mod:`counterfactory.metrics.graph_consistency`, as a table
 and as a figure: what the pixels of flipped answers show, against what the true world does when the attribute goes just
 as far as in that answer.
 """
@@ -13,53 +13,53 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import FigureBase
 
+from ..core.files import read_table
 from ..data.dataset import Dataset
-from ..files import read_table
-from .cells import Marks, Select
+from .cells import Scores, Select
 from .layout import Cell, Column, Row, Table, embolden_columns
 from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, rows_that_fit
-from .vocabulary import FLOOR, describe_mark, method_order, method_role, method_title
+from .vocabulary import FLOOR, describe_score, method_order, method_role, method_title
 
 __all__ = ["graph_picture", "graph_table", "side_effects"]
 
 
-def side_effects(marks: Marks, dataset: Dataset) -> list[tuple[str, str]]:
-    """Returns each (what was flipped, variable that was not) of which any method has a mark."""
+def side_effects(scores: Scores, dataset: Dataset) -> list[tuple[str, str]]:
+    """Returns each (what was flipped, variable that was not) of which any method has a score."""
     return [
         (what, variable.name)
-        for what in marks.interventions("flip")
+        for what in scores.interventions("flip")
         for variable in dataset.variables
-        if marks.has(Select("flip", f"side_{variable.name}", (what,)), number=True)
+        if scores.has(Select("flip", f"side_{variable.name}", (what,)), number=True)
     ]
 
 
-def graph_table(marks: Marks, dataset: Dataset) -> Table | None:
+def graph_table(scores: Scores, dataset: Dataset) -> Table | None:
     """Returns what flips do to other variables, and what they should.
 
     Arguments:
-        marks: The marks.
+        scores: The scores.
         dataset: The data set.
     """
-    pairs = side_effects(marks, dataset)
+    pairs = side_effects(scores, dataset)
     if not pairs:
         return None
     columns: list[Column] = []
     for what, variable in pairs:
         group, key = f"{what} flipped: {variable}", f"{what}_{variable}"
-        unit, decimals = (mark := describe_mark(f"side_{variable}", dataset)).unit, mark.decimals
+        unit, decimals = (score := describe_score(f"side_{variable}", dataset)).unit, score.decimals
         columns.append(Column(f"{key}_n", "n", group, "flips", decimals=0))
         columns.append(Column(f"{key}_moved", "moved", group, unit, decimals=decimals))
         columns.append(Column(f"{key}_due", "due", group, unit, decimals=decimals))
         columns.append(Column(f"{key}_side", "beside the graph", group, unit, "lower", decimals))
     rows = []
-    for name in marks.methods:
+    for name in scores.methods:
         cells: list[Cell] = []
         for what, variable in pairs:
             found = [
-                marks.cell(Select("flip", f"{kind}_{variable}", (what,)), name)
+                scores.cell(Select("flip", f"{kind}_{variable}", (what,)), name)
                 for kind in ("moved", "due", "side")
             ]
-            # The number of flips says of how many; why the others have none is in the table of marks.
+            # The number of flips says of how many; why the others have none is in the table of scores.
             found = [
                 Cell(c.value, c.low, c.high, c.spread, c.seeds, c.n) if c.value is not None else c
                 for c in found
@@ -96,21 +96,21 @@ def _told(dataset: Dataset) -> str:
 
 
 def graph_picture(
-    marks: Marks, rows: Sequence[Path | str], dataset: Dataset, colours: dict[str, str]
+    scores: Scores, rows: Sequence[Path | str], dataset: Dataset, colours: dict[str, str]
 ) -> Picture | None:
     """Returns the same as a figure, a panel for each pair of what was flipped and what was not, each answer a point.
 
     Arguments:
-        marks: The marks.
-        rows: The marks of single questions; those of other metrics than `side` are passed over.
+        scores: The scores.
+        rows: The scores of single questions; those of other metrics than `side` are passed over.
         dataset: The data set.
         colours: The methods' colours.
 
     Raises:
         UserError: If a file is damaged.
     """
-    tables = [read_table(path) for path in rows if Path(path).parent.name == "side"]
-    pairs = side_effects(marks, dataset)
+    tables = [read_table(path) for path in rows if Path(path).parent.name == "graph_consistency"]
+    pairs = side_effects(scores, dataset)
     if not tables or not pairs:
         return None
     table = pd.concat(tables, ignore_index=True)
@@ -129,7 +129,7 @@ def graph_picture(
                 points[name] = np.stack([moved.to_numpy(), due.reindex(moved.index).to_numpy()])
         if not points:
             continue
-        unit = describe_mark(f"side_{variable}", dataset).unit
+        unit = describe_score(f"side_{variable}", dataset).unit
         said = "; ".join(
             f"{method_title(name)} moved {moved.mean():.3g}, due {due.mean():.3g}"
             for name, (moved, due) in points.items()

@@ -16,11 +16,11 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..errors import UserError
-from ..files import read_json, write_text
-from ..provenance import describe
+from ..core.errors import UserError
+from ..core.files import read_json, write_text
+from ..core.provenance import describe
 from .layout import Column, Table, footnotes, format_cell
-from .reading import cards, caveats, explained, sentences
+from .narrative import cards, caveats, explained, sentences
 from .steps import read_steps
 from .vocabulary import CEILING, FLOOR, method_title
 from .write import ARROWS
@@ -47,7 +47,7 @@ def write_report(
         config: The configuration of the run; `report.title` is the page's title.
         benchmarks: The folder of Snakemake's benchmark files, for the time of each step.
         out: The page.
-        provenance: Revision, versions and machine, as :func:`counterfactory.provenance.describe` returns;
+        provenance: Revision, versions and machine, as :func:`counterfactory.core.provenance.describe` returns;
             asked for here if not given.
 
     Raises:

@@ -137,13 +137,13 @@ def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
 
 
 def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, decimals: int) -> list[Cell]:
-    """Marks the best of `cells`, one mark of different methods.
+    """Scores the best of `cells`, one score of different methods.
 
     A lone rival has nobody to be better than; numbers that are shown alike are equally good. Where some stand on fewer
     questions than others, only those that stand on the most compete: the others were not asked the same.
 
     Arguments:
-        cells: One mark, a cell a method.
+        cells: One score, a cell a method.
         rivals: Which of them compete; the floor and the ceiling do not.
         better: `lower`, `higher`, or nothing: then none is best.
         decimals: How many digits behind the point are shown.
@@ -162,7 +162,7 @@ def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, de
 
 
 def embolden_columns(table: Table) -> Table:
-    """Marks the best method in every column that has a direction."""
+    """Scores the best method in every column that has a direction."""
     rivals = [row.role == "method" for row in table.rows]
     columns = [
         embolden_best([row.cells[j] for row in table.rows], rivals, column.better, column.decimals)

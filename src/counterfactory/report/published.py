@@ -11,7 +11,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import UserError
+from ..core.errors import UserError
 
 __all__ = ["PUBLISHED", "Size", "Source", "Study", "Value", "read_published"]
 
@@ -57,7 +57,7 @@ class Size(_Strict):
 
 
 class Value(_Strict):
-    """One published value and the mark of ours that stands beside it."""
+    """One published value and the score of ours that stands beside it."""
 
     method: str = Field(min_length=1)
     ours: str

@@ -1,7 +1,7 @@
-"""What generators answered to queries: their marks along the stickiness, and grids of the answers themselves.
+"""What generators answered to queries: their scores along the stickiness, and grids of the answers themselves.
 
 A query is told in words: *given digit 3, not thick: what if it were seen to be thick?* Each has a table with a row a
-stickiness and a grid with a row an actual image; one figure holds the marks of all queries.
+stickiness and a grid with a row an actual image; one figure holds the scores of all queries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import FigureBase
 
+from ..core.files import read_json, read_table
 from ..data.dataset import Dataset, load_split
-from ..files import read_json, read_table
 from .layout import Cell, Column, Row, Table
 from .style import (
     FAINT,
@@ -43,18 +43,18 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Asked:
-    """A query, its answers and their marks.
+    """A query, its answers and their scores.
 
     Arguments:
         query: What was asked, as its JSON holds it.
         table: The answers' table, a row an image.
-        marks: The tidy table of marks.
+        scores: The tidy table of scores.
         images: The file of images, uint8 (N, C, H, W).
     """
 
     query: Mapping[str, Any]
     table: pd.DataFrame
-    marks: pd.DataFrame
+    scores: pd.DataFrame
     images: Path
 
     @property
@@ -62,22 +62,22 @@ class Asked:
         """The query's name."""
         return str(self.query["name"])
 
-    def mark(self, metric: str) -> pd.DataFrame:
-        """Returns the rows of one mark, by ascending stickiness."""
-        return self.marks[self.marks["metric"] == metric].sort_values("stickiness")
+    def score(self, metric: str) -> pd.DataFrame:
+        """Returns the rows of one score, by ascending stickiness."""
+        return self.scores[self.scores["metric"] == metric].sort_values("stickiness")
 
 
-def read_queries(marks: Sequence[Path | str]) -> list[Asked]:
+def read_queries(scores: Sequence[Path | str]) -> list[Asked]:
     """Reads the queries of the first training seed, in the order given.
 
     Arguments:
-        marks: The tables `queries/seed<k>/marks/<query>.parquet`; the answers are in the folder above.
+        scores: The tables `queries/seed<k>/scores/<query>.parquet`; the answers are in the folder above.
 
     Raises:
         UserError: If a file is missing or damaged.
     """
     found: dict[str, Asked] = {}
-    for path in map(Path, marks):
+    for path in map(Path, scores):
         folder, name = path.parent.parent, path.stem
         if name not in found:
             query, table = read_json(folder / f"{name}.json"), read_table(folder / f"{name}.parquet")
@@ -137,10 +137,10 @@ def query_tables(queries: Sequence[Asked], dataset: Dataset) -> list[Table]:
             columns = (Column("why", "not answered", text=True),)
             tables.append(Table(f"query_{asked.name}", title, columns, (Row("all", (cell,)),), stub="s"))
             continue
-        columns = [column for column in _columns(dataset) if len(asked.mark(column.key))]
+        columns = [column for column in _columns(dataset) if len(asked.score(column.key))]
         rows = []
-        for s in sorted(asked.marks["stickiness"].dropna().unique()):
-            cells = tuple(_cell(asked.mark(column.key), s) for column in columns)
+        for s in sorted(asked.scores["stickiness"].dropna().unique()):
+            cells = tuple(_cell(asked.score(column.key), s) for column in columns)
             rows.append(Row(f"{s:g}", cells, key=f"{s:g}"))
         caption = f"Asked of {asked.query['generator']} as `{asked.name}`. {_about(asked)}"
         note = (
@@ -154,11 +154,11 @@ def query_tables(queries: Sequence[Asked], dataset: Dataset) -> list[Table]:
 
 
 def _about(asked: Asked) -> str:
-    valid = asked.mark("l1")
+    valid = asked.score("l1")
     count = int(valid["n"].max()) if len(valid) else 0
     each = int(asked.table["sample"].max()) + 1
     said = f"{count} actual images, {each} answers to each at every s."
-    off = asked.mark("inversion_l1")
+    off = asked.score("inversion_l1")
     if len(off):
         said += (
             f" The generator's own image of an actual image is {off['value'].iloc[0]:.2f} grey levels off."
@@ -176,7 +176,7 @@ def _cell(rows: pd.DataFrame, s: float) -> Cell:
 
 
 def query_pictures(queries: Sequence[Asked], dataset: Dataset, data: Path) -> list[Picture]:
-    """Returns a figure of the marks of all queries along the stickiness, and a grid of images for each.
+    """Returns a figure of the scores of all queries along the stickiness, and a grid of images for each.
 
     Arguments:
         queries: The queries; those that were not answered are left out.
@@ -191,7 +191,7 @@ def query_pictures(queries: Sequence[Asked], dataset: Dataset, data: Path) -> li
     for column in _columns(dataset):
         if column.key in ("kept", "calls", "fva"):
             continue
-        lines = {asked.name: asked.mark(column.key) for asked in queries}
+        lines = {asked.name: asked.score(column.key) for asked in queries}
         lines = {name: rows for name, rows in lines.items() if len(rows)}
         if not lines:
             continue

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import FigureBase
 
+from ..core.files import read_table
 from ..data.dataset import Dataset
 from ..esm.structure import binned_means, conditional_shares
-from ..files import read_table
 from .layout import Cell, Column, Row, Table
 from .style import FAINT, INK, Panel, Picture, add_axes, add_legend, method_colours
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure, FigureBase
 
-from ..files import write_text, writing
+from ..core.files import write_text, writing
 from .vocabulary import CEILING, FLOOR
 
 __all__ = [

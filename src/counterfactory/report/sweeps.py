@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import FigureBase
 
-from ..answers import gather
+from ..answers.store import gather
+from ..core.files import read_table
 from ..data.dataset import Dataset, Variable, load_split
-from ..files import read_table
 from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
-from .vocabulary import CEILING, FLOOR, describe_mark, method_title, set_title
+from .vocabulary import CEILING, FLOOR, describe_score, method_title, set_title
 
 __all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
 
@@ -94,8 +94,8 @@ def sweep_pictures(
 
 
 def _picture(variable: Variable, dataset: Dataset, panels: list[Panel]) -> Picture:
-    mark = describe_mark(f"predicted_{variable.name}", dataset)
-    unit = f" (in {mark.unit})" if mark.unit else ""
+    score = describe_score(f"predicted_{variable.name}", dataset)
+    unit = f" (in {score.unit})" if score.unit else ""
     caption = (
         f"Left: the factual image and its {variable.name}. Then the same image with the {variable.name} set to "
         f"the value above each column{unit}. "

@@ -3,7 +3,7 @@
 `write_tables` writes, under one folder, each table as CSV (full precision), Markdown and LaTeX:
 
 - `headline`: what a reader wants to know first;
-- `main`: every mark of every kind;
+- `main`: every score of every kind;
 - `codes`: what a method's codes know of the variables, where there are any;
 - `distance`: how far each method gets from the floor to the ceiling;
 - `do_<intervention>`, `reversibility`: one kind of question, under every protocol;
@@ -23,10 +23,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.files import read_json, write_json, write_text
 from ..data.dataset import Dataset, load_dataset
-from ..files import read_json, write_json, write_text
-from .beside import ThisRun, published_csv, published_tables
-from .cells import Marks, Select, read_marks
+from .cells import Scores, Select, read_scores
 from .checks import identity_table, judges_table, mechanisms_table, read_judges, true_nll
 from .costs import cost_table, read_costs
 from .distance import distance_table
@@ -34,9 +33,10 @@ from .explanations import explanation_costs, explanation_tables
 from .graph import graph_table
 from .layout import Cell, Column, Row, Table, embolden_best, embolden_columns, join_tables
 from .published import read_published
+from .published_tables import ThisRun, published_csv, published_tables
 from .queries import query_tables, read_queries
 from .structure import read_structure, structure_tables
-from .vocabulary import describe_mark, method_role, method_title, set_title, spell_mark
+from .vocabulary import describe_score, method_role, method_title, set_title, spell_score
 from .write import to_csv, to_latex, to_markdown
 
 __all__ = [
@@ -56,7 +56,7 @@ PROTOCOLS = {
 
 
 def write_tables(
-    marks: Path | str,
+    scores: Path | str,
     data: Path | str,
     judges: Sequence[Path | str],
     parents: Sequence[Path | str],
@@ -72,16 +72,16 @@ def write_tables(
     """Writes all tables.
 
     Arguments:
-        marks: The tidy table, `marks/marks.csv`.
+        scores: The tidy table, `scores/scores.csv`.
         data: The data set's folder; its `dataset.json` gives variables, units and kinds.
         judges: The files `models/judges/<variable>/model.json`.
-        parents: The files `models/parents/seed<k>/model.json`.
+        parents: The files `models/scm/seed<k>/model.json`.
         costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
         models: The files `models/<name>/seed<k>/model.json` of the image mechanisms.
         out: The folder of tables.
         published: Published values, in place of those that come with the package.
-        level: The coverage of the intervals in `marks`.
-        queries: The files `queries/seed<k>/marks/<query>.parquet`.
+        level: The coverage of the intervals in `scores`.
+        queries: The files `queries/seed<k>/scores/<query>.parquet`.
         structure: The files `queries/seed<k>/structure/shown.parquet`.
         identity: The file `models/identity/model.json`; a published network has no table.
 
@@ -89,7 +89,7 @@ def write_tables(
         UserError: If a file is missing or damaged.
     """
     out = Path(out)
-    dataset, table = load_dataset(data), read_marks(marks)
+    dataset, table = load_dataset(data), read_scores(scores)
     sources, studies = read_published(published)
     studies = [study for study in studies if dataset.name in study.beside]
     told = read_judges(judges)
@@ -106,7 +106,7 @@ def write_tables(
     for one in tables:
         if one.key != "main":
             _write(out, one.key, [one])
-    _write(out, "main", main, to_csv([join_tables("main", "All marks", main)]))
+    _write(out, "main", main, to_csv([join_tables("main", "All scores", main)]))
     _write(out, "published", beside, published_csv(run, sources, studies))
     spent = read_costs(costs)
     for cost in (cost_table(spent, models, table.methods), explanation_costs(spent, table.methods)):
@@ -123,7 +123,7 @@ def _write(out: Path, key: str, tables: Sequence[Table], csv: str | None = None)
 
 
 def build_tables(
-    marks: Marks,
+    scores: Scores,
     dataset: Dataset,
     judges: dict[str, Any],
     mechanisms: Sequence[dict[str, Any]],
@@ -133,7 +133,7 @@ def build_tables(
     """Returns the tables that are neither `main`, `published` nor `cost`, in the order of reading.
 
     Arguments:
-        marks: The marks.
+        scores: The scores.
         dataset: The data set.
         judges: The judges' JSON by variable.
         mechanisms: The JSON of the parents' mechanisms, one a seed.
@@ -141,12 +141,12 @@ def build_tables(
         level: The coverage of intervals.
     """
     tables = [
-        headline_table(marks, dataset, level),
-        distance_table(marks, dataset, judges),
-        *intervention_tables(marks, dataset, level),
-        codes_table(marks, dataset),
-        *explanation_tables(marks, dataset, level),
-        graph_table(marks, dataset),
+        headline_table(scores, dataset, level),
+        distance_table(scores, dataset, judges),
+        *intervention_tables(scores, dataset, level),
+        codes_table(scores, dataset),
+        *explanation_tables(scores, dataset, level),
+        graph_table(scores, dataset),
         judges_table(dataset, judges),
         mechanisms_table(mechanisms, truth),
     ]
@@ -154,44 +154,47 @@ def build_tables(
 
 
 def _column(select: Select, dataset: Dataset, group: str = "", title: str | None = None) -> Column:
-    """Returns the column of a mark; its key spells out what was asked, and so is no other column's."""
-    mark = describe_mark(select.metric, dataset)
+    """Returns the column of a score; its key spells out what was asked, and so is no other column's."""
+    score = describe_score(select.metric, dataset)
     asked = "_".join(
         part for part in (*select.interventions[:2], select.protocol or "") if part and part != "none"
     )
     asked = "" if len(select.interventions) > 1 else f"_{asked}" if asked else ""
     times = "" if select.suite == "do" else f"_{select.cycles}"
     key = f"{select.suite}{asked}_{select.metric}{times}"
-    return Column(key, mark.title if title is None else title, group, mark.unit, mark.better, mark.decimals)
+    return Column(
+        key, score.title if title is None else title, group, score.unit, score.better, score.decimals
+    )
 
 
 def _method_table(
     key: str,
     title: str,
-    marks: Marks,
+    scores: Scores,
     dataset: Dataset,
     parts: Iterable[tuple[Select, str, str | None]],
     caption: str = "",
     notes: Sequence[str] = (),
 ) -> Table:
-    """Returns a table with a row a method and a column for each (mark, group, title) that anybody was marked by."""
-    parts = [part for part in parts if marks.has(part[0])]
+    """Returns a table with a row a method and a column for each (score, group, title) that anybody was scored by."""
+    parts = [part for part in parts if scores.has(part[0])]
     columns = tuple(_column(select, dataset, group, head) for select, group, head in parts)
     selects = [select for select, _, _ in parts]
     rows = tuple(
-        Row(method_title(name), marks.cells(selects, name), method_role(name), name) for name in marks.methods
+        Row(method_title(name), scores.cells(selects, name), method_role(name), name)
+        for name in scores.methods
     )
     # A method that nothing here was asked of would be a row of nothing.
     rows = tuple(
         row
         for row in rows
-        if any(cell.value is not None or cell.reason != "not marked" for cell in row.cells)
+        if any(cell.value is not None or cell.reason != "not scored" for cell in row.cells)
     )
     return embolden_columns(Table(key, title, columns, rows, caption, notes=tuple(notes)))
 
 
-def _how_to_read(marks: Marks, level: float) -> str:
-    seeds = len(marks.seeds)
+def _how_to_read(scores: Scores, level: float) -> str:
+    seeds = len(scores.seeds)
     what = (
         f"{100 * level:g} % bootstrap intervals over questions"
         if seeds == 1
@@ -199,51 +202,51 @@ def _how_to_read(marks: Marks, level: float) -> str:
     )
     bold = (
         " Bold: best of the methods that answered the most; the floor and the ceiling do not compete."
-        if _rivals(marks) > 1
+        if _rivals(scores) > 1
         else ""
     )
     return f"↓ lower is better, ↑ higher is better; {what}.{bold}"
 
 
-def _rivals(marks: Marks) -> int:
-    return sum(method_role(name) == "method" for name in marks.methods)
+def _rivals(scores: Scores) -> int:
+    return sum(method_role(name) == "method" for name in scores.methods)
 
 
 def _times(cycles: int) -> str:
     return f"{cycles} cycle{'s' * (cycles > 1)}"
 
 
-def headline_table(marks: Marks, dataset: Dataset, level: float = 0.95) -> Table:
+def headline_table(scores: Scores, dataset: Dataset, level: float = 0.95) -> Table:
     """Returns what a reader wants to know first: does it do what it was told, and nothing else."""
-    protocol = marks.protocol
+    protocol = scores.protocol
     parts: list[tuple[Select, str, str | None]] = []
     for variable in dataset.names:
         select = Select("do", f"predicted_{variable}", (variable,), protocol)
         parts.append((select, set_title(variable), None))
     for suite, name in (("null", "composition"), ("reverse", "reversibility")):
-        interventions = tuple(marks.interventions(suite))
-        for cycles in marks.cycles(suite):
+        interventions = tuple(scores.interventions(suite))
+        for cycles in scores.cycles(suite):
             parts.append((Select(suite, "l1", interventions, None, cycles), f"{name}, L1", _times(cycles)))
     for variable in dataset.names:
         select = Select("do", "truth_l1", (variable,), protocol)
-        if marks.has(select, number=True):
+        if scores.has(select, number=True):
             parts.append((select, "L1 to truth", set_title(variable)))
     caption = (
         "Does an answer show what was asked for (error or accuracy of the variable that was set, by "
         "predictors), does nothing change when nothing is asked (composition) or when it is undone "
         "(reversibility), and how far is the answer from the true counterfactual?"
     )
-    notes = [_how_to_read(marks, level)]
+    notes = [_how_to_read(scores, level)]
     if PROTOCOLS.get(protocol):
         notes.append(f"Interventions: {PROTOCOLS[protocol]}.")
-    return _method_table("headline", "At a glance", marks, dataset, parts, caption, notes)
+    return _method_table("headline", "At a glance", scores, dataset, parts, caption, notes)
 
 
-def codes_table(marks: Marks, dataset: Dataset) -> Table:
+def codes_table(scores: Scores, dataset: Dataset) -> Table:
     """Returns how well the variables are told apart in codes (DCI); without columns where no method has codes."""
     names = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness")]
     parts = [(Select("null", name, ("none",), None, 1), "DCI", None) for name in names]
-    parts = [part for part in parts if marks.has(part[0], number=True)]
+    parts = [part for part in parts if scores.has(part[0], number=True)]
     caption = (
         "Does each dimension of a code speak of one variable (disentanglement), is each variable spoken of in few "
         "dimensions (completeness), and can it be told from codes that the regressors were not fitted to "
@@ -253,16 +256,16 @@ def codes_table(marks: Marks, dataset: Dataset) -> Table:
     notes = [
         "Codes are what a method reads off the factual images of the questions that ask to do nothing once."
     ]
-    table = _method_table("codes", "Disentanglement of codes", marks, dataset, parts, caption, notes)
+    table = _method_table("codes", "Disentanglement of codes", scores, dataset, parts, caption, notes)
     return replace(
         table, rows=tuple(row for row in table.rows if any(c.value is not None for c in row.cells))
     )
 
 
-def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
-    """Returns all marks of all methods under the main protocol, a panel for each kind of mark."""
-    protocol = marks.protocol
-    interventions = marks.interventions()
+def main_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
+    """Returns all scores of all methods under the main protocol, a panel for each kind of score."""
+    protocol = scores.protocol
+    interventions = scores.interventions()
 
     def under_do(metrics: Sequence[str]) -> list[tuple[Select, str, str | None]]:
         return [
@@ -275,13 +278,13 @@ def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Tab
     continuous = [variable.name for variable in dataset.variables if variable.kind == "continuous"]
     axioms = [
         (
-            Select(suite, metric, tuple(marks.interventions(suite)), None, cycles),
+            Select(suite, metric, tuple(scores.interventions(suite)), None, cycles),
             name,
             f"{head}, {_times(cycles)}",
         )
         for suite, name in (("null", "composition"), ("reverse", "reversibility"))
         for metric, head in (("l1", "L1"), ("lpips", "LPIPS"))
-        for cycles in marks.cycles(suite)
+        for cycles in scores.cycles(suite)
     ]
     known = {
         "predicted": [f"predicted_{name}" for name in names],
@@ -292,7 +295,7 @@ def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Tab
         "parents": [f"parents_{name}" for name in names],
     }
     shown = {metric for metrics in known.values() for metric in metrics}
-    other = [metric for metric in marks.values("metric", suite="do") if metric not in shown]
+    other = [metric for metric in scores.values("metric", suite="do") if metric not in shown]
     panels = [
         ("effectiveness", "Effectiveness, by predictors", under_do(known["predicted"]),
          "What held-out predictors see in the answer, against the true parents afterwards."),
@@ -310,41 +313,41 @@ def main_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Tab
          "Between the answer and the rendering of what would have been."),
         ("parents", "The method's own parents", under_do(known["parents"]),
          "The parents a method works with after the intervention, against the true ones."),
-        ("other", "Other marks", under_do(other), "Marks without a name in the vocabulary of this report."),
+        ("other", "Other scores", under_do(other), "Scores without a name in the vocabulary of this report."),
     ]  # fmt: skip
-    notes = [_how_to_read(marks, level), f"Interventions: {PROTOCOLS.get(protocol) or protocol}."]
+    notes = [_how_to_read(scores, level), f"Interventions: {PROTOCOLS.get(protocol) or protocol}."]
     tables = [
-        _method_table(f"main_{key}", title, marks, dataset, parts, caption, notes)
+        _method_table(f"main_{key}", title, scores, dataset, parts, caption, notes)
         for key, title, parts, caption in panels
     ]
     return [table for table in tables if table.columns]
 
 
-def intervention_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> list[Table]:
-    """Returns a table for each intervention, with a row a mark and a column a method, and one of reversibility."""
+def intervention_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
+    """Returns a table for each intervention, with a row a score and a column a method, and one of reversibility."""
     tables = []
-    for what in marks.interventions():
-        protocols = marks.values("protocol", suite="do", intervention=what)
+    for what in scores.interventions():
+        protocols = scores.values("protocol", suite="do", intervention=what)
         selects = [
             [Select("do", metric, (what,), protocol) for protocol in protocols]
-            for metric in marks.values("metric", suite="do", intervention=what)
+            for metric in scores.values("metric", suite="do", intervention=what)
         ]
         caption = "Each variable is set with probability one half, at least one." if what == "random" else ""
-        title = f"{set_title(what)}, every mark"
-        tables.append(_mark_table(f"do_{what}", title, marks, dataset, selects, protocols, level, caption))
-    cycles = marks.cycles("reverse")
+        title = f"{set_title(what)}, every score"
+        tables.append(_score_table(f"do_{what}", title, scores, dataset, selects, protocols, level, caption))
+    cycles = scores.cycles("reverse")
     selects = [
         [Select("reverse", metric, (what,), None, times) for times in cycles]
-        for what in marks.interventions("reverse")
-        for metric in marks.values("metric", suite="reverse")
+        for what in scores.interventions("reverse")
+        for metric in scores.values("metric", suite="reverse")
     ]
     caption = "Distance from the factual image after a variable was set and set back."
     heads = [_times(times) for times in cycles]
     tables.append(
-        _mark_table(
+        _score_table(
             "reversibility",
-            "Reversibility, every mark",
-            marks,
+            "Reversibility, every score",
+            scores,
             dataset,
             selects,
             heads,
@@ -356,23 +359,23 @@ def intervention_tables(marks: Marks, dataset: Dataset, level: float = 0.95) -> 
     return [table for table in tables if table.rows]
 
 
-def _mark_table(
+def _score_table(
     key: str,
     title: str,
-    marks: Marks,
+    scores: Scores,
     dataset: Dataset,
     selects: Sequence[Sequence[Select]],
     heads: Sequence[str],
     level: float,
     caption: str,
-    stub: str = "mark",
+    stub: str = "score",
 ) -> Table:
     """Returns a table with a row for each of `selects` and, under each of `heads`, a column a method."""
     # A method that nothing here was asked of would be columns of nothing.
     asked_of = {
-        name for asked in selects for select in asked for name in marks.methods if marks.rows(select, name)
+        name for asked in selects for select in asked for name in scores.methods if scores.rows(select, name)
     }
-    methods = [name for name in marks.methods if name in asked_of]
+    methods = [name for name in scores.methods if name in asked_of]
     rivals = [method_role(name) == "method" for name in methods]
     columns = tuple(
         Column("_".join(part for part in (head.replace(" ", "_"), name) if part), method_title(name), head)
@@ -381,13 +384,15 @@ def _mark_table(
     )
     rows = []
     for asked in selects:
-        mark = describe_mark(asked[0].metric, dataset)
+        score = describe_score(asked[0].metric, dataset)
         cells: list[Cell] = []
         for select in asked:
-            found = [replace(marks.cell(select, name), decimals=mark.decimals) for name in methods]
-            cells += embolden_best(found, rivals, mark.better, mark.decimals)
+            found = [replace(scores.cell(select, name), decimals=score.decimals) for name in methods]
+            cells += embolden_best(found, rivals, score.better, score.decimals)
         what = f"{set_title(asked[0].interventions[0])}: " if stub == "set" else ""
         rows.append(
-            Row(f"{what}{spell_mark(asked[0].metric, dataset)}", tuple(cells), key=f"{what}{asked[0].metric}")
+            Row(
+                f"{what}{spell_score(asked[0].metric, dataset)}", tuple(cells), key=f"{what}{asked[0].metric}"
+            )
         )
-    return Table(key, title, columns, tuple(rows), caption, "mark", (_how_to_read(marks, level),))
+    return Table(key, title, columns, tuple(rows), caption, "score", (_how_to_read(scores, level),))

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..errors import UserError
-from ..files import read_table
+from ..core.errors import UserError
+from ..core.files import read_table
 from .style import MUTED, Panel, Picture, add_axes, add_legend, plain_number
 from .vocabulary import method_title
 

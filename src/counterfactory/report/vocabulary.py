@@ -1,9 +1,9 @@
-"""What the marks are called, what they are measured in, and which way is better.
+"""What the scores are called, what they are measured in, and which way is better.
 
-Every table and figure takes its words from here, so that one mark has one name everywhere. Names of marks
+Every table and figure takes its words from here, so that one score has one name everywhere. Names of scores
 are made of a kind and, where it applies, a variable of the causal graph: `predicted_thickness`,
 `measured_thickness`, `measured_thickness_truth`, `parents_thickness`, `l1`, `lpips`, `truth_l1`,
-`truth_lpips`, `side_intensity`. A mark that is not in the vocabulary is shown under its own name, with no direction.
+`truth_lpips`, `side_intensity`. A score that is not in the vocabulary is shown under its own name, with no direction.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from ..methods.registry import METHODS
 __all__ = [
     "CEILING",
     "FLOOR",
-    "Mark",
-    "describe_mark",
+    "Score",
+    "describe_score",
     "method_order",
     "method_role",
     "method_title",
@@ -33,11 +33,11 @@ _DECIMALS = {"px": 3, "grey levels": 2}
 
 
 @dataclass(frozen=True)
-class Mark:
-    """How one mark is shown.
+class Score:
+    """How one score is shown.
 
     Arguments:
-        name: Its name in `marks.csv`.
+        name: Its name in `scores.csv`.
         title: Its short name in a column's head.
         unit: Its unit, or nothing for a share or a distance without one.
         better: Which way is better.
@@ -54,35 +54,35 @@ class Mark:
 
 
 _PLAIN = {
-    "l1": Mark("l1", "L1", "grey levels", "lower", 2),
-    "lpips": Mark("lpips", "LPIPS", "", "lower", 4),
-    "truth_l1": Mark("truth_l1", "L1 to truth", "grey levels", "lower", 2),
-    "truth_lpips": Mark("truth_lpips", "LPIPS to truth", "", "lower", 4),
-    "flip_rate": Mark("flip_rate", "flip rate", "", "higher"),
-    "mad": Mark("mad", "MAD", "", "higher"),
-    "fva": Mark("fva", "FVA", "", "higher"),
-    "fs": Mark("fs", "FS", "", "higher"),
-    "mnac": Mark("mnac", "MNAC", "attributes", "lower", 2),
-    "mnac_measured": Mark("mnac_measured", "MNAC, measured", "attributes", "lower", 2),
-    "cd": Mark("cd", "CD", "", "lower", 2),
+    "l1": Score("l1", "L1", "grey levels", "lower", 2),
+    "lpips": Score("lpips", "LPIPS", "", "lower", 4),
+    "truth_l1": Score("truth_l1", "L1 to truth", "grey levels", "lower", 2),
+    "truth_lpips": Score("truth_lpips", "LPIPS to truth", "", "lower", 4),
+    "flip_rate": Score("flip_rate", "flip rate", "", "higher"),
+    "mad": Score("mad", "MAD", "", "higher"),
+    "fva": Score("fva", "FVA", "", "higher"),
+    "fs": Score("fs", "FS", "", "higher"),
+    "mnac": Score("mnac", "MNAC", "attributes", "lower", 2),
+    "mnac_measured": Score("mnac_measured", "MNAC, measured", "attributes", "lower", 2),
+    "cd": Score("cd", "CD", "", "lower", 2),
     # More is not better: the spread may come from what was not to change.
-    "sigma_l": Mark("sigma_l", "σ_L", "LPIPS", "", 4),
-    "cout": Mark("cout", "COUT", "", "higher"),
-    "oracle_frechet": Mark("oracle_frechet", "Fréchet, oracle", "", "lower", 2),
-    "fid": Mark("fid", "FID", "", "lower", 1),
-    "sfid": Mark("sfid", "sFID", "", "lower", 1),
-    "kid": Mark("kid", "KID", "", "lower", 4),
-    "dci_disentanglement": Mark("dci_disentanglement", "disentanglement", "", "higher"),
-    "dci_completeness": Mark("dci_completeness", "completeness", "", "higher"),
-    "dci_informativeness": Mark("dci_informativeness", "informativeness", "", "higher"),
+    "sigma_l": Score("sigma_l", "σ_L", "LPIPS", "", 4),
+    "cout": Score("cout", "COUT", "", "higher"),
+    "oracle_frechet": Score("oracle_frechet", "Fréchet, oracle", "", "lower", 2),
+    "fid": Score("fid", "FID", "", "lower", 1),
+    "sfid": Score("sfid", "sFID", "", "lower", 1),
+    "kid": Score("kid", "KID", "", "lower", 4),
+    "dci_disentanglement": Score("dci_disentanglement", "disentanglement", "", "higher"),
+    "dci_completeness": Score("dci_completeness", "completeness", "", "higher"),
+    "dci_informativeness": Score("dci_informativeness", "informativeness", "", "higher"),
 }
 
 
-def describe_mark(name: str, dataset: Dataset) -> Mark:
-    """Returns how the mark called `name` is shown.
+def describe_score(name: str, dataset: Dataset) -> Score:
+    """Returns how the score called `name` is shown.
 
     Arguments:
-        name: A mark's name, as in `marks.csv`.
+        name: A score's name, as in `scores.csv`.
         dataset: The data set; gives variables their units and kinds.
     """
     if name in _PLAIN:
@@ -98,12 +98,12 @@ def describe_mark(name: str, dataset: Dataset) -> Mark:
             f"parents_{variable.name}": f"{variable.name} error",
         }
         if name in titles:
-            return Mark(name, titles[name], unit, better, decimals)
+            return Score(name, titles[name], unit, better, decimals)
         if name == f"normalised_{variable.name}":
-            return Mark(name, f"{variable.name} error", "published units", "lower", 4)
+            return Score(name, f"{variable.name} error", "published units", "lower", 4)
         if continuous and name in (beside := _beside(variable.name)):
-            return Mark(name, beside[name], unit, "lower" if name.startswith("side_") else "", decimals)
-    return Mark(name, name.replace("_", " "), known=False)
+            return Score(name, beside[name], unit, "lower" if name.startswith("side_") else "", decimals)
+    return Score(name, name.replace("_", " "), known=False)
 
 
 def _beside(variable: str) -> dict[str, str]:
@@ -137,11 +137,11 @@ def set_title(intervention: str) -> str:
     return f"do({intervention})" if intervention not in ("", "none") else "null"
 
 
-def spell_mark(metric: str, dataset: Dataset) -> str:
-    """Returns a mark's name with how it was made, its unit and its direction."""
-    mark = describe_mark(metric, dataset)
+def spell_score(metric: str, dataset: Dataset) -> str:
+    """Returns a score's name with how it was made, its unit and its direction."""
+    score = describe_score(metric, dataset)
     kinds = {"predicted_": ", predicted", "measured_": ", measured", "parents_": ", own parents"}
     how = next((text for start, text in kinds.items() if metric.startswith(start)), "")
-    unit = f" ({mark.unit})" if mark.unit else ""
-    arrow = f" {_ARROWS[mark.better]}" if mark.better else ""
-    return f"{mark.title}{how}{unit}{arrow}"
+    unit = f" ({score.unit})" if score.unit else ""
+    arrow = f" {_ARROWS[score.better]}" if score.better else ""
+    return f"{score.title}{how}{unit}{arrow}"

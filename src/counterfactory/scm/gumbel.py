@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..noise import generator
+from ..core.noise import generator
 
 __all__ = ["gumbel_max", "gumbel_noise", "gumbel_posterior"]
 

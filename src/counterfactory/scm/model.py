@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core.errors import UserError
+from ..core.noise import generator
 from ..data.dataset import Dataset, Variable
-from ..errors import UserError
-from ..esm.kernels import Sticky, gumbel, standard_normal, streams
-from ..noise import generator
-from .graph import causes, topological_order
+from ..data.graph import causes, topological_order
 from .gumbel import gumbel_noise
 from .mechanisms import build_mechanism
+from .noise_kernels import Sticky, gumbel, standard_normal, streams
 
 __all__ = ["Columns", "ParentsSCM"]
 

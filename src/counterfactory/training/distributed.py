@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing import ProcessRaisedException
 
-from ..errors import Unfinished, UserError
+from ..core.errors import Unfinished, UserError
 
 __all__ = ["any_of_all", "average_gradients", "launch", "rank", "world_size"]
 

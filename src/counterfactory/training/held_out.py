@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..noise import generator
+from ..core.noise import generator
 
 __all__ = ["hold_out"]
 

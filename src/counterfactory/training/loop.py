@@ -26,17 +26,18 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..errors import Unfinished, UserError
-from ..files import writing
-from ..noise import derive_seed
-from ..progress import progress
-from .checkpoint import save_model
+from ..core.checkpoint import save_model
+from ..core.device import arithmetic
+from ..core.errors import Unfinished, UserError
+from ..core.files import writing
+from ..core.noise import derive_seed
+from ..core.progress import progress
 from .compiling import as_written, compiled
 from .distributed import any_of_all, average_gradients, rank, world_size
 from .ema import average_weights
 from .optimizers import OptimizerSettings, make_optimizers
 
-__all__ = ["UNTIL", "Loss", "TrainingSettings", "arithmetic", "choose_device", "fit", "learning_rate"]
+__all__ = ["UNTIL", "Loss", "TrainingSettings", "fit", "learning_rate"]
 
 UNTIL = "COUNTERFACTORY_TRAIN_UNTIL"
 """The environment's variable that says when a training keeps its state and stops, in seconds since 1970."""
@@ -44,7 +45,7 @@ UNTIL = "COUNTERFACTORY_TRAIN_UNTIL"
 LOOK = 10  # steps between two looks at the clock
 
 Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Tensor, dict[str, Tensor]]]
-"""`loss(model, batch, generator, progress)` returns a scalar to minimise and the marks to log, each a scalar tensor;
+"""`loss(model, batch, generator, progress)` returns a scalar to minimise and the scores to log, each a scalar tensor;
 `progress` is the share of the steps that are done, for schedules, and 1 when validating."""
 
 
@@ -63,33 +64,6 @@ class TrainingSettings(OptimizerSettings, Protocol):
     precision: str
     compile: str
     threads: int
-
-
-def choose_device(name: str) -> str:
-    """Returns `cuda` or `cpu` for `auto`, `cuda` or `cpu`.
-
-    Raises:
-        UserError: If `cuda` is asked for and there is none.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "device: cuda is asked for but this machine has no usable GPU; set device: auto or cpu"
-        )
-    return name
-
-
-def arithmetic(precision: str, device: str) -> torch.dtype:
-    """Returns the type of the forward pass: for `auto` bfloat16 where the hardware computes with it, else float32."""
-    if precision == "auto":
-        if device.startswith("cuda"):
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-            native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-        precision = "bfloat16" if native else "float32"
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -158,7 +132,7 @@ class _Writers:
 def _evaluate(
     model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size: int, seed: int
 ) -> dict[str, float]:
-    """Returns the mean loss and marks over `data`, always under the same noise."""
+    """Returns the mean loss and scores over `data`, always under the same noise."""
     model.eval()
     count = len(next(iter(data.values())))
     totals: dict[str, float] = {}
@@ -166,10 +140,10 @@ def _evaluate(
         batch = {name: tensor[start : start + batch_size] for name, tensor in data.items()}
         device = next(iter(batch.values())).device
         generator = torch.Generator(device).manual_seed(derive_seed(seed, "valid", start))
-        value, marks = loss(model, batch, generator, 1.0)
+        value, scores = loss(model, batch, generator, 1.0)
         size = len(next(iter(batch.values())))
-        for name, mark in {"loss": value, **marks}.items():
-            totals[name] = totals.get(name, 0.0) + float(mark) * size / count
+        for name, score in {"loss": value, **scores}.items():
+            totals[name] = totals.get(name, 0.0) + float(score) * size / count
     model.train()
     return totals
 
@@ -217,7 +191,7 @@ def fit(
         label: What the progress line calls this run.
         transient: The prefix of weights that only training needs and that are not written.
         finish: What is done to the chosen weights, in evaluation mode, before they are written.
-        select: From the means of loss and marks over `valid`, what is to be least; by default the loss.
+        select: From the means of loss and scores over `valid`, what is to be least; by default the loss.
 
     Raises:
         UserError: If the batch is larger than the split or cannot be shared evenly among the processes, the state of a
@@ -293,7 +267,7 @@ def fit(
         start=state["step"],
         stream=None if rank() == 0 else io.StringIO(),
     )
-    marks: dict[str, Tensor] = {}
+    scores: dict[str, Tensor] = {}
     until = float(os.environ.get(UNTIL) or 0)
     wasted = 0
     fused = settings.compile == "always" or (settings.compile == "gpu" and device != "cpu")
@@ -309,7 +283,7 @@ def fit(
             for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = learning_rate(step, settings)
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                value, marks = loss(model, batch, generator, step / settings.steps)
+                value, scores = loss(model, batch, generator, step / settings.steps)
             model.zero_grad(set_to_none=True)
             value.backward()
             average_gradients(model)
@@ -350,9 +324,9 @@ def fit(
                     "learning_rate": learning_rate(step, settings),
                 }
                 row |= {"train_loss": float(value.detach())} | {
-                    f"train_{name}": float(mark) for name, mark in marks.items()
+                    f"train_{name}": float(score) for name, score in scores.items()
                 }
-                row |= {f"valid_{name}": mark for name, mark in validated.items()}
+                row |= {f"valid_{name}": score for name, score in validated.items()}
                 if writers:
                     writers.add(row)
                 bar.set(valid=validated["loss"])

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import UserError
+from ...core.errors import UserError
 from .workspace import Workspace, as_images
 
 __all__ = ["Analysis", "analyse", "downscale"]

@@ -10,7 +10,7 @@ published table of thickness and intensity, bit by bit.
 import numpy as np
 from numba import njit
 
-from ...errors import UserError
+from ...core.errors import UserError
 from .workspace import Workspace, as_images, in_threads
 
 __all__ = ["RENDER_SCALE", "intensities", "render", "set_intensity", "targets"]

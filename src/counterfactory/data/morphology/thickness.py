@@ -72,7 +72,7 @@ def _step(gap, before):
 
 
 @njit(nogil=True)
-def _mark(target, gap, reach):
+def _score(target, gap, reach):
     for x in range(target.size):
         target[x] |= gap[x] <= reach
 
@@ -107,7 +107,7 @@ def spread(binary, box, on, half, lone, gap, result):
     for y in range(first, last):
         for dx in range(-radius, radius + 1):
             left, right = max(start, start - dx), min(stop, stop - dx)
-            _mark(result[y, left:right], gap[y, left + dx : right + dx], half[abs(dx)])
+            _score(result[y, left:right], gap[y, left + dx : right + dx], half[abs(dx)])
         for k in range(lone.shape[0]):
             source, dx = y + lone[k, 0], lone[k, 1]
             if first <= source < last:

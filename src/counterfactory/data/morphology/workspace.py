@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...errors import UserError
+from ...core.errors import UserError
 from .resampling import binarise, blur_weights, shrink, trace, upscale
 from .skeleton import background_table, keep_table, medial_axis, tie_draws
 from .thickness import change_radius, half_widths, lone_offsets, spread

@@ -1,0 +1,69 @@
+"""TODO models.causaldiffae.model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.checkpoint import load_model
+from ...core.device import arithmetic
+from ...core.errors import UserError
+from ...data.dataset import Dataset
+from ...diffusion.schedule import Schedule, build_schedule
+from ...diffusion.velocity import Velocity
+from .network import CausalDiffAE
+
+__all__ = ["build_causaldiffae", "load_causaldiffae"]
+
+
+def build_causaldiffae(
+    dataset: Dataset, network: Mapping[str, Any], codes: Mapping[str, Any], diffusion: Mapping[str, Any]
+) -> tuple[CausalDiffAE, Schedule]:
+    """Returns the untrained networks and the schedule.
+
+    Arguments:
+        dataset: The data set.
+        network: The settings `models.causaldiffae.network`, of the denoiser.
+        codes: The settings `models.causaldiffae.codes`, of encoder, causal layer and prior.
+        diffusion: The settings `models.causaldiffae.diffusion`.
+
+    Raises:
+        UserError: If the sizes do not fit the images, or there is no such schedule.
+    """
+    try:
+        model = CausalDiffAE(dataset, dict(network), **codes)
+    except ValueError as error:
+        raise UserError(f"models.causaldiffae.network: {error}") from None
+    try:
+        schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
+    except ValueError as error:
+        raise UserError(f"models.causaldiffae.diffusion: {error}") from None
+    if diffusion["prediction"] == "velocity":
+        model.denoiser = Velocity(model.denoiser, schedule)
+    return model, schedule
+
+
+def load_causaldiffae(
+    folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
+) -> tuple[CausalDiffAE, Schedule]:
+    """Returns trained networks, without gradient, and the schedule they were trained with.
+
+    Arguments:
+        folder: The model's folder.
+        dataset: The data set.
+        device: `cpu` or `cuda`.
+        precision: `auto`, `float32` or `bfloat16`: the arithmetic of most of the denoiser's layers.
+
+    Raises:
+        UserError: If they are missing, damaged, or were trained on another data set.
+    """
+    state, meta = load_model(folder)
+    try:
+        model, schedule = build_causaldiffae(dataset, meta["network"], meta["codes"], meta["diffusion"])
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError, UserError):
+        raise UserError(
+            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+        ) from None
+    model.to(device).eval().requires_grad_(False)
+    model.denoiser.lower(arithmetic(precision, device))
+    return model, schedule.to(device)

@@ -1,0 +1,70 @@
+"""TODO models.ddpm.model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core.checkpoint import load_model
+from ...core.device import arithmetic
+from ...core.errors import UserError
+from ...data.dataset import Dataset
+from ...diffusion.schedule import Schedule, build_schedule
+from ...diffusion.velocity import Velocity
+from ...nets.unet import UNet
+
+__all__ = ["build_ddpm", "load_ddpm"]
+
+
+def build_ddpm(
+    dataset: Dataset, network: Mapping[str, Any], diffusion: Mapping[str, Any]
+) -> tuple[UNet | Velocity, Schedule]:
+    """Returns the untrained network for a data set's images, which predicts noise, and its schedule.
+
+    Arguments:
+        dataset: The data set.
+        network: The settings `models.ddpm.network`.
+        diffusion: The settings `models.ddpm.diffusion`.
+
+    Raises:
+        UserError: If the sizes do not fit the images, or there is no such schedule.
+    """
+    try:
+        unet = UNet(dataset.shape, **network, learned_variance=diffusion["variance"] == "learned")
+    except ValueError as error:
+        raise UserError(f"models.ddpm.network: {error}") from None
+    try:
+        schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
+    except ValueError as error:
+        raise UserError(f"models.ddpm.diffusion: {error}") from None
+    return Velocity(unet, schedule) if diffusion["prediction"] == "velocity" else unet, schedule
+
+
+def load_ddpm(
+    folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
+) -> tuple[UNet | Velocity, Schedule]:
+    """Returns a trained network, without gradient, that predicts noise, and the schedule it was trained with.
+
+    Respace the schedule to take fewer steps, and join both in :func:`counterfactory.diffusion.denoiser.denoiser` with
+    `learned=network.learned_variance`.
+
+    Arguments:
+        folder: The model's folder.
+        dataset: The data set.
+        device: `cpu` or `cuda`.
+        precision: `auto`, `float32` or `bfloat16`: the arithmetic of most layers; images go in and out as they are.
+
+    Raises:
+        UserError: If it is missing, damaged, or was trained on other images.
+    """
+    state, meta = load_model(folder)
+    try:
+        network, schedule = build_ddpm(dataset, meta["network"], meta["diffusion"])
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError, UserError):
+        raise UserError(
+            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+        ) from None
+    network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return network.lower(arithmetic(precision, device)), schedule.to(device)

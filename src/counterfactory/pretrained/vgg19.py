@@ -1,0 +1,87 @@
+"""The weights of VGG-19, whose features are DiME's published perceptual distance.
+
+They are torchvision's of ImageNet: from its own download, held to the checksum in its name, or from that very file. Of
+its classifier, most of the 548 MB, nothing is kept.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checkpoint import load_model, save_model
+from ..core.errors import UserError
+from .download import downloading
+from .sources import DOWNLOADS, find_weights
+from .torchvision_import import import_torchvision
+
+__all__ = ["fetch_vgg19", "load_vgg19"]
+
+SOURCES = DOWNLOADS["vgg19"]
+KEY = "answers.vgg19_weights"
+
+
+def fetch_vgg19(source: str, folder: Path | str) -> None:
+    """Writes the convolutions of VGG-19 as `model.safetensors` and `model.json` in `folder`.
+
+    Arguments:
+        source: `torchvision`, or a file that torchvision's download gave (`vgg19-dcbb9e9d.pth`).
+        folder: Where to write.
+
+    Raises:
+        UserError: If the download fails, or the file is no checkpoint of VGG-19.
+        MissingWeights: If `source` is a file that is not there.
+    """
+    path = None if source in SOURCES else find_weights(KEY, source, SOURCES)
+    state = _download() if path is None else _read(path)
+    kept = {
+        name.removeprefix("features."): one for name, one in state.items() if name.startswith("features.")
+    }
+    _with_weights(kept, source)
+    save_model(folder, kept, {"kind": "vgg19", "source": source if path is None else path.name})
+
+
+def load_vgg19(folder: Path | str) -> nn.Sequential:
+    """Loads the convolutions that :func:`fetch_vgg19` wrote, in evaluation mode and without gradients.
+
+    Raises:
+        UserError: If they are missing or damaged.
+        MissingWeights: If their file was not there when they were to be fetched.
+    """
+    if not (Path(folder) / "model.safetensors").exists():
+        raise UserError(f"{folder}: no weights of VGG-19; fetch them first (counterfactory weights vgg19)")
+    return _with_weights(load_model(folder)[0], str(folder))
+
+
+def _with_weights(state: dict[str, Tensor], origin: str) -> nn.Sequential:
+    with torch.device("meta"):  # nobody needs its classifier, most of the network, nor random weights
+        trunk = _models().vgg19().features
+    try:
+        trunk.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError:
+        raise UserError(f"{KEY}: {origin}: not the weights of vgg19; fetch them again") from None
+    return trunk.eval().requires_grad_(False)
+
+
+def _models():
+    try:
+        return import_torchvision().models
+    except ImportError as error:
+        raise UserError(
+            f"torchvision cannot be imported ({error}); install it, or choose another perceptual"
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{path}: not a checkpoint of vgg19 ({type(error).__name__}); fetch it again"
+        ) from None
+
+
+def _download() -> dict[str, Tensor]:
+    failure = f"{KEY}: torchvision could not download the weights of vgg19"
+    with downloading(failure, "check the network, give their file, or choose another perceptual"):
+        return _models().VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)

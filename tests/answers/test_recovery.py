@@ -1,0 +1,103 @@
+import multiprocessing
+import time
+
+import pytest
+
+from counterfactory.answers.recovery import Recovery, remove_recovery_copies
+
+CHUNK = "000000-000006"
+KINDS = ("npy", "parquet", "cost.json")
+
+
+@pytest.fixture
+def chunk(tmp_path):
+    """The files of a chunk."""
+    paths = [tmp_path / f"{CHUNK}.{kind}" for kind in KINDS]
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+def test_a_kept_chunk_comes_back_as_the_same_files(tmp_path, chunk):
+    Recovery(tmp_path, CHUNK, "a").keep()
+    before = [path.stat().st_ino for path in chunk]
+    for path in chunk:
+        path.unlink()
+    assert Recovery(tmp_path, CHUNK, "a").take()
+    assert [path.stat().st_ino for path in chunk] == before
+    assert [path.read_text() for path in chunk] == [path.name for path in chunk]
+
+
+def test_it_seems_as_new_as_what_was_made_now(tmp_path, chunk):
+    Recovery(tmp_path, CHUNK, "a").keep()
+    before = time.time()
+    assert Recovery(tmp_path, CHUNK, "a").take()
+    assert all(path.stat().st_mtime >= before - 0.1 for path in chunk)
+
+
+def test_a_spare_of_another_making_is_left_alone(tmp_path, chunk):
+    Recovery(tmp_path, CHUNK, "a").keep()
+    chunk[0].unlink()
+    assert not Recovery(tmp_path, CHUNK, "b").take()
+    assert not Recovery(tmp_path, "000006-000012", "a").take()
+    assert not chunk[0].exists()
+
+
+def test_half_a_spare_is_none(tmp_path, chunk):
+    recovery = Recovery(tmp_path, CHUNK, "a")
+    recovery.keep()
+    (recovery.folder / chunk[1].name).unlink()
+    assert not recovery.take()
+    recovery.keep()
+    (recovery.folder / "seal").unlink()
+    assert not recovery.take()
+
+
+def test_a_new_making_replaces_it(tmp_path, chunk):
+    Recovery(tmp_path, CHUNK, "a").keep()
+    chunk[0].unlink()
+    chunk[0].write_text("new")
+    Recovery(tmp_path, CHUNK, "b").keep()
+    assert not Recovery(tmp_path, CHUNK, "a").take()
+    chunk[0].unlink()
+    assert Recovery(tmp_path, CHUNK, "b").take()
+    assert chunk[0].read_text() == "new"
+
+
+def test_keeping_twice_leaves_nothing_behind(tmp_path, chunk):
+    recovery = Recovery(tmp_path, CHUNK, "a")
+    recovery.keep()
+    recovery.keep()
+    assert recovery.take()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_spares_are_removed_and_nothing_else(tmp_path, chunk):
+    Recovery(tmp_path, CHUNK, "a").keep()
+    (tmp_path / ".other.state").mkdir()
+    remove_recovery_copies(tmp_path.parent)
+    assert {path.name for path in tmp_path.iterdir()} == {".other.state", *(path.name for path in chunk)}
+
+
+def _make(folder, order):
+    recovery = Recovery(folder, CHUNK, "a")
+    with recovery.alone():
+        if recovery.take():
+            order.put("taken")
+            return
+        time.sleep(0.3)
+        for kind in KINDS:
+            (folder / f"{CHUNK}.{kind}").write_text(kind)
+        recovery.keep()
+        order.put("made")
+
+
+def test_of_two_that_are_to_make_it_one_does(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    order = spawn.Queue()
+    both = [spawn.Process(target=_make, args=(tmp_path, order)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(60)
+    assert [order.get(timeout=5), order.get(timeout=5)] == ["made", "taken"]

@@ -1,0 +1,38 @@
+"""Checkpoints: what is written is read, and what is not whole is refused in one line."""
+
+import pytest
+import torch
+
+from counterfactory.core.checkpoint import load_model, save_model
+from counterfactory.core.errors import UserError
+
+
+def test_tensors_that_share_memory_are_written(tmp_path):
+    tensor = torch.arange(6.0).view(2, 3)
+    save_model(tmp_path, {"a": tensor, "b": tensor, "c": tensor.T}, {"x": 1})
+    state, meta = load_model(tmp_path)
+    assert (
+        torch.equal(state["a"], tensor)
+        and torch.equal(state["b"], tensor)
+        and torch.equal(state["c"], tensor.T)
+    )
+    assert meta == {"x": 1}
+
+
+def test_a_checkpoint_that_is_not_whole_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"model\.safetensors: no such file; train this model first"):
+        load_model(tmp_path)
+    save_model(tmp_path, {"a": torch.zeros(50)}, {})
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    for damaged in (whole[:-10], b"", b"\x80\x04no tensors", whole + b"x"):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"model\.safetensors: .*delete it and train again") as error:
+            load_model(tmp_path)
+        assert "\n" not in str(error.value)
+    (tmp_path / "model.safetensors").write_bytes(whole)
+    (tmp_path / "model.json").write_text('{"half":')
+    with pytest.raises(UserError, match=r"model\.json: not valid JSON"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").unlink()
+    with pytest.raises(UserError, match=r"model\.json: no such file"):
+        load_model(tmp_path)

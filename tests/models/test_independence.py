@@ -1,0 +1,79 @@
+"""The adversary reads what is there to read, stops at chance, and its two gradients go to the right places."""
+
+import math
+
+import pytest
+import torch
+
+from counterfactory.data.dataset import Dataset, Variable
+from counterfactory.models.image.independence import Adversary, dependence
+
+DATASET = Dataset(
+    "toy",
+    (Variable("height", "continuous", "px", 0.0, 1.0), Variable("kind", "categorical", classes=4)),
+    (("height", "kind"),),
+    (1, 8, 8),
+    False,
+)
+
+
+@pytest.fixture
+def parents() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    height = torch.rand(2000, 1, generator=generator) * 2 - 1
+    kind = torch.eye(4)[torch.randint(4, (2000,), generator=generator)]
+    return torch.cat([height, kind], 1)
+
+
+def trained(parents: torch.Tensor, latents: torch.Tensor) -> Adversary:
+    torch.manual_seed(0)
+    adversary = Adversary(DATASET, parents, latents.shape[1], hidden=32)
+    optimizer = torch.optim.Adam(adversary.parameters(), 1e-2)
+    for _ in range(300):
+        error, _ = dependence(adversary, [latents], parents)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return adversary
+
+
+def test_continuous_variables_are_cut_into_equally_full_classes(parents):
+    adversary = Adversary(DATASET, parents, latents=3, bins=8)
+    counts = torch.bincount(adversary.targets(parents)[0], minlength=8)
+    assert counts.tolist() == [250] * 8
+
+
+def test_noise_tells_nothing_and_a_copy_tells_all(parents):
+    noise = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(1))
+    fresh = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(2))
+    _, known = dependence(trained(parents, noise), [fresh], parents)
+    assert known.item() < 0.05
+    _, known = dependence(trained(parents, parents), [parents], parents)
+    assert known.item() > 0.7 * (math.log(8) + math.log(4))
+    assert known.item() <= math.log(8) + math.log(4)
+
+
+def test_gradients_part_ways(parents):
+    adversary = Adversary(DATASET, parents, latents=5)
+    latents = [parents.clone().requires_grad_()]
+    error, known = dependence(adversary, latents, parents)
+    assert torch.autograd.grad(error, latents[0], retain_graph=True, allow_unused=True) == (None,)
+    (error + known).backward()
+    only_error = [p.grad.clone() for p in adversary.parameters()]
+    adversary.zero_grad()
+    error, _ = dependence(adversary, latents, parents)
+    error.backward()
+    assert all(torch.equal(p.grad, g) for p, g in zip(adversary.parameters(), only_error, strict=True))
+    assert all(p.requires_grad for p in adversary.parameters())
+
+
+def test_beyond_chance_nothing_is_asked(parents):
+    adversary = Adversary(DATASET, parents, latents=5)
+    with torch.no_grad():
+        adversary.layers[-1].bias.copy_(torch.linspace(-3, 3, 12))  # confidently wrong: worse than chance
+        adversary.layers[-1].weight.mul_(0.01)
+    latents = torch.randn(len(parents), 5).requires_grad_()
+    _, known = dependence(adversary, [latents], parents)
+    known.backward()
+    assert known.item() == 0.0
+    assert not latents.grad.any()

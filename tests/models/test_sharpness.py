@@ -1,0 +1,60 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from counterfactory.models.image.sharpness import fit_sharpness, steepness
+from counterfactory.nets.head import Head
+from counterfactory.nets.latents import Latent
+from counterfactory.nets.sharpening import sharpened
+
+
+class Blurring(nn.Module):
+    """Predicts each image (its own latent) as what it was before it was sharpened."""
+
+    noise_shapes = [(1, 16, 16)]
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def abduct(self, x, parents, noise):
+        return [Latent(self.soft, (self.soft, self.soft))]
+
+    def predict(self, z, parents):
+        location = sharpened(z[0], self.head.sharpness) - 1
+        return location, torch.zeros_like(location)
+
+
+def bytes_of(brightness):
+    return brightness.mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("amount", [0.4, 1.5])
+def test_it_finds_how_much_sharper_the_images_are(amount):
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(50, 1, 16, 16, generator=generator)
+    soft = 2 * nn.functional.avg_pool2d(rough, 5, stride=1, padding=2)
+    mechanism = Blurring(Head(2, 1, sharpen=True)).eval()
+    mechanism.soft = soft
+    images = bytes_of(sharpened(soft, amount))
+    fit_sharpness(mechanism, images, torch.zeros(50, 1), seed=0)
+    assert float(mechanism.head.sharpness) == pytest.approx(amount, rel=0.02)
+
+
+def test_a_prediction_that_is_too_steep_already_is_left_alone():
+    mechanism = Blurring(Head(2, 1, sharpen=True)).eval()
+    mechanism.soft = torch.rand(5, 1, 16, 16)
+    fit_sharpness(mechanism, torch.full((5, 1, 16, 16), 90, dtype=torch.uint8), torch.zeros(5, 1), seed=0)
+    assert float(mechanism.head.sharpness) < 1e-4
+
+
+def test_a_head_without_sharpness_is_left_alone():
+    fit_sharpness(SimpleNamespace(head=Head(2, 1)), torch.zeros(0), torch.zeros(0), seed=0)
+
+
+def test_steepness_of_a_ramp():
+    ramp = (0.1 * torch.arange(8.0)).expand(2, 1, 8, 8)
+    assert_close(steepness(ramp), torch.tensor(0.01))

@@ -1,0 +1,38 @@
+"""Downloads of others' making: a silent host is given up, a failure is one line, and no timeout stays behind."""
+
+import socket
+from urllib.request import urlopen
+
+import pytest
+
+from counterfactory.core.errors import UserError
+from counterfactory.pretrained.download import downloading
+
+
+def test_a_silent_host_is_given_up_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it takes the call and never says a word
+        port = server.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=r"^no weights \(.*timed out.*\); check the network$"),
+            downloading("no weights", "check the network", seconds=0.2),
+        ):
+            urlopen(f"http://127.0.0.1:{port}/")
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_reason_of_many_lines_becomes_one():
+    failure = 'invalid hash value\n  (expected "dcbb")'
+    with (
+        pytest.raises(UserError) as caught,
+        downloading("no weights", "fetch them again"),
+    ):
+        raise RuntimeError(failure)
+    assert str(caught.value) == 'no weights (invalid hash value (expected "dcbb")); fetch them again'
+
+
+def test_what_is_no_failed_download_passes_through():
+    with pytest.raises(UserError, match="^install it$"), downloading("no weights", "check the network"):
+        raise UserError("install it")
+    with pytest.raises(KeyError), downloading("no weights", "check the network"):
+        raise KeyError("features")
+    assert socket.getdefaulttimeout() is None

@@ -1,0 +1,147 @@
+"""The suite flip: what is turned over, in which order, and that more images renumber no question."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_table
+from counterfactory.data.dataset import load_split
+from counterfactory.questions.flip import ask_flip
+from counterfactory.questions.interventions import ask
+
+pytest_plugins = ["squares"]
+
+ATTRIBUTES = {
+    "big": SimpleNamespace(of="size", above=2.5),
+    "bright": SimpleNamespace(of="shade", above=150.0),
+    "left_out": None,
+}
+
+
+@pytest.fixture
+def wanted(questions_settings):
+    questions_settings.flip = SimpleNamespace(
+        images=12, attributes=["big", "bright", "kind"], digit=False, targets={}, repeats=3, repeat_images=4
+    )
+    return questions_settings
+
+
+@pytest.fixture
+def asked(squares, wanted, tmp_path):
+    def run(attributes=ATTRIBUTES) -> pd.DataFrame:
+        ask_flip(wanted, attributes, squares, tmp_path / "flip.parquet")
+        return read_table(tmp_path / "flip.parquet")
+
+    return run
+
+
+def test_order_and_columns(asked, squares, wanted, tmp_path):
+    table = asked()
+    assert table.columns.tolist() == [
+        *("question", "suite", "index", "intervention", "protocol", "cycles", "seed", "steps", "attribute"),
+        *("label", "target", "repeat", "true_size", "true_shade", "true_kind"),
+    ]
+    assert table["question"].tolist() == list(range(4 * 3 * 3 + 8 * 3))
+    assert set(table["suite"]) == {"flip"}
+    assert set(table["protocol"]) == {""}
+    assert set(table["cycles"]) == {1}
+    assert (table["attribute"] == table["intervention"]).all()
+    assert table["attribute"].tolist() == ["big", "bright", "kind"] * 20
+    assert table["repeat"][:18].tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [0] * 3 + [1] * 3 + [2] * 3
+    ask("null", wanted, squares, tmp_path / "null.parquet")
+    others = read_table(tmp_path / "null.parquet")["index"].unique()
+    assert table["index"].unique()[:9].tolist() == others.tolist()
+
+
+def test_labels_targets_and_actions_are_on_the_right_side(asked, squares):
+    table = asked()
+    test, train = (load_split(squares, name).attributes for name in ("test", "train"))
+    for row in table.itertuples():
+        (action,) = json.loads(row.steps)
+        if row.attribute == "kind":
+            assert row.label == test["kind"][row.index]
+            assert row.target != row.label
+            assert action == {"kind": row.target}
+            assert row.true_kind == row.target
+            continue
+        one = ATTRIBUTES[row.attribute]
+        assert row.label == (test[one.of][row.index] > one.above)
+        assert row.target == 1 - row.label
+        assert set(action) == {one.of}
+        assert action[one.of] in train[one.of].to_numpy()
+        assert (action[one.of] > one.above) == row.target
+        assert getattr(row, f"true_{one.of}") == action[one.of]
+    assert table["label"].nunique() > 1
+
+
+def test_repeats_ask_the_same_with_another_seed(asked):
+    table = asked()
+    groups = table.groupby(["index", "attribute"])
+    assert (groups["steps"].nunique() == 1).all()
+    assert (groups["target"].nunique() == 1).all()
+    assert table["seed"].is_unique
+    assert sorted(groups.size().unique()) == [1, 3]
+
+
+def test_more_images_change_and_renumber_no_question(asked, wanted):
+    before = asked()
+    wanted.flip.images = 30
+    pd.testing.assert_frame_equal(asked().head(len(before)), before)
+
+
+def test_fewer_attributes_change_no_question(asked, wanted):
+    before = asked()
+    wanted.flip.attributes = ["kind"]
+    kept = before[before["attribute"] == "kind"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept.drop(columns="question"), asked().drop(columns="question"))
+
+
+def test_a_class_may_be_asked_for(asked, wanted):
+    wanted.flip.targets = {0: 2}
+    table = asked()
+    kinds = table[table["attribute"] == "kind"]
+    assert set(kinds["target"][kinds["label"] == 0]) == {2}
+    assert set(kinds["target"][kinds["label"] == 1]) <= {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes", "text"),
+    [
+        ({"images": 61}, {}, "questions.flip.images is 61, but the test split has 60"),
+        (
+            {"attributes": ["left_out"]},
+            {},
+            "questions.flip.attributes: 'left_out'; choose from big, bright, kind",
+        ),
+        ({"digit": True}, {}, "questions.flip.attributes: 'digit'; choose from"),
+        ({"targets": {0: 3}}, {}, "questions.flip.targets: 0: 3; choose two classes of 0 to 2"),
+        ({"targets": {1: 1}}, {}, "questions.flip.targets: 1: 1"),
+        (
+            {"attributes": ["long"]},
+            {"long": SimpleNamespace(of="length", above=1.0)},
+            "long is of length, which no causal method can set; choose one of size, shade",
+        ),
+        (
+            {},
+            {"big": SimpleNamespace(of="size", above=9.0)},
+            "attributes.big.above: .* choose a threshold between",
+        ),
+    ],
+)
+def test_refuses(asked, wanted, changes, attributes, text):
+    vars(wanted.flip).update(changes)
+    with pytest.raises(UserError, match=text):
+        asked(ATTRIBUTES | attributes)
+
+
+def test_one_side_in_the_test_split_is_said_and_asked(asked, squares, capsys):
+    path = squares / "test" / "attributes.parquet"
+    table = read_table(path)
+    table["size"] = np.minimum(table["size"], 2.4)
+    table.to_parquet(path)
+    assert set(asked()["label"][lambda labels: labels.index % 3 == 0]) == {0}
+    assert "attributes.big.above: size is above 2.5 px in 0% of the 60 test images" in capsys.readouterr().err

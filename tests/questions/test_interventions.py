@@ -1,0 +1,261 @@
+"""Questions: what is asked, in which order, from which distribution, and that it never changes."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from counterfactory.core.errors import UserError
+from counterfactory.core.files import read_table
+from counterfactory.data.dataset import load_dataset, load_split, save_dataset
+from counterfactory.questions.interventions import BINS, PROTOCOLS, SUITES, ask, bin_of
+from counterfactory.questions.interventions import interventions as questions
+
+pytest_plugins = ["squares"]
+
+
+@pytest.fixture
+def asked(squares, questions_settings, tmp_path):
+    """Asks one suite and reads the table."""
+
+    def run(suite: str, settings=questions_settings) -> pd.DataFrame:
+        ask(suite, settings, squares, tmp_path / f"{suite}.parquet")
+        return read_table(tmp_path / f"{suite}.parquet")
+
+    return run
+
+
+def steps_of(table: pd.DataFrame) -> list[list[dict[str, float]]]:
+    return [json.loads(text) for text in table["steps"]]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_order_and_columns(asked, suite, questions_settings):
+    table = asked(suite)
+    part = getattr(questions_settings, suite)
+    assert table["question"].tolist() == list(range(len(table)))
+    assert set(table["suite"]) == {suite}
+    assert table.columns.tolist() == [
+        *("question", "suite", "index", "intervention", "protocol", "cycles", "seed", "steps"),
+        *("true_size", "true_shade", "true_kind"),
+    ]
+    interventions = getattr(part, "interventions", ["none"])
+    protocols = {"do": PROTOCOLS, "null": [""], "reverse": ["marginal"]}[suite]
+    blocks = [(i, p, c) for i in interventions for p in protocols for c in getattr(part, "cycles", [1])]
+    found = list(zip(table["intervention"], table["protocol"], table["cycles"], strict=True))
+    assert found == [block for block in blocks for _ in range(part.images)]
+    first = table["index"][: part.images]
+    assert first.is_unique
+    assert table["index"].tolist() == first.tolist() * len(blocks)
+    assert [len(steps) for steps in steps_of(table)] == (
+        table["cycles"] * (2 if suite == "reverse" else 1)
+    ).tolist()
+
+
+def test_every_suite_asks_of_the_same_images(asked):
+    few, many = asked("null")["index"][:9], asked("do")["index"][:20]
+    assert few.tolist() == many[:9].tolist()
+    assert many.tolist() != sorted(many)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_more_images_change_no_question(asked, suite, questions_settings):
+    few = asked(suite)
+    getattr(questions_settings, suite).images += 17
+    many = asked(suite)
+    block = ["intervention", "protocol", "cycles"]
+    images = len(few) // len(few.groupby(block))
+    kept = many.groupby(block, sort=False).head(images).reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept.drop(columns="question"), few.drop(columns="question"))
+
+
+def test_fewer_interventions_change_no_question(asked, questions_settings):
+    before = asked("do")
+    questions_settings.do.interventions = ["kind"]
+    after = asked("do")
+    kept = before[before["intervention"] == "kind"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept.drop(columns="question"), after.drop(columns="question"))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_seed_decides(asked, suite, questions_settings):
+    first, again = asked(suite), asked(suite)
+    pd.testing.assert_frame_equal(first, again)
+    questions_settings.seed = 1
+    other = asked(suite)
+    assert not set(first["seed"]) & set(other["seed"])
+
+
+def test_questions_of_a_suite_have_seeds_of_their_own(asked):
+    assert asked("do")["seed"].is_unique
+    assert not set(asked("do")["seed"]) & set(asked("null")["seed"])
+
+
+def test_null_does_nothing(asked):
+    table = asked("null")
+    assert all(step == {} for steps in steps_of(table) for step in steps)
+
+
+def test_reverse_goes_there_and_back(asked, squares):
+    table, test = asked("reverse"), load_split(squares, "test").attributes
+    for index, name, cycles, steps in zip(
+        table["index"], table["intervention"], table["cycles"], steps_of(table), strict=True
+    ):
+        assert all(step == {name: test[name].iloc[index]} for step in steps[1::2])
+        assert all(set(step) == {name} for step in steps[::2])
+        if name == "size":
+            assert len({step[name] for step in steps[::2]}) == cycles
+
+
+def test_longer_walks_begin_with_shorter_ones(asked):
+    table = asked("reverse")
+    short, long = (table[table["cycles"] == cycles].reset_index(drop=True) for cycles in (1, 3))
+    assert short["seed"].tolist() == long["seed"].tolist()
+    assert [steps[:2] for steps in steps_of(long)] == steps_of(short)
+
+
+def test_null_and_reverse_end_where_they_began(asked, squares):
+    test = load_split(squares, "test").attributes
+    for suite in ("null", "reverse"):
+        table = asked(suite)
+        for name in ("size", "shade", "kind"):
+            assert (table[f"true_{name}"].to_numpy() == test[name].to_numpy()[table["index"]]).all()
+
+
+@pytest.fixture
+def many(asked, questions_settings):
+    """A suite `do` with enough questions to speak of distributions, from small splits."""
+    questions_settings.do.images = 60
+    tables = []
+    for seed in range(10):
+        questions_settings.seed = seed
+        tables.append(asked("do"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_marginal_follows_the_train_split(many, squares):
+    train = load_split(squares, "train").attributes
+    table = many[many["protocol"] == "marginal"]
+    for name in ("size", "shade", "kind"):
+        for intervention in (name, "random"):
+            steps = steps_of(table[table["intervention"] == intervention])
+            drawn = np.array([step[0][name] for step in steps if name in step[0]])
+            assert np.isin(drawn, train[name]).all()
+            if name == "kind":
+                counts = np.bincount(drawn.astype(int), minlength=3)
+                assert (
+                    stats.chisquare(counts, np.bincount(train["kind"]) * len(drawn) / len(train)).pvalue
+                    > 1e-3
+                )
+            else:
+                assert stats.ks_2samp(drawn, train[name]).pvalue > 1e-3
+
+
+def test_other_bin_is_another_bin(many, squares):
+    dataset, test = load_dataset(squares), load_split(squares, "test").attributes
+    table = many[many["protocol"] == "other_bin"]
+    bins = {name: set() for name in dataset.names}
+    for index, steps in zip(table["index"], steps_of(table), strict=True):
+        for name, value in steps[0].items():
+            variable = dataset.variable(name)
+            assert bin_of(variable, value) != bin_of(variable, test[name].iloc[index])
+            assert value in test[name].to_numpy()
+            bins[name].add(int(bin_of(variable, value)))
+    assert bins["kind"] == {0, 1, 2}
+    for name in ("size", "shade"):
+        assert bins[name] == set(bin_of(dataset.variable(name), test[name].to_numpy()).tolist())
+
+
+def test_random_sets_each_with_even_odds_and_at_least_one(many):
+    steps = steps_of(many[many["intervention"] == "random"])
+    subsets = pd.Series(["+".join(step[0]) for step in steps]).value_counts()
+    assert len(subsets) == 7
+    assert stats.chisquare(subsets).pvalue > 1e-3
+
+
+def test_bins_have_equal_width_and_catch_what_is_outside(squares):
+    size = load_dataset(squares).variable("size")
+    edges = np.linspace(1.0, 4.0, BINS + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    assert bin_of(size, middles).tolist() == list(range(BINS))
+    assert bin_of(size, np.array([0.0, 1.0, 4.0, 9.0])).tolist() == [0, 0, BINS - 1, BINS - 1]
+
+
+def test_without_a_world_the_graph_tells_what_it_can(asked, squares):
+    table, test = asked("do"), load_split(squares, "test").attributes
+    factual = test.iloc[table["index"]].reset_index(drop=True)
+    for i, (step,) in enumerate(steps_of(table)):
+        for name in ("size", "kind"):
+            assert table[f"true_{name}"][i] == step.get(name, factual[name][i])
+        if "shade" in step:
+            assert table["true_shade"][i] == step["shade"]
+        elif "size" in step:
+            assert np.isnan(table["true_shade"][i])
+        else:
+            assert table["true_shade"][i] == factual["shade"][i]
+
+
+def test_a_simulated_world_tells_all(asked, squares, monkeypatch):
+    calls = {}
+
+    def counterfactual_parents(attributes, do):
+        calls["noise"] = attributes["noise_shade"].to_numpy()
+        calls["do"] = do
+        return {name: np.arange(len(attributes), dtype=float) for name in do}
+
+    monkeypatch.setattr(
+        questions, "world", lambda name: SimpleNamespace(counterfactual_parents=counterfactual_parents)
+    )
+    save_dataset(squares, replace(load_dataset(squares), simulated=True))
+    table = asked("do")
+    assert table["true_shade"].tolist() == table["question"].tolist()
+    noise = load_split(squares, "test").attributes["noise_shade"].to_numpy()
+    assert (calls["noise"] == noise[table["index"]]).all()
+    for i, (step,) in enumerate(steps_of(table)):
+        assert {name: values[i] for name, values in calls["do"].items() if not np.isnan(values[i])} == step
+
+
+@pytest.mark.parametrize(
+    ("suite", "key", "value", "text"),
+    [
+        ("do", "images", 61, "questions.do.images is 61, but the test split has 60"),
+        (
+            "do",
+            "interventions",
+            ["colour"],
+            "questions.do.interventions: 'colour'; choose from size, shade, kind, random",
+        ),
+        (
+            "do",
+            "protocols",
+            ["uniform"],
+            "questions.do.protocols: 'uniform'; choose from marginal, other_bin",
+        ),
+        ("do", "interventions", ["size", "size"], "questions.do: .* named twice"),
+        (
+            "reverse",
+            "interventions",
+            ["random"],
+            "questions.reverse.interventions: 'random'; choose from size, shade, kind",
+        ),
+        ("null", "cycles", [0], "questions.null.cycles: 0; choose 1 or more"),
+    ],
+)
+def test_refuses_what_cannot_be_asked(asked, questions_settings, suite, key, value, text):
+    setattr(getattr(questions_settings, suite), key, value)
+    with pytest.raises(UserError, match=text):
+        asked(suite)
+
+
+def test_refuses_an_unknown_suite(asked):
+    with pytest.raises(UserError, match="flip: not a suite; choose one of do, null, reverse"):
+        asked("flip")
+
+
+def test_no_images_is_an_empty_table(asked, questions_settings):
+    questions_settings.null.images = 0
+    assert len(asked("null")) == 0

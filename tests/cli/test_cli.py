@@ -12,7 +12,7 @@ from counterfactory import __version__
 from counterfactory.cli import main
 from counterfactory.config import Settings, schema
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*words, **options):

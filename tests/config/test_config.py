@@ -26,7 +26,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))
 
 

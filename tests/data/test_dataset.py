@@ -8,7 +8,7 @@ from counterfactory.core.files import write_array, write_json
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 
 def test_what_is_written_is_read(tmp_path):

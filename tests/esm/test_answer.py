@@ -13,7 +13,7 @@ from counterfactory.esm import answer
 from counterfactory.scm.noise_kernels import build_kernel, symmetric_uniform
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 
 class Reader:

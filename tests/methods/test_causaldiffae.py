@@ -16,7 +16,7 @@ from counterfactory.methods.run import answer_questions
 from counterfactory.models.causaldiffae.network import CausalDiffAE
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 T = 200
 SCHEDULE = linear(T)

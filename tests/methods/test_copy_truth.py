@@ -18,7 +18,7 @@ from counterfactory.methods import truth as truth_module
 from counterfactory.methods.run import answer
 from counterfactory.questions.interventions import ask
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 TEST = 12
 

@@ -22,7 +22,7 @@ from counterfactory.questions.interventions import ask
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = {
     "resolutions": [6, 3, 1],

@@ -17,7 +17,7 @@ from counterfactory.questions.interventions import ask
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = {"latent": 5, "widths": [8], "hidden": 8, "exposure": ["shade"]}
 

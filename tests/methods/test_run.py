@@ -18,7 +18,7 @@ from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.methods.run import answer, answer_questions
 from counterfactory.questions.interventions import SUITES, ask
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = '''
 """A small network with noise: what it answers depends on every input, and on the order of sums."""

@@ -17,7 +17,7 @@ from counterfactory.methods.registry import METHODS, Method
 from counterfactory.methods.run import answer
 from counterfactory.questions.flip import ask_flip
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 ATTRIBUTES = {
     "big": SimpleNamespace(of="size", above=2.5),

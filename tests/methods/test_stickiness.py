@@ -14,7 +14,7 @@ from counterfactory.models.image.model import build
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = {
     "resolutions": [6, 3, 1],

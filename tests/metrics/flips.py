@@ -7,7 +7,7 @@ import pandas as pd
 
 from counterfactory.data.dataset import Dataset
 from counterfactory.metrics.inputs import Answered
-from metrics.conftest import toy_dataset
+from tests.metrics.conftest import toy_dataset
 
 
 def answer_flips(

@@ -18,7 +18,7 @@ from counterfactory.pretrained.inception import (
     load_inception,
     reference_features,
 )
-from counterfactory.pretrained.sources import inception as inception_weights
+from counterfactory.pretrained import inception as inception_weights
 
 
 class Mean(torch.nn.Module):

@@ -8,7 +8,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.metrics.inputs import load_answered
 from counterfactory.metrics.lpips import embed, first_questions, lpips_distance, lpips_scores
 from counterfactory.pretrained.lpips import REFERENCE, fetch_lpips, load_lpips, reference_distance
-from counterfactory.pretrained.sources import lpips as lpips_weights
+from counterfactory.pretrained import lpips as lpips_weights
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_finetune import Tuning
+from tests.models.test_finetune import Tuning
 
 from counterfactory.core.errors import UserError
 from counterfactory.data.dataset import encode_parents
@@ -17,7 +17,7 @@ from counterfactory.models.causaldiffae.train import CausalDiffAELoss, labelled_
 from tests.squares import SQUARES
 from tests.training.toys import settings as toy_settings
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = {
     "width": 8,

@@ -16,7 +16,7 @@ from counterfactory.models.classifier.train import train_classifier
 from tests.squares import draw_squares, shade_of, write_squares
 from tests.training.toys import settings as training
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 ATTRIBUTES = {
     "big": SimpleNamespace(of="size", above=2.5),

@@ -23,7 +23,7 @@ from counterfactory.nets.likelihood import discretised_gaussian_nll
 from counterfactory.training import loop
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 SCHEDULE = linear(40)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_image_mechanism import settings as image_settings
+from tests.models.test_image_mechanism import settings as image_settings
 from torch import nn
 from torch.distributions import Categorical, Normal
 
@@ -28,7 +28,7 @@ from counterfactory.scm.fit import fit_scm, load_scm
 from counterfactory.training import loop
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 
 class Tuning(SimpleNamespace):

@@ -20,7 +20,7 @@ from counterfactory.models.image.train import ElboLoss, droppable_columns, to_pi
 from counterfactory.training import loop
 from tests.squares import SQUARES
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 NETWORK = {
     "resolutions": [6, 3, 1],

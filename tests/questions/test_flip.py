@@ -13,7 +13,7 @@ from counterfactory.data.dataset import load_split
 from counterfactory.questions.flip import ask_flip
 from counterfactory.questions.interventions import ask
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 ATTRIBUTES = {
     "big": SimpleNamespace(of="size", above=2.5),

@@ -13,9 +13,9 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
 from counterfactory.data.dataset import load_dataset, load_split, save_dataset
 from counterfactory.questions.interventions import BINS, PROTOCOLS, SUITES, ask, bin_of
-from counterfactory.questions.interventions import interventions as questions
+from counterfactory.questions import interventions as questions
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.questions.interventions import ask
 from counterfactory.questions.sweep import ask_sweep, values_of
 
-pytest_plugins = ["squares"]
+pytest_plugins = ["tests.squares"]
 
 
 def settings(images=5, values=4):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from test_html import Page
+from tests.report.test_html import Page
 
 from counterfactory.core.files import read_json
 from counterfactory.metrics.summary import summary

@@ -128,7 +128,7 @@ COMPILES = [
 
 
 @pytest.mark.parametrize("name", ["vae", "hvae"])
-@pytest.mark.parametrize("inductor", [False, pytest.param(True, scores=COMPILES)], ids=["traced", "inductor"])
+@pytest.mark.parametrize("inductor", [False, pytest.param(True, marks=COMPILES)], ids=["traced", "inductor"])
 def test_the_compiled_bound_and_its_gradient_are_those_written(request, name, inductor):
     traced = [] if inductor else request.getfixturevalue("traced")
     model = drawn_mechanism(name)

@@ -9,14 +9,14 @@ import json
 
 import pandas as pd
 import pytest
-from test_workflow import snakemake
+from tests.workflow.test_workflow import snakemake
 
 from counterfactory.cli import main
 from counterfactory.config import load_settings, read_config
 from counterfactory.core.checkpoint import load_model
 from counterfactory.core.errors import MissingWeights
 
-pytest_plugins = ["test_workflow"]
+pytest_plugins = ["tests.workflow.test_workflow"]
 
 BAD = """
 results: results

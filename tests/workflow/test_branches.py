@@ -2,11 +2,11 @@
 
 import pandas as pd
 import pytest
-from test_workflow import PRESETS, plan, snakemake
+from tests.workflow.test_workflow import PRESETS, plan, snakemake
 
 from counterfactory.core.files import read_table
 
-pytest_plugins = ["test_workflow"]
+pytest_plugins = ["tests.workflow.test_workflow"]
 
 PENDULUM = ["--configfile", PRESETS / "pendulum.yaml"]
 TINY = """

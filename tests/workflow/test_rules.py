@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_workflow import PRESETS, ROOT, snakemake
+from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
 
 from counterfactory.cli import ROOMS, parser
 from counterfactory.methods.registry import METHODS

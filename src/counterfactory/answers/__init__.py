@@ -1,0 +1,1 @@
+"""Answers on disk: chunks of images and tables, resuming, recovery copies."""

@@ -1,0 +1,1 @@
+"""Parts that every stage uses: errors, atomic files, noise, devices, checkpoints, progress."""

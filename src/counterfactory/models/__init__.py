@@ -1,0 +1,1 @@
+"""Models: one folder a model (network, training, loading); :mod:`.registry` lists them."""

@@ -1,0 +1,1 @@
+"""Published weights: sources, checks and conversion."""

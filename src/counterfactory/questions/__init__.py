@@ -1,0 +1,1 @@
+"""Questions: one table a suite, the same for every method."""

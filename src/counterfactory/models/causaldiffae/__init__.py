@@ -1,0 +1,1 @@
+"""CausalDiffAE: the diffusion autoencoder with causal codes."""

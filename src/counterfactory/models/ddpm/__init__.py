@@ -1,0 +1,1 @@
+"""The denoising diffusion model of images."""

@@ -1,0 +1,1 @@
+"""Adversarial networks: the conditional GAN with an encoder, and the unconditional DCGAN."""

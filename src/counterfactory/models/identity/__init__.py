@@ -1,0 +1,1 @@
+"""The identity network: decides whether two images show the same source image."""

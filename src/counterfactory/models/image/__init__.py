@@ -1,0 +1,1 @@
+"""Image mechanisms: VAE and HVAE, their training and fine-tuning."""

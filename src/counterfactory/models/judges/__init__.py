@@ -1,0 +1,1 @@
+"""Judges and predictors: anticausal predictors of one parent."""

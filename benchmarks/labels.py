@@ -16,6 +16,7 @@ import numpy as np
 from finished import open_run, print_row
 from matplotlib.figure import FigureBase
 
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_split
 from counterfactory.methods import load_method
 from counterfactory.models.causaldiffae.train import train_causaldiffae
@@ -48,7 +49,8 @@ def main() -> None:
         if not (out / "model.json").exists():
             update = {"labelled": share, "steps": steps, "valid_every": steps}
             settings = chosen.model_copy(update={"training": chosen.training.model_copy(update=update)})
-            train_causaldiffae(settings, run.results / "data", out, arguments.seed, run.settings.device)
+            data, device = run.results / "data", run.settings.device
+            train_causaldiffae(settings, Run("causaldiffae", data, models, out, arguments.seed, device))
         respond = load_method(
             "causaldiffae",
             arguments.seed,

@@ -18,6 +18,7 @@ import numpy as np
 from counterfactory.answers.store import gather
 from counterfactory.config import load_settings, read_config
 from counterfactory.core.files import read_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.methods import load_method
 from counterfactory.methods.run import answer_questions
@@ -54,13 +55,10 @@ def main() -> None:
             chosen = getattr(settings.models, arguments.model)
             training = chosen.training.model_copy(update={"steps": steps, "valid_every": steps})
             began = time.process_time()
+            out = models / arguments.model / f"seed{arguments.seed}"
             train_image_mechanism(
-                arguments.model,
                 chosen.model_copy(update={"training": training}),
-                results / "data",
-                models / arguments.model / f"seed{arguments.seed}",
-                arguments.seed,
-                settings.device,
+                Run(arguments.model, results / "data", models, out, arguments.seed, settings.device),
             )
             minutes = (time.process_time() - began) / 60
             respond = load_method(arguments.model, arguments.seed, results / "data", models, settings.answers)

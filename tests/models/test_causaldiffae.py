@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.models.test_finetune import Tuning
 
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents
 from counterfactory.diffusion.schedule import linear
 from counterfactory.models.causaldiffae.model import build_causaldiffae, load_causaldiffae
 from counterfactory.models.causaldiffae.network import CodeEncoder, LabelPrior
 from counterfactory.models.causaldiffae.train import CausalDiffAELoss, labelled_rows, train_causaldiffae
+from tests.models.test_finetune import Tuning
 from tests.squares import SQUARES
 from tests.training.toys import settings as toy_settings
 
@@ -274,7 +275,7 @@ def test_what_is_trained_is_loaded(squares, tmp_path, changed):
         diffusion=DIFFUSION,
         training=training(steps=4, batch_size=16, drop=0.2, labelled=0.5, ramp=0.5, posterior=posterior),
     )
-    train_causaldiffae(settings, squares, tmp_path, 0, "cpu")
+    train_causaldiffae(settings, Run("causaldiffae", squares, tmp_path, tmp_path))
     model, schedule = load_causaldiffae(tmp_path, SQUARES, precision="float32")
     assert len(schedule) == len(linear(50)) and not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -293,7 +294,7 @@ def test_a_short_training_aligns_codes_with_labels(squares, tmp_path):
         diffusion=DIFFUSION,
         training=training(steps=150, batch_size=32, learning_rate=5e-3, valid_every=150),
     )
-    train_causaldiffae(settings, squares, tmp_path, 0, "cpu")
+    train_causaldiffae(settings, Run("causaldiffae", squares, tmp_path, tmp_path))
     model, _ = load_causaldiffae(tmp_path, SQUARES, precision="float32")
     test = load_split(squares, "test")
     with torch.no_grad():

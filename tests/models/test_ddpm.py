@@ -12,6 +12,7 @@ from torch import nn
 from counterfactory.config import Settings
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_split
 from counterfactory.diffusion.denoiser import denoiser
 from counterfactory.diffusion.schedule import linear, respace
@@ -161,7 +162,7 @@ def test_steps_are_uniform_and_stratified(count, steps):
 
 def test_a_run(squares, tmp_path):
     given = settings(steps=100, learning_rate=5e-3, valid_every=25, ema=0.9, network={"width": 16})
-    train_ddpm(given, squares, tmp_path, seed=1, device="cpu")
+    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
     meta = json.loads((tmp_path / "model.json").read_text())
     assert meta["model"] == "ddpm" and meta["seed"] == 1 and meta["diffusion"]["steps"] == 40
     header, *rows = (tmp_path / "log.csv").read_text().splitlines()
@@ -190,7 +191,7 @@ def test_a_run(squares, tmp_path):
 def test_a_network_that_predicts_velocity_is_used_as_one_that_predicts_noise(squares, tmp_path, variance):
     given = settings(variance)
     given.diffusion = given.diffusion.model_copy(update={"prediction": "velocity"})
-    train_ddpm(given, squares, tmp_path, seed=1, device="cpu")
+    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
     network, schedule = load_ddpm(tmp_path, SQUARES, precision="float32")
     x, t = torch.randn(4, 1, 6, 6, generator=generator()), torch.tensor([0, 5, 20, 39])
     with torch.no_grad():
@@ -208,7 +209,7 @@ def test_a_network_that_predicts_velocity_is_used_as_one_that_predicts_noise(squ
 def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch, variance):
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
     given = settings(variance, mirror=True, ema=0.9, network={"dropout": 0.0})
-    train_ddpm(given, squares, tmp_path / "whole", seed=1, device="cpu")
+    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "whole", seed=1))
     steps, call = itertools.count(), DiffusionLoss.__call__
 
     def killed(self, model, *arguments):
@@ -219,8 +220,8 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(DiffusionLoss, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_ddpm(given, squares, tmp_path / "halved", seed=1, device="cpu")
-    train_ddpm(given, squares, tmp_path / "halved", seed=1, device="cpu")
+            train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
+    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
     whole, halved = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "halved"))
     assert whole == halved
     network, _ = load_ddpm(tmp_path / "whole", SQUARES)

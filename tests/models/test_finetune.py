@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.models.test_image_mechanism import settings as image_settings
 from torch import nn
 from torch.distributions import Categorical, Normal
 
 from counterfactory.config import Settings
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.methods.dscm import counterfactual_image
 from counterfactory.models.image import finetune as module
@@ -26,6 +26,7 @@ from counterfactory.models.judges.model import Judge, load_judge
 from counterfactory.models.judges.train import train_judge
 from counterfactory.scm.fit import fit_scm, load_scm
 from counterfactory.training import loop
+from tests.models.test_image_mechanism import settings as image_settings
 from tests.squares import SQUARES
 
 pytest_plugins = ["tests.squares"]
@@ -53,8 +54,9 @@ def world(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("finetune")
     data = squares.squares.__wrapped__(root)
-    fit_scm(SimpleNamespace(steps=20, bins=2, hidden=[4]), data, root / "parents", 0)
-    train_image_mechanism("hvae", image_settings(steps=30, learning_rate=1e-2), data, root / "hvae", 0, "cpu")
+    fit_scm(SimpleNamespace(steps=20, bins=2, hidden=[4]), data, root / "models/scm/seed3", 0)
+    base = Run("hvae", data, root, root / "models/hvae/seed3")
+    train_image_mechanism(image_settings(steps=30, learning_rate=1e-2), base)
     judging = Settings().judges
     quick = judging.training.model_copy(
         update={
@@ -67,14 +69,19 @@ def world(tmp_path_factory):
     )
     for name in SQUARES.names:
         predictor = judging.model_copy(update={"width": 4, "shift": 0, "training": quick})
-        train_judge(predictor, name, data, root / "predictors" / name, "cpu", split="train")
+        train_judge(predictor, name, data, root / "models/predictors" / name, "cpu", split="train")
     return SimpleNamespace(
-        data=data, parents=root / "parents", start=root / "hvae", predictors=root / "predictors"
+        data=data,
+        models=root / "models",
+        parents=root / "models/scm/seed3",
+        start=root / "models/hvae/seed3",
+        predictors=root / "models/predictors",
     )
 
 
 def tune(world, out, **changed) -> None:
-    finetune(settings(**changed), world.data, world.start, world.parents, world.predictors, out, 3, "cpu")
+    section = SimpleNamespace(training=settings(**changed))
+    finetune(section, Run("hvae_ft", world.data, world.models, out, seed=3))
 
 
 def values_of(table) -> torch.Tensor:
@@ -389,5 +396,5 @@ def test_tuning_teaches_obedience_within_the_constraint(world, tmp_path):
 def test_missing_parts_are_named(world, tmp_path):
     with pytest.raises(UserError, match="train this model first"):
         finetune(
-            settings(), world.data, tmp_path / "none", world.parents, world.predictors, tmp_path, 0, "cpu"
+            SimpleNamespace(training=settings()), Run("vae_ft", world.data, world.models, tmp_path, seed=3)
         )

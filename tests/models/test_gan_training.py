@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import write_array, write_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import Dataset, Variable, load_dataset, save_dataset
 from counterfactory.models.gan import train as gan_training
 from counterfactory.models.gan.model import build_gan, load_gan
@@ -126,8 +127,8 @@ def test_the_score_punishes_blur_and_collapse():
     examples = {"images": (255 * heads.expand(-1, 1, 2, 2)).byte(), "parents": torch.zeros(4_000, 0)}
     scores = {}
     for kind in ("exact", "collapsed", "blurred"):
-        _, scores = AdversarialLoss()(Coin(kind), examples, torch.Generator().manual_seed(1), 1.0)
-        scores[kind] = float(scores["energy"])
+        _, found = AdversarialLoss()(Coin(kind), examples, torch.Generator().manual_seed(1), 1.0)
+        scores[kind] = float(found["energy"])
     assert scores["exact"] == pytest.approx(0.5, abs=0.03)
     assert scores["collapsed"] == pytest.approx(1.0, abs=0.05)
     assert scores["blurred"] == pytest.approx(1.0, abs=0.05)
@@ -147,7 +148,7 @@ def test_the_encoder_phase_moves_the_encoder_alone():
 
 @pytest.mark.parametrize("name", ["gan", "dcgan"])
 def test_training_writes_what_loading_reads(data, tmp_path, name):
-    train_gan(name, told(cycle=1.0, steps=4), data, tmp_path / "model", 0, "cpu")
+    train_gan(told(cycle=1.0, steps=4), Run(name, data, tmp_path, tmp_path / "model", seed=0))
     meta = json.loads((tmp_path / "model" / "model.json").read_text())
     log = pd.read_csv(tmp_path / "model" / "log.csv")
     assert meta["model"] == name
@@ -169,7 +170,7 @@ def test_a_killed_run_continues_to_the_same_bits(data, tmp_path, monkeypatch, af
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     chosen = told(cycle=1.0, steps=5, ema=0.5)
-    train_gan("gan", chosen, data, whole, 3, "cpu")
+    train_gan(chosen, Run("gan", data, tmp_path, whole, seed=3))
     calls = itertools.count()
 
     def killed(kind):
@@ -185,16 +186,16 @@ def test_a_killed_run_continues_to_the_same_bits(data, tmp_path, monkeypatch, af
         for kind in (AdversarialLoss, EncoderLoss):
             patch.setattr(gan_training, kind.__name__, killed(kind))
         with pytest.raises(KeyboardInterrupt):
-            train_gan("gan", chosen, data, halved, 3, "cpu")
+            train_gan(chosen, Run("gan", data, tmp_path, halved, seed=3))
     assert not (halved / "model.json").exists()
-    train_gan("gan", chosen, data, halved, 3, "cpu")
+    train_gan(chosen, Run("gan", data, tmp_path, halved, seed=3))
     assert (whole / "model.safetensors").read_bytes() == (halved / "model.safetensors").read_bytes()
 
 
 def test_a_phase_of_another_run_is_not_taken_over(data, tmp_path):
     for seed in (0, 1):
-        train_gan("gan", told(steps=2), data, tmp_path / "again", seed, "cpu")
-    train_gan("gan", told(steps=2), data, tmp_path / "fresh", 1, "cpu")
+        train_gan(told(steps=2), Run("gan", data, tmp_path, tmp_path / "again", seed=seed))
+    train_gan(told(steps=2), Run("gan", data, tmp_path, tmp_path / "fresh", seed=1))
     again, fresh = (tmp_path / name / "model.safetensors" for name in ("again", "fresh"))
     assert again.read_bytes() == fresh.read_bytes()
 
@@ -229,7 +230,7 @@ def test_a_collapsed_training_is_found_and_written_down(data, tmp_path, monkeypa
         return model
 
     monkeypatch.setattr(gan_training, "build_gan", deaf)
-    train_gan("gan", told(steps=6), data, tmp_path / "model", 0, "cpu")
+    train_gan(told(steps=6), Run("gan", data, tmp_path, tmp_path / "model", seed=0))
     assert "collapse" in json.loads((tmp_path / "model" / "model.json").read_text())["failures"]
     assert "this training failed (collapse" in capsys.readouterr().out
 
@@ -244,14 +245,14 @@ def test_a_discriminator_that_wins_is_found_and_written_down(data, tmp_path, mon
         return model
 
     monkeypatch.setattr(gan_training, "build_gan", stuck)
-    train_gan("dcgan", told(steps=120, valid_every=20), data, tmp_path / "model", 0, "cpu")
+    train_gan(told(steps=120, valid_every=20), Run("dcgan", data, tmp_path, tmp_path / "model", seed=0))
     assert json.loads((tmp_path / "model" / "model.json").read_text())["failures"] == ["discriminator_wins"]
 
 
 def test_an_encoder_may_be_trained_along_with_an_unconditional_generator(data, tmp_path):
     own = told(cycle=1.0, steps=4, valid_every=2)
     own.network = {**NETWORK, "encoder": True, "prior": "uniform"}
-    train_gan("dcgan", own, data, tmp_path / "model", 0, "cpu")
+    train_gan(own, Run("dcgan", data, tmp_path, tmp_path / "model", seed=0))
     model, _ = load_gan(tmp_path / "model", load_dataset(data))
     images = torch.rand(5, 1, 8, 8) * 2 - 1
     code = model.encode(images, torch.zeros(5, 0))

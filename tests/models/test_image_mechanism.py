@@ -13,6 +13,7 @@ from torch import nn
 from counterfactory.config import Settings
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.models.image import native
 from counterfactory.models.image.model import build, exposed_columns, load_image_mechanism
@@ -221,7 +222,7 @@ def test_what_cannot_be_built_is_refused(name, network, text):
 
 def test_a_run(squares, tmp_path):
     given = settings(learning_rate=3e-3, steps=60, valid_every=20, warmup=5)
-    train_image_mechanism("hvae", given, squares, tmp_path, seed=1, device="cpu")
+    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     meta = json.loads((tmp_path / "model.json").read_text())
     assert meta["model"] == "hvae" and meta["seed"] == 1
     model = load_image_mechanism(tmp_path, SQUARES)
@@ -253,7 +254,7 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
         independence=0.5,
         ema=0.9,
     )
-    train_image_mechanism("hvae", given, squares, tmp_path / "whole", seed=1, device="cpu")
+    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "whole", seed=1))
     steps, call = itertools.count(), ElboLoss.__call__
 
     def killed(self, model, *arguments):
@@ -264,9 +265,9 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(ElboLoss, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_image_mechanism("hvae", given, squares, tmp_path / "halved", seed=1, device="cpu")
+            train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
     assert (tmp_path / "halved" / ".state").exists()
-    train_image_mechanism("hvae", given, squares, tmp_path / "halved", seed=1, device="cpu")
+    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
     whole, halved = (tmp_path / name / "model.safetensors" for name in ("whole", "halved"))
     assert whole.read_bytes() == halved.read_bytes()
     # The adversary only served training.
@@ -289,9 +290,9 @@ def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, mo
 
     monkeypatch.setattr(ElboLoss, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_image_mechanism("hvae", given, squares, tmp_path, seed=1, device="cpu")
+        train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     monkeypatch.setattr(native, "available", lambda: False)
-    train_image_mechanism("hvae", given, squares, tmp_path, seed=1, device="cpu")
+    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     assert started[4] == 0.0 and len(started) == 4 + 6
     assert json.loads((tmp_path / "model.json").read_text())["kernels"] == "torch"
 
@@ -299,7 +300,7 @@ def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, mo
 def test_the_seed_decides_the_weights(squares, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         given = settings(steps=2, valid_every=2)
-        train_image_mechanism("hvae", given, squares, tmp_path / name, seed=seed, device="cpu")
+        train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / name, seed=seed))
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
 

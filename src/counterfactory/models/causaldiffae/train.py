@@ -43,6 +43,7 @@ from torch import Tensor, nn
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed, generator
+from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...diffusion.schedule import Schedule
 from ...diffusion.steps import q_sample
@@ -168,7 +169,8 @@ def _tensors(dataset: Dataset, folder: Path, split: str, labelled: float, seed: 
     }
 
 
-def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
+def _train(settings: Any, run: Run, device: str) -> None:
+    data, seed = run.data, run.seed
     dataset, training = load_dataset(data), settings.training
     parts = {name: dict(getattr(settings, name)) for name in ("network", "codes", "diffusion")}
     torch.manual_seed(derive_seed(seed, "causaldiffae", "weights"))
@@ -184,7 +186,7 @@ def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None
         # Validation has all its labels: fewer would only make its mean less certain.
         _tensors(dataset, data, "valid", 1.0, seed),
         training,
-        out,
+        run.out,
         seed,
         device,
         meta={"model": "causaldiffae", **parts, "parameters": sum(p.numel() for p in model.parameters())},
@@ -192,19 +194,14 @@ def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None
     )
 
 
-def train_causaldiffae(
-    settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto"
-) -> None:
-    """Trains a diffusion autoencoder and writes it in `out`; continues where a killed run stopped.
+def train_causaldiffae(settings: Any, run: Run) -> None:
+    """Trains a diffusion autoencoder and writes it to `run.out`; resumes a killed training.
 
     Arguments:
         settings: The settings `models.causaldiffae`: `network`, `codes`, `diffusion` and `training`.
-        data: The data set's folder.
-        out: The model's folder.
-        seed: The seed of weights, order, noise and of which images have labels.
-        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+        run: Folders, seed (weights, order, noise, labelled images) and device; several GPUs are all used.
 
     Raises:
         UserError: If the settings do not fit the images, or the data are missing.
     """
-    launch(_train, settings, Path(data), Path(out), seed, device=choose_device(device))
+    launch(_train, settings, run, device=choose_device(run.device))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed
+from ...core.run import Run
 from ...data.dataset import load_dataset, load_split
 from ...diffusion.denoiser import denoiser
 from ...diffusion.schedule import Schedule
@@ -110,20 +111,20 @@ def _images(folder: Path, split: str) -> dict[str, Tensor]:
     return {"images": torch.from_numpy(np.array(load_split(folder, split).images))}
 
 
-def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
-    dataset = load_dataset(data)
+def _train(settings: Any, run: Run, device: str) -> None:
+    dataset = load_dataset(run.data)
     network, diffusion = dict(settings.network), dict(settings.diffusion)
-    torch.manual_seed(derive_seed(seed, "ddpm", "weights"))
+    torch.manual_seed(derive_seed(run.seed, "ddpm", "weights"))
     model, schedule = build_ddpm(dataset, network, diffusion)
     loss = DiffusionLoss(schedule, model.learned_variance, diffusion["vlb_weight"], settings.training.mirror)
     fit(
         model,
         loss,
-        _images(data, "train"),
-        _images(data, "valid"),
+        _images(run.data, "train"),
+        _images(run.data, "valid"),
         settings.training,
-        out,
-        seed,
+        run.out,
+        run.seed,
         device,
         meta={
             "model": "ddpm",
@@ -131,21 +132,18 @@ def _train(settings: Any, data: Path, out: Path, seed: int, device: str) -> None
             "diffusion": diffusion,
             "parameters": sum(p.numel() for p in model.parameters()),
         },
-        label=f"ddpm seed {seed}",
+        label=f"ddpm seed {run.seed}",
     )
 
 
-def train_ddpm(settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto") -> None:
-    """Trains a denoising diffusion model and writes it in `out`; continues where a killed run stopped.
+def train_ddpm(settings: Any, run: Run) -> None:
+    """Trains a denoising diffusion model and writes it to `run.out`; resumes a killed training.
 
     Arguments:
         settings: The settings `models.ddpm`: `network`, `diffusion` and `training`.
-        data: The data set's folder.
-        out: The model's folder.
-        seed: The seed of weights, order and noise.
-        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+        run: Folders, seed (weights, order, noise) and device; several GPUs are all used.
 
     Raises:
         UserError: If the settings do not fit the images, or the data are missing.
     """
-    launch(_train, settings, Path(data), Path(out), seed, device=choose_device(device))
+    launch(_train, settings, run, device=choose_device(run.device))

@@ -52,6 +52,7 @@ from ...core.checkpoint import load_model, save_model
 from ...core.device import choose_device
 from ...core.files import read_table, write_table
 from ...core.noise import derive_seed
+from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.distributed import launch, rank
@@ -185,29 +186,24 @@ def failure_signs(log: pd.DataFrame) -> list[str]:
     return [name for name, holds in signs.items() if bool(holds.all())]
 
 
-def train_gan(
-    name: str, settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto"
-) -> None:
-    """Trains `gan` or `dcgan` and writes it in `out`; continues where a killed run stopped.
+def train_gan(settings: Any, run: Run) -> None:
+    """Trains `gan` or `dcgan` (`run.name`) and writes it to `run.out`; resumes a killed training.
 
     The phases lie in `out/adversarial` and `out/encoder`, each with its own log. `model.json` holds `failures`, see
     :func:`failure_signs`; `log.csv` is that of the adversarial phase.
 
     Arguments:
-        name: `gan` or `dcgan`.
         settings: The settings `models.<name>`: `network`, `training` and, for `gan`, `encoder`.
-        data: The data set's folder.
-        out: The model's folder.
-        seed: The seed of weights, order and noise.
-        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+        run: Name (`gan` or `dcgan`), folders, seed (weights, order, noise) and device; several GPUs are all used.
 
     Raises:
         UserError: If the settings do not fit the images, or the data are missing.
     """
-    launch(_train, name, settings, Path(data), Path(out), seed, device=choose_device(device))
+    launch(_train, settings, run, device=choose_device(run.device))
 
 
-def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
+def _train(settings: Any, run: Run, device: str) -> None:
+    name, data, out, seed = run.name, run.data, run.out, run.seed
     dataset = load_dataset(data)
     conditional = name == "gan"
     network = dict(settings.network)

@@ -35,7 +35,7 @@ the pretrained NELBO of that split under the same noise), the least A is kept; i
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ from ...core.checkpoint import load_model
 from ...core.device import arithmetic, choose_device
 from ...core.files import read_json, write_json
 from ...core.noise import derive_seed
+from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...nets.head import Head
 from ...nets.latents import gaussian_kl
@@ -211,45 +212,32 @@ def nelbo(
     return nll + kl / x[0].numel(), z, location, log_scale
 
 
-def finetune(
-    settings: FinetuneSettings,
-    data: Path | str,
-    start: Path | str,
-    parents: Path | str,
-    predictors: Path | str,
-    out: Path | str,
-    seed: int,
-    device: str = "auto",
-) -> None:
-    """Fine-tunes a trained image mechanism and writes it in `out`; continues where a killed run stopped.
+def finetune(settings: Any, run: Run) -> None:
+    """Fine-tunes a trained image mechanism and writes it to `run.out`; resumes a killed training.
 
+    Reads the trained mechanism from `run.models/<base>/seed<k>`, the mechanisms of the parents from
+    `run.models/scm/seed<k>` and the predictors from `run.models/predictors/<variable>`.
     `model.json` holds `nelbo`, the mean NELBO in nats per pixel of the splits train and valid before and after, and
     `sharpness` before and after.
 
     Arguments:
-        settings: The settings `models.<name>_ft.training`.
-        data: The data set's folder.
-        start: The folder of the trained image mechanism.
-        parents: The folder of the parents' fitted mechanisms.
-        predictors: The folder of the predictors, with a folder for each variable.
-        out: The folder of the tuned model.
-        seed: The seed of order and noise.
-        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+        settings: The settings `models.<base>_ft`: `training`.
+        run: Name (`<base>_ft`), folders, seed k (order, noise) and device; several GPUs are all used.
 
     Raises:
         UserError: If something is missing, damaged or of another data set, or the training fails.
     """
-    folders = (Path(data), Path(start), Path(parents), Path(predictors), Path(out))
-    launch(_finetune, settings, folders, seed, device=choose_device(device))
+    launch(_finetune, settings.training, run, device=choose_device(run.device))
 
 
-def _finetune(settings: FinetuneSettings, folders: tuple[Path, ...], seed: int, device: str) -> None:
-    data, start, parents, predictors, out = folders
+def _finetune(settings: FinetuneSettings, run: Run, device: str) -> None:
+    data, out, seed = run.data, run.out, run.seed
+    start = run.models / run.name.removesuffix("_ft") / f"seed{seed}"
     dataset = load_dataset(data)
     model = load_image_mechanism(start, dataset, device)
     _, origin = load_model(start)
-    scm = load_scm(parents, dataset).to(device)
-    judges = {name: load_judge(predictors / name, device) for name in dataset.names}
+    scm = load_scm(run.models / "scm" / f"seed{seed}", dataset).to(device)
+    judges = {name: load_judge(run.models / "predictors" / name, device) for name in dataset.names}
     splits = {split: _tensors(dataset, data, split, device) for split in ("train", "valid")}
     dtype = arithmetic(settings.precision, device)
     sharpness = _blunt(model.head)

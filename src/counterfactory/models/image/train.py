@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed
+from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
@@ -116,7 +117,8 @@ def _kernels(model: nn.Module, batch_size: int, device: str) -> str:
     return "compiled" if native.suits(model, batch) and native.available() else "torch"
 
 
-def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: str) -> None:
+def _train(settings: Any, run: Run, device: str) -> None:
+    name, data, seed = run.name, run.data, run.seed
     dataset = load_dataset(data)
     torch.manual_seed(derive_seed(seed, name, "weights"))
     network = dict(settings.network)
@@ -133,7 +135,7 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
         train,
         _tensors(dataset, data, "valid"),
         settings.training,
-        out,
+        run.out,
         seed,
         device,
         meta={
@@ -149,17 +151,11 @@ def _train(name: str, settings: Any, data: Path, out: Path, seed: int, device: s
     )
 
 
-def train_image_mechanism(
-    name: str, settings: Any, data: Path | str, out: Path | str, seed: int, device: str = "auto"
-) -> None:
-    """Trains `vae` or `hvae` and writes it in `out`; continues where a killed run stopped.
+def train_image_mechanism(settings: Any, run: Run) -> None:
+    """Trains the image mechanism `run.name` and writes it to `run.out`; resumes a killed training.
 
     Arguments:
-        name: `vae` or `hvae`.
         settings: The settings `models.<name>`: `network` and `training`.
-        data: The data set's folder.
-        out: The model's folder.
-        seed: The seed of weights, order and noise.
-        device: `auto`, `cpu` or `cuda`; with several GPUs all of them are used.
+        run: Name (`vae` or `hvae`), folders, seed (weights, order, noise) and device; several GPUs are all used.
     """
-    launch(_train, name, settings, Path(data), Path(out), seed, device=choose_device(device))
+    launch(_train, settings, run, device=choose_device(run.device))

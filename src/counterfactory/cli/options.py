@@ -1,4 +1,4 @@
-"""What a command is, and the options that commands share."""
+"""Defines a command of the command line, and the options that several commands share."""
 
 import argparse
 from collections.abc import Callable
@@ -23,59 +23,72 @@ __all__ = [
 ]
 
 Part = Callable[[argparse.ArgumentParser], Any]
-"""Adds one option to a command's parser."""
+"""A function that adds one argument to the parser of a command."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
+    """One command of the command line.
 
     Arguments:
-        name: The word that calls it.
-        run: What it does with the words after that one.
-        text: What it does, in a few words.
-        parts: Its options, besides `--config`, which every command has.
+        name: Its name, such as `train`.
+        run: The function that runs it, called with the parsed arguments.
+        text: Its help text, one short phrase.
+        parts: Its arguments and options. Every command also has `--config`.
+        example: One complete example, shown by `--help`.
+        stage: The stage under which `--help` lists it (data, models, questions, answers, scores, report, settings);
+            empty: the name of the module that defines it.
     """
 
     name: str
     run: Callable[[argparse.Namespace], None]
     text: str
     parts: tuple[Part, ...]
+    example: str = ""
+    stage: str = ""
 
 
 def positional(name: str, text: str, **more: Any) -> Part:
-    """Returns an argument known by its place."""
+    """Returns a positional argument."""
     return lambda parser: parser.add_argument(name, help=text, **more)
 
 
 def option(name: str, text: str, **more: Any) -> Part:
-    """Returns the option `--name`; what is not given is None unless `more` says otherwise."""
+    """Returns the option `--name`. Its default is None unless `more` contains another one."""
     return lambda parser: parser.add_argument(f"--{name}", help=text, **more)
 
 
 def path(name: str, text: str) -> Part:
-    """Returns the option `--name`, a path."""
+    """Returns the option `--name`, whose value is a path."""
     return option(name, text, type=Path, metavar="PATH")
 
 
 def paths(name: str, text: str) -> Part:
-    """Returns the option `--name`, any number of paths."""
+    """Returns the option `--name`, whose value is a list of paths, possibly empty."""
     return option(name, text, type=Path, nargs="*", metavar="PATH")
 
 
 def true_or_false(name: str, text: str) -> Part:
-    """Returns the option `--name`, the word true or false."""
+    """Returns the option `--name`, whose value is `true` or `false`."""
     return option(name, text, type=lambda word: {"true": True, "false": False}[word], metavar="true|false")
 
 
 SETTINGS = option(
-    "settings", "this step's section of the configuration, as JSON, instead of --config", metavar="JSON"
+    "settings",
+    "the section of the configuration that this command reads, as JSON, instead of --config",
+    metavar="JSON",
 )
 ATTRIBUTES = option(
-    "attributes", "the section attributes of the configuration, as JSON, instead of --config", metavar="JSON"
+    "attributes",
+    "the section `attributes` of the configuration, as JSON, instead of --config",
+    metavar="JSON",
 )
 SEED = option("seed", "training seed (default: 0)", type=int, default=0)
-THREADS = option("threads", "CPU threads (default: 1)", type=int, default=1)
-DEVICE = option("device", "where networks run", choices=("auto", "cpu", "cuda"))
-DATA = path("data", "folder of the data set")
-OUT = path("out", "what to write")
+THREADS = option("threads", "number of CPU threads (default: 1)", type=int, default=1)
+DEVICE = option(
+    "device",
+    "device of the networks (default: `device` of the configuration)",
+    choices=("auto", "cpu", "cuda"),
+)
+DATA = path("data", "folder of the data set (default: <results>/<dataset>/data)")
+OUT = path("out", "output file or folder (default: the path that the workflow uses)")

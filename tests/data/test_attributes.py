@@ -17,7 +17,6 @@ from counterfactory.data.attributes import (
     quantities,
 )
 from counterfactory.data.dataset import Dataset, Split, Variable
-from counterfactory.data.registry import DATASETS
 
 TOY = Dataset(
     "toy",
@@ -96,10 +95,3 @@ def test_one_class_only_names_attribute_share_and_threshold(split):
         "attributes.vast.above: size is above 3 px in 0% of the 3 train images; choose a threshold between 1 and 3"
     )
     assert "in 100% of the 3 train images" in found["there"]
-
-
-def test_what_planning_knows_is_what_the_world_measures():
-    from counterfactory.data.worlds import world as world_of
-
-    entry = DATASETS["morphomnist"]
-    assert entry.measured == tuple(world_of("morphomnist").measure(np.zeros((1, 1, 32, 32), np.uint8)))

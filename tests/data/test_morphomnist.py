@@ -1,5 +1,6 @@
 """The Morpho-MNIST world: splits, files, and true counterfactuals."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,16 +11,16 @@ from counterfactory.core.errors import UserError
 from counterfactory.data import morphomnist
 from counterfactory.data.dataset import SPLITS, load_dataset, load_split
 from counterfactory.data.idx import read_idx
+from counterfactory.data.morpho_sets import TEST, TRAIN, split_rows
 from counterfactory.data.morphology import render
 from counterfactory.data.morphomnist import (
     counterfactual_parents,
     measure,
-    read_published,
     render_counterfactual,
-    split_rows,
     synthesise,
 )
-from counterfactory.data.processes import abduct
+from counterfactory.data.processes import INTENSITY
+from counterfactory.data.published import read_published
 from counterfactory.data.worlds import world
 from tests.data.samples import mnist, sample, strokes
 
@@ -81,7 +82,7 @@ def test_images_follow_from_attributes(data, digits):
         rendered = render(images[table["source"]], table["thickness"], table["intensity"])
         np.testing.assert_array_equal(found.images[:, 0, 2:-2, 2:-2], rendered)
         assert found.images.sum() == rendered.sum(dtype=np.uint64)
-        noises = abduct(table["thickness"], table["intensity"])
+        noises = INTENSITY.abduct(table["thickness"], table["intensity"])
         np.testing.assert_allclose(noises, table[noises.columns], atol=1e-9)
 
 
@@ -114,7 +115,8 @@ def test_judges_see_no_confounding(digits, tmp_path):
     counts = {"train": 2, "valid": 1, "judges": 3000, "test": 1}
     tables = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(morphomnist, "render", lambda digits, *arguments: digits)
+        process = replace(INTENSITY, render=lambda digits, *arguments: digits)
+        patch.setattr(morphomnist, "INTENSITY", process)
         for confounded in (False, True):
             synthesise(settings(**counts), confounded, digits, tmp_path / str(confounded))
             tables[confounded] = load_split(tmp_path / str(confounded), "judges").attributes
@@ -207,15 +209,15 @@ def test_wrong_settings_and_files_are_named(digits, tmp_path):
     with pytest.raises(UserError, match="images.npy: holds uint8"):
         synthesise(settings(), False, tmp_path, tmp_path)
     with pytest.raises(UserError, match="data.published: .*train-morpho.csv: no such file"):
-        read_published(tmp_path)
+        read_published(tmp_path, TRAIN, TEST)
     table = pd.DataFrame({"index": range(60_000), "thickness": 2.0, "intensity": 100.0})
     for change, message in (
-        ({"intensity": 10.0}, "intensity: the process gives 64 to 255"),
-        ({"index": 0}, "its index must run from 0 to 59999"),
+        ({"intensity": 10.0}, "intensity: the process generates 64 to 255"),
+        ({"index": 0}, "column index must run from 0 to 59999"),
     ):
         table.assign(**change).to_csv(tmp_path / "train-morpho.csv", index=False)
         with pytest.raises(UserError, match=message):
-            read_published(tmp_path)
+            read_published(tmp_path, TRAIN, TEST)
     table.drop(columns="thickness").to_csv(tmp_path / "train-morpho.csv", index=False)
-    with pytest.raises(UserError, match="has no column thickness"):
-        read_published(tmp_path)
+    with pytest.raises(UserError, match="no thickness: it is the table of another data set"):
+        read_published(tmp_path, TRAIN, TEST)

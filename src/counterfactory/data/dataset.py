@@ -1,68 +1,43 @@
-"""A data set on disk, as every later room reads it.
+"""A data set on disk: its description, its splits, and the encoding of parents for networks.
 
-A folder `results/<dataset>/data/` holds `dataset.json` (variables, causal graph, image shape) and, for each
-split, `<split>/images.npy` (uint8, memory-mapped) and `<split>/attributes.parquet` (one row an image, physical
-units, and the exogenous noises where the world is simulated). Nothing here knows any one data set.
+A folder `<results>/<dataset>/data/` holds `dataset.json` (variables, causal graph, image shape) and, for each split,
+`<split>/images.npy` (uint8, memory-mapped when read) and `<split>/attributes.parquet` (one row per image, physical
+units, with the exogenous noises where the world is simulated).
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ..core.errors import UserError
 from ..core.files import read_json, read_table, write_json
+from .registry import DATASETS
+from .variable import SPLITS, Variable
 
 __all__ = [
     "SPLITS",
     "Dataset",
     "Split",
     "Variable",
+    "declared",
     "encode_parents",
     "load_dataset",
     "load_split",
+    "read_array",
     "save_dataset",
 ]
-
-SPLITS = ("train", "valid", "judges", "test")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable of the causal graph.
-
-    Arguments:
-        name: Its column in the attributes.
-        kind: Continuous, or categorical with classes 0, 1, ..., `classes` - 1.
-        unit: Its physical unit, such as `px` or `grey levels`.
-        low: The value that networks see as -1 (continuous only).
-        high: The value that networks see as +1 (continuous only).
-        classes: The number of classes (categorical only).
-    """
-
-    name: str
-    kind: Literal["continuous", "categorical"]
-    unit: str = ""
-    low: float = 0.0
-    high: float = 1.0
-    classes: int = 0
-
-    @property
-    def width(self) -> int:
-        """The number of columns this variable takes in :func:`encode_parents`."""
-        return self.classes if self.kind == "categorical" else 1
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data set is: its variables, its causal graph, its images' shape.
+    """The description of a data set: its variables, its causal graph and the shape of its images.
 
     Arguments:
-        name: Its name in the configuration.
-        variables: The images' parents, in the order in which networks see them.
-        edges: Causal edges (cause, effect) among the variables; every variable is also a cause of the image.
+        name: The name in the configuration.
+        variables: The parents of the image, in the order in which networks receive them.
+        edges: Causal edges (cause, effect) between the variables. Every variable is also a cause of the image.
         shape: The shape (C, H, W) of an image.
         simulated: Whether true counterfactuals can be rendered.
     """
@@ -75,16 +50,20 @@ class Dataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The variables' names, in order."""
+        """The names of the variables, in order."""
         return tuple(variable.name for variable in self.variables)
 
     @property
     def width(self) -> int:
-        """The width of the vector of encoded parents."""
+        """The width P of the vector of encoded parents."""
         return sum(variable.width for variable in self.variables)
 
     def variable(self, name: str) -> Variable:
-        """Returns the variable called `name`."""
+        """Returns the variable called `name`.
+
+        Raises:
+            UserError: If there is none.
+        """
         for variable in self.variables:
             if variable.name == name:
                 return variable
@@ -93,24 +72,39 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: uint8 images (N, C, H, W) and their attributes, row by row."""
+    """The images of one split, uint8 (N, C, H, W), and their attributes, row by row."""
 
     images: np.ndarray
     attributes: pd.DataFrame
 
 
-def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarray]) -> np.ndarray:
-    """Encodes parents as networks see them.
+def declared(name: str, image_size: int = 32) -> Dataset:
+    """Returns the description of a data set as :data:`counterfactory.data.registry.DATASETS` declares it.
 
-    Continuous variables are mapped linearly so that `low` becomes -1 and `high` +1 (values outside stay
-    outside); categorical variables are one-hot.
+    Arguments:
+        name: The name of the data set.
+        image_size: Height and width of an image in px.
+    """
+    entry = DATASETS[name]
+    shape = (entry.channels, image_size, image_size)
+    return Dataset(name, entry.variables, entry.edges, shape, entry.simulated)
+
+
+def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarray]) -> np.ndarray:
+    r"""Encodes parents for networks.
+
+    A continuous variable is mapped linearly,
+
+    .. math:: v \mapsto 2\, \frac{v - \mathrm{low}}{\mathrm{high} - \mathrm{low}} - 1,
+
+    and values outside of [`low`, `high`] are not clipped. A categorical variable is one-hot.
 
     Arguments:
         dataset: The data set.
-        parents: The columns of the parents, each with shape :math:`(N,)`, in physical units.
+        parents: The columns of the parents, each (N,), in physical units.
 
     Returns:
-        Float32 parents with shape :math:`(N, P)`, where P is `dataset.width`.
+        Float32 (N, P), where P is `dataset.width`.
     """
     columns = []
     for variable in dataset.variables:
@@ -132,16 +126,17 @@ def load_dataset(folder: Path | str) -> Dataset:
     """Reads `dataset.json` in `folder`.
 
     Raises:
-        UserError: If it is missing or damaged.
+        UserError: If it is missing, cannot be read or does not describe a data set.
     """
     path = Path(folder) / "dataset.json"
     fields = read_json(path)
     try:
-        fields["variables"] = tuple(Variable(**variable) for variable in fields["variables"])
-        fields["edges"] = tuple(tuple(edge) for edge in fields["edges"])
-        fields["shape"] = tuple(fields["shape"])
-        return Dataset(**fields)
-    except (KeyError, TypeError):
+        variables = tuple(_variable(**variable) for variable in fields["variables"])
+        edges = tuple((str(cause), str(effect)) for cause, effect in fields["edges"])
+        channels, height, width = (int(size) for size in fields["shape"])
+        described = {"variables": variables, "edges": edges, "shape": (channels, height, width)}
+        return Dataset(**{**fields, **described})
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError(f"{path}: does not describe a data set; delete it and run again") from None
 
 
@@ -149,18 +144,76 @@ def load_split(folder: Path | str, split: str) -> Split:
     """Reads one split of the data set in `folder`; its images are memory-mapped.
 
     Raises:
-        UserError: If the split is unknown, missing, damaged or its two files disagree.
+        UserError: If the split is unknown, or one of its files is missing, cannot be read, is damaged, or has another
+            shape, type or other columns, or the two have different numbers of rows.
     """
     if split not in SPLITS:
         raise UserError(f"{split}: not a split; choose one of {', '.join(SPLITS)}")
     path = Path(folder) / split
     attributes = read_table(path / "attributes.parquet")
-    try:
-        images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path / 'images.npy'}: cannot be read ({error}); delete it and run again") from None
+    if (Path(folder) / "dataset.json").exists():
+        _check_columns(path / "attributes.parquet", attributes, load_dataset(folder))
+    images = read_array(path / "images.npy")
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise UserError(
+            f"{path / 'images.npy'}: holds {images.dtype} {images.shape}, not uint8 (N, C, H, W); "
+            "delete it and run again"
+        )
     if len(images) != len(attributes):
         raise UserError(
             f"{path}: {len(images)} images but {len(attributes)} rows of attributes; delete it and run again"
         )
     return Split(images, attributes)
+
+
+def read_array(path: Path | str) -> np.ndarray:
+    """Reads a `.npy` file as a memory map.
+
+    Raises:
+        UserError: If it is missing, cannot be read or is not an array without Python objects.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive, not an array")
+        return array
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the step that makes it first") from None
+    except OSError as error:
+        # numpy raises an OSError without a number for a file that is no array.
+        remedy = "check its permissions" if error.errno else "delete it and run again"
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from None
+    except (ValueError, TypeError, OverflowError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read ({reason}); delete it and run again") from None
+
+
+def _check_columns(path: Path, attributes: pd.DataFrame, dataset: Dataset) -> None:
+    """Raises a UserError if a table of attributes lacks a variable of the data set, or holds another type."""
+    for name in dataset.names:
+        if name not in attributes:
+            raise UserError(
+                f"{path}: has no column {name}, a variable of {dataset.name}; delete it and run again"
+            )
+        if not pd.api.types.is_numeric_dtype(attributes[name]):
+            raise UserError(
+                f"{path}: column {name} holds {attributes[name].dtype}, not numbers; delete it and run again"
+            )
+
+
+def _variable(**fields: object) -> Variable:
+    """Returns a variable, its fields checked for their types.
+
+    Raises:
+        TypeError: If a field is unknown or of another type.
+        ValueError: If the kind is unknown, or a range or a number of classes is impossible.
+    """
+    variable = Variable(**fields)  # type: ignore[arg-type]
+    numbers = isinstance(variable.low, int | float) and isinstance(variable.high, int | float)
+    if not (isinstance(variable.name, str) and isinstance(variable.classes, int) and numbers):
+        raise TypeError(f"{variable}: fields of another type")
+    if variable.kind == "continuous" and variable.low < variable.high:
+        return variable
+    if variable.kind == "categorical" and variable.classes > 0:
+        return variable
+    raise ValueError(f"{variable}: an impossible kind, range or number of classes")

@@ -1,34 +1,34 @@
-r"""Pendulum: a simulated world of four variables, and the data set drawn from it.
+r"""Pendulum: a simulated world of four variables, and the data set sampled from it.
 
-A pendulum swings in front of a light and throws a shadow on the ground (Yang et al., "CausalVAE: Disentangled
-representation learning via neural structural causal models", CVPR 2021, arXiv:2004.08697; used by CausalDiffAE,
-Komanduri et al., ECAI 2024, arXiv:2404.17735). The pendulum's angle a and the light's l cause the shadow's length and
-position, and all four cause the image. Angles are in gon, 400 to the full circle. With the pivot P = (10, 10.5), the
-tip T = (10 + 9.5 sin a, 10.5 - 9.5 cos a), and a ray through (x, y) reaching the ground at x + (-0.5 - y) cot l,
+A pendulum hangs in front of a light and casts a shadow on the ground (CausalVAE, Yang et al., 2021, arXiv:2004.08697;
+used by CausalDiffAE, Komanduri et al., 2024, arXiv:2404.17735). The angle a of the pendulum and the angle l of the
+light cause the length and the position of the shadow, and all four variables cause the image. Angles are in gon, 400 to
+the full circle. With the pivot P = (10, 10.5), the tip T = (10 + 9.5 sin a, 10.5 - 9.5 cos a), and a ray through (x, y)
+that reaches the ground at x + (-0.5 - y) cot l,
 
 .. math::
     a \sim U(-40, 44), \quad l \sim U(60, 148), \quad
     s = \max(3, |s_T - s_P|)\, e^{0.1 u_s}, \quad p = \tfrac12 (s_T + s_P) + 0.5\, u_p
 
-where :math:`s_P, s_T` are where the rays through P and T reach the ground and :math:`u_s, u_p` are standard normal.
-In the published world there is no such noise (the shadow is a function of the angles), labels are cut to whole
-numbers, and angles are whole, too. A shadow without noise of its own has no density and nothing to abduct; here
-noises are kept, so that every counterfactual of the parents is known exactly.
+where :math:`s_P, s_T` are the points at which the rays through P and T reach the ground, and :math:`u_s, u_p` are
+standard normal. The published world has no such noise (the shadow is a function of the angles), and its angles and
+labels are integers. A shadow without noise of its own has no density and no noise to abduct. Here the noises are
+stored, so that every counterfactual of the parents is known exactly.
 
-The geometry of the drawing is the published one: a red bob (radius 1.5, at 8 from the pivot), its black rod, an orange
-sun (radius 3, at the height 20.5 on the ray through the pivot) and the shadow, a black bar one unit thick on the
-ground. It is a function of the four variables, without noise, so that the true counterfactual image exists for every
-intervention: the bob is drawn from the angle, the sun from the light, the shadow from its own two variables, whatever
-caused them. The view is wide enough for all that the process gives; a shadow set long and far out leaves it.
+The geometry of the image is the published one: a red bob (radius 1.5, at a distance of 8 from the pivot), its black
+rod, an orange sun (radius 3, at the height 20.5 on the ray through the pivot) and the shadow, a black bar one unit
+thick on the ground. The image is a function of the four variables without noise, so the true counterfactual image
+exists for every intervention: the bob is drawn from `angle`, the sun from `light`, and the shadow from its own two
+variables, whatever caused them. The view contains all that the process generates; a shadow set to an extreme length and
+position is cut off.
 
-Discs and rods cover a pixel by their signed distance from its centre, the shadow by its exact area, so that
-:func:`measure` reads all four variables off the pixels to a fraction of a pixel.
+The coverage of a pixel by discs and rods follows from its signed distance to them, the coverage by the shadow from its
+exact area. :func:`measure` therefore recovers all four variables to a fraction of a pixel.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,10 @@ from ..core.errors import UserError
 from ..core.files import write_array, write_table
 from ..core.noise import generator
 from ..core.progress import progress
-from .dataset import SPLITS, Dataset, Variable, load_dataset, save_dataset
+from .dataset import SPLITS, declared, load_dataset, save_dataset
+
+if TYPE_CHECKING:
+    from ..config.data import DataSettings
 
 __all__ = [
     "BLANK",
@@ -54,27 +57,10 @@ __all__ = [
     "synthesise",
 ]
 
-# The published scale of labels: (angle - 2) / 42, (light - 104) / 44, (length - 7.5) / 4.5, (position - 11) / 8.
-DATASET = Dataset(
-    name="pendulum",
-    variables=(
-        Variable("angle", "continuous", unit="gon", low=-40.0, high=44.0),
-        Variable("light", "continuous", unit="gon", low=60.0, high=148.0),
-        Variable("shadow_length", "continuous", unit="units", low=3.0, high=12.0),
-        Variable("shadow_position", "continuous", unit="units", low=3.0, high=19.0),
-    ),
-    edges=(
-        ("angle", "shadow_length"),
-        ("light", "shadow_length"),
-        ("angle", "shadow_position"),
-        ("light", "shadow_position"),
-    ),
-    shape=(3, 32, 32),
-    simulated=True,
-)
+DATASET = declared("pendulum")
 
 BLANK = {"shadow_length": 0.0}
-"""Where nothing is dark there is a shadow of no length; of an angle, nothing is no value."""
+"""The measurements of a blank image: a shadow of length 0, but no angle and no position."""
 
 _ROOTS = {"angle": (-40.0, 44.0), "light": (60.0, 148.0)}
 _NAMES = DATASET.names
@@ -85,24 +71,13 @@ _LENGTH_SPREAD, _POSITION_SPREAD = 0.1, 0.5
 
 _LEFT, _TOP, _VIEW = -3.0, 24.0, 26.0  # the view is a square of 26 units from (-3, -2) to (23, 24)
 _ORANGE, _RED = (255.0, 165.0, 0.0), (178.0, 34.0, 34.0)
-_CHUNK = 100  # rendered at once, so that a chunk stays in the processor's cache
+_CHUNK = 100  # images rendered at once: they fit into the processor's cache
 
 Columns = Mapping[str, np.ndarray] | pd.DataFrame
 
 
-class DataSettings(Protocol):
-    """What :func:`synthesise` reads of the configuration's section `data`."""
-
-    seed: int
-    train: int
-    valid: int
-    judges: int
-    test: int
-    image_size: int
-
-
 def synthesise(
-    settings: DataSettings,
+    settings: "DataSettings",
     confounded: bool,
     digits: Path | str | None,
     out: Path | str,
@@ -110,16 +85,16 @@ def synthesise(
 ) -> None:
     """Writes the data set: its four splits and `dataset.json`.
 
-    A row's parents are a function of the seed, the split and the row alone, whatever the sizes of the splits.
+    The parents of a row are a function of the seed, the split and the row, independent of the sizes of the splits.
 
     Arguments:
         settings: The section `data`.
         confounded: Whether the shadow depends on the angles in the judges' split too. If not, its lengths and its
-            positions are dealt out anew at random, each by itself, so that each variable keeps its marginal and none
-            tells of another; the noises are then what the process would have needed.
-        digits: Not used: nothing is fetched.
-        out: The data set's folder.
-        threads: Not used: drawing is quick.
+            positions are permuted within that split, each separately: each variable keeps its marginal, and all become
+            independent. The noises are then those that the process requires for these values.
+        digits: Not used.
+        out: The folder of the data set.
+        threads: Not used.
     """
     out = Path(out)
     shape = (3, settings.image_size, settings.image_size)
@@ -135,16 +110,16 @@ def synthesise(
         attributes.insert(0, "index", np.arange(len(attributes)))
         write_array(out / split / "images.npy", images)
         write_table(out / split / "attributes.parquet", attributes)
-    save_dataset(out, replace(DATASET, shape=shape))
+    save_dataset(out, declared("pendulum", settings.image_size))
 
 
 def sample_parents(n: int, seed: int, *names: str | int) -> pd.DataFrame:
-    """Draws the four variables with their noises.
+    """Samples the four variables with their noises.
 
     Arguments:
-        n: How many; the first n of a longer draw are the same.
+        n: The number of rows; the first n rows of a longer sample are the same.
         seed: Any integer.
-        names: What the draw is for, to have several under one seed.
+        names: Names of the random streams, for several samples under one seed.
 
     Returns:
         Columns `angle`, `light` (gon), `shadow_length`, `shadow_position` (units), and a standard normal
@@ -159,14 +134,14 @@ def sample_parents(n: int, seed: int, *names: str | int) -> pd.DataFrame:
 
 
 def shadow_of(angle: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the shadow's length and position without noise, both float64 (N,), in units.
+    """Returns the length and the position of the shadow without noise, both float64 (N,), in units.
 
     Arguments:
-        angle: The pendulum's angle in gon, (N,).
-        light: The light's angle in gon, (N,); 0 and 200 are level with the ground and throw no shadow on it.
+        angle: The angle of the pendulum in gon, (N,).
+        light: The angle of the light in gon, (N,); at 0 and 200 it is level with the ground and there is no shadow.
 
     Raises:
-        UserError: If a light does not shine from above.
+        UserError: If a light is not above the ground.
     """
     angle, cot = _radians(angle), _cotangent(light)
     tip_x, tip_y = _PIVOT[0] + _TIP * np.sin(angle), _PIVOT[1] - _TIP * np.cos(angle)
@@ -176,17 +151,17 @@ def shadow_of(angle: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def abduct(attributes: Columns) -> pd.DataFrame:
-    """Returns the exogenous noises that gave these values.
+    """Returns the exogenous noises of given values.
 
     Arguments:
         attributes: The four variables, each (N,).
 
     Returns:
-        A column `noise_<variable>` each, standard normal where the values are from the process; infinite for an angle
-        at the end of its range or beyond.
+        A column `noise_<variable>` for each variable, standard normal where the values come from the process; infinite
+        for an angle at the end of its range or outside of it.
 
     Raises:
-        UserError: If a length is not above 0, or a light does not shine from above.
+        UserError: If a length is not above 0, or a light is not above the ground.
     """
     values = {name: np.asarray(attributes[name], np.float64) for name in _NAMES}
     if not np.all(values["shadow_length"] > 0.0):
@@ -204,18 +179,18 @@ def abduct(attributes: Columns) -> pd.DataFrame:
 def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the true parents after an intervention, by abduction, action and prediction in the true process.
 
-    Doing something to either angle moves the shadow, whose noises are kept. What nothing was done to, nor to a cause
-    of it, keeps its value to the bit.
+    An intervention on either angle changes the shadow, whose noises are kept. A variable that is not set, and has no
+    cause that is set, keeps its value to the last bit.
 
     Arguments:
         attributes: The factual values of the four variables, each (N,).
-        do: The value each variable is set to, (N,), NaN where it is left alone; variables may be left out.
+        do: The value each variable is set to, (N,), NaN where it is not set; variables may be left out.
 
     Returns:
-        The four variables afterwards, float64 (N,).
+        The four variables after the intervention, float64 (N,).
 
     Raises:
-        UserError: If `do` names another variable, or the process gives no such value.
+        UserError: If `do` names another variable, or the process generates no such value.
     """
     for name in do:
         if name not in _NAMES:
@@ -244,13 +219,13 @@ def log_density(
     """Returns the log density of the true process, in nats, with angles in gon and the shadow in units.
 
     Arguments:
-        angle: The pendulum's angle, (N,).
-        light: The light's angle, (N,).
-        shadow_length: The shadow's length, (N,).
+        angle: The angle of the pendulum, (N,).
+        light: The angle of the light, (N,).
+        shadow_length: The length of the shadow, (N,).
         shadow_position: The position of its middle, (N,).
 
     Returns:
-        A column a variable, given its causes; their sum is the joint.
+        One column per variable, given its causes; their sum is the joint log density.
     """
     values = {"angle": np.asarray(angle, np.float64), "light": np.asarray(light, np.float64)}
     columns = {
@@ -270,17 +245,17 @@ def log_density(
 
 
 def render(parents: Columns, size: int) -> np.ndarray:
-    """Draws the world.
+    """Renders images from the four variables.
 
     Arguments:
         parents: The four variables, each (N,).
         size: Height and width of an image in px.
 
     Returns:
-        RGB images on white, uint8 with shape (N, 3, size, size).
+        RGB images on white, uint8 (N, 3, size, size).
 
     Raises:
-        UserError: If a light does not shine from above.
+        UserError: If a light is not above the ground.
     """
     angle, cot = _radians(parents["angle"])[:, None, None], _cotangent(parents["light"])[:, None, None]
     length, middle = (
@@ -288,14 +263,14 @@ def render(parents: Columns, size: int) -> np.ndarray:
     )
     x, y, pixel = _grid(size)
     columns, rows = x[None, None, :], y[None, :, None]
-    along = np.sin(angle), -np.cos(angle)  # of the rod, from the pivot
+    along = np.sin(angle), -np.cos(angle)  # the direction of the rod, from the pivot
 
     def disc(centre_x: np.ndarray, centre_y: np.ndarray, radius: float) -> np.ndarray:
         return np.clip(0.5 + (radius - np.hypot(columns - centre_x, rows - centre_y)) / pixel, 0.0, 1.0)
 
     sun = disc(_PIVOT[0] + (_SUN_HEIGHT - _PIVOT[1]) * cot, np.full_like(cot, _SUN_HEIGHT), _SUN)
     bob = disc(_PIVOT[0] + _ROD * along[0], _PIVOT[1] + _ROD * along[1], _BOB)
-    # The nearest point of the rod is at this distance from the pivot.
+    # The distance from the pivot of the point of the rod that is nearest to the pixel.
     nearest = np.clip((columns - _PIVOT[0]) * along[0] + (rows - _PIVOT[1]) * along[1], 0.0, _ROD)
     rod = disc(_PIVOT[0] + nearest * along[0], _PIVOT[1] + nearest * along[1], 0.5 * _THICK)
     across = _overlap(x[None], pixel, middle - 0.5 * length, middle + 0.5 * length)
@@ -311,19 +286,19 @@ def render(parents: Columns, size: int) -> np.ndarray:
 def render_counterfactual(
     data: Path | str, attributes: pd.DataFrame, parents: dict[str, np.ndarray], threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renders the true counterfactual images, which are functions of the parents alone.
+    """Renders the true counterfactual images, which are functions of the parents.
 
     Arguments:
-        data: The data set's folder, for the size of its images.
-        attributes: Rows of a split's attributes; not used.
-        parents: The four variables afterwards, each (N,).
+        data: The folder of the data set, from which the size of the images is read.
+        attributes: Not used.
+        parents: The four variables after the intervention, each (N,).
         threads: Not used.
 
     Returns:
-        Images, uint8 (N, 3, H, W), and for each whether it is determined, bool (N,): all are.
+        Images, uint8 (N, 3, H, W), and for each whether it is determined, bool (N,): always true.
 
     Raises:
-        UserError: If the data set is missing or a light does not shine from above.
+        UserError: If the data set is missing or a light is not above the ground.
     """
     shape = load_dataset(data).shape
     count = len(np.asarray(parents["angle"]))
@@ -335,19 +310,20 @@ def render_counterfactual(
 
 
 def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
-    """Reads the four variables off the pixels.
+    """Measures the four variables in the pixels.
 
-    Every pixel is taken for a mixture of white, orange, red and black, which its three channels determine. The angle
-    is that of the middle of what is red, as seen from the pivot; the light that of what is orange; the shadow's length
-    is the black area on the ground over its thickness, its position the middle of it. Of a shadow that reaches out of
-    the view, the part inside is measured.
+    Every pixel is decomposed into a mixture of white, orange, red and black, which its three channels determine. The
+    angle is the direction from the pivot to the centre of the red mass, the light that to the centre of the orange
+    mass. The length of the shadow is the black area on the ground divided by its thickness, its position the centre of
+    that area. Only the part of a shadow inside the view is measured.
 
     Arguments:
         images: uint8 (N, 3, H, W), H = W.
         threads: Not used.
 
     Returns:
-        Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where nothing of the colour is there.
+        Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where the image has nothing of the
+        colour.
     """
     tables = [_measure(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
     return (
@@ -365,7 +341,7 @@ def _measure(images: np.ndarray) -> pd.DataFrame:
     black = 1.0 - white - orange - red
 
     def middle(amount: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        amount = np.where(amount > 0.05, amount, 0.0)  # of a picture's blur and grain, not of a thing
+        amount = np.where(amount > 0.05, amount, 0.0)  # less is blur or noise
         with np.errstate(invalid="ignore"):
             total = amount.sum((1, 2))
             return (amount.sum(1) @ x) / total, (amount.sum(2) @ y) / total
@@ -386,12 +362,12 @@ def _measure(images: np.ndarray) -> pd.DataFrame:
 
 
 def _unconfounded(attributes: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Deals the shadows' lengths and positions out anew, whatever the angles."""
-    dealt = {
+    """Permutes the lengths and the positions of the shadows, so that they are independent of the angles."""
+    permuted = {
         name: attributes[name].to_numpy()[generator(seed, "judges", name).permutation(len(attributes))]
         for name in ("shadow_length", "shadow_position")
     }
-    attributes = attributes.assign(**dealt)
+    attributes = attributes.assign(**permuted)
     return attributes.assign(
         **{name: values for name, values in abduct(attributes).items() if "shadow" in name}
     )
@@ -402,7 +378,7 @@ def _radians(gon: np.ndarray) -> np.ndarray:
 
 
 def _cotangent(light: np.ndarray) -> np.ndarray:
-    """Returns the cotangent of the light's angle, finite at 100 gon, where the light is straight above."""
+    """Returns the cotangent of the angle of the light, finite at 100 gon, where the light is vertical."""
     light = np.asarray(light, np.float64)
     if not np.all((light > 0.0) & (light < 200.0)):
         raise UserError(
@@ -412,13 +388,13 @@ def _cotangent(light: np.ndarray) -> np.ndarray:
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Returns the middles of the columns (size,) and of the rows (size,), and a pixel's side, in units."""
+    """Returns the centres of the columns (size,) and of the rows (size,), and the side of a pixel, in units."""
     pixel = _VIEW / size
     middles = (np.arange(size) + 0.5) * pixel
     return _LEFT + middles, _TOP - middles, pixel
 
 
 def _overlap(middles: np.ndarray, pixel: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Returns the share of each interval of length `pixel` around `middles` that lies between `low` and `high`."""
+    """Returns the fraction of each interval of length `pixel` around `middles` that is between `low` and `high`."""
     inside = np.minimum(middles + 0.5 * pixel, high) - np.maximum(middles - 0.5 * pixel, low)
     return np.clip(inside / pixel, 0.0, 1.0)

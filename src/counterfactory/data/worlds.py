@@ -1,18 +1,25 @@
-"""Simulated worlds by the name of their data set: where true counterfactuals are known.
+"""Looks up the simulated world of a data set, where true counterfactuals are known.
 
-The data set called `x` is the module `counterfactory.data.x`; it is a world if it has these functions.
+The data set `x` is the module `counterfactory.data.x`. Every data set has the function
+
+- `synthesise(settings, confounded, digits, out, threads=1)`, which writes the four splits and `dataset.json` in the
+  folder `out` from the section `data` of the configuration.
+
+It is a simulated world if it also has the functions
 
 - `counterfactual_parents(attributes, do)`: the true parents after an intervention, a dict of float64 (N,), from the
-  factual attributes (a table or a dict of columns) and a dict of values, (N,), NaN where nothing is done.
+  factual attributes (a table or a dict of columns) and a dict of values, (N,), NaN where a variable is not set;
 - `render_counterfactual(data, attributes, parents, threads=1)`: the true images, uint8 (N, C, H, W), of the rows
-  `attributes` of a split of the data set in the folder `data`, at other parents, and which of them mean anything.
-- `measure(images, threads=1)`: a table of the parents that the pixels of uint8 images (N, C, H, W) show, and maybe of
-  more; NaN where nothing of a quantity is there to measure.
+  `attributes` of a split of the data set in the folder `data`, at other parents, and for each row whether the image is
+  determined, bool (N,);
+- `measure(images, threads=1)`: a table of the quantities measured in the pixels of uint8 images (N, C, H, W), NaN
+  where a quantity cannot be measured.
 
-It may have a `BLANK`, a dict: what a quantity counts as where nothing of it is there. Where it does not say, such an
-image has no score.
+A world may have `log_density(**parents)`, the log density of the true process in nats, one column per variable, and a
+dict `BLANK`: the value of a quantity where the image shows nothing of it. Without a value such an image has no score.
 
-A world is imported by its name, so the code hash of a step that asks one does not see it: who plans the step adds it.
+A world is imported by its name at run time, so its code is not part of the static imports of a step; the workflow adds
+it to the code hash of the steps that use this module.
 """
 
 from importlib import import_module
@@ -24,7 +31,7 @@ FUNCTIONS = ("counterfactual_parents", "render_counterfactual", "measure")
 
 
 def world(name: str) -> ModuleType | None:
-    """Returns the world of the data set called `name`, or None if it is not simulated."""
+    """Returns the world of the data set called `name`, or None if the data set is not simulated."""
     full = f"{__package__}.{name}"
     try:
         module = import_module(full)

@@ -1,0 +1,95 @@
+"""Reads the published tables of Morpho-MNIST with thickness and intensity.
+
+The tables `train-morpho.csv` (60,000 rows) and `t10k-morpho.csv` (10,000 rows) have the columns `index`, `thickness`
+(px) and `intensity` (grey levels). Files compressed with gzip (`.csv.gz`), other separators (`;`, tab) and column names
+in capitals are accepted.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core.errors import UserError
+from .idx import read_bytes
+from .processes import INTENSITY
+
+__all__ = ["read_published"]
+
+_COLUMNS = ("index", "thickness", "intensity")
+_SEPARATORS = ",;\t"
+
+
+def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
+    """Reads the two published tables.
+
+    Arguments:
+        folder: The folder that holds them; `~` is expanded.
+        train: The number of rows of `train-morpho.csv`.
+        test: The number of rows of `t10k-morpho.csv`.
+
+    Returns:
+        Columns `thickness` (px), `intensity` (grey levels), `noise_thickness`, `noise_intensity`; train rows first, in
+        the order of MNIST.
+
+    Raises:
+        UserError: If a table is missing, cannot be read, is of another data set, has another length, or holds values
+            that the process does not generate.
+    """
+    folder = Path(folder).expanduser()
+    tables = []
+    for part, count in (("train", train), ("t10k", test)):
+        path = _find(folder, f"{part}-morpho.csv")
+        table = _read(path)
+        if not np.array_equal(table["index"], np.arange(count)):
+            raise UserError(
+                f"{path}: column index must run from 0 to {count - 1}, one row per digit; download the file again"
+            )
+        try:
+            values = table[["thickness", "intensity"]].astype(np.float64)
+            noises = INTENSITY.abduct(values["thickness"], values["intensity"])
+        except (UserError, ValueError) as error:
+            raise UserError(
+                f"{path}: {error}; use the tables of Morpho-MNIST with thickness and intensity"
+            ) from None
+        tables.append(pd.concat([values, noises], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise UserError(
+        f"data.published: {folder / name}: no such file; put both published tables there, or set null"
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Reads one table, its columns renamed to lower case.
+
+    Raises:
+        UserError: If it cannot be read, or lacks a column.
+    """
+    data = read_bytes(path)
+    try:
+        text = data.decode("utf-8-sig")
+        header = text.split("\n", 1)[0]
+        separator = max(_SEPARATORS, key=header.count)
+        table = pd.read_csv(io.StringIO(text), sep=separator)
+    except (ValueError, csv.Error, gzip.BadGzipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a table ({reason}); download the file again") from None
+    table.columns = [str(name).strip().lower() for name in table.columns]
+    missing = [name for name in _COLUMNS if name not in table]
+    if missing:
+        found = ", ".join(list(table.columns)[:8])
+        raise UserError(
+            f"{path}: has the columns {found}, but no {missing[0]}: it is the table of another data set; "
+            "use Morpho-MNIST with thickness and intensity (Pawlowski et al., 2020), or set data.published: null"
+        )
+    return table

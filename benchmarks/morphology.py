@@ -20,7 +20,7 @@ from skimage.morphology import medial_axis
 from skimage.transform import pyramid_expand
 
 from counterfactory.data.morphology import measure, render
-from counterfactory.data.processes import sample_parents
+from counterfactory.data.processes import INTENSITY
 from counterfactory.data.sources import load_digits
 
 
@@ -45,7 +45,7 @@ def main() -> None:
 
     digits = np.load(args.digits / "images.npy") if args.digits else load_digits("auto").images
     digits = digits[60_000 : 60_000 + args.images]
-    parents = sample_parents(len(digits), 0)
+    parents = INTENSITY.sample(len(digits), 0)
     thickness, intensity = parents["thickness"].to_numpy(), parents["intensity"].to_numpy()
 
     began, cpu = time.perf_counter(), time.process_time()

@@ -6,13 +6,13 @@ import pytest
 
 from counterfactory.data.morphology import measure, render
 from counterfactory.data.morphomnist import DATASET
-from counterfactory.data.processes import abduct, intensity_of
+from counterfactory.data.processes import INTENSITY as PROCESS
 from counterfactory.metrics.graph_consistency import OWN, side_scores
 from counterfactory.metrics.mnac import mnac_scores
 from tests.metrics.flips import Judge, answer_flips
 
 THICKNESS, NOISE = np.array([1.8, 2.2, 2.8]), np.array([0.3, -1.0, -0.5])
-INTENSITY = intensity_of(THICKNESS, NOISE)
+INTENSITY = PROCESS.value(THICKNESS, NOISE)
 ATTRIBUTES = {"thick": {"of": "thickness", "above": 2.5}, "bright": {"of": "intensity", "above": 160.0}}
 
 
@@ -40,7 +40,7 @@ def drawn(thickness, intensity):
 FACTUAL = drawn(THICKNESS, INTENSITY)
 SEEN = measure(FACTUAL)
 TEST = pd.DataFrame({"thickness": THICKNESS, "intensity": INTENSITY, "digit": [1, 0, 1]})
-TEST = TEST.assign(**abduct(THICKNESS, INTENSITY))
+TEST = TEST.assign(**PROCESS.abduct(THICKNESS, INTENSITY))
 
 
 def classifier(name, flips=True):
@@ -62,7 +62,7 @@ def scores_of(images, name, **more):
 
 def test_a_thicker_stroke_is_to_be_brighter():
     thicker = THICKNESS + 1.0
-    true = scores_of(drawn(thicker, intensity_of(thicker, NOISE)), "thick")
+    true = scores_of(drawn(thicker, PROCESS.value(thicker, NOISE)), "thick")
     ignorant = scores_of(drawn(thicker, INTENSITY), "thick")
     # Rendering is quantised, so the measured thickness, and what is due to it, is off by some tenths of a px.
     assert (true["side_intensity"].values < 15).all() and (ignorant["side_intensity"].values > 15).all()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from counterfactory.core.files import read_json
-from counterfactory.data.processes import log_density
+from counterfactory.data.morphomnist import log_density
 from counterfactory.report.cells import Scores, read_scores
 from counterfactory.report.checks import mechanisms_table, read_judges
 from counterfactory.report.distance import distance_table

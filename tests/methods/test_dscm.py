@@ -11,6 +11,7 @@ import torch
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.dscm import counterfactual_image
@@ -57,7 +58,10 @@ def place(squares, questions_settings) -> SimpleNamespace:
         save_model(models / "hvae" / "seed0", disturbed(network).state_dict(), meta)
         setattr(place, prior, models)
     fitting = SimpleNamespace(steps=20, bins=4, hidden=[8])
-    fit_scm(fitting, squares, place.exogenous / "scm" / "seed0", seed=0)
+    fit_scm(
+        fitting,
+        Run("scm", squares, place.exogenous / "scm" / "seed0", place.exogenous / "scm" / "seed0", seed=0),
+    )
     (place.conditional / "scm").symlink_to(place.exogenous / "scm")
     for suite in ("do", "null", "reverse"):
         ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")

@@ -8,6 +8,7 @@ import torch
 
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.files import read_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.methods import load_method
 from counterfactory.methods.run import answer_questions
@@ -27,7 +28,10 @@ def place(squares, questions_settings) -> SimpleNamespace:
     place = SimpleNamespace(
         data=squares, models=squares.parent / "models", questions=squares.parent / "questions"
     )
-    fit_scm(SimpleNamespace(steps=20, bins=4, hidden=[8]), squares, place.models / "scm" / "seed0", seed=0)
+    fit_scm(
+        SimpleNamespace(steps=20, bins=4, hidden=[8]),
+        Run("scm", squares, place.models / "scm" / "seed0", place.models / "scm" / "seed0", seed=0),
+    )
     for suite in ("do", "null", "reverse"):
         ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     write(place, [])

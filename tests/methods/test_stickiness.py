@@ -8,6 +8,7 @@ import torch
 
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.stickiness import copying
 from counterfactory.models.image.model import build
@@ -39,7 +40,10 @@ def models(squares):
             parameter.data += 0.1 * torch.randn(parameter.shape)
         home = folder if prior == "exogenous" else folder / "mediated"
         save_model(home / "hvae" / "seed0", model.state_dict(), {"model": "hvae", "network": network})
-        fit_scm(SimpleNamespace(steps=10, bins=4, hidden=[4]), squares, home / "scm" / "seed0", seed=0)
+        fit_scm(
+            SimpleNamespace(steps=10, bins=4, hidden=[4]),
+            Run("scm", squares, home / "scm" / "seed0", home / "scm" / "seed0", seed=0),
+        )
     return folder
 
 

@@ -54,7 +54,10 @@ def world(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("finetune")
     data = squares.squares.__wrapped__(root)
-    fit_scm(SimpleNamespace(steps=20, bins=2, hidden=[4]), data, root / "models/scm/seed3", 0)
+    fit_scm(
+        SimpleNamespace(steps=20, bins=2, hidden=[4]),
+        Run("scm", data, root / "models/scm/seed3", root / "models/scm/seed3", seed=0),
+    )
     base = Run("hvae", data, root, root / "models/hvae/seed3")
     train_image_mechanism(image_settings(steps=30, learning_rate=1e-2), base)
     judging = Settings().judges

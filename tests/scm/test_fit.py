@@ -11,6 +11,7 @@ from scipy import stats
 
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import write_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import Dataset, Variable, save_dataset
 from counterfactory.data.graph import descendants
 from counterfactory.scm.fit import ParentsSCM, fit_scm, load_scm
@@ -81,7 +82,7 @@ def digits(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(digits) -> Path:
-    fit_scm(SETTINGS, digits, digits / "parents", seed=0)
+    fit_scm(SETTINGS, Run("scm", digits, digits / "parents", digits / "parents", seed=0))
     return digits / "parents"
 
 
@@ -259,7 +260,7 @@ def test_fit_gives_the_same_bits_on_any_number_of_threads(digits, fitted, tmp_pa
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        fit_scm(SETTINGS, digits, tmp_path, seed=0)
+        fit_scm(SETTINGS, Run("scm", digits, tmp_path, tmp_path, seed=0))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -279,7 +280,7 @@ def test_fit_of_classes_with_causes_comes_close_to_the_teacher(clinic, tmp_path)
     sizes = {"train": 4000, "valid": 1000, "test": 3000}
     tables = {split: clinic.sample(rows, seed) for seed, (split, rows) in enumerate(sizes.items())}
     data = write_splits(tmp_path, CLINIC, {split: pd.DataFrame(table) for split, table in tables.items()})
-    fit_scm(SETTINGS, data, tmp_path / "parents", seed=0)
+    fit_scm(SETTINGS, Run("scm", data, tmp_path / "parents", tmp_path / "parents", seed=0))
     scm = load_scm(tmp_path / "parents", CLINIC)
     for name, teacher in clinic.log_prob(tables["test"]).items():
         assert float((teacher - scm.log_prob(tables["test"])[name]).mean()) < 0.01
@@ -307,10 +308,10 @@ def test_a_split_without_a_variable_or_without_spread_is_refused(digits, tmp_pat
         tmp_path / "missing", DIGITS, {**tables, "valid": tables["valid"].drop(columns="digit")}
     )
     with pytest.raises(UserError, match="attributes.parquet: has no column digit"):
-        fit_scm(SETTINGS, data, tmp_path / "out", seed=0)
+        fit_scm(SETTINGS, Run("scm", data, tmp_path / "out", tmp_path / "out", seed=0))
     data = write_splits(
         tmp_path / "broken", DIGITS, {**tables, "train": tables["train"].assign(thickness=np.nan)}
     )
     with pytest.raises(UserError, match="thickness: holds NaN"):
-        fit_scm(SETTINGS, data, tmp_path / "out", seed=0)
+        fit_scm(SETTINGS, Run("scm", data, tmp_path / "out", tmp_path / "out", seed=0))
     assert not (tmp_path / "out").exists()

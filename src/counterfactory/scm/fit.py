@@ -18,6 +18,7 @@ from ..core.checkpoint import load_model, save_model
 from ..core.errors import UserError
 from ..core.files import read_table, write_table
 from ..core.progress import progress
+from ..core.run import Run
 from ..data.dataset import Dataset, load_dataset
 from .maximum_likelihood import ROUND, fit_mechanism
 from .model import ParentsSCM
@@ -35,7 +36,7 @@ class ScmSettings(Protocol):
     hidden: Sequence[int]
 
 
-def fit_scm(settings: ScmSettings, data: Path | str, out: Path | str, seed: int) -> None:
+def fit_scm(settings: ScmSettings, run: Run) -> None:
     """Fits the mechanisms to the train split; writes `model.safetensors`, `model.json` and `log.csv` in `out`.
 
     The whole split is used at once, on one thread, so that sums have one order and the weights do not depend on
@@ -45,16 +46,15 @@ def fit_scm(settings: ScmSettings, data: Path | str, out: Path | str, seed: int)
 
     Arguments:
         settings: L-BFGS iterations at most, bins of splines, hidden widths.
-        data: The data set's folder.
-        out: The model's folder.
-        seed: The seed of the initial weights.
+        run: The folders, and the seed of the initial weights.
 
     Raises:
         UserError: If a split is missing, lacks a variable or holds values that no mechanism can be fitted to.
     """
+    data, out, seed = run.data, run.out, run.seed
     dataset = load_dataset(data)
     scm = ParentsSCM(dataset, settings.bins, settings.hidden, seed)
-    splits = {split: _load_columns(Path(data) / split / "attributes.parquet", dataset) for split in SPLITS}
+    splits = {split: _load_columns(data / split / "attributes.parquet", dataset) for split in SPLITS}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -63,7 +63,6 @@ def fit_scm(settings: ScmSettings, data: Path | str, out: Path | str, seed: int)
             nll = {split: _mean_nll(scm, columns) for split, columns in splits.items()}
     finally:
         torch.set_num_threads(threads)
-    out = Path(out)
     write_table(out / "log.csv", pd.DataFrame(rows))
     meta: dict[str, Any] = {
         "model": "scm",

@@ -1,29 +1,38 @@
-"""TODO core.device."""
+"""The device and the arithmetic of networks."""
 
 import torch
 
 from .errors import UserError
 
-__all__ = ["arithmetic", "choose_device"]
+__all__ = ["INFERENCE_BATCH", "arithmetic", "choose_device"]
+
+INFERENCE_BATCH = 500
+"""Images per forward pass of a trained network."""
 
 
 def choose_device(name: str) -> str:
-    """Returns `cuda` or `cpu` for `auto`, `cuda` or `cpu`.
+    """Returns `cuda` or `cpu` for the setting `device`.
+
+    Arguments:
+        name: `auto` (cuda if there is a usable GPU), `cpu` or `cuda`.
 
     Raises:
-        UserError: If `cuda` is asked for and there is none.
+        UserError: If `name` is `cuda` and there is no usable GPU.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "device: cuda is asked for but this machine has no usable GPU; set device: auto or cpu"
-        )
+        raise UserError("device: cuda, but this machine has no usable GPU; set device: auto or cpu")
     return name
 
 
 def arithmetic(precision: str, device: str) -> torch.dtype:
-    """Returns the type of the forward pass: for `auto` bfloat16 where the hardware computes with it, else float32."""
+    """Returns the data type of forward passes.
+
+    Arguments:
+        precision: `float32`, `bfloat16`, or `auto`: bfloat16 if the hardware computes with it, else float32.
+        device: Such as `cpu` or `cuda:1`.
+    """
     if precision == "auto":
         if device.startswith("cuda"):
             native = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -10,8 +10,8 @@ import pytest
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
 from counterfactory.data.dataset import load_split
-from counterfactory.questions.flip import ask_flip
-from counterfactory.questions.interventions import ask
+from counterfactory.questions.flip import write_questions
+from counterfactory.questions.interventions import write_questions as write_interventions
 
 pytest_plugins = ["tests.squares"]
 
@@ -33,7 +33,7 @@ def wanted(questions_settings):
 @pytest.fixture
 def asked(squares, wanted, tmp_path):
     def run(attributes=ATTRIBUTES) -> pd.DataFrame:
-        ask_flip(wanted, attributes, squares, tmp_path / "flip.parquet")
+        write_questions("flip", wanted, squares, tmp_path / "flip.parquet", attributes)
         return read_table(tmp_path / "flip.parquet")
 
     return run
@@ -52,7 +52,7 @@ def test_order_and_columns(asked, squares, wanted, tmp_path):
     assert (table["attribute"] == table["intervention"]).all()
     assert table["attribute"].tolist() == ["big", "bright", "kind"] * 20
     assert table["repeat"][:18].tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [0] * 3 + [1] * 3 + [2] * 3
-    ask("null", wanted, squares, tmp_path / "null.parquet")
+    write_interventions("null", wanted, squares, tmp_path / "null.parquet")
     others = read_table(tmp_path / "null.parquet")["index"].unique()
     assert table["index"].unique()[:9].tolist() == others.tolist()
 

@@ -7,8 +7,8 @@ import pytest
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
 from counterfactory.data.dataset import load_dataset, load_split
-from counterfactory.questions.interventions import ask
-from counterfactory.questions.sweep import ask_sweep, values_of
+from counterfactory.questions.interventions import write_questions as write_interventions
+from counterfactory.questions.sweep import values_of, write_questions
 
 pytest_plugins = ["tests.squares"]
 
@@ -19,7 +19,7 @@ def settings(images=5, values=4):
 
 @pytest.fixture
 def table(squares, tmp_path):
-    ask_sweep(settings(), squares, tmp_path / "sweep.parquet")
+    write_questions("sweep", settings(), squares, tmp_path / "sweep.parquet")
     return read_table(tmp_path / "sweep.parquet")
 
 
@@ -54,7 +54,7 @@ def test_images_are_of_different_classes_first(squares, table):
 
 
 def test_more_images_change_no_question(squares, table, tmp_path):
-    ask_sweep(settings(images=7), squares, tmp_path / "more.parquet")
+    write_questions("sweep", settings(images=7), squares, tmp_path / "more.parquet")
     more = read_table(tmp_path / "more.parquet")
     key = ["index", "seed", "steps"]
     assert more["index"].drop_duplicates()[:5].tolist() == table["index"].drop_duplicates().tolist()
@@ -62,10 +62,10 @@ def test_more_images_change_no_question(squares, table, tmp_path):
 
 
 def test_columns_are_those_of_the_other_suites(squares, table, questions_settings, tmp_path):
-    ask("null", questions_settings, squares, tmp_path / "null.parquet")
+    write_interventions("null", questions_settings, squares, tmp_path / "null.parquet")
     assert table.columns.tolist() == read_table(tmp_path / "null.parquet").columns.tolist()
 
 
 def test_more_images_than_there_are_is_refused(squares, tmp_path):
     with pytest.raises(UserError, match=r"questions\.sweep\.images is 61"):
-        ask_sweep(settings(images=61), squares, tmp_path / "sweep.parquet")
+        write_questions("sweep", settings(images=61), squares, tmp_path / "sweep.parquet")

@@ -1,1 +1,1 @@
-"""Questions: one table a suite, the same for every method."""
+"""Writes the questions: one table per suite, the same for every method."""

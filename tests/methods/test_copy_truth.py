@@ -13,10 +13,11 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
 from counterfactory.data import morphomnist
 from counterfactory.data.dataset import load_dataset, load_split
+from counterfactory.data.morpho_sets import split_rows
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods import truth as truth_module
 from counterfactory.methods.run import answer
-from counterfactory.questions.interventions import ask
+from counterfactory.questions.interventions import write_questions
 
 pytest_plugins = ["tests.squares"]
 
@@ -41,7 +42,7 @@ def place(tmp_path_factory) -> SimpleNamespace:
     digits.mkdir(parents=True)
     # A hole in the file, except for the digits that are used.
     settings = SimpleNamespace(published=None, seed=0, train=40, valid=1, judges=1, test=TEST, image_size=32)
-    used = np.concatenate(list(morphomnist.split_rows(settings).values()))
+    used = np.concatenate(list(split_rows(settings).values()))
     images = open_memmap(digits / "images.npy", mode="w+", dtype=np.uint8, shape=(70_000, 28, 28))
     images[used] = draw_digits(len(used))
     images.flush()
@@ -59,7 +60,7 @@ def place(tmp_path_factory) -> SimpleNamespace:
         reverse=SimpleNamespace(images=TEST, interventions=names, cycles=[1, 3]),
     )
     for suite in ("do", "null", "reverse"):
-        ask(suite, asked, place.data, place.questions / f"{suite}.parquet")
+        write_questions(suite, asked, place.data, place.questions / f"{suite}.parquet")
     return place
 
 

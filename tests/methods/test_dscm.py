@@ -19,7 +19,7 @@ from counterfactory.methods.run import answer_questions
 from counterfactory.models.image.model import build
 from counterfactory.models.image.vae import Vae
 from counterfactory.nets.pixels import to_pixels
-from counterfactory.questions.interventions import ask
+from counterfactory.questions.interventions import write_questions
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
@@ -64,7 +64,7 @@ def place(squares, questions_settings) -> SimpleNamespace:
     )
     (place.conditional / "scm").symlink_to(place.exogenous / "scm")
     for suite in ("do", "null", "reverse"):
-        ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
+        write_questions(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     return place
 
 

@@ -14,7 +14,7 @@ from counterfactory.methods import load_method
 from counterfactory.methods.run import answer_questions
 from counterfactory.models.gan.model import build_gan
 from counterfactory.nets.pixels import to_bytes, to_pixels
-from counterfactory.questions.interventions import ask
+from counterfactory.questions.interventions import write_questions
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
@@ -33,7 +33,7 @@ def place(squares, questions_settings) -> SimpleNamespace:
         Run("scm", squares, place.models / "scm" / "seed0", place.models / "scm" / "seed0", seed=0),
     )
     for suite in ("do", "null", "reverse"):
-        ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
+        write_questions(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     write(place, [])
     return place
 

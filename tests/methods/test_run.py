@@ -16,7 +16,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, read_table, write_table
 from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.methods.run import answer, answer_questions
-from counterfactory.questions.interventions import SUITES, ask
+from counterfactory.questions.interventions import write_questions
 
 pytest_plugins = ["tests.squares"]
 
@@ -72,8 +72,8 @@ def place(squares, questions_settings):
         questions=squares.parent / "questions",
         answers=squares.parent,
     )
-    for suite in SUITES:
-        ask(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
+    for suite in ("do", "null", "reverse"):
+        write_questions(suite, questions_settings, squares, place.questions / f"{suite}.parquet")
     return place
 
 
@@ -86,7 +86,7 @@ def answer_all(place, method, suite, chunk_size, batch_size=16, out=None):
     return gather(out, suite, questions)
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["do", "null", "reverse"])
 def test_chunks_change_no_byte(place, network, suite):
     images, table = answer_all(place, "network", suite, 7)
     others, other_table = answer_all(place, "network", suite, 64)
@@ -142,7 +142,7 @@ def run(place, suite, respond, batch_size=8, rows=slice(None)):
     return questions, test, answer_questions(respond, questions, dataset, test, batch_size)
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["do", "null", "reverse"])
 def test_asks_every_step_once_and_leaves_the_finished_alone(place, suite):
     def brighter(batch):
         assert batch.images.dtype == np.uint8

@@ -15,7 +15,7 @@ from counterfactory.data.dataset import load_split
 from counterfactory.methods import run as answers
 from counterfactory.methods.registry import METHODS, Method
 from counterfactory.methods.run import answer
-from counterfactory.questions.flip import ask_flip
+from counterfactory.questions.flip import write_questions
 
 pytest_plugins = ["tests.squares"]
 
@@ -61,7 +61,7 @@ def place(squares, questions_settings, monkeypatch):
         respond=Explainer(),
         settings=SimpleNamespace(batch_size=8, explainer=SimpleNamespace(images=None)),
     )
-    ask_flip(questions_settings, ATTRIBUTES, squares, place.questions)
+    write_questions("flip", questions_settings, squares, place.questions, ATTRIBUTES)
     module = SimpleNamespace(load=lambda **given: place.respond)
     monkeypatch.setitem(sys.modules, "counterfactory.methods.explainer_here", module)
     monkeypatch.setitem(METHODS, "explainer_here", Method("Explainer", models=("ddpm",), suites=("flip",)))

@@ -1,7 +1,10 @@
 """Commands that write questions and answer them."""
 
 import argparse
+from importlib import import_module
 
+from ..core.errors import UserError
+from ..questions.registry import SUITES
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, option, path, positional
 from .resolve import device_of, path_of, section_of
 
@@ -9,20 +12,17 @@ __all__ = ["COMMANDS"]
 
 
 def _ask(args: argparse.Namespace) -> None:
-    settings, data = section_of(args, "questions"), path_of(args, "data", "data")
-    out = path_of(args, "out", f"questions/{args.suite}.parquet")
-    if args.suite == "flip":
-        from ..questions.flip import ask_flip
-
-        ask_flip(settings, section_of(args, "attributes", "attributes"), data, out)
-    elif args.suite == "sweep":
-        from ..questions.sweep import ask_sweep
-
-        ask_sweep(settings, data, out)
-    else:
-        from ..questions.interventions import ask
-
-        ask(args.suite, settings, data, out)
+    suite = SUITES.get(args.suite)
+    if suite is None:
+        raise UserError(f"{args.suite}: no such suite; choose from {', '.join(SUITES)}")
+    attributes = section_of(args, "attributes", "attributes") if suite.attributes else None
+    import_module(f"counterfactory.{suite.module}").write_questions(
+        args.suite,
+        section_of(args, "questions"),
+        path_of(args, "data", "data"),
+        path_of(args, "out", f"questions/{args.suite}.parquet"),
+        attributes,
+    )
 
 
 def _answer(args: argparse.Namespace) -> None:

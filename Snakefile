@@ -27,8 +27,6 @@ pathvars:
 
 
 wildcard_constraints:
-    model="|".join(TRAINERS),
-    base="vae|hvae",
     method="[a-z0-9_]+",
     metric="[a-z0-9_]+",
     variable="[a-z0-9_]+",
@@ -40,7 +38,6 @@ wildcard_constraints:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
-include: "workflow/rules/finetune.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/answers.smk"
 include: "workflow/rules/scores.smk"

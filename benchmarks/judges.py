@@ -17,6 +17,7 @@ from finished import print_row
 
 from counterfactory.config import JudgesSettings, load_settings, merge, read_config
 from counterfactory.core.files import read_json
+from counterfactory.core.run import Run
 from counterfactory.data.morphomnist import synthesise
 from counterfactory.data.sources import fetch_digits
 from counterfactory.models.judges.train import train_judge
@@ -59,7 +60,7 @@ def main() -> None:
     for name in arguments.judges:
         out = arguments.out / f"{training.steps}_steps" / name
         if not kept(out, judges):
-            train_judge(judges, name, data, out, settings.device)
+            train_judge(judges, Run(f"judges/{name}", data, arguments.out, out, device=settings.device))
         found = read_json(out / "model.json")
         errors = [next(iter(found["errors"][split].values())) for split in ("valid", "test")]
         minutes = found["training"]["seconds"] / 60

@@ -49,7 +49,7 @@ def test_every_command_has_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^    ([a-z][a-z-]+)\b", capsys.readouterr().out, re.M)
-    assert {"digits", "synthesise", "fit-scm", "train-judge", "train", "weights"} <= set(commands)
+    assert {"digits", "synthesise", "train", "weights"} <= set(commands)
     assert {"ask", "answer", "score", "summarise", "tables", "figures", "report"} <= set(commands)
     for command in commands:
         with pytest.raises(SystemExit) as stop:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from counterfactory.core.files import read_json, write_array, write_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_split
 from counterfactory.models.classifier.model import load_classifier
 from counterfactory.models.classifier.train import train_classifier
@@ -37,7 +38,7 @@ def model_settings(**changed) -> SimpleNamespace:
 
 
 def train(role: str, data: Path, out: Path, attributes=ATTRIBUTES, **changed) -> dict:
-    train_classifier(role, model_settings(**changed), attributes, data, out, "cpu")
+    train_classifier(model_settings(**changed), Run(role, data, out.parent, out, attributes=attributes))
     return read_json(out / "model.json")
 
 
@@ -125,7 +126,7 @@ def test_an_attribute_of_one_class_is_told_and_stops_nothing(squares, tmp_path):
     asked = {"big": ATTRIBUTES["big"], "vast": SimpleNamespace(of="size", above=50.0)}
     meta = train("classifier", squares, tmp_path, asked)
     assert list(meta["constant"]) == ["vast"]
-    assert meta["constant"]["vast"].startswith("says no to vast for all 80 images it was tried on; ")
+    assert meta["constant"]["vast"].startswith("predicts no for vast on all 80 images it was tested on; ")
     assert (
         "attributes.vast.above: size is above 50 px in 0% of the 400 train images" in meta["constant"]["vast"]
     )
@@ -182,10 +183,10 @@ def test_commands_take_their_sections(squares, tmp_path):
         },
     }
     sections["oracle"] = {**sections["classifier"], "held_out": 0.3}
-    for role, words in {"classifier": ["train", "classifier"], "oracle": ["train-oracle"]}.items():
+    for role in ("classifier", "oracle"):
         given = ["--settings", json.dumps(sections[role]), "--attributes", json.dumps(attributes)]
         places = ["--data", str(squares), "--out", str(tmp_path / role), "--device", "cpu"]
-        assert main([*words, *given, *places]) == 0
+        assert main(["train", role, *given, *places]) == 0
         meta = read_json(tmp_path / role / "model.json")
         assert meta["kind"] == role and list(meta["attributes"]) == ["big"] and "constant" in meta
     assert meta["images"] == {"train": 14, "valid": 6}

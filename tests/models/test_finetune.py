@@ -72,7 +72,8 @@ def world(tmp_path_factory):
     )
     for name in SQUARES.names:
         predictor = judging.model_copy(update={"width": 4, "shift": 0, "training": quick})
-        train_judge(predictor, name, data, root / "models/predictors" / name, "cpu", split="train")
+        out = root / "models/predictors" / name
+        train_judge(predictor, Run(f"predictors/{name}", data, root / "models", out))
     return SimpleNamespace(
         data=data,
         models=root / "models",

@@ -9,15 +9,13 @@ import torch
 
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, write_array, write_table
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import Dataset, Split, Variable, save_dataset
-from counterfactory.models.identity import train as module
+from counterfactory.models.identity import renderings as module
 from counterfactory.models.identity.model import load_identity
-from counterfactory.models.identity.train import (
-    render_sources,
-    same_class_softmax,
-    train_identity,
-    verification,
-)
+from counterfactory.models.identity.renderings import Sources, render_sources
+from counterfactory.models.identity.train import same_class_softmax, train_identity
+from counterfactory.models.identity.verification import IMPOSTORS, verification
 from tests.training.toys import settings as training
 
 TOY = Dataset(
@@ -87,7 +85,7 @@ def identity_settings(**changed) -> SimpleNamespace:
 
 def test_parents_are_dealt_out_anew(data, split):
     rows = np.arange(COUNT)
-    images, parents = render_sources(TOY, data, split, rows, 2, seed=1)
+    images, parents = render_sources(Sources(TOY, data, split, rows), 2, seed=1)
     spread = split.attributes["shade"].std()
     assert images.shape == (COUNT, 3, 1, 8, 8) and parents.shape == (COUNT, 3, 1)
     assert np.array_equal(images[:, 0], split.images)
@@ -97,18 +95,18 @@ def test_parents_are_dealt_out_anew(data, split):
             images[:, view].max((1, 2, 3)), (parents[:, view, 0] * spread + 1e-9).astype(np.uint8)
         )
     assert (np.abs(np.diff(parents[:, :, 0], axis=1)) > 0).mean() > 0.9
-    some, _ = render_sources(TOY, data, split, rows[10:20], 2, seed=1)
+    some, _ = render_sources(Sources(TOY, data, split, rows[10:20]), 2, seed=1)
     assert np.array_equal(some, images[10:20])
 
 
 def test_a_killed_run_does_not_render_again(data, split, tmp_path, monkeypatch):
     rows = np.arange(20)
-    first, _ = render_sources(TOY, data, split, rows, 1, seed=1, out=tmp_path / "out")
+    first, _ = render_sources(Sources(TOY, data, split, rows), 1, seed=1, out=tmp_path / "out")
     monkeypatch.setattr(module, "world", lambda name: SimpleNamespace(render_counterfactual=None))
-    again, _ = render_sources(TOY, data, split, rows, 1, seed=1, out=tmp_path / "out")
+    again, _ = render_sources(Sources(TOY, data, split, rows), 1, seed=1, out=tmp_path / "out")
     assert np.array_equal(first, again)
     with pytest.raises(TypeError):
-        render_sources(TOY, data, split, rows, 1, seed=2, out=tmp_path / "out")
+        render_sources(Sources(TOY, data, split, rows), 1, seed=2, out=tmp_path / "out")
 
 
 def test_the_softmax_runs_over_the_class_alone():
@@ -128,14 +126,14 @@ def test_pairs_of_verification():
     scores = verification(embeddings, np.array([0, 0, 1]), parents, seed=0)
     degrees = {name: np.degrees(np.arccos(np.clip(one, -1, 1))).round(6) for name, one in scores.items()}
     assert sorted(degrees["same"]) == [5.0, 10.0, 40.0]
-    assert len(degrees["hard"]) == 4 * module.IMPOSTORS and set(degrees["hard"]) == {40.0, 50.0, 80.0, 90.0}
+    assert len(degrees["hard"]) == 4 * IMPOSTORS and set(degrees["hard"]) == {40.0, 50.0, 80.0, 90.0}
     # Nearest in the parents: 0 with 0.1, 5 with 4.9, and back; never the other rendering of oneself.
     assert sorted(degrees["matched"]) == [40.0, 40.0, 90.0, 90.0]
 
 
 def test_the_embedding_tells_sources_apart(data, tmp_path, split):
     out = tmp_path / "identity"
-    train_identity(identity_settings(), data, out, "cpu")
+    train_identity(identity_settings(), Run("identity", data, tmp_path, out))
     meta, identity = read_json(out / "model.json"), load_identity(out)
     assert meta["sources"] == {"train": 72, "valid": 24, "measured": 24} and meta["kind"] == "identity"
     chosen, measured = meta["verification"]["valid"], meta["verification"]["measured"]
@@ -150,7 +148,10 @@ def test_the_embedding_tells_sources_apart(data, tmp_path, split):
 
 def test_training_is_repeatable_and_sources_are_bounded(data, tmp_path):
     for name in ("one", "two"):
-        train_identity(identity_settings(steps=4, valid_every=2, sources=40), data, tmp_path / name, "cpu")
+        train_identity(
+            identity_settings(steps=4, valid_every=2, sources=40),
+            Run("identity", data, tmp_path, tmp_path / name),
+        )
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two and read_json(tmp_path / "one" / "model.json")["sources"]["train"] == 40
 
@@ -158,7 +159,7 @@ def test_training_is_repeatable_and_sources_are_bounded(data, tmp_path):
 def test_what_cannot_be_trained_is_refused(data, tmp_path, monkeypatch):
     few = identity_settings(held_out=0.01)
     with pytest.raises(UserError, match=r"identity\.held_out: the 1 sources .* raise it"):
-        train_identity(few, data, tmp_path / "few", "cpu")
+        train_identity(few, Run("identity", data, tmp_path, tmp_path / "few"))
     monkeypatch.setattr(module, "world", lambda name: None)
     with pytest.raises(UserError, match="identity: toy is not simulated"):
-        train_identity(identity_settings(), data, tmp_path / "none", "cpu")
+        train_identity(identity_settings(), Run("identity", data, tmp_path, tmp_path / "none"))

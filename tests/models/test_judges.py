@@ -1,5 +1,6 @@
 """Judges: they learn what images show, from the judges' split alone."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from counterfactory.core.files import read_json
+from counterfactory.core.run import Run
 from counterfactory.data.dataset import save_dataset
 from counterfactory.models.judges.model import load_judge
 from counterfactory.models.judges.train import train_judge
@@ -59,6 +61,10 @@ def squares(count: int, seed: int) -> tuple[np.ndarray, pd.DataFrame]:
     return images, pd.DataFrame(frame)
 
 
+def train(settings, variable: str, data: Path, out: Path) -> None:
+    train_judge(settings, Run(f"judges/{variable}", data, out.parent, out))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     place = Place(tmp_path_factory.mktemp("judges"))
@@ -71,7 +77,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judges(data):
     for variable in ("thickness", "digit"):
-        train_judge(judge_settings(), variable, data, data.parent / variable, "cpu")
+        train(judge_settings(), variable, data, data.parent / variable)
     return data.parent
 
 
@@ -98,18 +104,18 @@ def test_the_test_split_decides_nothing(judges, data, tmp_path):
     place.write_split("judges", *squares(600, 0))
     place.write_split("test", *squares(40, 9))
     settings = judge_settings(steps=4, valid_every=2)
-    train_judge(settings, "thickness", data, tmp_path / "one", "cpu")
-    train_judge(settings, "thickness", place.data, tmp_path / "two", "cpu")
+    train(settings, "thickness", data, tmp_path / "one")
+    train(settings, "thickness", place.data, tmp_path / "two")
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
 
 
 def test_a_judge_that_is_told_the_effects(data, tmp_path):
-    train_judge(judge_settings(context=True, steps=4, valid_every=2), "thickness", data, tmp_path, "cpu")
+    train(judge_settings(context=True, steps=4, valid_every=2), "thickness", data, tmp_path)
     judge = load_judge(tmp_path)
     images, truth = squares(3, 2)
     assert [variable.name for variable in judge.context] == ["intensity"]
     told, other = judge(images, truth), judge(images, truth.assign(intensity=100.0))
     assert not np.array_equal(told, other)
-    with pytest.raises(ValueError, match="must be told intensity"):
+    with pytest.raises(ValueError, match="requires the variables intensity"):
         judge(images)

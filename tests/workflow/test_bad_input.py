@@ -9,12 +9,12 @@ import json
 
 import pandas as pd
 import pytest
-from tests.workflow.test_workflow import snakemake
 
 from counterfactory.cli import main
 from counterfactory.config import load_settings, read_config
 from counterfactory.core.checkpoint import load_model
 from counterfactory.core.errors import MissingWeights
+from tests.workflow.test_workflow import snakemake
 
 pytest_plugins = ["tests.workflow.test_workflow"]
 
@@ -78,7 +78,7 @@ def test_more_chunks_than_questions_is_one_line_of_the_plan(bad):
     said = [line for line in done.stderr.splitlines() if line.startswith("config: ")]
     line = "config: answers.chunks is 7, but dime is asked 6 questions of the suite flip: they are 6 chunks"
     assert said == [line]
-    assert "fetch_weights" in done.stdout + done.stderr and "train_identity" not in done.stdout + done.stderr
+    assert "fetch_weights" in done.stdout + done.stderr and "models/identity" not in done.stdout + done.stderr
 
 
 def test_weights_are_fetched_when_their_file_appears(bad):
@@ -112,7 +112,7 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
     step("synthesise", "--dataset", "pendulum")
     said = step("ask", "flip")
     assert [line for line in said.splitlines() if line.startswith("attributes.far")] and "right" not in said
-    for words in (["train", "classifier"], ["train", "ddpm"], ["train-oracle"]):
+    for words in (["train", "classifier"], ["train", "ddpm"], ["train", "oracle"]):
         step(*words)
     constant = json.loads((results / "models" / "classifier" / "seed0" / "model.json").read_text())[
         "constant"
@@ -121,7 +121,7 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
 
     for network, reason in REASONS.items():
         assert step("weights", network, "--optional").splitlines() == [
-            f"weights {network}: {reason}; what asks for them goes without"
+            f"weights {network}: {reason}; steps that require them are skipped"
         ]
     count = len(pd.read_parquet(results / "questions" / "flip.parquet"))
     for method in settings.methods:
@@ -151,12 +151,14 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
     assert found["reason"]["dime", "right", "flip_rate"] == REASONS["vgg19"]
     for method in settings.methods:
         for what in ("rare", "far"):
-            assert found["reason"][method, what, "flip_rate"].startswith(f"the classifier says no to {what}")
+            assert found["reason"][method, what, "flip_rate"].startswith(
+                f"the classifier predicts no for {what}"
+            )
         for metric, network in (("fid", "inception"), ("fva", "identity"), ("sigma_l", "lpips")):
             assert found["reason"][method, "right", metric] == REASONS[network]
     table = (results / "tables" / "flip_right.md").read_text()
     for line in (f"DiME: {REASONS['vgg19']}.", f"FVA, FS: {REASONS['identity']}."):
         assert line in table
-    assert "rare: the classifier says no to rare" in (results / "tables" / "flip_rare.md").read_text()
+    assert "rare: the classifier predicts no for rare" in (results / "tables" / "flip_rare.md").read_text()
     page = (bad / "results" / "pendulum" / "report.html").read_text()
     assert "Explanation scores, right" in page and "away/vgg19.pth" in page

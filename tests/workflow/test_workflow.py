@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from counterfactory.config import load_settings, read_config
-from counterfactory.methods.registry import SUITES
+from counterfactory.questions.registry import SUITES
 
 ROOT = Path(__file__).parents[2]
 PRESETS = ROOT / "workflow" / "presets"
@@ -194,7 +194,7 @@ def test_models_are_trained_apart(finished):
 def test_speed_knobs_change_no_result(finished):
     # Not even the chunks' size: the files have other names, nothing that was trained or scored is thrown away.
     planned = changed(finished, "answers: {chunk_size: 50}")
-    assert not {"train", "fit_scm", "train_judge", "ask"} & set(planned.values())
+    assert not {"train", "train_once", "ask"} & set(planned.values())
     planned = plan(finished, "--configfile", PRESETS / "smoke.yaml", "--cores", "1")[0]
     assert planned == {}
 

@@ -1,210 +1,116 @@
-"""Models: the parents' mechanisms, the judges, the image models, each trained by itself."""
+"""Models: every network and the mechanisms of the parents, each trained on its own, as listed in models/registry.py."""
+
+from functools import reduce
+from types import SimpleNamespace
+
+from counterfactory.models.registry import MODELS, module_of as training_module, section_of
 
 
-rule fit_scm:
-    input:
-        dataset=rules.synthesise.output.dataset,
-        attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid", "test"]),
-    output:
-        model="<results>/models/scm/seed{seed}/model.safetensors",
-        meta="<results>/models/scm/seed{seed}/model.json",
-        curve="<results>/models/scm/seed{seed}/log.csv",
-    log:
-        "<logs>/fit_scm/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/fit_scm/seed{seed}.jsonl"
-    conda:
-        "../../envs/counterfactory.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        settings=settings_json(SETTINGS.scm),
-        data=subpath(input.dataset, parent=True),
-        out=subpath(output.model, parent=True),
-        code=lambda wildcards: code_of("scm.fit"),
-    message:
-        "Fitting the mechanisms of the parents (seed {wildcards.seed})"
-    shell:
-        "python -m counterfactory fit-scm --settings {params.settings:q} --seed {wildcards.seed}"
-        " --data {params.data:q} --out {params.out:q} 2>&1 | tee {log:q}"
+def folders_of(seeded):
+    """Returns a pattern of the folders below models/ of all trained models with or without a training seed."""
+    # Published weights of the identity network are fetched instead.
+    names = [name for name, model in MODELS.items() if model.seeded == seeded and name not in PRETRAINED]
+    variables = f"/({'|'.join(VARIABLES)})"
+    return "|".join(
+        name + (r"/seed\d+" if seeded else variables if MODELS[name].per_variable else "") for name in names
+    )
 
 
-rule train_judge:
-    input:
-        dataset=rules.synthesise.output.dataset,
-        images=expand("<results>/data/{split}/images.npy", split=["judges", "test"]),
-        attributes=expand("<results>/data/{split}/attributes.parquet", split=["judges", "test"]),
-    output:
-        model="<results>/models/judges/{variable}/model.safetensors",
-        meta="<results>/models/judges/{variable}/model.json",
-        curve="<results>/models/judges/{variable}/log.csv",
-    log:
-        "<logs>/train_judge/{variable}.log",
-    benchmark:
-        "<benchmarks>/train_judge/{variable}.jsonl"
-    conda:
-        "../../envs/counterfactory.yaml"
-    threads: SETTINGS.judges.training.threads
-    resources:
-        mem_mb=with_network("judges", "test"),
-        runtime=growing(training_minutes(SETTINGS.judges.training)),
-        gpu=GPU,
-    params:
-        settings=settings_json(SETTINGS.judges, without=["confounded"]),
-        data=subpath(input.dataset, parent=True),
-        out=subpath(output.model, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_of("models.judges.train"),
-    message:
-        "Training the judge of {wildcards.variable}"
-    shell:
-        "python -m counterfactory train-judge {wildcards.variable} --settings {params.settings:q}"
-        " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
+@cache
+def training_of(folder):
+    """Returns what the training of one folder below models/, such as `vae/seed0` or `judges/digit`, depends on."""
+    name, _, part = folder.partition("/")
+    model = MODELS[name]
+    settings = reduce(getattr, section_of(name).split("."), SETTINGS)
+    return SimpleNamespace(
+        model=model,
+        name=folder if model.per_variable else name,
+        seed=part.removeprefix("seed") if model.seeded else None,
+        code=code_of(training_module(name)),
+        settings=settings_json(settings, without=model.ignores),
+        training=getattr(settings, "training", None),
+    )
 
 
-# A killed training goes on from the state it keeps beside its outputs, which is no output itself.
+def files_read(wildcards):
+    """Returns the files that a training reads: its splits and the models that it requires."""
+    training = training_of(wildcards.folder)
+    kinds = ["images.npy"] * training.model.images + ["attributes.parquet"]
+    models = expand(training.model.needs, seed=training.seed, variable=VARIABLES)
+    return [f"<results>/data/{split}/{kind}" for kind in kinds for split in training.model.splits] + [
+        f"<results>/models/{model}/model.safetensors" for model in dict.fromkeys(models)
+    ]
+
+
+def training_mb(wildcards):
+    """Returns the memory of a training in MB."""
+    model = training_of(wildcards.folder).model
+    return network_mb(*model.splits) if model.images else 2000
+
+
+def training_time(wildcards):
+    """Returns the time limit of a training in minutes."""
+    training = training_of(wildcards.folder)
+    return training.model.minutes or training_minutes(training.training)
+
+
+def training_options(wildcards):
+    """Returns the options of the command `train` that only some models have."""
+    training = training_of(wildcards.folder)
+    seed = ["--seed", training.seed] if training.model.seeded else []
+    return [*seed, *(["--attributes", ATTRIBUTES] if training.model.attributes else [])]
+
+
+# A killed training resumes from the state in its folder, which is not an output.
 rule train:
     input:
+        files_read,
         dataset=rules.synthesise.output.dataset,
-        images=expand("<results>/data/{split}/images.npy", split=["train", "valid"]),
-        attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid"]),
     output:
-        model="<results>/models/{model}/seed{seed}/model.safetensors",
-        meta="<results>/models/{model}/seed{seed}/model.json",
-        curve="<results>/models/{model}/seed{seed}/log.csv",
+        model="<results>/models/{folder}/model.safetensors",
+        meta="<results>/models/{folder}/model.json",
+        curve="<results>/models/{folder}/log.csv",
     log:
-        "<logs>/train/{model}/seed{seed}.log",
+        "<logs>/train/{folder}.log",
     benchmark:
-        "<benchmarks>/train/{model}/seed{seed}.jsonl"
-    # The longest work of all: nothing should make it wait.
+        "<benchmarks>/train/{folder}.jsonl"
+    wildcard_constraints:
+        folder=folders_of(seeded=True),
+    # The longest jobs: they start first.
     priority: 10
     conda:
         "../../envs/counterfactory.yaml"
-    threads: lambda wildcards: getattr(SETTINGS.models, wildcards.model).training.threads
+    threads: lambda wildcards: getattr(training_of(wildcards.folder).training, "threads", 1)
     resources:
-        mem_mb=with_network("train", "valid"),
-        runtime=growing(
-            lambda wildcards: training_minutes(getattr(SETTINGS.models, wildcards.model).training)
-        ),
-        gpu=GPU,
+        mem_mb=growing(training_mb),
+        runtime=growing(training_time),
+        gpu=lambda wildcards: GPU if training_of(wildcards.folder).model.images else 0,
     params:
-        settings=lambda wildcards: settings_json(getattr(SETTINGS.models, wildcards.model)),
+        name=lambda wildcards: training_of(wildcards.folder).name,
+        settings=lambda wildcards: training_of(wildcards.folder).settings,
+        options=training_options,
         data=subpath(input.dataset, parent=True),
+        models=f"{SETTINGS.results}/{SETTINGS.dataset}/models",
         out=subpath(output.model, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_of(TRAINERS[wildcards.model]),
+        device=lambda wildcards: SETTINGS.device if training_of(wildcards.folder).model.images else "cpu",
+        code=lambda wildcards: training_of(wildcards.folder).code,
     message:
-        "Training {wildcards.model} (seed {wildcards.seed})"
+        "Training {wildcards.folder}"
     shell:
-        "python -m counterfactory train {wildcards.model} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
-
-
-rule train_classifier:
-    input:
-        dataset=rules.synthesise.output.dataset,
-        images=expand("<results>/data/{split}/images.npy", split=["train", "valid", "test"]),
-        attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "valid", "test"]),
-    output:
-        model="<results>/models/classifier/seed{seed}/model.safetensors",
-        meta="<results>/models/classifier/seed{seed}/model.json",
-        curve="<results>/models/classifier/seed{seed}/log.csv",
-    log:
-        "<logs>/train_classifier/seed{seed}.log",
-    benchmark:
-        "<benchmarks>/train_classifier/seed{seed}.jsonl"
-    conda:
-        "../../envs/counterfactory.yaml"
-    threads: SETTINGS.models.classifier.training.threads
-    resources:
-        mem_mb=with_network("train", "valid", "test"),
-        runtime=growing(training_minutes(SETTINGS.models.classifier.training)),
-        gpu=GPU,
-    params:
-        settings=settings_json(SETTINGS.models.classifier),
-        attributes=ATTRIBUTES,
-        data=subpath(input.dataset, parent=True),
-        out=subpath(output.model, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_of("models.classifier.train"),
-    message:
-        "Training the classifier under observation (seed {wildcards.seed})"
-    shell:
-        "python -m counterfactory train classifier --settings {params.settings:q} --attributes {params.attributes:q}"
-        " --seed {wildcards.seed} --data {params.data:q} --out {params.out:q} --device {params.device}"
+        "python -m counterfactory train {params.name} --settings {params.settings:q} {params.options:q}"
+        " --data {params.data:q} --models {params.models:q} --out {params.out:q} --device {params.device}"
         " 2>&1 | tee {log:q}"
 
 
-rule train_oracle:
-    input:
-        dataset=rules.synthesise.output.dataset,
-        images=expand("<results>/data/{split}/images.npy", split=["judges", "test"]),
-        attributes=expand("<results>/data/{split}/attributes.parquet", split=["judges", "test"]),
+# Evaluation networks and predictors: the same for all training seeds.
+use rule train as train_once with:
     output:
-        model="<results>/models/oracle/model.safetensors",
-        meta="<results>/models/oracle/model.json",
-        curve="<results>/models/oracle/log.csv",
-    log:
-        "<logs>/train_oracle.log",
-    benchmark:
-        "<benchmarks>/train_oracle.jsonl"
-    conda:
-        "../../envs/counterfactory.yaml"
-    threads: SETTINGS.oracle.training.threads
-    resources:
-        mem_mb=with_network("judges", "test"),
-        runtime=growing(training_minutes(SETTINGS.oracle.training)),
-        gpu=GPU,
-    params:
-        settings=settings_json(SETTINGS.oracle),
-        attributes=ATTRIBUTES,
-        data=subpath(input.dataset, parent=True),
-        out=subpath(output.model, parent=True),
-        device=SETTINGS.device,
-        code=lambda wildcards: code_of("models.classifier.train"),
-    message:
-        "Training the oracle"
-    shell:
-        "python -m counterfactory train-oracle --settings {params.settings:q} --attributes {params.attributes:q}"
-        " --data {params.data:q} --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
-
-
-# A published network is fetched instead.
-if "identity" not in PRETRAINED:
-
-    rule train_identity:
-        input:
-            dataset=rules.synthesise.output.dataset,
-            images="<results>/data/judges/images.npy",
-            attributes="<results>/data/judges/attributes.parquet",
-        output:
-            model="<results>/models/identity/model.safetensors",
-            meta="<results>/models/identity/model.json",
-            curve="<results>/models/identity/log.csv",
-        log:
-            "<logs>/train_identity.log",
-        benchmark:
-            "<benchmarks>/train_identity.jsonl"
-        conda:
-            "../../envs/counterfactory.yaml"
-        threads: SETTINGS.identity.training.threads
-        resources:
-            mem_mb=with_network("judges"),
-            runtime=growing(training_minutes(SETTINGS.identity.training)),
-            gpu=GPU,
-        params:
-            settings=settings_json(SETTINGS.identity),
-            data=subpath(input.dataset, parent=True),
-            out=subpath(output.model, parent=True),
-            device=SETTINGS.device,
-            code=lambda wildcards: code_of("models.identity.train"),
-        message:
-            "Training the identity embedding"
-        shell:
-            "python -m counterfactory train-identity --settings {params.settings:q} --data {params.data:q}"
-            " --out {params.out:q} --device {params.device} 2>&1 | tee {log:q}"
+        model="<results>/models/{folder}/model.safetensors",
+        meta="<results>/models/{folder}/model.json",
+        curve="<results>/models/{folder}/log.csv",
+    wildcard_constraints:
+        folder=folders_of(seeded=False),
+    priority: 0
 
 
 # Weights that others trained. No code hash: they are held to known values, whatever the code.

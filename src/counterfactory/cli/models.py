@@ -1,115 +1,58 @@
-"""Commands that fit, train and fetch models."""
+"""The commands that train models and fetch pretrained weights."""
 
 import argparse
+import difflib
 import os
 import sys
 import time
 from functools import partial
+from importlib import import_module
 
 from ..core.errors import MissingWeights, UserError
+from ..core.run import Run
+from ..models.registry import MODELS, Model, section_of, split_name
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
-from .resolve import device_of, path_of, section_of, settings_of
+from .resolve import device_of, path_of, settings_of
+from .resolve import section_of as settings_section
 
 __all__ = ["COMMANDS"]
 
 _WEIGHTS = ("lpips", "inception", "vgg19", "identity")
 
 
-def _fit_parents(args: argparse.Namespace) -> None:
-    from ..scm.fit import fit_scm
-
-    out = path_of(args, "out", f"models/scm/seed{args.seed}")
-    fit_scm(section_of(args, "scm"), path_of(args, "data", "data"), out, args.seed)
-
-
-def _train_judge(args: argparse.Namespace) -> None:
-    from ..models.judges.train import train_judge
-
-    out = path_of(args, "out", f"models/judges/{args.variable}")
-    data, device = path_of(args, "data", "data"), device_of(args)
-    train_judge(section_of(args, "judges"), args.variable, data, out, device)
-
-
-def _train_predictor(args: argparse.Namespace) -> None:
-    from ..models.judges.train import train_judge
-
-    out = path_of(args, "out", f"models/predictors/{args.variable}")
-    data, device = path_of(args, "data", "data"), device_of(args)
-    train_judge(section_of(args, "judges"), args.variable, data, out, device, split="train")
-
-
-def _finetune(args: argparse.Namespace) -> None:
-    settings = section_of(args, f"models.{args.base}_ft")
-    seed = f"seed{args.seed}"
-    folders = {
-        "data": path_of(args, "data", "data"),
-        "start": path_of(args, "start", f"models/{args.base}/{seed}"),
-        "parents": path_of(args, "scm", f"models/scm/{seed}"),
-        "predictors": path_of(args, "predictors", "models/predictors"),
-        "out": path_of(args, "out", f"models/{args.base}_ft/{seed}"),
-    }
-    device = device_of(args)
-    from ..models.image.finetune import finetune
-
-    finetune(settings.training, **folders, seed=args.seed, device=device)
+def _model(name: str) -> Model:
+    """Returns the registered model of a training such as `vae` or `judges/thickness`."""
+    name, variable = split_name(name)
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(MODELS)}"
+        raise UserError(f"{name}: no such model; {hint}")
+    model = MODELS[name]
+    if model.per_variable and not variable:
+        raise UserError(f"{name}: is trained for each variable; name one, such as {name}/thickness")
+    if variable and not model.per_variable:
+        raise UserError(f"{name}/{variable}: {name} is not trained for each variable; write {name}")
+    return model
 
 
 def _train(args: argparse.Namespace) -> None:
     if args.minutes is not None:
         os.environ["COUNTERFACTORY_TRAIN_UNTIL"] = str(time.time() + 60 * args.minutes)
-    from ..config import ModelsSettings
-
-    known = [name for name in ModelsSettings.model_fields if not name.endswith("_ft")]
-    if args.model not in known:
-        raise UserError(f"{args.model}: no such image model; choose from {', '.join(known)}")
-    settings = section_of(args, f"models.{args.model}")
-    out = path_of(args, "out", f"models/{args.model}/seed{args.seed}")
-    data, device = path_of(args, "data", "data"), device_of(args)
-    # Only now, because it takes seconds: a mistake in the settings is told at once.
-    if args.model == "classifier":
-        from ..models.classifier.train import train_classifier
-
-        attributes = section_of(args, "attributes", "attributes")
-        train_classifier("classifier", settings, attributes, data, out, device, args.seed)
-        return
-    if args.model == "causaldiffae":
-        from ..models.causaldiffae.train import train_causaldiffae
-
-        train_causaldiffae(settings, data, out, args.seed, device)
-        return
-    if args.model == "ddpm":
-        from ..models.ddpm.train import train_ddpm
-
-        train_ddpm(settings, data, out, args.seed, device)
-        return
-    if args.model in ("gan", "dcgan"):
-        from ..models.gan.train import train_gan
-
-        train_gan(args.model, settings, data, out, args.seed, device)
-        return
-    from ..models.image.train import train_image_mechanism
-
-    train_image_mechanism(args.model, settings, data, out, args.seed, device)
-
-
-def _train_oracle(args: argparse.Namespace) -> None:
-    settings, attributes = section_of(args, "oracle"), section_of(args, "attributes", "attributes")
-    data, out, device = path_of(args, "data", "data"), path_of(args, "out", "models/oracle"), device_of(args)
-    from ..models.classifier.train import train_classifier
-
-    train_classifier("oracle", settings, attributes, data, out, device)
-
-
-def _train_identity(args: argparse.Namespace) -> None:
-    settings = section_of(args, "identity")
-    data, out, device = (
-        path_of(args, "data", "data"),
-        path_of(args, "out", "models/identity"),
-        device_of(args),
+    model = _model(args.model)
+    settings = settings_section(args, section_of(split_name(args.model)[0]))
+    attributes = settings_section(args, "attributes", "attributes") if model.attributes else None
+    run = Run(
+        args.model,
+        data=path_of(args, "data", "data"),
+        models=path_of(args, "models", "models"),
+        out=path_of(args, "out", f"models/{args.model}" + (f"/seed{args.seed}" if model.seeded else "")),
+        seed=args.seed,
+        device=device_of(args),
+        attributes=attributes,
     )
-    from ..models.identity.train import train_identity
-
-    train_identity(settings, data, out, device)
+    # Imported after the settings are checked: importing PyTorch takes seconds.
+    module, function = model.train.split(":")
+    getattr(import_module(f"counterfactory.{module}"), function)(settings, run)
 
 
 def _weights(args: argparse.Namespace) -> None:
@@ -141,105 +84,63 @@ def _weights(args: argparse.Namespace) -> None:
             raise
         from ..core.checkpoint import save_missing
 
-        print(f"weights {args.network}: {error}; what asks for them goes without", file=sys.stderr)
+        print(f"weights {args.network}: {error}; steps that require them are skipped", file=sys.stderr)
         save_missing(out, args.network, str(error))
 
 
 MINUTES = option(
     "minutes",
-    "stop after so long with status 75, to be called again; default: never",
+    "save the state and stop with exit status 75 after this time; the same command resumes (default: no limit)",
     type=float,
     metavar="M",
 )
 
 COMMANDS = (
     Command(
-        "fit-scm",
-        _fit_parents,
-        "fit the mechanisms of the parents",
-        (SETTINGS, SEED, DATA, OUT),
-    ),
-    Command(
-        "train-judge",
-        _train_judge,
-        "train the predictor of one variable",
-        (positional("variable", "the variable to predict"), SETTINGS, DATA, OUT, DEVICE),
-    ),
-    Command(
-        "train-predictor",
-        _train_predictor,
-        "train the predictor of one variable that models are fine-tuned by",
-        (positional("variable", "the variable to predict"), SETTINGS, DATA, OUT, DEVICE),
-    ),
-    Command(
-        "finetune",
-        _finetune,
-        "fine-tune an image model on counterfactuals",
-        (
-            positional("base", "the model to start from", choices=("vae", "hvae")),
-            SETTINGS,
-            SEED,
-            DATA,
-            path("start", "folder of the trained model"),
-            path("scm", "folder of the mechanisms of the parents"),
-            path("predictors", "folder of the predictors"),
-            OUT,
-            DEVICE,
-        ),
-    ),
-    Command(
         "train",
         _train,
-        "train an image model, or the classifier that explanations explain",
+        "train a model",
         (
-            positional("model", "vae, hvae, ddpm, gan, dcgan or classifier"),
+            positional("model", f"the model: {', '.join(MODELS)}; judges and predictors with a variable"),
             SETTINGS,
             ATTRIBUTES,
             SEED,
             DATA,
+            path("models", "folder of all models (default: <results>/<dataset>/models)"),
             OUT,
             DEVICE,
             MINUTES,
         ),
-    ),
-    Command(
-        "train-oracle",
-        _train_oracle,
-        "train the network that counts which attributes an explanation changed",
-        (SETTINGS, ATTRIBUTES, DATA, OUT, DEVICE),
-    ),
-    Command(
-        "train-identity",
-        _train_identity,
-        "train the embedding that says whether an explanation still shows the same hand",
-        (SETTINGS, DATA, OUT, DEVICE),
+        example="counterfactory train judges/thickness --config config.yaml",
     ),
     Command(
         "weights",
         _weights,
-        "fetch the weights of a network that others trained",
+        "fetch the weights of a published network",
         (
             positional(
                 "network",
-                "lpips (default), inception, vgg19 or identity",
+                "the network: lpips (default), inception, vgg19 or identity",
                 nargs="?",
                 choices=_WEIGHTS,
                 default="lpips",
             ),
             option(
                 "net",
-                "the trunk of LPIPS (see scores.lpips.net), or which identity (see identity.network.name)",
+                "the trunk of LPIPS (see scores.lpips.net), or the identity network (see identity.network.name)",
             ),
             option(
                 "source",
-                "a download or a file; see the keys `weights` of the configuration, or vgg19_weights",
+                "a download or a file (see the keys `weights` and `vgg19_weights` of the configuration)",
             ),
             option(
                 "optional",
-                "where a file of weights is missing, write down just that, for what asks for them to go without",
+                "if the weights file is missing, record that and exit with status 0; what requires it is skipped",
                 action="store_true",
             ),
             OUT,
         ),
+        example="counterfactory weights inception --source auto",
     ),
 )
+"""The commands of this module."""

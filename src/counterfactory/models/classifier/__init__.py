@@ -1,1 +1,1 @@
-"""The classifier of binary attributes, and the oracle."""
+"""The classifier of binary attributes whose decisions are flipped, and the oracle that counts attributes."""

@@ -1,6 +1,6 @@
-"""TODO models.classifier.model."""
+"""Loads a trained classifier or oracle and applies it to images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,10 @@ from torch import Tensor
 from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...data.dataset import Variable
-from ...nets.pixels import to_pixels
+from ...nets.pixels import pixel_batches
 from .network import ClassifierNetwork
 
-__all__ = ["AttributeClassifier", "BATCH", "load_classifier"]
-
-
-BATCH = 500  # images in one forward pass of a trained network
+__all__ = ["AttributeClassifier", "load_classifier"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,10 @@ class AttributeClassifier:
 
     Arguments:
         network: The network, in evaluation mode, its weights without gradients.
-        attributes: Each binary attribute's `of` and `above`, in the order of the logits.
-        categorical: The categorical variable whose classes follow; None where the data set has none.
-        constant: What it says the same of for every image, each with the reason.
-        device: Where it runs.
+        attributes: `of` and `above` of each binary attribute, in the order of the logits.
+        categorical: The categorical variable whose classes are the last logits; None if the data set has none.
+        constant: The outputs that are the same for every image, each with the reason.
+        device: The device of the network.
     """
 
     network: ClassifierNetwork
@@ -46,29 +43,29 @@ class AttributeClassifier:
 
     @property
     def classes(self) -> int:
-        """The number K of classes of the categorical variable; 0 where there is none."""
+        """The number K of classes of the categorical variable; 0 if there is none."""
         return self.categorical.classes if self.categorical else 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """Returns the logits (B, A + K) of float images in [-1, 1], (B, C, H, W), with gradients to the images."""
+        """Returns the logits (B, A + K) of float images in [-1, 1], (B, C, H, W), differentiable."""
         return self.network(images)
 
     def features(self, images: Tensor) -> Tensor:
-        """Returns the features (B, F) of float images in [-1, 1], with gradients to the images."""
+        """Returns the features (B, F) of float images in [-1, 1], (B, C, H, W), differentiable."""
         return self.network.features(images)
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Returns the maps of every convolution, finest first, of float images in [-1, 1], with gradients."""
+        """Returns the feature maps of all convolutions, finest first, of float images in [-1, 1], differentiable."""
         return self.network.stages(images)
 
     def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns what is likely of uint8 images (N, C, H, W).
+        """Returns the predicted probabilities of uint8 images (N, C, H, W).
 
         Returns:
-            For each binary attribute its probability, float64 (N,); for the categorical variable those of its classes,
-            float64 (N, K).
+            The probability of each binary attribute, float64 (N,), and those of the classes of the categorical
+            variable, float64 (N, K).
         """
-        logits = self._all(images, self.network)
+        logits = self._apply(images, self.network)
         count = len(self.names)
         found = dict(zip(self.names, torch.sigmoid(logits[:, :count]).numpy().T, strict=True))
         if self.categorical:
@@ -76,13 +73,13 @@ class AttributeClassifier:
         return found
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns what uint8 images (N, C, H, W) are said to show.
+        """Returns the predicted attributes and class of uint8 images (N, C, H, W).
 
         Returns:
-            For each binary attribute 0 or 1, by the sign of its logit, and for the categorical variable the likeliest
+            For each binary attribute 0 or 1, by the sign of its logit, and for the categorical variable the most likely
             class; int64 (N,) each.
         """
-        logits = self._all(images, self.network)
+        logits = self._apply(images, self.network)
         count = len(self.names)
         found = dict(zip(self.names, (logits[:, :count] > 0).long().numpy().T, strict=True))
         if self.categorical:
@@ -90,28 +87,24 @@ class AttributeClassifier:
         return found
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Returns the features of uint8 images (N, C, H, W), float64 (N, F), as Frechet distances take them."""
-        return self._all(images, self.network.features).numpy()
+        """Returns the features of uint8 images (N, C, H, W), float64 (N, F), for Frechet distances."""
+        return self._apply(images, self.network.features).numpy()
 
     @torch.inference_mode()
-    def _all(self, images: np.ndarray, function: Any) -> Tensor:
-        parts = [
-            function(to_pixels(torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)))
-            for start in range(0, len(images), BATCH)
-        ]
-        if not parts:  # an empty batch still says how wide it is
-            width = (
-                self.network.head.out_features if function is self.network else self.network.head.in_features
-            )
+    def _apply(self, images: np.ndarray, function: Callable[[Tensor], Tensor]) -> Tensor:
+        parts = [function(batch) for batch in pixel_batches(images, self.device)]
+        if not parts:
+            head = self.network.head
+            width = head.out_features if function is self.network else head.in_features
             return torch.empty((0, width), dtype=torch.float64)
         return torch.cat(parts).cpu().double()
 
 
 def load_classifier(folder: Path | str, device: str = "cpu") -> AttributeClassifier:
-    """Loads what :func:`train_classifier` wrote in `folder`.
+    """Loads a network that :func:`counterfactory.models.classifier.train.train_classifier` wrote.
 
     Arguments:
-        folder: The classifier's or the oracle's folder.
+        folder: The folder of the classifier or of the oracle.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:

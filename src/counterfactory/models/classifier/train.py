@@ -1,31 +1,30 @@
-r"""Trains the classifier that explanations explain, and the oracle that judges them: one network, two splits.
+r"""Trains the classifier and the oracle: one network of all binary attributes, on two different splits.
 
-Both maximise, over the images of their split moved by up to S px,
+Both maximise, over the images of their split shifted by up to S px,
 
 .. math:: \frac1A \sum_a \log p(y_a \mid \mathrm{shift}_s(x)) + \log p(k \mid \mathrm{shift}_s(x)), \qquad
    s \sim U\{-S, \ldots, S\}^2,
 
 with the binary attributes :math:`y` of the configuration (:mod:`counterfactory.data.attributes`) and the class
-:math:`k` of the data set's categorical variable, if it has one.
+:math:`k` of the categorical variable of the data set, if there is one.
 
 `classifier`
-    The classifier under observation, trained on the train split like every method, with all its confounding; the valid
-    split selects the weights.
+    The network whose decisions explanations flip. It is trained on the split `train`, with all its confounding; the
+    split `valid` selects the weights.
 
 `oracle`
-    What counts the attributes that an explanation changed (MNAC, CD; Jeanneret et al., 2022, arXiv:2203.15636). It is
-    trained on the judges' split and nothing else; a held-out part of it selects the weights.
+    The network that counts the attributes that an explanation changed (MNAC, CD; Jeanneret et al., 2022,
+    arXiv:2203.15636). It is trained on the split `judges` only; a held-out part of it selects the weights.
 
-After the weights are chosen, accuracy, AUC and base rate of each attribute on the test split are written in
-`model.json`. A classifier may end up saying the same of every image, because an attribute has one class only in its
-split or because training failed: such names stand in `constant`, each with the reason. That is no error here; no
-counterfactual of them can be found, and who is asked for one leaves the question unanswered and gives the reason.
+After the weights are chosen, accuracy, AUC and base rate of each attribute on the test split are written to
+`model.json`. An output can be constant, because its attribute has only one class in the split or because training
+failed. Such outputs are listed in `constant`, each with the reason. This is not an error here: they cannot be flipped,
+and questions about them remain unanswered with that reason.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,107 +35,92 @@ from torch import Tensor, nn
 from ...core.device import choose_device
 from ...core.files import read_json, write_json
 from ...core.noise import derive_seed
-from ...data.attributes import AttributeSettings, attribute_labels, chosen, one_sided
+from ...core.run import Run
+from ...data.attributes import attribute_labels, chosen, one_sided
 from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
-from ...training.loop import TrainingSettings, fit
+from ...training.loop import Loss, fit
 from ..identity.roc import area_under_curve
 from .model import AttributeClassifier, load_classifier
 from .network import ClassifierNetwork
 
-__all__ = ["ClassifierSettings", "NetworkSettings", "OracleSettings", "train_classifier"]
+if TYPE_CHECKING:
+    from ...config.attributes import AttributeSettings, ClassifierSettings, OracleSettings
+
+__all__ = ["train_classifier"]
 
 
-class NetworkSettings(Protocol):
-    """The sizes of a convolutional classifier or embedding."""
-
-    width: int
-    halvings: int
-    features: int
-
-
-class ClassifierSettings(Protocol):
-    """What the classifier reads of the configuration, section `models.classifier`."""
-
-    network: NetworkSettings
-    shift: int
-    training: TrainingSettings
-
-
-class OracleSettings(ClassifierSettings, Protocol):
-    """What the oracle reads of the configuration, section `oracle`."""
-
-    held_out: float
-    seed: int
-
-
-def train_classifier(
-    role: Literal["classifier", "oracle"],
-    settings: ClassifierSettings | OracleSettings,
-    attributes: Mapping[str, AttributeSettings | None],
-    data: Path | str,
-    out: Path | str,
-    device: str,
-    seed: int = 0,
-) -> None:
-    """Trains the classifier or the oracle and writes its folder.
+def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) -> None:
+    """Trains the classifier or the oracle and writes it to `run.out`; resumes a killed training.
 
     Arguments:
-        role: `classifier` is trained on the split train and selected on valid; `oracle` on the split judges and on its
-            held-out part.
-        settings: The configuration's section `models.classifier` or `oracle`.
-        attributes: The configuration's section `attributes`.
-        data: The folder of the data set.
-        out: The folder to write: `model.safetensors`, `model.json`, `log.csv`.
-        device: `auto`, `cpu` or `cuda`.
-        seed: The training seed of the classifier; the oracle has its own, in its section.
+        settings: The section `models.classifier` or `oracle` of the configuration.
+        run: The name (`classifier` or `oracle`), folders, device and attributes. Its seed is that of the classifier;
+            the oracle has a seed in its settings.
 
     Raises:
-        UserError: If the data are missing, an attribute's quantity is unknown, or the split is too small.
+        UserError: If the data are missing, the quantity of an attribute is unknown, or the split is too small.
     """
-    dataset, device, out = load_dataset(data), choose_device(device), Path(out)
-    kept = chosen(attributes)
+    dataset, device, attributes = (
+        load_dataset(run.data),
+        choose_device(run.device),
+        chosen(run.attributes or {}),
+    )
     categorical = next((variable for variable in dataset.variables if variable.classes), None)
-    if role == "oracle":
-        split, seed = load_split(data, "judges"), settings.seed
-        train, valid = (_part(split, rows) for rows in hold_out(len(split.images), settings.held_out, seed))
-    else:
-        train, valid = load_split(data, "train"), load_split(data, "valid")
-    test = load_split(data, "test")
+    seed = derive_seed(settings.seed if run.name == "oracle" else run.seed, run.name)
+    train, valid = _splits(settings, run)
+    test = load_split(run.data, "test")
     network = {
         "channels": dataset.shape[0],
-        "attributes": len(kept),
+        "attributes": len(attributes),
         "classes": categorical.classes if categorical else 0,
         "width": settings.network.width,
         "halvings": settings.network.halvings,
         "features": settings.network.features,
     }
-    seed = derive_seed(seed, role)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ClassifierNetwork(**network).to(memory_format=torch.channels_last)
     meta = {
-        "kind": role,
+        "kind": run.name,
         "network": network,
-        "attributes": {name: {"of": one.of, "above": one.above} for name, one in kept.items()},
+        "attributes": {name: {"of": one.of, "above": one.above} for name, one in attributes.items()},
         "categorical": asdict(categorical) if categorical else None,
         "shift": settings.shift,
         "images": {"train": len(train.images), "valid": len(valid.images)},
     }
-    rows, held_out = (_tensors(dataset, part, kept, categorical) for part in (train, valid))
-    fit(model, _loss(settings.shift), rows, held_out, settings.training, out, seed, device, meta, label=role)
+    fit(
+        model,
+        _loss(settings.shift),
+        *(_tensors(dataset, part, attributes, categorical) for part in (train, valid)),
+        settings.training,
+        run.out,
+        seed,
+        device,
+        meta,
+        label=run.name,
+    )
 
-    # For the report: by now the weights are chosen, so that the test split chose nothing.
-    trained = load_classifier(out, device)
+    # Measured after the weights are chosen: the test split selects nothing.
+    trained = load_classifier(run.out, device)
     parts = {"valid": valid, "test": test}
-    labels = {name: attribute_labels(dataset, part, kept) for name, part in parts.items()}
-    said = {name: trained.probabilities(part.images) for name, part in parts.items()}
-    errors = {name: _errors(trained, said[name], labels[name], part) for name, part in parts.items()}
-    lonely = one_sided(dataset, train, kept, "judges'" if role == "oracle" else "train")
-    constant = _constant(trained, [said[name] for name in parts], lonely)
-    write_json(out / "model.json", {**read_json(out / "model.json"), "constant": constant, "errors": errors})
+    labels = {name: attribute_labels(dataset, part, attributes) for name, part in parts.items()}
+    predicted = {name: trained.probabilities(part.images) for name, part in parts.items()}
+    errors = {name: _errors(trained, predicted[name], labels[name], part) for name, part in parts.items()}
+    one_class = one_sided(dataset, train, attributes, "judges'" if run.name == "oracle" else "train")
+    found = {"constant": _constant(trained, list(predicted.values()), one_class), "errors": errors}
+    write_json(run.out / "model.json", {**read_json(run.out / "model.json"), **found})
+
+
+def _splits(settings: "ClassifierSettings | OracleSettings", run: Run) -> tuple[Split, Split]:
+    """Returns the rows that train and the rows that select."""
+    if run.name != "oracle":
+        return load_split(run.data, "train"), load_split(run.data, "valid")
+    split = load_split(run.data, "judges")
+    train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
+    return _part(split, train), _part(split, valid)
 
 
 def _part(split: Split, rows: np.ndarray) -> Split:
@@ -144,9 +128,12 @@ def _part(split: Split, rows: np.ndarray) -> Split:
 
 
 def _tensors(
-    dataset: Dataset, split: Split, attributes: Mapping[str, AttributeSettings], categorical: Variable | None
+    dataset: Dataset,
+    split: Split,
+    attributes: "Mapping[str, AttributeSettings]",
+    categorical: Variable | None,
 ) -> dict[str, Tensor]:
-    """Returns the images, the binary labels (N, A) and, where there is one, the class (N,)."""
+    """Returns the images, the binary labels (N, A) and, if there is one, the class (N,)."""
     labels = attribute_labels(dataset, split, attributes)
     tensors = {
         "images": torch.from_numpy(np.array(split.images)),
@@ -157,8 +144,8 @@ def _tensors(
     return tensors
 
 
-def _loss(shift: int) -> Any:
-    """Returns the loss of the module's docstring, with the mean accuracy of the attributes and that of the class."""
+def _loss(shift: int) -> Loss:
+    """Returns the negative log-likelihood, with the mean accuracy of the attributes and that of the class to log."""
 
     def loss(
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -179,40 +166,43 @@ def _loss(shift: int) -> Any:
 
 
 def _errors(
-    model: AttributeClassifier, said: Mapping[str, np.ndarray], labels: pd.DataFrame, split: Split
+    model: AttributeClassifier, predicted: Mapping[str, np.ndarray], labels: pd.DataFrame, split: Split
 ) -> dict[str, dict[str, Any]]:
-    """Returns accuracy, AUC (None where an attribute has one class only), base rate and number of images."""
+    """Returns accuracy, AUC (None if an attribute has only one class), base rate and number of images."""
     found = {}
     for name in model.names:
-        there = labels[name].to_numpy() == 1
+        present = labels[name].to_numpy() == 1
         found[name] = {
-            "accuracy": float(((said[name] > 0.5) == there).mean()),
-            "auc": area_under_curve(said[name][there], said[name][~there]),
-            "base_rate": float(there.mean()),
-            "n": len(there),
+            "accuracy": float(((predicted[name] > 0.5) == present).mean()),
+            "auc": area_under_curve(predicted[name][present], predicted[name][~present]),
+            "base_rate": float(present.mean()),
+            "n": len(present),
         }
     if model.categorical:
         truth = split.attributes[model.categorical.name].to_numpy()
-        right = said[model.categorical.name].argmax(1) == truth
-        found[model.categorical.name] = {"accuracy": float(right.mean()), "n": len(right)}
+        correct = predicted[model.categorical.name].argmax(1) == truth
+        found[model.categorical.name] = {"accuracy": float(correct.mean()), "n": len(correct)}
     return found
 
 
 def _constant(
-    model: AttributeClassifier, said: list[Mapping[str, np.ndarray]], lonely: Mapping[str, str]
+    model: AttributeClassifier, predicted: list[Mapping[str, np.ndarray]], one_class: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns what the network says the same of for all images that it was not trained on, each with the reason."""
+    """Returns the outputs that are the same for all images outside the training data, each with the reason."""
     found = {}
     for name in model.names:
-        answers = np.concatenate([one[name] > 0.5 for one in said])
-        if answers.all() or not answers.any():
-            same = f"says {'yes' if answers[0] else 'no'} to {name} for all {len(answers)} images it was tried on"
-            found[name] = f"{same}; {lonely.get(name, 'train it longer')}"
+        positive = np.concatenate([one[name] > 0.5 for one in predicted])
+        if positive.all() or not positive.any():
+            value = "yes" if positive[0] else "no"
+            reason = one_class.get(name, "train it longer")
+            found[name] = (
+                f"predicts {value} for {name} on all {len(positive)} images it was tested on; {reason}"
+            )
     if model.categorical:
         name = model.categorical.name
-        answers = np.concatenate([one[name].argmax(1) for one in said])
-        if len(np.unique(answers)) == 1:
+        classes = np.concatenate([one[name].argmax(1) for one in predicted])
+        if len(np.unique(classes)) == 1:
             found[name] = (
-                f"says {name} {answers[0]} of all {len(answers)} images it was tried on; train it longer"
+                f"predicts {name} {classes[0]} on all {len(classes)} images it was tested on; train it longer"
             )
     return found

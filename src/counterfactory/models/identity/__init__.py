@@ -1,1 +1,1 @@
-"""The identity network: decides whether two images show the same source image."""
+"""The identity network: an embedding that decides whether two images show the same source image."""

@@ -1,4 +1,4 @@
-"""TODO models.identity.model."""
+"""Loads an identity network, trained here or published, and applies it to images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +11,21 @@ from torch import nn
 from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...core.errors import UserError
-from ...nets.pixels import to_pixels
+from ...nets.pixels import pixel_batches
 from ...pretrained.identity_networks import build_identity
 
-__all__ = ["BATCH", "Identity", "load_identity"]
-
-
-BATCH = 500  # images in one forward pass of the trained network
+__all__ = ["Identity", "load_identity"]
 
 
 @dataclass(frozen=True)
 class Identity:
-    """An embedding, called with images.
+    """An identity network. Calling it embeds images.
 
     Arguments:
-        network: The network, in evaluation mode: :func:`counterfactory.pretrained.identity_networks.build_identity`.
-        threshold: The cosine above which two images count as of one hand, or one person.
-        device: Where it runs.
+        network: The network, in evaluation mode; see
+            :func:`counterfactory.pretrained.identity_networks.build_identity`.
+        threshold: Two images count as one identity if the cosine of their embeddings is above this.
+        device: The device of the network.
     """
 
     network: nn.Module
@@ -36,21 +34,18 @@ class Identity:
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the unit embeddings, float64 (N, F), of uint8 images (N, C, H, W)."""
-        parts = []
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
-            parts.append(self.network(to_pixels(batch)).cpu().double())
+        """Returns the embeddings of uint8 images (N, C, H, W), float64 (N, F) of norm 1."""
+        parts = [self.network(batch).cpu().double() for batch in pixel_batches(images, self.device)]
         if not parts:
             return np.empty((0, self.network.features))
         return F.normalize(torch.cat(parts), dim=1).numpy()
 
 
 def load_identity(folder: Path | str, device: str = "cpu") -> Identity:
-    """Loads what :func:`train_identity` wrote in `folder`, or what was fetched into it.
+    """Loads the identity network in `folder`, trained or fetched.
 
     Arguments:
-        folder: The embedding's folder.
+        folder: Its folder.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
@@ -59,5 +54,5 @@ def load_identity(folder: Path | str, device: str = "cpu") -> Identity:
     device = choose_device(device)
     network, meta = load_network(folder, build_identity, device)
     if "threshold" not in meta:
-        raise UserError(f"{Path(folder) / 'model.json'}: has no threshold; delete it and train again")
+        raise UserError(f"{Path(folder) / 'model.json'}: has no key threshold; delete it and train again")
     return Identity(network, float(meta["threshold"]), device)

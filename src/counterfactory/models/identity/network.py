@@ -1,8 +1,8 @@
-r"""The network that says whether two images are of one and the same hand: an embedding on the unit sphere.
+r"""The network of the identity embedding.
 
-The trunk of :mod:`counterfactory.models.classifier.network`, and a linear map to F numbers of norm 1, so that the similarity
-of two images is the cosine :math:`e(x)^\top e(x')`, as with the face networks of published explanations (VGGFace2; Cao
-et al., 2018, arXiv:1710.08092).
+The trunk of :mod:`counterfactory.models.classifier.network` and a linear map to F numbers of norm 1. The similarity of
+two images is the cosine :math:`e(x)^\top e(x')`, as for the face networks of published explanations (VGGFace2; Cao et
+al., 2018, arXiv:1710.08092).
 """
 
 import torch
@@ -15,28 +15,28 @@ __all__ = ["IdentityCNN"]
 
 
 class IdentityCNN(nn.Module):
-    """Embeds images.
+    """The embedding of images.
 
     Arguments:
-        channels: The image's channels C.
-        width: The channels of the first map.
+        channels: The number C of channels of an image.
+        width: The number of channels of the first feature map.
         halvings: How many times the resolution is halved.
-        features: The number F of an embedding's components.
+        features: The dimension F of an embedding.
     """
 
     def __init__(self, channels: int, width: int = 16, halvings: int = 3, features: int = 64) -> None:
         super().__init__()
         self.features = features
         self.trunk = ConvolutionalTrunk(channels, width, halvings)
-        # Normalised without learned scale, so that no component outweighs the others by its size alone.
+        # Normalized without a learned scale: no component outweighs the others by its size alone.
         self.head = nn.Sequential(
             nn.Linear(self.trunk.outputs, features, bias=False),
             nn.BatchNorm1d(features, affine=False, momentum=MOMENTUM),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the unit embeddings, (B, F), of images in [-1, 1], (B, C, H, W)."""
+        """Returns the embeddings (B, F), of norm 1, of images in [-1, 1] with shape (B, C, H, W)."""
         pooled = self.trunk(images)
-        # Full precision from here on, also under autocast: thresholds of cosines lie close to 1.
+        # float32 from here on, also under autocast: thresholds of cosines are close to 1.
         with torch.autocast(images.device.type, enabled=False):
             return F.normalize(self.head(pooled.float()), dim=1)

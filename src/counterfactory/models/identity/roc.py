@@ -1,9 +1,11 @@
-r"""How well a score tells two groups apart: the area under the ROC curve, and thresholds by false accept rate.
+r"""The area under the ROC curve, and the threshold at a false accept rate.
+
+With scores :math:`s^+` of positive and :math:`s^-` of negative examples,
 
 .. math:: \mathrm{AUC} = P(s^+ > s^-) + \tfrac12 P(s^+ = s^-), \qquad
-   \mathrm{FAR}(\theta) = P(s^- > \theta)
+   \mathrm{FAR}(\theta) = P(s^- > \theta).
 
-AUC is the Mann-Whitney statistic over the number of pairs (Hanley and McNeil, Radiology, 1982).
+The AUC is the Mann-Whitney statistic divided by the number of pairs (Hanley and McNeil, Radiology, 1982).
 """
 
 import numpy as np
@@ -12,11 +14,11 @@ __all__ = ["area_under_curve", "threshold_at"]
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float | None:
-    """Returns the share of pairs in which the positive scores more, ties counted half; None without either group.
+    """Returns the AUC, or None if one of the groups is empty.
 
     Arguments:
-        positive: Scores that should be high, (N,).
-        negative: Scores that should be low, (M,).
+        positive: Scores of positive examples, (N,).
+        negative: Scores of negative examples, (M,).
     """
     if not len(positive) or not len(negative):
         return None
@@ -28,6 +30,11 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float | None
 
 
 def threshold_at(negative: np.ndarray, rate: float) -> float:
-    """Returns the lowest of the scores (N,) that at most a share `rate` of them exceed."""
+    """Returns the lowest of the scores that at most a share `rate` of them exceed.
+
+    Arguments:
+        negative: Scores of negative examples, (N,).
+        rate: The false accept rate, in [0, 1).
+    """
     ordered = np.sort(negative)
     return float(ordered[len(ordered) - 1 - int(np.floor(rate * len(ordered)))])

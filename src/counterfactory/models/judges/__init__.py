@@ -1,1 +1,1 @@
-"""Judges and predictors: anticausal predictors of one parent."""
+"""Judges and predictors: networks that predict one variable from an image."""

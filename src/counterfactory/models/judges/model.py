@@ -1,4 +1,4 @@
-"""TODO models.judges.model."""
+"""Loads a trained judge or predictor and applies it to images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,29 +11,26 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ...core.checkpoint import load_network
-from ...core.device import choose_device
+from ...core.device import INFERENCE_BATCH, choose_device
 from ...data.dataset import Dataset, Variable, encode_parents
-from ...nets.pixels import to_pixels
+from ...nets.pixels import pixel_batches
 from .network import JudgeNetwork
 
-__all__ = ["BATCH", "Judge", "Parents", "load_judge"]
-
+__all__ = ["Judge", "Parents", "encode_context", "load_judge", "point_prediction"]
 
 Parents = Mapping[str, np.ndarray] | pd.DataFrame
-
-
-BATCH = 500  # images in one forward pass of a trained judge
+"""Columns of variables in physical units, each (N,)."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained judge, called with images.
+    """A trained judge or predictor. Calling it predicts its variable.
 
     Arguments:
         model: The network, in evaluation mode.
-        variable: What it predicts.
-        context: The other parents it must be told, if any.
-        device: Where it runs.
+        variable: The variable that it predicts.
+        context: The variables that are inputs beside the image, if any.
+        device: The device of the network.
     """
 
     model: JudgeNetwork
@@ -47,48 +44,59 @@ class Judge:
 
         Arguments:
             images: Uint8 images with shape (N, C, H, W).
-            parents: Columns that hold at least the parents named by `context`, in physical units, each (N,).
+            parents: The columns of at least the variables in `context`, in physical units, each (N,).
 
         Returns:
-            Float64 predictions with shape (N,): the mean in physical units, or the likeliest class.
+            Float64 predictions with shape (N,): the mean in physical units, or the most likely class.
+
+        Raises:
+            ValueError: If the network requires a context and there are no parents.
         """
-        told = _encode_context(self.context, parents)
+        context = encode_context(self.context, parents)
         predictions = []
-        for start in range(0, len(images), BATCH):
-            batch = torch.from_numpy(np.array(images[start : start + BATCH])).to(self.device)
-            rows = None if told is None else torch.from_numpy(told[start : start + BATCH]).to(self.device)
-            predictions.append(_point(self.model(to_pixels(batch), rows), self.variable).cpu().double())
+        for number, batch in enumerate(pixel_batches(images, self.device)):
+            start = number * INFERENCE_BATCH
+            rows = None
+            if context is not None:
+                rows = torch.from_numpy(context[start : start + INFERENCE_BATCH]).to(self.device)
+            predictions.append(point_prediction(self.model(batch, rows), self.variable).cpu().double())
         return torch.cat(predictions).numpy() if predictions else np.empty(0)
 
 
 def load_judge(folder: Path | str, device: str = "cpu") -> Judge:
-    """Loads the judge that :func:`train_judge` wrote in `folder`.
+    """Loads a judge or predictor that :func:`counterfactory.models.judges.train.train_judge` wrote.
 
     Arguments:
-        folder: The judge's folder.
+        folder: Its folder, which is named after the variable.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: If it is missing or damaged.
+        UserError: If it is missing, damaged, or of another variable or kind than the names of its folders.
     """
     device = choose_device(device)
+    folder = Path(folder)
     model, meta = load_network(folder, JudgeNetwork, device)
     return Judge(
         model, Variable(**meta["variable"]), tuple(Variable(**effect) for effect in meta["context"]), device
     )
 
 
-def _encode_context(context: tuple[Variable, ...], parents: Parents | None) -> np.ndarray | None:
-    """Returns the context's columns as networks see them, (N, K), or None where there is no context."""
+def encode_context(context: tuple[Variable, ...], parents: Parents | None) -> np.ndarray | None:
+    """Returns the encoded variables of a context, float32 (N, K), or None if there is no context.
+
+    Raises:
+        ValueError: If there is a context and there are no parents.
+    """
     if not context:
         return None
     if parents is None:
-        raise ValueError(f"this judge must be told {', '.join(variable.name for variable in context)}")
+        names = ", ".join(variable.name for variable in context)
+        raise ValueError(f"this judge requires the variables {names} as inputs")
     return encode_parents(Dataset("", context, (), (), False), parents)
 
 
-def _point(distribution: Distribution, variable: Variable) -> Tensor:
-    """Returns the prediction in physical units, or the likeliest class, (B,)."""
+def point_prediction(distribution: Distribution, variable: Variable) -> Tensor:
+    """Returns the mean of a predicted distribution in physical units, or the most likely class, (B,)."""
     if variable.classes:
         return distribution.logits.argmax(1)
     return variable.low + 0.5 * (distribution.mean + 1.0) * (variable.high - variable.low)

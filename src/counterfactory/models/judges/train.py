@@ -1,23 +1,25 @@
-r"""Judges: held-out predictors that say which parents an answer's image shows.
+r"""Trains a judge or a predictor: a network that predicts one variable from an image.
 
-A judge is the anticausal predictor of one parent (:mod:`counterfactory.models.judges.network`), trained to maximise
+The network (:mod:`counterfactory.models.judges.network`) maximises the log-likelihood of the variable, with training
+images shifted by up to S px:
 
 .. math:: \mathbb{E}\left[\log q(\mathrm{pa}_k \mid \mathrm{shift}_s(x))\right], \qquad
    s \sim U\{-S, \ldots, S\}^2
 
-on the *judges'* split and on nothing else: no method ever sees that split, and where it was made unconfounded
-a judge cannot guess one parent from another (Monteiro et al., 2023, arXiv:2303.01274). A fixed part of the
-split is held out and selects the weights; the test split is only measured, and `model.json` reports that
-error because it is the floor of every effectiveness score given by this judge.
+A *judge* is trained on the split `judges`, which no method reads. If that split is unconfounded, a judge cannot infer
+one variable from another (Monteiro et al., 2023, arXiv:2303.01274). A *predictor* is the same network trained on the
+split `train`; models are fine-tuned with it, and it computes no score.
 
-`context: true` is the published form, :math:`q(\mathrm{pa}_k \mid x, \mathrm{effects\ of\ pa}_k)`: on
-Morpho-MNIST the judge of thickness is also told the intensity (De Sousa Ribeiro et al., 2023,
-arXiv:2306.15764).
+A fixed part of the split selects the weights. The test split is only measured: `model.json` reports this error, which
+is the lower bound of every effectiveness score.
+
+With `context: true` the effects of the variable are inputs beside the image, :math:`q(\mathrm{pa}_k \mid x,
+\mathrm{effects\ of\ pa}_k)`, as published: on Morpho-MNIST the judge of thickness also conditions on the intensity (De
+Sousa Ribeiro et al., 2023, arXiv:2306.15764).
 """
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,122 +28,126 @@ from torch import Tensor, nn
 from ...core.device import choose_device
 from ...core.files import read_json, write_json
 from ...core.noise import derive_seed
+from ...core.run import Run
 from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
-from ...training.loop import TrainingSettings, fit
-from .model import Judge, _encode_context, _point, load_judge
+from ...training.loop import Loss, fit
+from .model import Judge, encode_context, load_judge, point_prediction
 from .network import JudgeNetwork
 
-__all__ = ["JudgeSettings", "train_judge"]
+if TYPE_CHECKING:
+    from ...config.judges import JudgesSettings
+
+__all__ = ["KINDS", "train_judge"]
+
+KINDS = {"judges": "judge", "predictors": "predictor"}
+"""The `kind` in `model.json`, by the name of the model."""
+
+SPLITS = {"judges": "judges", "predictors": "train"}
+"""The split that each is trained on."""
 
 
-class JudgeSettings(Protocol):
-    """What a judge reads of the configuration, section `judges`."""
+def train_judge(settings: "JudgesSettings", run: Run) -> None:
+    """Trains the judge or predictor of one variable and writes it to `run.out`; resumes a killed training.
 
-    width: int
-    context: bool
-    shift: int
-    held_out: float
-    seed: int
-    training: TrainingSettings
-
-
-def train_judge(
-    settings: JudgeSettings,
-    variable: str,
-    data: Path | str,
-    out: Path | str,
-    device: str,
-    split: Literal["judges", "train"] = "judges",
-) -> None:
-    """Trains the judge of one variable and writes its folder.
+    `model.json` holds `errors`: the mean absolute error (in the variable's unit) or the accuracy on the held-out part
+    of the split and on the test split.
 
     Arguments:
-        settings: The configuration's section `judges`.
-        variable: The parent to predict.
-        data: The folder of the data set.
-        out: The judge's folder: `model.safetensors`, `model.json`, `log.csv`.
-        device: `auto`, `cpu` or `cuda`.
-        split: `judges`, or `train` for a predictor that methods may learn from, and that never scores; its initial
-            weights are others, too.
+        settings: The section `judges` of the configuration.
+        run: The name (`judges/<variable>` or `predictors/<variable>`), folders and device. The seed is that of the
+            settings.
 
     Raises:
         UserError: If the data are missing or the data set has no such variable.
     """
-    dataset = load_dataset(data)
-    predicted = dataset.variable(variable)
-    context = _effects(dataset, predicted) if settings.context else ()
-    device = choose_device(device)
+    model_name, _, name = run.name.partition("/")
+    kind, device = KINDS[model_name], choose_device(run.device)
+    dataset = load_dataset(run.data)
+    variable = dataset.variable(name)
+    context = _effects(dataset, variable) if settings.context else ()
     network = {
         "channels": dataset.shape[0],
-        "classes": predicted.classes,
+        "classes": variable.classes,
         "width": settings.width,
         "context": sum(effect.width for effect in context),
     }
-    kind = "judge" if split == "judges" else "predictor"
-    seed = derive_seed(settings.seed, kind, variable)
+    seed = derive_seed(settings.seed, kind, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = JudgeNetwork(**network).to(memory_format=torch.channels_last)  # a quarter faster on CPUs
 
-    def loss(
-        model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
-    ) -> tuple[Tensor, dict]:
-        images = batch["images"]
-        if model.training:
-            images = shift_images(images, settings.shift, generator)
-        distribution = model(to_pixels(images), batch.get("context"))
-        with torch.no_grad():
-            right = _scores(_point(distribution, predicted), batch["truth"], predicted).mean()
-        return -distribution.log_prob(batch["target"]).mean(), {_score_name(predicted): right}
-
-    drawn = load_split(data, split)
-    train, valid = hold_out(len(drawn.images), settings.held_out, settings.seed)
+    split = load_split(run.data, SPLITS[model_name])
+    train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
     meta = {
         "kind": kind,
         "network": network,
-        "variable": asdict(predicted),
+        "variable": asdict(variable),
         "context": [asdict(effect) for effect in context],
         "shift": settings.shift,
         "images": {"train": len(train), "valid": len(valid)},
     }
-    rows, held_out = (_tensors(drawn, part, predicted, context) for part in (train, valid))
-    label = f"{kind} of {variable}"
-    fit(model, loss, rows, held_out, settings.training, out, seed, device, meta, label=label)
+    fit(
+        model,
+        _loss(variable, settings.shift),
+        *(_tensors(split, rows, variable, context) for rows in (train, valid)),
+        settings.training,
+        run.out,
+        seed,
+        device,
+        meta,
+        label=f"{kind} of {name}",
+    )
 
-    # The errors are for the report: by now the weights are chosen, so that the test split chose nothing.
-    judge = load_judge(out, device)
-    meta = read_json(Path(out) / "model.json")
+    # Measured after the weights are chosen: the test split selects nothing.
+    judge = load_judge(run.out, device)
     errors = {
-        "valid": _error(judge, Split(drawn.images[valid], drawn.attributes.iloc[valid])),
-        "test": _error(judge, load_split(data, "test")),
+        "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),
+        "test": _error(judge, load_split(run.data, "test")),
     }
-    write_json(Path(out) / "model.json", {**meta, "errors": errors})
+    write_json(run.out / "model.json", {**read_json(run.out / "model.json"), "errors": errors})
 
 
 def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:
     return tuple(dataset.variable(effect) for cause, effect in dataset.edges if cause == variable.name)
 
 
+def _loss(variable: Variable, shift: int) -> Loss:
+    """Returns the negative log-likelihood of a variable, with its error or accuracy as the score to log."""
+
+    def loss(
+        model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        images = batch["images"]
+        if model.training:
+            images = shift_images(images, shift, generator)
+        distribution = model(to_pixels(images), batch.get("context"))
+        with torch.no_grad():
+            score = _scores(point_prediction(distribution, variable), batch["truth"], variable).mean()
+        return -distribution.log_prob(batch["target"]).mean(), {_score_name(variable): score}
+
+    return loss
+
+
 def _tensors(
     split: Split, rows: np.ndarray, variable: Variable, context: tuple[Variable, ...]
 ) -> dict[str, Tensor]:
-    """Returns the rows as tensors: images, target in network units, truth in physical units, and context."""
+    """Returns rows of a split as tensors: images, target (encoded), truth (physical units) and context."""
     attributes = split.attributes.iloc[rows]
     truth = attributes[variable.name].to_numpy(np.float64)
     if variable.classes:
         target = torch.from_numpy(truth.astype(np.int64))
     else:
-        target = torch.from_numpy(_encode_context((variable,), attributes)[:, 0].copy())
+        target = torch.from_numpy(encode_context((variable,), attributes)[:, 0].copy())
     tensors = {
         "images": torch.from_numpy(np.array(split.images[rows])),
         "target": target,
         "truth": torch.from_numpy(truth.astype(np.float32)),
     }
-    told = _encode_context(context, attributes)
-    return tensors if told is None else {**tensors, "context": torch.from_numpy(told)}
+    encoded = encode_context(context, attributes)
+    return tensors if encoded is None else {**tensors, "context": torch.from_numpy(encoded)}
 
 
 def _score_name(variable: Variable) -> str:
@@ -149,10 +155,10 @@ def _score_name(variable: Variable) -> str:
 
 
 def _scores(predicted: Any, truth: Any, variable: Variable) -> Any:
-    """Returns 1 for a right class and 0 for a wrong one, or the absolute error in physical units."""
+    """Returns 1 for a correct and 0 for a wrong class, or the absolute error in physical units."""
     if variable.classes:
-        right = predicted == truth
-        return right.float() if isinstance(right, Tensor) else right.astype(np.float64)
+        correct = predicted == truth
+        return correct.float() if isinstance(correct, Tensor) else correct.astype(np.float64)
     return abs(predicted - truth)
 
 

@@ -93,11 +93,11 @@ def test_weights_that_are_missing_or_others_are_refused(classifier, tmp_path, mo
     with pytest.raises(MissingWeights, match="answers.vgg19_weights: no such file"):
         load_perceptual("vgg19", 18, tmp_path, classifier)
 
-    def offline(self, **given):
+    def offline(*words, **given):
         raise OSError("no route to host")
 
-    models = import_torchvision().models
-    monkeypatch.setattr(type(models.VGG19_Weights.IMAGENET1K_V1), "get_state_dict", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(
         UserError, match=r"could not download .* \(no route to host\); .* choose another"
     ) as caught:

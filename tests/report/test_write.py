@@ -58,6 +58,20 @@ def test_markdown_is_bold_blank_and_noted():
     assert "do(t): error (px) ↓" in text
 
 
+def test_markdown_has_no_html_but_its_own():
+    evil = "<script>&lt;|\nx"
+    column = Column("x", evil, evil, "px", "lower", 2)
+    rows = (Row(evil, (Cell(reason=evil),), "method", "c"), Row("b", (Cell(1.0),), "method", "b"))
+    text = to_markdown([Table("demo", evil, (column,), rows, evil, notes=(evil,), stub=evil)])
+    assert "<" not in text.replace("<sup>", "").replace("</sup>", "")
+    assert text.count("&lt;script&gt;&amp;lt;") == 8
+    assert r"| &lt;script&gt;&amp;lt;\| x | –<sup>a</sup> |" in text
+
+
+def test_latex_has_no_empty_line_in_a_caption():
+    assert escape_latex("a\n\nb") == "a  b"
+
+
 def test_latex_has_as_many_cells_in_every_row_and_balanced_braces():
     text = to_latex([TABLE])
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]

@@ -12,7 +12,10 @@ from pathlib import Path
 PACKAGE = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, PACKAGE)
 os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")])),
+    # An empty part would stand for the working folder.
+    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])),
+    # Nothing is imported from the working folder: a `random.py` there would be run by every step.
+    PYTHONSAFEPATH="1",
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     # Where bytecode files are forbidden, every step would compile all it imports anew: seconds of CPU each.
     PYTHONDONTWRITEBYTECODE="",
@@ -26,12 +29,12 @@ from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.config.cross_checks import warnings_of
 from counterfactory.data.registry import DATASETS
 from counterfactory.core.errors import UserError
-from counterfactory.methods.registry import METHODS, SUITES
+from counterfactory.methods.registry import METHODS, module_of
+from counterfactory.questions.registry import SUITES
 from counterfactory.metrics.registry import METRICS
 from counterfactory.pretrained.sources import pretrained, weights_given
 from counterfactory.core.provenance import code_hash, imported_modules
 from counterfactory.answers.recovery import remove_recovery_copies
-from counterfactory.models.registry import TRAINERS
 
 try:
     SETTINGS = load_settings(config)
@@ -44,7 +47,7 @@ if workflow.is_main_process:
         print(f"config: {warning}", file=sys.stderr)
 
 DATASET = DATASETS[SETTINGS.dataset]
-VARIABLES = list(DATASET.variables)
+VARIABLES = list(DATASET.classes)
 ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.dataset)]
 # What may be done is decided here, once: an optional step that is off, or asked by nobody, is not in the graph.
 USED_METRICS = [
@@ -95,7 +98,7 @@ def chunks_of(suite, method):
     if suite == "flip":
         # As many as asked for, each with as much to do: questions that the method leaves out end the last one.
         limit = getattr(getattr(SETTINGS.answers, method, None), "images", None)
-        work = SETTINGS.questions.flip.count(DATASET.variables, limit)
+        work = SETTINGS.questions.flip.count(DATASET.classes, limit)
         chunks = min(max(SETTINGS.answers.chunks // together, 1), work)
         starts = [work * chunk // chunks for chunk in range(chunks)]
     else:
@@ -128,14 +131,14 @@ def costs_of_answers(wildcards):
 @cache
 def answer_told(method):
     """Returns what an answer depends on beside its files: settings, device and code; kept, since every chunk asks for it."""
-    # The chunk's size is a matter of speed, and is in the chunk's name already; other methods' sections are theirs.
-    others = {*EXPLAINERS, "gan_esm", "causaldiffae"} - {method}
+    # The chunk size changes no byte and is in the chunk's name. The sections of other methods are not read.
+    others = {other.section for other in METHODS.values() if other.section} - {METHODS[method].section}
     return {
         "settings": settings_json(
             SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]
         ),
         "device": SETTINGS.device if METHODS[method].models else "cpu",
-        "code": code_of("methods.run", f"methods.{method}"),
+        "code": code_of("methods.run", module_of(method)),
     }
 
 

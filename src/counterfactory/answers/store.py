@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..core.errors import UserError
 from ..core.files import read_table
+from ..core.foreign.npy import load_npy
 
 __all__ = ["CHUNK", "gather"]
 
@@ -40,18 +41,11 @@ def gather(
     if not chunks:
         raise UserError(f"{folder}: holds no answers; run the step that makes them first")
     answers = pd.concat([read_table(folder / f"{chunk}.parquet") for chunk in chunks], ignore_index=True)
-    images = np.concatenate([_load_images(folder / f"{chunk}.npy") for chunk in chunks])
+    images = np.concatenate([load_npy(folder / f"{chunk}.npy") for chunk in chunks])
     same = set(asked) <= set(answers) and answers[list(asked)].equals(asked.reset_index(drop=True))
     if not same or len(images) != len(asked):
         raise UserError(f"{folder}: not the answers to these {len(asked)} questions; delete it and run again")
     return images, answers
-
-
-def _load_images(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
 
 
 def _range(chunk: str) -> tuple[int, int]:

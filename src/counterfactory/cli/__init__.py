@@ -30,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; by default those it was started with.
 
     Returns:
-        The exit status: 0, 2 for a mistake the user can mend (one line on stderr), 75 for a training that its time
-        budget ended and that the same command goes on with, 130 when interrupted.
+        The exit status: 0, 2 for a mistake the user can mend (one line on stderr), 1 for a file from
+        outside that is damaged or not what it should be (one line too), 75 for a training that its time budget ended
+        and that the same command goes on with, 130 when interrupted.
     """
     args = parser().parse_args(arguments)
     try:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.run(args)
     except UserError as error:
         print(f"counterfactory {args.command}: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except Unfinished as stopped:
         print(f"counterfactory {args.command}: {stopped}", file=sys.stderr)
         return 75

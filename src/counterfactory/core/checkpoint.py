@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .errors import MissingWeights, UserError
+from .errors import BadFile, MissingWeights, UserError
 from .files import read_json, write_json, writing
 
 __all__ = ["load_model", "load_network", "save_missing", "save_model"]
@@ -43,7 +43,8 @@ def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         The weights, on the CPU, and the JSON.
 
     Raises:
-        UserError: If either file is missing or damaged.
+        UserError: If either file is missing.
+        BadFile: If either file is damaged, or a weight is not finite.
         MissingWeights: If it was written in place of weights that were not there.
     """
     folder = Path(folder)
@@ -53,12 +54,15 @@ def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         state = load_file(path)
     except Exception as error:
-        raise UserError(
-            f"{path}: not a whole safetensors file ({error}); delete it and train again"
-        ) from None
+        raise BadFile(f"{path}: not a whole safetensors file ({error}); delete it and train again") from None
     meta = read_json(folder / "model.json")
+    if not isinstance(meta, dict):
+        raise BadFile(f"{folder / 'model.json'}: holds no keys and values; delete it and train again")
     if "missing" in meta:
         raise MissingWeights(meta["missing"])
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BadFile(f"{path}: {name} holds a number that is not finite; delete it and train again")
     return state, meta
 
 

@@ -1,13 +1,24 @@
 """The exceptions a user is meant to see."""
 
-__all__ = ["MissingWeights", "Unfinished", "UserError"]
+__all__ = ["BadFile", "MissingWeights", "Unfinished", "UserError"]
 
 
 class UserError(Exception):
     """A mistake the user can mend: one line that names the key or file, and the mend.
 
     The command line prints the message and exits with status 2; no traceback is shown.
+
+    Attributes:
+        status: The exit status of the command line.
     """
+
+    status = 2
+
+
+class BadFile(UserError):
+    """A file from outside is damaged, or is not what it should be; the command line exits with status 1."""
+
+    status = 1
 
 
 class MissingWeights(UserError):

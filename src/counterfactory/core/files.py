@@ -7,6 +7,7 @@ the new file, or none, and never half of one.
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import UserError
+from .errors import BadFile, UserError
 
 __all__ = [
     "read_json",
@@ -44,11 +45,26 @@ def writing(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
+        _readable(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _readable(path: Path) -> None:
+    """Gives a file the mode of the umask, where a writer (safetensors) made it with 0600 whatever that is."""
+    if stat.S_IMODE(path.stat().st_mode) != 0o600:
+        return
+    probe = path.with_name(f"{path.name}.mode")
+    # The umask itself can only be read by setting it, for all threads.
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        os.chmod(path, stat.S_IMODE(os.fstat(descriptor).st_mode))
+    finally:
+        os.close(descriptor)
+        probe.unlink()
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -72,8 +88,8 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except ValueError as error:  # also of bytes that are not UTF-8
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+    except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8
+        raise BadFile(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
@@ -103,6 +119,4 @@ def read_table(path: Path | str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except Exception as error:
-        raise UserError(
-            f"{path}: cannot be read ({type(error).__name__}); delete it and run again"
-        ) from error
+        raise BadFile(f"{path}: cannot be read ({type(error).__name__}); delete it and run again") from error

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from .cache_folder import private_folder
 from .errors import UserError
 
 __all__ = ["GPUS", "JOBS_PER_GPU", "lease", "local_gpus"]
@@ -74,7 +75,7 @@ def lease(
         The name of the GPU, or None where nothing had to be done.
 
     Raises:
-        UserError: If a variable of the environment is malformed.
+        UserError: If a variable of the environment is malformed, or others can write where the locks lie.
     """
     if os.environ.get(VISIBLE) is not None:
         yield None
@@ -84,8 +85,14 @@ def lease(
         yield None
         return
     places = _share() if share is None else share
-    root = Path(folder) if folder is not None else _folder()
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root = _folder() if folder is None else Path(folder)
+    try:
+        private_folder(root)
+    except OSError as error:
+        raise UserError(
+            f"{root}: the locks of the GPUs need a folder that only you can write ({error.strerror or error}); remove"
+            " it, or set TMPDIR to another folder, the same for all jobs"
+        ) from None
     name, lock = _wait(names, places, root)
     os.environ[VISIBLE] = name
     try:
@@ -112,7 +119,11 @@ def _wait(names: Sequence[str], places: int, root: Path) -> tuple[str, int]:
     while True:
         for place in range(places):
             for name in names:
-                lock = os.open(root / f"{name}.{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                lock = os.open(
+                    root / f"{name}.{place}.lock",
+                    os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+                    0o600,
+                )
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return name, lock

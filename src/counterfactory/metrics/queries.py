@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import read_json, read_table, write_table
+from ..core.foreign.npy import load_npy
 from ..core.noise import derive_seed
 from ..data.dataset import Dataset, load_dataset, load_split
 from ..data.worlds import world
@@ -81,7 +82,7 @@ def score_query(
             out, pd.DataFrame([], columns=["query", "stickiness", "metric", "value", "low", "high", "n"])
         )
         return
-    images = np.load(folder / f"{name}.npy", allow_pickle=False)
+    images = load_npy(folder / f"{name}.npy")
     dataset, test = load_dataset(data), load_split(data, "test")
     oracle = load_classifier(models / "oracle", device)
     own = table["stickiness"].isna().to_numpy()

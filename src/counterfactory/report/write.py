@@ -1,8 +1,7 @@
-"""Writes a table as CSV, Markdown and LaTeX.
+"""Writes tables as CSV, Markdown and LaTeX.
 
-CSV holds numbers in full precision, one column each for the value, its interval and its spread; Markdown
-and LaTeX hold what a reader needs: rounded numbers, the best in bold, and a footnote where a number is
-absent.
+CSV contains numbers in full precision, with one column each for value, ends of the interval and spread. Markdown and
+LaTeX contain rounded numbers, the best value in bold, and a footnote for each missing number.
 """
 
 import csv
@@ -43,19 +42,21 @@ _LATEX = {
     "–": "--",
     "—": "---",
     "…": r"\ldots{}",
+    "\n": " ",  # an empty line would end a caption
     "\u00a0": "~",
     "\u202f": r"\,",
 }
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 _LATEX_PATTERN = re.compile("|".join(map(re.escape, _LATEX)))
 
 
 def escape_latex(text: str) -> str:
-    r"""Returns `text` as LaTeX that prints it: `50 % of a_b` becomes `50 \% of a\_b`."""
+    r"""Returns `text` escaped for LaTeX: `50 % of a_b` becomes `50 \% of a\_b`."""
     return _LATEX_PATTERN.sub(lambda match: _LATEX[match.group()], text)
 
 
 def column_head(column: Column) -> str:
-    """Returns a column's head with its unit and the arrow that says which way is better."""
+    """Returns the heading of a column with its unit and the arrow of its direction."""
     unit = f" ({column.unit})" if column.unit else ""
     arrow = f" {ARROWS[column.better]}" if column.better else ""
     return f"{column.title}{unit}{arrow}"
@@ -66,9 +67,9 @@ def _exact(value: float | None) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Returns tables one under another as CSV, each with its own head, parted by an empty line.
+    """Returns tables as CSV, each with its own header, separated by an empty line.
 
-    The last column, `absent`, says why cells are empty.
+    The last column, `absent`, holds the reasons of empty cells.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -98,24 +99,35 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def _markdown_cell(cell: Cell, column: Column, letters: dict[str, str]) -> str:
     value, uncertainty = format_cell(cell, column)
+    value, uncertainty = _in_a_row(value), _in_a_row(uncertainty)
     value = f"**{value}**" if cell.best else value or BLANK
     value += f"<sup>{letters[cell.reason]}</sup>" if cell.reason else ""
-    return f"{value} {uncertainty}".strip().replace("|", "\\|").replace("\n", " ")
+    return f"{value} {uncertainty}".strip()
+
+
+def _escape(text: str) -> str:
+    """Returns `text` without HTML: Markdown passes tags and entities on."""
+    return _ENTITY.sub("&amp;", text).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _in_a_row(text: str) -> str:
+    """Returns `text` as it stands in a row of a Markdown table."""
+    return _escape(text).replace("|", "\\|").replace("\n", " ")
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Returns tables as GitHub's Markdown, each with its title, caption, notes and footnotes."""
+    """Returns tables as GitHub Markdown, each with title, caption, notes and footnotes."""
     parts = []
     for table in tables:
         letters = footnotes(table)
-        lines = [f"### {table.title}", ""]
+        lines = [f"### {_escape(table.title)}", ""]
         if table.caption:
-            lines += [table.caption, ""]
+            lines += [_escape(table.caption), ""]
         heads = [
             f"{column.group}: {column_head(column)}" if column.group else column_head(column)
             for column in table.columns
         ]
-        lines.append("| " + " | ".join([table.stub, *(head.replace("|", "\\|") for head in heads)]) + " |")
+        lines.append("| " + " | ".join(map(_in_a_row, [table.stub, *heads])) + " |")
         lines.append(
             "|"
             + "|".join([" :-- ", *(" :-- " if column.text else " --: " for column in table.columns)])
@@ -127,11 +139,12 @@ def to_markdown(tables: Sequence[Table]) -> str:
                 _markdown_cell(cell, column, letters)
                 for cell, column in zip(row.cells, table.columns, strict=True)
             ]
-            lines.append("| " + " | ".join([name, *cells]) + " |")
+            lines.append("| " + " | ".join([_in_a_row(name), *cells]) + " |")
         if letters:
-            lines += ["", "  \n".join(f"<sup>{letter}</sup> {reason}" for reason, letter in letters.items())]
+            scored = (f"<sup>{letter}</sup> {_escape(reason)}" for reason, letter in letters.items())
+            lines += ["", "  \n".join(scored)]
         for note in table.notes:
-            lines += ["", note]
+            lines += ["", _escape(note)]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -144,7 +157,7 @@ def _latex_cell(cell: Cell, column: Column, letters: dict[str, str]) -> str:
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    r"""Returns tables as LaTeX `table` environments; they need the package `booktabs`."""
+    r"""Returns tables as LaTeX `table` environments, which require the package `booktabs`."""
     parts = ["% needs \\usepackage{booktabs}\n"]
     for table in tables:
         letters = footnotes(table)

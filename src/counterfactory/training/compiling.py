@@ -6,11 +6,15 @@ long ones. The weights are those of the network as written, but for rounding (an
 is any): a compiled training that was killed and goes on need not end with the same bits.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
+
+from ..core.cache_folder import cache_folder, private_folder
 
 __all__ = ["as_written", "compiled"]
 
@@ -36,6 +40,7 @@ def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
     import torch._dynamo
     import torch._functorch.config
 
+    _set_cache()
     bounds = [(model, name) for name in BOUNDS if hasattr(model, name)]
     own = type(model).forward is not nn.Module.forward
     parts = bounds or [(part, "forward") for part in ([model] if own else model.children())]
@@ -51,6 +56,18 @@ def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
     finally:
         for part, name in parts:
             delattr(part, name)
+
+
+def _set_cache() -> None:
+    """Lets the compiler keep its code in a private folder: its default has a predictable name in /tmp."""
+    given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    try:
+        if given is not None:
+            private_folder(Path(given).absolute())
+            return
+    except OSError:
+        pass
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_folder("inductor"))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ learning", JMLR 20(178), 2019. Pawlowski, Castro & Glocker, "Deep structural cau
 counterfactual inference", NeurIPS 2020.
 """
 
+from . import compiled_cache  # noqa: F401  before what is compiled
 from .analysis import Analysis, analyse, downscale
 from .measurement import ATTRIBUTES, measure
 from .rendering import render

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.errors import UserError
 from ...core.files import write_array
+from ...core.foreign.npy import load_npy
 from ...core.noise import generator
 from ...core.progress import progress
 from ...data.dataset import Dataset, Split
@@ -80,7 +81,7 @@ def render_sources(
 
     stored = None if out is None else _path(out, parents, rows)
     if stored is not None and stored.exists():
-        rendered = np.load(stored, allow_pickle=False)
+        rendered = load_npy(stored)
     else:
         rendered = np.empty((len(rows), renderings, *split.images.shape[1:]), np.uint8)
         starts = [(r, start) for r in range(renderings) for start in range(0, len(rows), CHUNK)]

@@ -27,7 +27,6 @@ from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...core.errors import UserError
 from ...core.files import read_json, write_json
-from ...core.foreign.npy import load_npy
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import load_dataset, load_split

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....core.cache_folder import cache_folder, check_private_file
 from ....core.files import writing
 
 __all__ = ["LANES", "available", "gelu_tables", "kernels"]
@@ -73,14 +74,14 @@ def kernels() -> ctypes.CDLL | None:
             [compiler, "-march=native", "-Q", "--help=target"], capture_output=True, check=True
         ).stdout
         key = hashlib.sha256(source.read_bytes() + version + target + " ".join(FLAGS).encode()).hexdigest()
-        cached = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        library = Path(cached) / "counterfactory" / f"native-{key[:16]}.so"
+        library = cache_folder("native") / f"{key[:16]}.so"
         if not library.exists():
             with writing(library) as temporary:
                 subprocess.run(
                     [compiler, *FLAGS, "-o", str(temporary), str(source)], capture_output=True, check=True
                 )
-        loaded = ctypes.CDLL(str(library))
+                os.chmod(temporary, 0o700)  # whatever the umask
+        loaded = ctypes.CDLL(str(check_private_file(library)))
         coefficients, width = gelu_tables()
         loaded.initialise(ctypes.c_void_p(coefficients.ctypes.data), ctypes.c_float(width))
         return loaded

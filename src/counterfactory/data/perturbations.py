@@ -1,24 +1,27 @@
-r"""The perturbations of Morpho-MNIST: strokes made thinner or thicker, locally swollen, or fractured.
+r"""Computes the perturbations of Morpho-MNIST: strokes are thinned, thickened, locally swollen or fractured.
 
-Each acts on the binary image :math:`b` on a grid :math:`s = 4` times finer, with its skeleton :math:`S`, the
-distance :math:`d` to the background in fine pixels and the mean thickness
-:math:`\bar t = \tfrac{2}{s}\,\mathrm{mean}_{S}\,d` (px); the result is scaled down again.
+Each acts on the binary image :math:`b` on a grid :math:`s = 4` times finer, with its skeleton :math:`S`, the distance
+:math:`d` to the background in fine pixels and the mean thickness
+:math:`\bar t = \tfrac{2}{s}\,\mathrm{mean}_{S}\,d` (px). The result is downscaled.
 
-- thin, thicken: erosion, dilation by a disk of radius :math:`\lfloor a s \bar t / 2 \rfloor`, where the
-  amount :math:`a` is the share of the thickness to take away (0.7) or to add (1);
+- thin, thicken: erosion or dilation by a disk of radius :math:`\lfloor a s \bar t / 2 \rfloor`, where the amount
+  :math:`a` is the fraction of the thickness that is removed (0.7) or added (1);
 - swell: within :math:`R = \tfrac{s}{2} \rho \sqrt{\bar t}` of a random point :math:`r_0` of the skeleton, a
-  radial power warp pulls the stroke outwards, with :math:`g = 3` and :math:`\rho = 7`:
+  radial power warp moves the stroke outwards, with :math:`g = 3` and :math:`\rho = 7`:
 
   .. math:: b'(r) = b\big(r_0 + (r - r_0) (|r - r_0| / R)^{g - 1}\big)
 
 - fracture: at random points of the skeleton, away from its tips and forks, gaps are cut across the stroke.
 
-`plain` is what the scaling itself does: the binary image scaled down. The data sets `global` and `local` mix
-plain digits with those perturbed in one of the two ways that change all of a digit, or only a place in it.
+`plain` is the effect of the scaling alone: the binary image, downscaled. The published data sets `global` and `local`
+mix plain digits with thinned and thickened ones, or with swollen and fractured ones.
 
-Castro, Tan, Kainz, Konukoglu & Glocker, "Morpho-MNIST: Quantitative assessment and diagnostics for
-representation learning", JMLR 20(178), 2019. The amounts are those of the published data sets, which were
-drawn without a seed and can therefore be drawn again only in distribution.
+The amounts are those of the published data sets, which were generated without a seed: they can be reproduced only in
+distribution.
+
+References:
+    | Morpho-MNIST: Quantitative Assessment and Diagnostics for Representation Learning (Castro et al., 2019)
+    | https://arxiv.org/abs/1809.10780
 """
 
 from collections.abc import Sequence
@@ -37,9 +40,11 @@ __all__ = ["KINDS", "MIXES", "SCALE", "fracture", "mix", "perturb", "swell", "th
 
 SCALE = 4
 
-# In the order of the published labels, 0 to 4.
 KINDS = ("plain", "thin", "thicken", "swell", "fracture")
+"""The kinds of perturbation, in the order of the published labels 0 to 4."""
+
 MIXES = {"global": ("plain", "thin", "thicken"), "local": ("plain", "swell", "fracture")}
+"""The published mixtures of three kinds with equal probability."""
 
 
 def perturb(
@@ -47,18 +52,17 @@ def perturb(
 ) -> np.ndarray:
     """Perturbs images.
 
-    An image's randomness is a function of the seed, the kind and its index alone: a batch gives the same
-    images as one by one.
+    The random numbers of an image are a function of the seed, the kind and the index of the image, independent of the
+    batch.
 
     Arguments:
-        images: Grey levels 0-255, uint8 with shape (N, H, W).
-        kind: One of :data:`KINDS` for all, or one for each image.
+        images: Grey levels 0-255, uint8 (N, H, W).
+        kind: One of :data:`KINDS` for all images, or one for each image.
         seed: Any integer.
-        indices: The index of each image; 0, ..., N - 1 by default.
+        indices: The index of each image; by default 0, ..., N - 1.
 
     Returns:
-        The perturbed images, uint8 with shape (N, H, W). An image without strokes (of one grey level, or
-        nearly) is returned as it is.
+        The perturbed images, uint8 (N, H, W). An image without strokes (nearly constant) is returned unchanged.
 
     Raises:
         UserError: If a kind is unknown, or the numbers of images, kinds and indices differ.
@@ -69,7 +73,7 @@ def perturb(
     indices = range(len(images)) if indices is None else indices
     if not len(images) == len(kinds) == len(indices):
         raise UserError(
-            f"perturb: {len(images)} images, {len(kinds)} kinds, {len(indices)} indices; give as many"
+            f"perturb: {len(images)} images, {len(kinds)} kinds, {len(indices)} indices; the numbers must be equal"
         )
     for unknown in sorted(set(kinds) - set(KINDS)):
         raise UserError(f"perturb: '{unknown}' is not a kind; choose one of {', '.join(KINDS)}")
@@ -82,19 +86,19 @@ def perturb(
 def mix(
     images: np.ndarray, name: str, seed: int, indices: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Perturbs each image in one of three ways, drawn uniformly.
+    """Perturbs each image by one of three kinds, drawn with equal probability.
 
-    An image labelled `kind` is the one that :func:`perturb` gives for that kind, seed and index.
+    An image with the label of a kind equals the image that :func:`perturb` returns for this kind, seed and index.
 
     Arguments:
-        images: Grey levels 0-255, uint8 with shape (N, H, W).
+        images: Grey levels 0-255, uint8 (N, H, W).
         name: One of :data:`MIXES`.
         seed: Any integer.
-        indices: The index of each image; 0, ..., N - 1 by default.
+        indices: The index of each image; by default 0, ..., N - 1.
 
     Returns:
-        The perturbed images, uint8 with shape (N, H, W), and the positions of their kinds in :data:`KINDS`,
-        uint8 with shape (N,).
+        The perturbed images, uint8 (N, H, W), and their labels, the positions of their kinds in :data:`KINDS`, uint8
+        (N,).
 
     Raises:
         UserError: If the mix is unknown, or the numbers of images and indices differ.
@@ -107,19 +111,19 @@ def mix(
 
 
 def thin(analysis: Analysis, scale: int = SCALE, amount: float = 0.7) -> np.ndarray:
-    """Takes the share `amount` of the mean thickness away; strokes thinner than that vanish.
+    """Removes the fraction `amount` of the mean thickness; thinner strokes vanish.
 
     Returns:
-        The binary image, bool with shape (H s, W s).
+        The binary image, bool (H s, W s).
     """
     return isotropic_erosion(analysis.binary, _radius(analysis, scale, amount))
 
 
 def thicken(analysis: Analysis, scale: int = SCALE, amount: float = 1.0) -> np.ndarray:
-    """Adds the share `amount` of the mean thickness.
+    """Adds the fraction `amount` of the mean thickness.
 
     Returns:
-        The binary image, bool with shape (H s, W s).
+        The binary image, bool (H s, W s).
     """
     return isotropic_dilation(analysis.binary, _radius(analysis, scale, amount))
 
@@ -134,17 +138,17 @@ def swell(
     r"""Swells the stroke around a random point of its skeleton.
 
     Arguments:
-        analysis: Of the image.
-        rng: Draws the point.
+        analysis: The analysis of the image.
+        rng: The generator that draws the point.
         scale: The factor s of the fine grid.
-        strength: The exponent g; 1 changes nothing.
-        radius: :math:`\rho`, in units of px for a stroke of mean thickness 4 px.
+        strength: The exponent g; 1 is the identity.
+        radius: The constant :math:`\rho`, which is R in px for a mean thickness of 4 px.
 
     Returns:
-        The share of each fine pixel that is foreground, float64 with shape (H s, W s).
+        The foreground fraction of each fine pixel, float64 (H s, W s).
     """
     points = np.argwhere(analysis.skeleton)
-    centre = points[rng.integers(len(points))][::-1]  # (x, y), as the warp counts
+    centre = points[rng.integers(len(points))][::-1]  # (x, y), the order of warp
     reach = 0.5 * scale * radius * np.sqrt(_mean_thickness(analysis, scale))
 
     def source(xy: np.ndarray) -> np.ndarray:
@@ -166,22 +170,22 @@ def fracture(
     """Cuts gaps across the stroke.
 
     Arguments:
-        analysis: Of the image.
-        rng: Draws the points, with replacement.
+        analysis: The analysis of the image.
+        rng: The generator that draws the points, with replacement.
         scale: The factor s of the fine grid.
         width: The width of a gap in px.
-        prune: How far from tips and forks of the skeleton the points lie, in px, where any lies that far.
-        count: The number of gaps, which may fall together.
+        prune: The distance in px of the points from tips and forks of the skeleton, if it has such points.
+        count: The number of gaps, which may coincide.
 
     Returns:
-        The binary image, bool with shape (H s, W s).
+        The binary image, bool (H s, W s).
     """
     skeleton = inner = analysis.skeleton
-    for neighbours in (1, 3):  # tips, then the forks of what is left
+    for neighbours in (1, 3):  # tips, then the forks of the remaining skeleton
         inner = _erase(inner, _neighbours(inner) == neighbours, int(prune * scale))
     points = np.argwhere(inner if inner.any() else skeleton)
     brush = int(np.ceil((width * scale - 1.0) / 2.0))
-    gaps = np.zeros(np.add(skeleton.shape, 2 * brush), bool)  # with a margin: a gap may run out of the image
+    gaps = np.zeros(np.add(skeleton.shape, 2 * brush), bool)  # with a margin: a gap may leave the image
     for point in points[rng.integers(len(points), size=count)]:
         reach = analysis.distance[tuple(point)] + 0.5 * scale
         across = _direction(skeleton, point, 2 * scale) + np.pi / 2.0
@@ -217,24 +221,24 @@ def _mean_thickness(analysis: Analysis, scale: int) -> float:
 
 
 def _radius(analysis: Analysis, scale: int, amount: float) -> int:
-    """Returns the radius, in fine pixels, that changes the thickness by the share `amount`."""
+    """Returns the radius, in fine pixels, that changes the thickness by the fraction `amount`."""
     return int(amount * scale * _mean_thickness(analysis, scale) / 2.0)
 
 
 def _erase(skeleton: np.ndarray, seeds: np.ndarray, radius: int) -> np.ndarray:
-    """Removes what lies within `radius` fine pixels of any of the `seeds`."""
-    # Without any seed the distance to the nearest one is not defined, and scipy's is small in a corner.
+    """Removes the pixels of the skeleton within `radius` fine pixels of any of the `seeds`."""
+    # Without a seed the distance to the nearest one is undefined, and scipy returns small values in a corner.
     return skeleton & ~isotropic_dilation(seeds, radius) if seeds.any() else skeleton
 
 
 def _neighbours(skeleton: np.ndarray) -> np.ndarray:
-    """Counts the skeleton pixels among the 8 neighbours of each skeleton pixel; elsewhere zero."""
+    """Returns the number of skeleton pixels among the 8 neighbours of each skeleton pixel, and zero elsewhere."""
     around = ndimage.convolve(skeleton.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant")
     return (around - 1) * skeleton
 
 
 def _direction(skeleton: np.ndarray, point: np.ndarray, reach: int) -> float:
-    """Returns the angle from the x axis of the skeleton's principal axis within `reach` of `point`."""
+    """Returns the angle between the x axis and the principal axis of the skeleton within `reach` of `point`."""
     top, left = np.maximum(point - reach, 0)
     y, x = np.nonzero(skeleton[top : point[0] + reach + 1, left : point[1] + reach + 1])
     y, x = y - y.mean(), x - x.mean()

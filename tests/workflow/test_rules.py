@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
 
 from counterfactory.cli import ROOMS, parser
 from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
+from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
 
 # Whatever the default leaves out is asked for, so that every rule has a job.
 EVERYTHING = {"methods": list(METHODS), "scores": {"metrics": list(METRICS)}}
@@ -51,7 +51,7 @@ def commands(planned):
 
 def test_every_rule_has_a_job(planned):
     written = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    rules = set(re.findall(r"^ *rule (\w+):", written, re.MULTILINE))
+    rules = set(re.findall(r"^ *(?:use rule \w+ as|rule) (\w+)", written, re.MULTILINE))
     counts = dict(re.findall(r"^(\w+) +(\d+)$", planned.split("Job stats:")[1], re.MULTILINE))
     assert set(counts) - {"total", "all"} == rules
     assert len(SHELL.findall(planned)) == int(counts["total"]) - 1  # `all` runs nothing

@@ -51,7 +51,9 @@ def training_mb(wildcards):
 def training_time(wildcards):
     """Returns the time limit of a training in minutes."""
     training = training_of(wildcards.folder)
-    return training.model.minutes or training_minutes(training.training)
+    if training.model.minutes or training.training is None:
+        return training.model.minutes or 60
+    return training_minutes(training.training)
 
 
 def training_options(wildcards):

@@ -96,8 +96,7 @@ format: $(STAMP) ## rewrite sources and rules in the house format
 	$(BIN)/snakefmt $(SNAKEFILES)
 
 .PHONY: config
-config: $(STAMP) ## rewrite config.yaml and its schema from the typed models, defaults throughout
-	@$(BIN)/counterfactory settings --config /dev/null --commented > .config.yaml && mv .config.yaml config.yaml
+config: $(STAMP) ## rewrite the JSON schema of config.yaml from the typed models
 	$(BIN)/counterfactory schema --out workflow/schemas/config.schema.json
 
 # Both files are written from one resolution in a new environment, so that they cannot differ.

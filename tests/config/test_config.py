@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import hypothesis
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from counterfactory.config import (
     HvaeNetwork,
@@ -18,8 +20,8 @@ from counterfactory.config import (
     commented_yaml,
     load_section,
     load_settings,
-    merge,
     read_config,
+    reference,
     schema,
 )
 from counterfactory.core.errors import UserError
@@ -28,20 +30,44 @@ from counterfactory.metrics.registry import METRICS
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))
+FILES = [ROOT / "config.yaml", *PRESETS, *sorted((ROOT / "workflow" / "examples").glob("*.yaml"))]
 
 
 def refusal(given: dict) -> str:
     with pytest.raises(UserError) as raised:
         load_settings(given)
     message = str(raised.value)
-    assert "\n" not in message
+    assert all(line.startswith("config: ") and len(line) < 500 for line in message.splitlines())
     return message
 
 
-def test_config_yaml_is_the_defaults_each_key_explained():
+def test_config_yaml_fits_on_a_page_and_is_the_defaults():
     text = (ROOT / "config.yaml").read_text()
-    assert text == commented_yaml(), "run: make config"
+    assert len(text.splitlines()) <= 100
     assert load_settings(yaml.safe_load(text)) == load_settings({}) == Settings()
+
+
+def test_every_setting_can_be_written_as_a_commented_file():
+    settings = load_settings(read_config([ROOT / "workflow" / "presets" / "paper.yaml"]))
+    text = commented_yaml(settings)
+    assert load_settings(yaml.safe_load(text)) == settings
+    assert "  # Images in the test split, which questions refer to" in text
+
+
+def test_the_reference_page_has_every_key():
+    page = reference()
+    sections = [Settings()]
+    while sections:
+        section = sections.pop()
+        for key, field in type(section).model_fields.items():
+            value = getattr(section, key)
+            if isinstance(value, BaseModel):
+                sections.append(value)
+            else:
+                assert f"   * - ``{key}``" in page
+                assert " ".join(field.description.split())[:30].replace("*", "") in page.replace("\\*", "")
+    assert "``models.gan.encoder``" in page
+    assert "whole number >= 16, <= 1,024, a multiple of 8" in page
 
 
 def test_schema_file_is_that_of_the_models():
@@ -49,12 +75,84 @@ def test_schema_file_is_that_of_the_models():
     assert written == schema(), "run: make config"
 
 
-def test_config_yaml_satisfies_the_schema():
-    import jsonschema
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_satisfies_the_schema(path):
+    jsonschema.Draft202012Validator(schema()).validate(read_config([path]))
 
-    keys = merge({}, yaml.safe_load((ROOT / "config.yaml").read_text()))
-    keys["questions"] = merge({}, keys["questions"])  # the key `null` is None to YAML
-    jsonschema.validate(keys, schema())
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"attributes": {"thick": {"above": 3}, "wide": None, "round": {"of": "area", "above": 50}}},
+        {"models": {"hvae": {"training": {"steps": 7}}}},
+        {"queries": {"by_name": {"other_digit": None, "thicker_seen": {"actual": "drawn"}}}},
+        {"training": {"threads": 4, "betas": [0.9, 0.95]}},
+        {"results": "~/results"},
+    ],
+)
+def test_partial_sections_satisfy_both(given):
+    jsonschema.Draft202012Validator(schema()).validate(given)
+    load_settings(given)
+
+
+REFUSED = [
+    {"answers": {"latent_temperature": -1}},
+    {"answers": {"fastdime": {"dilation": 4}}},
+    {"answers": {"stickiness": 1.5}},
+    {"attributes": {"Very round": {"of": "area", "above": 1}}},
+    {"attributes": {"round": {"of": "area"}}},
+    {"attributes": {"thick": {"abov": 1}}},
+    {"data": {"image_size": 33}},
+    {"data": {"train": 10**30}},
+    {"data": {"train": True}},
+    {"data": None},
+    {"finetune": "maybe"},
+    {"methods": ["vae", "vae"]},
+    {"models": {"gan": {"network": {"dropout": 2}}}},
+    {"models": {"hvae": {"network": {"latents": [-1]}}}},
+    {"models": {"hvae": {"network": {"resolutions": [16, 16]}}}},
+    {"models": {"vae": {"network": {"exposure": ["intensity", "intensity"]}}}},
+    {"models": {"vae": {"network": {"log_scale": 5}}}},
+    {"models": {"vae": {"training": {"betas": [0.9]}}}},
+    {"models": {"vae": {"training": {"ema": 1}}}},
+    {"models": {"vae": {"training": {"learning_rate": 0}}}},
+    {"models": {"vae_ft": {"training": {"categorical_weight": 0}}}},
+    {"queries": {"by_name": {"mine": {"given": {}}}}},
+    {"queries": {"stickiness": [0.5, 0.5]}},
+    {"questions": {"do": {"interventions": ["digit", "digit"]}}},
+    {"results": "a\n"},
+    {"results": "a\0"},
+    {"results": "-rf"},
+    {"results": "a/"},
+    {"results": "/"},
+    {"results": "a{b}"},
+    {"results": "a" * 201},
+    {"scores": {"bootstrap": {"level": 1}}},
+    {"scores": {"identity": {"threshold": -1.5}}},
+    {"seeds": []},
+    {"seeds": [2**32]},
+    {"training": {"steps": 0}},
+    {"training": {"stesp": 1}},
+]
+
+
+@pytest.mark.parametrize("given", REFUSED, ids=str)
+def test_what_the_run_refuses_the_schema_refuses(given):
+    assert not jsonschema.Draft202012Validator(schema()).is_valid(given)
+    refusal(given)
+
+
+def test_every_number_of_the_schema_has_its_range():
+    sections = schema()["$defs"]
+    assert sections["AnswersSettings"]["properties"]["latent_temperature"]["minimum"] == 0
+    assert sections["TrainingSettings"]["properties"]["learning_rate"]["exclusiveMinimum"] == 0
+    # The weight of a constraint's slack may be negative.
+    free = {"slack", "above"}
+    for name, section in sections.items():
+        for key, field in section["properties"].items():
+            for one in field.get("anyOf", [field]):
+                if one.get("type") in ("integer", "number") and key not in free:
+                    assert {"minimum", "exclusiveMinimum"} & set(one), f"{name}.{key}"
 
 
 def test_every_field_says_what_it_is():
@@ -126,13 +224,13 @@ def test_paper_preset_tells_the_published_network_for_faces():
         ({"answers": {"effect": "directly"}}, "answers.effect is 'directly'", "'direct'"),
         ({"device": "gpu"}, "device is 'gpu'", "choose from auto, cpu, cuda"),
         ({"data": {"train": "many"}}, "data.train is 'many'", "whole number"),
-        ({"data": {"train": "12"}}, "data.train is '12'", "whole number"),
+        ({"data": {"train": "12px"}}, "data.train is '12px'", "whole number"),
         ({"data": {"train": 1.5}}, "data.train is 1.5", "whole number"),
-        ({"seeds": [True]}, "seeds[0] is True", "whole number"),
+        ({"seeds": [True]}, "seeds[0] is true", "whole number"),
         ({"seeds": 0}, "seeds is 0", "a list"),
-        ({"seeds": []}, "seeds is []", "at least 1 item"),
+        ({"seeds": []}, "seeds is []", "at least one entry"),
         ({"data": 3}, "data is 3", "keys and values"),
-        ({"data": None}, "data is None", "keys and values"),
+        ({"data": None}, "data is null", "keys and values"),
         ({"scores": {"bootstrap": {"level": 95}}}, "scores.bootstrap.level is 95", "less than 1"),
         (
             {"models": {"vae": {"training": {"learning_rate": 0}}}},
@@ -159,10 +257,13 @@ def test_a_mistake_is_one_line_naming_the_key_and_the_mend(given, named, meant):
         ({"data": {"train": 50_000}}, "data.train + data.valid + data.judges is 64,000"),
         ({"data": {"test": 10_001}}, "data.test is 10,001"),
         ({"questions": {"do": {"images": 2_001}}}, "questions.do.images is 2,001"),
-        ({"seeds": [1, 0, 1]}, "seeds names 1 twice"),
-        ({"methods": ["vae", "vae"]}, "methods names 'vae' twice"),
-        ({"methods": ["copy", "dime"], "finetune": True}, "finetune is true, but methods names nothing"),
-        ({"questions": {"null": {"cycles": [1, 1]}}}, "questions.null.cycles names 1 twice"),
+        ({"seeds": [1, 0, 1]}, "seeds contains 1 twice"),
+        ({"methods": ["vae", "vae"]}, "methods contains 'vae' twice"),
+        (
+            {"methods": ["copy", "dime"], "finetune": True},
+            "finetune is true, but no method can be fine-tuned",
+        ),
+        ({"questions": {"null": {"cycles": [1, 1]}}}, "questions.null.cycles contains 1 twice"),
         ({"answers": {"effect": "total"}}, "models.hvae.network.prior: conditional"),
         ({"models": {"hvae": {"network": {"widths": [8, 8]}}}}, "models.hvae.network.widths has 2 entries"),
         ({"models": {"ddpm": {"network": {"patch": 3}}}}, "models.ddpm.network.multipliers has 3 entries"),
@@ -170,7 +271,7 @@ def test_a_mistake_is_one_line_naming_the_key_and_the_mend(given, named, meant):
         ({"judges": {"training": {"batch_size": 12_001}}}, "judges.training.batch_size is 12,001"),
         (
             {"questions": {suite: {"images": 0} for suite in ("do", "null", "reverse", "flip")}},
-            "questions ask nothing",
+            "questions: there are none",
         ),
     ],
 )
@@ -179,14 +280,18 @@ def test_values_that_do_not_fit_together_are_refused(given, named):
 
 
 def test_a_data_set_is_asked_only_what_it_has(monkeypatch):
-    from counterfactory.config import cross_checks as cross_checks
+    from counterfactory.config import cross_checks
     from counterfactory.data.registry import DatasetEntry
+    from counterfactory.data.variable import Variable
 
-    entry = DatasetEntry({"thickness": 0, "digit": 10}, "MNIST", 60_000, 10_000)
+    variables = (Variable("thickness", "continuous"), Variable("digit", "categorical", classes=10))
+    entry = DatasetEntry(variables, "MNIST", 60_000, 10_000)
     monkeypatch.setitem(cross_checks.DATASETS, "morphomnist", entry)
-    assert "questions.do.interventions names 'intensity', which morphomnist does not have" in refusal({})
+    assert "questions.do.interventions contains 'intensity', which is no variable of morphomnist" in refusal(
+        {}
+    )
     questions = {"do": {"interventions": ["digit", "random"]}, "reverse": {"interventions": ["thickness"]}}
-    assert "methods names 'truth', but morphomnist is not simulated" in refusal({"questions": questions})
+    assert "methods contains 'truth', but morphomnist is not simulated" in refusal({"questions": questions})
 
 
 def test_fine_tuning_is_one_switch():
@@ -296,5 +401,4 @@ def test_whatever_is_given_is_taken_or_refused_in_one_line(given):
     try:
         load_settings(given)
     except UserError as error:
-        assert "\n" not in str(error)
-        assert str(error).startswith("config: ")
+        assert all(line.startswith("config: ") for line in str(error).splitlines())

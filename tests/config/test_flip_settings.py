@@ -10,7 +10,6 @@ from counterfactory.core.errors import UserError
 def refused(given: dict) -> str:
     with pytest.raises(UserError) as error:
         load_settings(given)
-    assert "\n" not in str(error.value)
     return str(error.value)
 
 
@@ -23,15 +22,15 @@ def flip(**keys) -> dict:
     [
         (
             flip(attributes=["slanted"]),
-            "names 'slanted', which is of slant and not of a parent; choose from thick, bright",
+            "contains 'slanted', whose quantity slant is no parent; choose from thick, bright",
         ),
         (
             flip(attributes=["smile"]),
-            "questions.flip.attributes names 'smile'; choose from thick, bright, digit",
+            "questions.flip.attributes contains 'smile'; choose from thick, bright, digit",
         ),
-        (flip(attributes=["thick", "thick"]), "questions.flip.attributes names 'thick' twice"),
-        (flip(attributes=["digit"]), "questions.flip.digit is true, but names digit already"),
-        (flip(attributes=[], digit=False), "questions.flip asks nothing"),
+        (flip(attributes=["thick", "thick"]), "questions.flip.attributes contains 'thick' twice"),
+        (flip(attributes=["digit"]), "questions.flip.digit is true, but attributes contains digit already"),
+        (flip(attributes=[], digit=False), "questions.flip has no question"),
         (flip(targets={3: 3}), "questions.flip.targets has 3: 3; choose two different classes of 0 to 9"),
         (flip(targets={3: 10}), "questions.flip.targets has 3: 10"),
         (flip(images=2001), "questions.flip.images is 2,001, but data.test has only 2,000 images"),
@@ -47,7 +46,10 @@ def flip(**keys) -> dict:
             {"answers": {"dime_x": {"restart_step": 16}}},
             "answers.dime_x.restart_step is 16; choose a step below 16",
         ),
-        ({"answers": {"fastdime": {"dilation": 4}}}, "answers.fastdime.dilation is 4; choose an odd number"),
+        (
+            {"answers": {"fastdime": {"dilation": 4}}},
+            "answers.fastdime.dilation is 4; it must be an odd number",
+        ),
         (
             {"answers": {"dime": {"perceptual": "vgg16"}}},
             "answers.dime.perceptual is 'vgg16'; did you mean 'vgg19'",
@@ -66,7 +68,7 @@ def test_what_nobody_uses_is_not_looked_at():
 def test_more_chunks_than_questions_is_said_and_does_no_harm():
     asked = list(warnings_of(load_settings({"answers": {"chunks": 13, "dime": {"images": 2}}})))
     assert asked == [
-        "answers.chunks is 13, but dime is asked 12 questions of the suite flip: they are 12 chunks"
+        "answers.chunks is 13, but dime answers 12 questions of the suite flip: 12 chunks are used"
     ]
     assert not list(warnings_of(load_settings({"answers": {"chunks": 360, "dime": {"images": None}}})))
     assert not list(

@@ -1,6 +1,6 @@
 """Queries: what generators answer when the evidence is otherwise, and whether they know the causal structure."""
 
-from counterfactory.config.query_checks import asked_queries
+from counterfactory.config.queries import asked_queries
 
 QUERIES = asked_queries(SETTINGS)
 # Asked of a generator, not of a method: one that is not trained is asked nothing.

@@ -1,4 +1,4 @@
-"""Commands that show the configuration itself."""
+"""Commands that print the configuration, its reference and its JSON schema."""
 
 import argparse
 import json
@@ -11,9 +11,14 @@ from .resolve import settings_of
 __all__ = ["COMMANDS"]
 
 
-def _show(args: argparse.Namespace) -> None:
+def _settings(args: argparse.Namespace) -> None:
     import yaml
 
+    if args.reference:
+        from ..config import reference
+
+        print(reference(), end="")
+        return
     if args.commented:
         from ..config import commented_yaml
 
@@ -24,7 +29,7 @@ def _show(args: argparse.Namespace) -> None:
         try:
             shown = shown[key]
         except (KeyError, TypeError):
-            raise UserError(f"{args.key}: no such key") from None
+            raise UserError(f"{args.key}: no such key; `counterfactory settings` lists all keys") from None
     print(yaml.safe_dump(shown, sort_keys=False).strip() if isinstance(shown, dict | list) else shown)
 
 
@@ -39,12 +44,26 @@ def _schema(args: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         "settings",
-        _show,
-        "print the configuration, defaults filled in",
+        _settings,
+        "print the resolved configuration: every key, with the defaults filled in",
         (
-            positional("key", "only this key, such as data.train", nargs="?"),
-            option("commented", "as a file to edit, every key explained", action="store_true"),
+            positional("key", "print this key only, such as data.train", nargs="?"),
+            option(
+                "commented", "print it as a YAML file in which every key is explained", action="store_true"
+            ),
+            option(
+                "reference",
+                "print the reference page of all keys in reStructuredText: type, range, default, meaning",
+                action="store_true",
+            ),
         ),
+        example="counterfactory settings models.hvae --config config.yaml workflow/presets/smoke.yaml",
     ),
-    Command("schema", _schema, "print the JSON schema of the configuration", (OUT,)),
+    Command(
+        "schema",
+        _schema,
+        "write the JSON schema of the configuration, for editors",
+        (OUT,),
+        example="counterfactory schema --out workflow/schemas/config.schema.json",
+    ),
 )

@@ -1,11 +1,11 @@
-"""The typed configuration: every key of `config.yaml`, its type, range, default and meaning.
+"""The typed configuration: every key of `config.yaml` with its type, range, default and meaning.
 
-These models are the one source of truth. `workflow/schemas/config.schema.json` is generated from them, and
-`config.yaml` spells out their defaults. A mistake is refused with one line that names the key and the nearest
-valid choice, before anything is run.
+The classes of this package are the only definition of the configuration. The JSON schema, the commented YAML and the
+reference page are generated from them (`counterfactory schema`, `counterfactory settings --commented`, `--reference`).
+All mistakes in a configuration are reported together, one line each, before anything runs.
 
-A section is a module here: its keys are the fields of a :class:`~counterfactory.config.sections.Section`, and the
-section above it names it. What two values must have in common stands in :mod:`counterfactory.config.cross_checks`.
+Each section is a module and a subclass of :class:`counterfactory.config.sections.Section`. Checks that involve several
+keys are in :mod:`counterfactory.config.cross_checks`.
 """
 
 from .answers import AnswersSettings
@@ -13,14 +13,16 @@ from .attributes import AttributeSettings, ClassifierSettings, IdentitySettings,
 from .data import DataSettings
 from .ddpm import DdpmDiffusion, DdpmNetwork, DdpmSettings, DdpmTraining
 from .judges import JudgesSettings
-from .load import load_section, load_settings, merge, read_config
+from .load import load_section, load_settings
 from .models import HvaeNetwork, HvaeSettings, ModelsSettings, VaeNetwork, VaeSettings
 from .questions import QuestionsSettings
-from .reference import commented_yaml
+from .reference import commented_yaml, reference
+from .schema import schema
 from .scm import ScmSettings
 from .scores import BootstrapSettings, LpipsSettings, ScoresSettings
-from .settings import ReportSettings, Settings, schema
+from .settings import ReportSettings, Settings
 from .training import ImageTrainingSettings, TrainingSettings
+from .yaml_files import merge, read_config, read_file
 
 __all__ = [
     "AnswersSettings",
@@ -34,16 +36,16 @@ __all__ = [
     "DdpmTraining",
     "HvaeNetwork",
     "HvaeSettings",
-    "ImageTrainingSettings",
     "IdentitySettings",
+    "ImageTrainingSettings",
     "JudgesSettings",
     "LpipsSettings",
-    "ScoresSettings",
     "ModelsSettings",
     "OracleSettings",
-    "ScmSettings",
     "QuestionsSettings",
     "ReportSettings",
+    "ScmSettings",
+    "ScoresSettings",
     "Settings",
     "TrainingSettings",
     "VaeNetwork",
@@ -53,5 +55,7 @@ __all__ = [
     "load_settings",
     "merge",
     "read_config",
+    "read_file",
+    "reference",
     "schema",
 ]

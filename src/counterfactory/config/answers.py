@@ -1,4 +1,4 @@
-"""The section `answers`: how questions are answered."""
+"""Defines the section `answers`: how methods answer questions."""
 
 from typing import Literal
 
@@ -13,45 +13,57 @@ __all__ = ["AnswersSettings"]
 
 
 class AnswersSettings(Section):
-    """How questions are answered."""
+    """How methods answer questions. A section that is named like a method belongs to that method alone."""
 
     chunk_size: Count = Field(
         2_000,
-        description="Questions a job, and 20 times as many where no network is asked; changes no byte of any answer.",
+        description="Questions per job, and 20 times as many for methods without networks; does not change "
+        "the answers.",
     )
     chunks: Count = Field(
-        2, description="Jobs that a method's answers to the suite flip are spread over; changes no byte."
+        2,
+        description="Number of jobs for a method's answers to the suite flip; does not change the answers.",
     )
-    batch_size: Count = Field(100, description="Questions a network call; changes only the order of sums.")
+    batch_size: Count = Field(
+        100, description="Questions per network call; affects only the order of summation."
+    )
     latent_temperature: NonNegative = Field(
-        1.0, description="Factor on the posterior's spread when latents are abducted; 0: its mean."
+        1.0,
+        description="Factor on the posterior's standard deviation when latents are abducted; 0: the "
+        "posterior mean.",
     )
     residual_temperature: NonNegative = Field(
         1.0,
-        description="Factor on the abducted pixel noise; 1 returns the image exactly under no intervention.",
+        description="Factor on the abducted pixel noise; with 1, the empty intervention returns the image "
+        "exactly.",
     )
     effect: Literal["direct", "total", "indirect"] = Field(
-        "direct", description="Which path acts; total and indirect need models with a conditional prior."
+        "direct",
+        description="Causal path of the intervention; total and indirect require models with a conditional "
+        "prior.",
     )
     mediator_weight: Share = Field(
         0.5,
-        description="Weight of the factual posterior in the counterfactual mediator (total and indirect effects).",
+        description="Weight of the factual posterior in the counterfactual mediator (total and indirect "
+        "effects).",
     )
     stickiness: Share = Field(
         1.0,
-        description="Probability that an abducted noise is kept; 1: this very individual (Pearl), 0: all are redrawn, "
-        "another individual.",
+        description="Probability that an abducted noise variable is kept; 1: the same individual (Pearl's "
+        "counterfactual), 0: all noise is redrawn.",
     )
     vgg19_weights: str = Field(
         "torchvision",
         min_length=1,
-        description="Where the weights of vgg19 come from, if an explainer's perceptual distance is its: torchvision "
-        "(its download), or that file, vgg19-dcbb9e9d.pth.",
+        description="Source of the weights of VGG-19, if an explainer has perceptual: vgg19; torchvision "
+        "(its download), or the file vgg19-dcbb9e9d.pth.",
     )
     causaldiffae: CausalDiffAEAnswers = Field(CausalDiffAEAnswers(), description="CausalDiffAE.")
     dime: DimeSettings = Field(EXPLAINERS["dime"], description="DiME.")
     fastdime: FastDimeSettings = Field(EXPLAINERS["fastdime"], description="FastDiME.")
-    dime_x: DimeXSettings = Field(EXPLAINERS["dime_x"], description="Our own fast relative of DiME.")
+    dime_x: DimeXSettings = Field(
+        EXPLAINERS["dime_x"], description="DiME-X, a fast variant of DiME of this project."
+    )
     gan_esm: GanEsmSettings = Field(
         GanEsmSettings(), description="The extended structural model over an unconditional GAN."
     )

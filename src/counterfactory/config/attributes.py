@@ -1,10 +1,10 @@
-"""The section `attributes`: the yes-or-no questions that explanations turn over, and the networks that answer them."""
+"""Defines `attributes`, `models.classifier`, `oracle` and `identity`: binary attributes and the networks about them."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .sections import Count, Float, Section, Seed
+from .sections import Count, Section, Seed, Shift
 from .training import IMAGE_TRAINING, TrainingSettings
 
 __all__ = [
@@ -15,22 +15,26 @@ __all__ = [
     "ClassifierSettings",
     "IdentityNetwork",
     "IdentitySettings",
+    "Name",
     "OracleSettings",
 ]
 
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
 
 class AttributeSettings(Section):
-    """One binary attribute: a quantity, and the threshold above which an image has it."""
+    """One binary attribute: an image has it if a quantity is above a threshold."""
 
     of: str = Field(
         min_length=1,
-        description="A parent of the images, or a quantity that the simulated world measures of their pixels.",
+        description="The quantity: a parent of the images, or a quantity that the simulated world measures "
+        "in the pixels.",
     )
-    above: Float = Field(description="The threshold, in the quantity's own unit.")
+    above: float = Field(description="The threshold, in the unit of the quantity.")
 
 
-AttributesByName = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], AttributeSettings | None]
-"""Attributes by name; null leaves one out, since a configuration laid over another can add keys but take none away."""
+AttributesByName = dict[Name, AttributeSettings | None]
+"""Attributes by name; null removes one, since a file that is merged into another cannot delete keys."""
 
 ATTRIBUTES = {
     "thick": AttributeSettings(of="thickness", above=2.5),
@@ -41,7 +45,7 @@ ATTRIBUTES = {
     "long": AttributeSettings(of="length", above=41.0),
     "large": AttributeSettings(of="area", above=95.0),
 }
-"""Near the medians of Morpho-MNIST with thickness and intensity, so that about half of the images have each."""
+"""Thresholds near the medians of Morpho-MNIST (thickness and intensity), so that about half of the images have each."""
 
 TRAINING = TrainingSettings(
     **{name: getattr(IMAGE_TRAINING, name) for name in TrainingSettings.model_fields}
@@ -57,82 +61,83 @@ TRAINING = TrainingSettings(
 
 
 class ClassifierNetwork(Section):
-    """Convolutions that halve the image, and as many features as the last layer reads."""
+    """Strided convolutions, followed by a dense layer."""
 
     width: Count = Field(
-        16, description="Channels of the first convolution; each one after it has twice as many."
+        16, description="Channels of the first convolution; each further one has twice as many."
     )
     halvings: Annotated[int, Field(ge=1, le=8)] = Field(
-        3, description="Convolutions, each of which halves the image; 3 for images of 32 px."
+        3, description="Number of convolutions, each of which halves the image; 3 for images of 32 px."
     )
     features: Count = Field(64, description="Features before the last layer.")
 
 
 class ClassifierSettings(Section):
-    """The classifier under observation: of all attributes, and of the categorical variable if there is one."""
+    """The classifier whose decisions are explained: it predicts all attributes, and the categorical variable if any."""
 
     network: ClassifierNetwork = Field(ClassifierNetwork(), description="The network.")
-    shift: Annotated[int, Field(ge=0, le=8)] = Field(
-        1, description="Training images are moved at random by up to this many px."
-    )
+    shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
     training: TrainingSettings = Field(TRAINING, description="Its training.")
 
 
 class OracleSettings(ClassifierSettings):
-    """What counts the attributes that an explanation changed: as the classifier, trained on the judges' split."""
+    """The oracle: predicts the attributes like the classifier, but is trained on the judges split."""
 
-    held_out: Annotated[Float, Field(gt=0, lt=1)] = Field(
-        0.1, description="Share of the judges' split that selects the weights instead of training them."
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of the judges split that selects the weights and is not trained on."
     )
-    seed: Seed = Field(0, description="The oracle's own seed: it is the same for all training seeds.")
+    seed: Seed = Field(0, description="Seed of the oracle, which is the same for all training seeds.")
     training: TrainingSettings = Field(
         TRAINING.model_copy(update={"steps": 2_000}), description="Its training."
     )
 
 
 class IdentityNetwork(ClassifierNetwork):
-    """Our own embedding, or a published one of faces."""
+    """A network trained here, or a published one for faces."""
 
     name: Literal["trained", "vggface2_resnet50", "mobilefacenet"] = Field(
         "trained",
-        description="trained: our own, of these sizes, on renderings of the simulated world; or a published network of "
-        "faces: vggface2_resnet50 (that of published FVA), or mobilefacenet (ArcFace's).",
+        description="trained: a network of these sizes, trained on renderings of the simulated world; or a "
+        "published network for faces: vggface2_resnet50 (the one of published FVA), or mobilefacenet "
+        "(ArcFace).",
     )
     weights: str = Field(
         "package",
         min_length=1,
-        description="Where a published network has its weights from: package (an archive of the Python package index, "
-        "for mobilefacenet), or a file, resnet50_ft_weight.pkl or w600k_mbf.onnx.",
+        description="Source of the weights of a published network: package (an archive on the Python package "
+        "index, mobilefacenet only), or a file, resnet50_ft_weight.pkl or w600k_mbf.onnx.",
     )
 
 
 class IdentitySettings(Section):
-    """The embedding that says whether two images are of one hand."""
+    """The identity network: an embedding in which images of the same individual are close."""
 
     network: IdentityNetwork = Field(
-        IdentityNetwork(), description="The network; its features are the embedding."
+        IdentityNetwork(), description="The network. Its features are the embedding."
     )
-    temperature: Annotated[Float, Field(gt=0, le=1)] = Field(
-        0.1, description="Temperature of the softmax over cosines."
+    temperature: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Temperature of the softmax over cosine similarities."
     )
-    shift: Annotated[int, Field(ge=0, le=8)] = Field(
-        1, description="Training images are moved at random by up to this many px."
-    )
-    sources: Count = Field(6_000, description="Digits of the judges' split to train on, at most.")
+    shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
+    sources: Count = Field(6_000, description="Maximum number of digits of the judges split to train on.")
     renderings: Count = Field(
         2,
-        description="New renderings of each digit, at another thickness and intensity; 3 ms each on one core.",
+        description="New renderings of each digit, with another thickness and intensity; 3 ms each on one "
+        "core.",
     )
-    held_out: Annotated[Float, Field(gt=0, lt=1)] = Field(
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
-        description="Share of the judges' split that is not trained on: half of it selects the weights and the "
-        "threshold, half is only measured.",
+        description="Share of the judges split that is not trained on. One half of it selects the weights "
+        "and the threshold, the other half measures the error rates.",
     )
-    false_accept: Annotated[Float, Field(gt=0, lt=1)] = Field(
+    false_accept: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01,
-        description="Share of pairs of other digits of the same class that the threshold may take for one hand.",
+        description="False acceptance rate that sets the threshold: the share of pairs of different digits "
+        "of the same class whose similarity is above it.",
     )
-    seed: Seed = Field(0, description="The embedding's own seed: it is the same for all training seeds.")
+    seed: Seed = Field(
+        0, description="Seed of the identity network, which is the same for all training seeds."
+    )
     training: TrainingSettings = Field(
         TRAINING.model_copy(update={"steps": 1_000}), description="Its training."
     )

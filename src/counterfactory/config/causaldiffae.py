@@ -1,10 +1,10 @@
-"""The sections `models.causaldiffae` and `answers.causaldiffae`: the diffusion autoencoder with causal codes."""
+"""Defines `models.causaldiffae` and `answers.causaldiffae`: the diffusion autoencoder with causal codes."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .ddpm import DdpmNetwork
+from .ddpm import DdpmNetwork, DiffusionSteps
 from .sections import Count, Exposure, NonNegative, Positive, Section, Share
 from .training import IMAGE_TRAINING, TrainingSettings
 
@@ -12,7 +12,7 @@ __all__ = ["CausalDiffAEAnswers", "CausalDiffAESettings", "CausalDiffAETraining"
 
 
 class CausalDiffAENetwork(DdpmNetwork):
-    """The denoiser, which is also told the codes."""
+    """The denoiser, conditioned on the codes."""
 
     exposure: Exposure
 
@@ -20,7 +20,7 @@ class CausalDiffAENetwork(DdpmNetwork):
 class CausalDiffAECodes(Section):
     """Encoder, causal layer and prior of the codes."""
 
-    width: Count = Field(16, description="Dimensions of each variable's code (published: 256 or 128).")
+    width: Count = Field(16, description="Dimension of the code of each variable (published: 256 or 128).")
     hidden: Count = Field(
         64, description="Hidden units of each mechanism of the causal layer (published: 512)."
     )
@@ -31,69 +31,74 @@ class CausalDiffAECodes(Section):
     )
     form: Literal["recursive", "one_shot"] = Field(
         "recursive",
-        description="recursive: a code follows from its causes' codes; one_shot: from their noises (published code).",
+        description="recursive: a code is computed from the codes of its causes; one_shot: from their noises "
+        "(published code).",
     )
     mechanism: Literal["affine", "additive"] = Field(
         "affine",
-        description="affine: causes shift and scale an effect's noise; additive: they shift it (published code).",
+        description="affine: causes shift and scale the noise of an effect; additive: they shift it "
+        "(published code).",
     )
     prior: Literal["fixed", "learned"] = Field(
         "fixed",
-        description="fixed: a code lies around its label (published code); learned: around a network of it (paper).",
+        description="Mean of the prior of a code; fixed: the label (published code); learned: a network's "
+        "function of the label (paper).",
     )
     prior_scale: Positive = Field(
-        0.1, description="Standard deviation of a code around its label (published: 1)."
+        0.1, description="Standard deviation of the prior of a code (published: 1)."
     )
 
 
 class CausalDiffAEDiffusion(Section):
-    """The diffusion that the denoiser is trained to undo."""
+    """The diffusion process of the denoiser."""
 
-    schedule: Literal["linear", "cosine"] = Field(
-        "cosine", description="How noise grows (published: linear)."
-    )
-    steps: int = Field(500, ge=21, description="Steps of the diffusion (published: 1,000).")
+    schedule: Literal["linear", "cosine"] = Field("cosine", description="Noise schedule (published: linear).")
+    steps: DiffusionSteps = Field(500, description="Diffusion steps (published: 1,000).")
     prediction: Literal["noise", "velocity"] = Field(
         "velocity",
-        description="What the network predicts: noise (published), or velocity, which learns the noisy end sooner.",
+        description="Output of the network: noise (published), or velocity, which trains faster at high "
+        "noise levels.",
     )
 
 
 class CausalDiffAETraining(TrainingSettings):
-    """How the diffusion autoencoder is trained: as every network, and what only its loss knows."""
+    """The training of the diffusion autoencoder: every training's keys, and those of its loss."""
 
     kl_label: NonNegative = Field(
-        description="Weight of what codes know beside their labels, in nats beside a mean over pixels (published: 1)."
+        description="Weight of the KL divergence of codes from their prior given the labels, in nats, "
+        "relative to a mean over pixels (published: 1)."
     )
     kl_noise: NonNegative = Field(
-        description="Weight of what teaches the causal layer: how far noises are from standard normal ones, likewise "
-        "(published: 1)."
+        description="Weight of the KL divergence of the noises of the causal layer from standard normal "
+        "ones, relative to a mean over pixels (published: 1)."
     )
     ramp: Share = Field(
-        description="Share of the steps in which both weights rise from 0 (published: 50,000 steps)."
+        description="Share of the steps over which both weights rise from 0 (published: 50,000 steps)."
     )
     posterior: Literal["consistent", "published"] = Field(
-        description="consistent: codes are drawn from the distribution that is penalised; published: from one of a "
-        "thousandth of its variance."
+        description="Distribution that codes are drawn from; consistent: the one in the KL terms; published: "
+        "one with a thousandth of its variance."
     )
     labels: Literal["given", "read"] = Field(
-        description="given: the denoiser is told codes moved to show the very labels; read: as the encoder reads them "
-        "off the image (published)."
+        description="Codes that condition the denoiser; given: moved so that they encode the true labels; "
+        "read: as encoded from the image (published)."
     )
     drop: Share = Field(
-        description="Share of training images whose codes are hidden from the denoiser (published: 0.5)."
+        description="Share of training images for which the denoiser is not conditioned on the codes "
+        "(published: 0.5)."
     )
     labelled: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Share of the train split that has labels; of other images the denoiser is told no codes."
+        description="Share of the train split that has labels. For other images the denoiser is not "
+        "conditioned on codes."
     )
 
 
 class CausalDiffAESettings(Section):
-    """The diffusion autoencoder: its denoiser, its codes, its diffusion and its training."""
+    """The diffusion autoencoder: denoiser, codes, diffusion and training."""
 
     network: CausalDiffAENetwork = Field(CausalDiffAENetwork(), description="The denoiser.")
     codes: CausalDiffAECodes = Field(CausalDiffAECodes(), description="The codes.")
-    diffusion: CausalDiffAEDiffusion = Field(CausalDiffAEDiffusion(), description="The diffusion.")
+    diffusion: CausalDiffAEDiffusion = Field(CausalDiffAEDiffusion(), description="The diffusion process.")
     training: CausalDiffAETraining = Field(
         CausalDiffAETraining(
             **{name: getattr(IMAGE_TRAINING, name) for name in TrainingSettings.model_fields}
@@ -117,40 +122,43 @@ class CausalDiffAESettings(Section):
 
 
 class CausalDiffAEAnswers(Section):
-    """How CausalDiffAE answers."""
+    """How CausalDiffAE answers questions."""
 
     steps: Count = Field(
-        25, description="Steps each way, of those trained with (published: 250, and only back)."
+        25,
+        description="Diffusion steps in each direction, a subset of those of the training (published: 250, "
+        "backwards only).",
     )
     abduction: Literal["invert", "noise"] = Field(
         "invert",
-        description="Where the way back starts; invert: the diffusion is inverted with the factual codes; noise: at "
-        "random (published code).",
+        description="Start of the reverse process; invert: the image, encoded by the inverted diffusion "
+        "under the factual codes; noise: random noise (published code).",
     )
     labels: Literal["given", "read"] = Field(
         "given",
-        description="Factual codes; given: moved to show the parents that are known; read: as the encoder reads them "
-        "off the image (published).",
+        description="Factual codes; given: moved so that they encode the known parents; read: as encoded "
+        "from the image (published).",
     )
     action: Literal["move", "replace"] = Field(
         "move",
-        description="The code of a variable that is set; move: keeps what it says beside its label; replace: its "
-        "label's mean (published).",
+        description="Code of a variable that is intervened on; move: shifted by the change of its prior "
+        "mean; replace: its prior mean (published).",
     )
-    corrections: int = Field(
+    corrections: Annotated[int, Field(ge=0, le=20)] = Field(
         1,
-        ge=0,
-        le=20,
-        description="Fixed-point iterations in each step of the inversion; with more, it is exact at fewer steps.",
+        description="Fixed-point iterations in each step of the inversion. With more of them the inversion "
+        "is exact with fewer steps.",
     )
     guidance: NonNegative = Field(
-        1.2, description="Strength; 1: as trained, more exaggerates the change (published: 1)."
+        1.2,
+        description="Guidance scale; 1: as trained, larger values amplify the change (published: 1).",
     )
     guide_from: Literal["factual", "null"] = Field(
         "factual",
-        description="What is exaggerated: the change from the factual codes, or from no codes (published).",
+        description="Reference of the guidance: the prediction under the factual codes, or without codes "
+        "(published).",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Arithmetic of the denoiser; auto: bfloat16 where the hardware computes with it, else float32.",
+        description="Arithmetic of the denoiser; auto: bfloat16 where the hardware supports it, else float32.",
     )

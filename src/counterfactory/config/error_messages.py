@@ -1,63 +1,133 @@
-"""Says what is wrong with a configuration: one line that names the key and the nearest valid choice."""
+"""Describes the mistakes in a configuration, one line each: the key, its value and the nearest valid choice."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from textwrap import shorten
 from typing import Any
 
 from pydantic import ValidationError
 
-__all__ = ["explain"]
+__all__ = ["error_messages", "nearest", "shown"]
+
 
 Location = tuple[int | str, ...]
+LONGEST = 60
 
 _WORDS = {
-    "int_type": "be a whole number",
-    "int_from_float": "be a whole number",
-    "float_type": "be a number",
-    "bool_type": "be true or false",
-    "string_type": "be text",
-    "string_too_short": "not be empty",
-    "list_type": "be a list, such as [a, b]",
-    "tuple_type": "be a list, such as [a, b]",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "model_type": "must contain keys and values",
+    "model_attributes_type": "must contain keys and values",
+    "dict_type": "must contain keys and values",
 }
-"""What pydantic calls its types, in the words of YAML."""
+"""Kinds of pydantic errors, in the words of YAML."""
+
+_BOUNDS = {
+    "greater_than": ("gt", "must be greater than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+    "multiple_of": ("multiple_of", "must be a multiple of"),
+}
+"""Kinds of pydantic errors with a bound: the bound's name in the error, and the message."""
 
 
-def explain(error: ValidationError, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    """Says the first mistake in one line.
+def error_messages(
+    error: ValidationError, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[str]:
+    """Returns one line for each mistake.
 
     Arguments:
-        error: What pydantic found.
-        given: The whole configuration that it was found in.
-        defaults: The whole configuration by default, for the keys that there are.
+        error: The error raised by pydantic.
+        given: The whole configuration that was validated.
+        defaults: The default configuration, which has all keys.
     """
-    # A key that does not exist explains more than what it left unset, so those go first.
-    mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    mistake = mistakes[0]
-    path = _dotted(mistake["loc"])
-    value = shorten(repr(_at(given, mistake["loc"])), 60)
-    kind = mistake["type"]
+    lines: dict[Location, str] = {}  # by location, since the alternatives of a union report one mistake each
+    # A misspelt key explains a missing one, so misspelt keys come first.
+    for mistake in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):
+        location = _inside(given, mistake["loc"])
+        lines[location] = " ".join(_message(mistake, location, given, defaults).split())
+    return list(lines.values())
+
+
+def shown(value: Any) -> str:
+    """Returns a value as YAML would write it, cut to 60 characters."""
+    words: dict[Any, str] = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = "a very large number"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Returns the remedy for a wrong name: the most similar valid one, if any is similar, and all valid ones."""
+    choices = list(choices)
+    near = difflib.get_close_matches(word, choices, n=1)
+    every = f"choose from {', '.join(choices) or 'none'}"
+    return f"did you mean '{near[0]}'? ({every})" if near else every
+
+
+def _message(mistake: Any, location: Location, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    path, value = _dotted(location), _at(given, location)
     if kind == "extra_forbidden":
-        keys = _siblings(defaults, mistake["loc"][:-1])
-        text = f"{path} is not a key; {_nearest_key(mistake['loc'], keys, defaults)}"
-    elif kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", mistake["ctx"]["expected"]) or [mistake["ctx"]["expected"]]
-        text = f"{path} is {value}; {_nearest(str(_at(given, mistake['loc'])), choices)}"
-    elif kind == "missing":
-        text = f"{path} is missing; give it"
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
-        text = f"{path} is {value}; it must hold keys and values"
+        return f"{path} is not a key; {_nearest_key(location, defaults)}"
+    if kind == "missing":
+        return f"{path} is missing; add it"
+    if mistake["loc"][-1] == "[key]":
+        return f"{path}: a name must start with a letter and have only small letters, digits and _"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
+        return f"{path} is {shown(value)}; {nearest(str(value), choices)}"
+    if kind == "duplicate":
+        return f"{path} {mistake['msg']}"
+    if kind == "too_short":
+        least = context["min_length"]
+        remedy = f"must have at least {'one entry' if least == 1 else f'{least} entries'}"
+    elif kind == "string_too_long":
+        remedy = f"must have at most {context['max_length']} characters"
+    elif kind == "too_long":
+        remedy = f"must have at most {context['max_length']} entries"
+    elif kind in _BOUNDS:
+        name, text = _BOUNDS[kind]
+        bound = context[name]
+        remedy = f"{text} {bound:,}" if isinstance(bound, int) else f"{text} {bound:,g}"
     else:
-        message = _WORDS.get(kind) or mistake["msg"].removeprefix("Input ").removeprefix("should ")
-        text = f"{path} is {value}; it should {message}"
-    more = len(mistakes) - 1
-    return " ".join(text.split()) + (f" (and {more} more mistake{'s' * (more > 1)})" if more else "")
+        remedy = _WORDS.get(kind) or mistake["msg"].removeprefix("Input ").replace("should", "must", 1)
+    return f"{path} is {shown(value)}; it {remedy}"
+
+
+def _inside(given: Any, location: Location) -> Location:
+    """Returns a location without the parts that name an alternative of a union, which are no keys."""
+    found: list[int | str] = []
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if part == "[key]":
+            continue
+        if not isinstance(given, Mapping | list | tuple) and last and part in ("int", "float"):
+            continue
+        found.append(part)
+        given = _at(given, (part,))
+    return tuple(found)
 
 
 def _dotted(location: Location) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    path = "".join(parts).lstrip(".")
+    return path if len(path) <= 2 * LONGEST else f"{path[: 2 * LONGEST - 3]}..."
 
 
 def _at(tree: Any, location: Location) -> Any:
@@ -70,29 +140,25 @@ def _at(tree: Any, location: Location) -> Any:
 
 
 def _siblings(defaults: Mapping[str, Any], location: Location) -> list[str]:
-    """Returns the keys there are at a place; at one that the user named, such as an attribute, those of its like."""
+    """Returns the keys of a section; for a section that the user named, such as an attribute, those of the others."""
     keys = _at(defaults, location)
     if not isinstance(keys, Mapping):
         keys = next(iter((_at(defaults, location[:-1]) or {}).values()), None)
     return list(keys) if isinstance(keys, Mapping) else []
 
 
-def _nearest(word: str, choices: list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1)
-    every = f"choose from {', '.join(choices)}"
-    return f"did you mean '{near[0]}'? ({every})" if near else every
-
-
-def _nearest_key(location: Location, siblings: list[str], defaults: Mapping[str, Any]) -> str:
+def _nearest_key(location: Location, defaults: Mapping[str, Any]) -> str:
     *above, key = map(str, location)
+    siblings = _siblings(defaults, location[:-1])
     near = difflib.get_close_matches(key, siblings, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
-    # The right key in the wrong section: those further down in this very section come first.
+    # The right key in the wrong section: those below the same section come first.
     elsewhere = [path for path in _paths(defaults) if path.split(".")[-1] == key]
     inside = [path for path in elsewhere if path.split(".")[: len(above)] == above]
     if elsewhere:
-        return f"did you mean {' or '.join(repr(path) for path in (inside if above and inside else elsewhere)[:3])}?"
+        found = inside if above and inside else elsewhere
+        return f"did you mean {' or '.join(repr(path) for path in found[:3])}?"
     return f"choose from {', '.join(siblings)}"
 
 

@@ -1,43 +1,44 @@
-"""The section `answers.gan_esm`: the extended structural model over an unconditional GAN."""
+"""Defines the section `answers.gan_esm`: the extended structural model over an unconditional GAN."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from ..esm.registry import KERNELS, SAMPLERS
-from .sections import Count, Positive, Section, Share
+from .sections import Count, Positive, Section, Share, Whole
 
 __all__ = ["GanEsmSettings"]
 
 
 class GanEsmSettings(Section):
-    """How counterfactual observations over a GAN are drawn."""
+    """How counterfactual observations over a GAN are sampled."""
 
     images: Count | None = Field(
-        24, description="How many of the suite's images it answers, the first ones; null: all."
+        24, description="Number of images of the suite flip to answer, the first ones; null: all."
     )
     stickiness: Share = Field(
-        0.9, description="Probability that a noise is kept; at 1 nothing can be observed to be otherwise."
+        0.9,
+        description="Probability that a noise variable keeps its factual value; at 1 no other observation is "
+        "possible.",
     )
     kernel: Literal[*KERNELS] = Field(
         "sticky",
-        description="sticky: each latent is kept or redrawn; autoregressive: all are moved a little (normal prior); "
-        "original_gaussian, original_uniform: the original's samplers, which leave the prior.",
+        description="Distribution of the counterfactual noise; sticky: each latent is kept or redrawn; "
+        "autoregressive: all latents move by a small step (normal prior only); original_gaussian, "
+        "original_uniform: the samplers of the original code, which do not preserve the prior.",
     )
     sharpness: Positive = Field(
         8.0,
-        description="What the classifier's logits are multiplied by: the evidence is what it says, not what it half "
-        "believes (1: its own probabilities).",
+        description="Factor on the classifier's logits; large values turn its probabilities into decisions "
+        "(1: its own probabilities).",
     )
     sampler: Literal[*SAMPLERS] = Field(
         "auto",
-        description="rejection; chain: Metropolis; smc: tempered particles; auto: rejection where the target is "
-        "common, else smc.",
+        description="rejection; chain: Metropolis; smc: tempered particles (sequential Monte Carlo); auto: "
+        "rejection if the target is frequent, else smc.",
     )
     particles: Count = Field(128, description="Particles of smc.")
     sweeps: Count = Field(
-        10, description="Moves of every particle at each temperature; a chain makes twenty times as many."
+        10, description="Moves of each particle at each temperature; chain makes 20 times as many."
     )
-    inversion_steps: Annotated[int, Field(ge=0)] = Field(
-        100, description="Updates that find the noise of an image."
-    )
+    inversion_steps: Whole = Field(100, description="Updates that optimize the latents of an image.")

@@ -1,147 +1,174 @@
-"""The sections `answers.dime`, `answers.fastdime` and `answers.dime_x`: how explainers walk, under published names."""
+"""Defines `answers.dime`, `answers.fastdime` and `answers.dime_x`: diffusion explainers, under the published names."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from .sections import Count, Float, NonNegative, Positive, Section
+from .sections import Count, NonNegative, Positive, Section, Share, Whole
 
 __all__ = ["EXPLAINERS", "DimeSettings", "DimeXSettings", "FastDimeSettings"]
 
 Scales = Annotated[list[Positive], Field(min_length=1)]
+SCALES = (
+    "Weights of the classifier gradient, tried in this order until the decision flips (published, for faces "
+    "of 128 px: 8, 10, 15; on digits these change more than the question requires)."
+)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise PydanticCustomError("even", "must be an odd number")
+    return value
+
+
+Side = Annotated[int, Field(ge=1, le=63, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
 
 
 class ExplainerSettings(Section):
-    """What all explainers have in common."""
+    """The keys that all explainers have."""
 
     images: Count | None = Field(
-        None, description="How many of the suite's images it answers, the first ones; null: all."
+        None, description="Number of images of the suite flip to answer, the first ones; null: all."
     )
-    timestep_respacing: int = Field(
-        200, ge=0, description="Steps kept of the diffusion's (published: 200 of 500); 0: all."
+    timestep_respacing: Whole = Field(
+        200, description="Number of diffusion steps that are kept (published: 200 of 500); 0: all."
     )
     start_step: Count = Field(
-        60, description="The step, of those kept, that images are noised to (published: 60)."
+        60, description="Kept step to which images are noised before denoising (published: 60)."
     )
     use_logits: bool = Field(
-        True, description="true: the loss is minus the target's log odds; false: minus its log probability."
+        True,
+        description="Classifier loss; true: negative log odds of the target; false: negative log probability.",
     )
     l1_loss: NonNegative = Field(
-        0.05, description="Weight of the L1 distance of noisy image from image (published: 0.05)."
+        0.05,
+        description="Weight of the L1 distance between the noisy image and the input image (published: 0.05).",
     )
-    l2_loss: NonNegative = Field(0.0, description="Weight of the L2 distance, likewise (published: 0).")
+    l2_loss: NonNegative = Field(0.0, description="Weight of the L2 distance between them (published: 0).")
     l_perc: NonNegative = Field(
-        30.0, description="Weight of the perceptual distance of clean image from image (published: 30)."
+        30.0,
+        description="Weight of the perceptual distance between the denoised image and the input image "
+        "(published: 30).",
     )
     perceptual: Literal["vgg19", "lpips_vgg", "lpips_alex", "classifier", "oracle", "none"] = Field(
         "classifier",
-        description="The network of the perceptual distance: vgg19 (published), an LPIPS trunk, the explained "
-        "classifier, the oracle (which then judges its own work), or none.",
+        description="Network of the perceptual distance: vgg19 (published), a trunk of LPIPS, the explained "
+        "classifier, the oracle (which also scores the answers), or none.",
     )
     l_perc_layer: Count = Field(
         2,
-        description="How many layers of vgg19 are run (published: 18), or convolutions of the classifier or oracle.",
+        description="Number of layers of vgg19 (published: 18), or of convolutions of the classifier or "
+        "oracle, that compute the perceptual features.",
     )
-    batch_size: Count = Field(50, description="Images a network call; changes only the order of sums.")
+    batch_size: Count = Field(50, description="Images per network call; affects only the order of summation.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Arithmetic of the denoiser; auto: bfloat16 where the hardware computes with it, else float32.",
+        description="Arithmetic of the denoiser; auto: bfloat16 where the hardware supports it, else float32.",
     )
 
 
 class DimeSettings(ExplainerSettings):
-    """DiME (Jeanneret et al., 2022)."""
+    """DiME (Jeanneret et al., 2022, arXiv:2203.15636)."""
 
     images: Count | None = Field(
         20,
-        description="How many of the suite's images it answers, the first ones, at two to three CPU seconds a "
-        "question; null: all.",
+        description="Number of images of the suite flip to answer, the first ones; null: all. A question "
+        "takes 2 to 3 seconds on a CPU core.",
     )
-    classifier_scales: Scales = Field(
-        [2.0, 4.0, 8.0],
-        description="Weights of the classifier, tried in turn until it flips (published, for faces of 128 px: 8, 10, "
-        "15, which on digits change more than the question asks).",
-    )
+    classifier_scales: Scales = Field([2.0, 4.0, 8.0], description=SCALES)
     use_sampling_on_x_t: bool = Field(
-        True, description="Whether the inner walks add noise (published: true) or follow the means only."
+        True,
+        description="Whether the inner denoising adds noise (published: true) or uses the means of the steps.",
     )
     guided_iterations: Count = Field(
-        9_999_999, description="Outer steps that are guided, from the first (published: all)."
+        9_999_999, description="Number of outer steps that are guided, the first ones (published: all)."
     )
     clip_denoised: bool = Field(
-        True, description="Whether the outer walk clips its clean images; the inner ones always do."
+        True,
+        description="Whether denoised images of the outer steps are clipped to the grey range. Those of the "
+        "inner steps always are.",
     )
     reuse_calls: bool = Field(
         True,
-        description="Whether network calls that are known to be the same are made once; changes no byte.",
+        description="Whether identical network calls are computed once; does not change the answers.",
     )
 
 
 class FastDimeSettings(ExplainerSettings):
-    """FastDiME (Weng et al., 2024)."""
+    """FastDiME (Weng et al., 2024, arXiv:2312.14223)."""
 
-    classifier_scales: Scales = Field(
-        [2.0, 4.0, 8.0],
-        description="Weights of the classifier, tried in turn until it flips (published, for faces of 128 px: 8, 10, "
-        "15, which on digits change more than the question asks).",
-    )
+    classifier_scales: Scales = Field([2.0, 4.0, 8.0], description=SCALES)
     scale_grads: bool = Field(
-        False, description="Whether gradients at clean images are scaled as in DiME (published: false)."
+        False,
+        description="Whether gradients at denoised images are scaled as in DiME (published: false).",
     )
     form: Literal["fastdime", "fastdime-2", "fastdime-2+"] = Field(
         "fastdime",
-        description="fastdime: the region follows the walk; -2: a second walk keeps to the region of a first one "
-        "without any; -2+: of a first one with its own.",
+        description="fastdime: the mask is updated at every step; fastdime-2: a second pass uses the mask of "
+        "a first pass without one; fastdime-2+: of a first pass with its own.",
     )
-    masked: bool = Field(True, description="Whether the walk of the form fastdime has a region at all.")
-    warmup_mask: int = Field(30, ge=0, description="Steps before the region (published: 30).")
-    dilation: Annotated[int, Field(ge=1, le=63)] = Field(
-        5, description="Side of the square that the region is spread by, odd, in px (published: 5)."
+    masked: bool = Field(True, description="Whether the form fastdime has a mask at all.")
+    warmup_mask: Whole = Field(30, description="Steps before the mask is applied (published: 30).")
+    dilation: Side = Field(
+        5, description="Side in px of the square by which the mask is dilated; odd (published: 5)."
     )
-    threshold: Annotated[Float, Field(gt=0, le=1)] = Field(
-        0.15, description="Share of the largest change above which a px is in the region (published: 0.15)."
+    threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.15,
+        description="Pixels are in the mask whose change exceeds this share of the largest change "
+        "(published: 0.15).",
     )
 
 
 class DimeXSettings(ExplainerSettings):
-    """Our own fast relative of DiME: two walks side by side, and no image walks longer than it must."""
+    """DiME-X, a fast variant of DiME of this project."""
 
-    timestep_respacing: int = Field(50, ge=0, description="Steps kept of the diffusion's; 0: all.")
+    timestep_respacing: Whole = Field(50, description="Number of diffusion steps that are kept; 0: all.")
     start_step: Count = Field(
-        15, description="Steps of a walk; 15 of 50 begin about where DiME's 60 of 200 do."
+        15,
+        description="Kept step to which images are noised; 15 of 50 has about the noise of DiME's 60 of 200.",
     )
-    classifier_scale: Positive = Field(2.0, description="Weight of the classifier at the first step.")
-    boost: Annotated[Float, Field(ge=1)] = Field(
-        1.1, description="Factor on that weight at every step that has not reached the margin."
+    classifier_scale: Positive = Field(
+        2.0, description="Weight of the classifier gradient at the first step."
+    )
+    boost: Annotated[float, Field(ge=1)] = Field(
+        1.1, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
-        4.0, description="Log odds of the target that are enough: 0 is even, 4 is fifty to one."
+        4.0, description="Required log odds of the target; 0: even odds, 4: about 50 to 1."
     )
-    stop_step: int = Field(
-        15, ge=0, description="From this step down a walk ends as soon as the margin is reached."
+    stop_step: Whole = Field(
+        15, description="From this step on, denoising ends as soon as the margin is reached."
     )
     restart_step: Count = Field(
-        15, description="Steps of a walk that is repeated, because the first has not flipped."
+        15, description="Step to which images are noised again if the decision has not flipped."
     )
-    restarts: int = Field(2, ge=0, description="How many times at most.")
-    copies: int = Field(
-        8, ge=0, description="Noisy copies of a clean image that the classifier pulls at; 0: at itself."
+    restarts: Whole = Field(2, description="Maximum number of such restarts.")
+    copies: Whole = Field(
+        8,
+        description="Noisy copies of the denoised image over which the classifier gradient is averaged; 0: "
+        "the image itself.",
     )
-    jitter: NonNegative = Field(0.3, description="The noise of the copies, in half the grey range.")
+    jitter: NonNegative = Field(
+        0.3,
+        description="Standard deviation of the noise of the copies; images range from -1 to 1.",
+    )
     l_perc: NonNegative = Field(
-        60.0, description="Weight of the perceptual distance of clean image from image."
+        60.0,
+        description="Weight of the perceptual distance between the denoised image and the input image.",
     )
-    dilation: Annotated[int, Field(ge=1, le=63)] = Field(
-        3, description="Side of the square that the region is spread by, odd, in px."
-    )
-    threshold: Annotated[Float, Field(ge=0, le=1)] = Field(
-        0.2, description="Share of the largest change above which a px is in the region; 0: no region."
+    dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")
+    threshold: Share = Field(
+        0.2,
+        description="Pixels are in the mask whose change exceeds this share of the largest change; 0: no "
+        "mask.",
     )
     shrink: Count = Field(
         8,
-        description="Points of the way from image to answer that are tried, nearest first; 1: its end only.",
+        description="Number of points on the line from the input to the answer that are tried; the nearest "
+        "one that flips the decision is returned. 1: the end only.",
     )
 
 
 EXPLAINERS = {"dime": DimeSettings(), "fastdime": FastDimeSettings(), "dime_x": DimeXSettings()}
-"""The sections of `answers` that belong to one method each, with their defaults."""
+"""The explainers' sections of `answers`, with their defaults."""

@@ -1,4 +1,4 @@
-"""The sections `models.vae_ft` and `models.hvae_ft`: how a trained image model is fine-tuned on counterfactuals."""
+"""Defines `models.vae_ft` and `models.hvae_ft`: fine-tuning of a trained image mechanism on counterfactuals."""
 
 from typing import Literal
 
@@ -11,28 +11,31 @@ __all__ = ["FINETUNING", "FinetuneSettings", "FinetuneTraining"]
 
 
 class FinetuneTraining(TrainingSettings):
-    """How an image model is fine-tuned: as every network is trained, and what only the constrained objective knows."""
+    """Fine-tuning: every training's keys, and those of the constrained objective."""
 
     damping: NonNegative = Field(
-        description="Weight of the square of what the NELBO exceeds its constraint by (published: 100)."
+        description="Weight of the squared violation of the constraint on the NELBO (negative evidence lower "
+        "bound; published: 100)."
     )
     multiplier_rate: Positive = Field(
         description="AdamW's learning rate of the Lagrange multiplier (published: 0.01)."
     )
     intervene: Literal["batch", "image"] = Field(
-        description="Whether one parent to set is drawn for each batch (published) or for each image."
+        description="Whether the parent to intervene on is drawn for each batch (published) or for each "
+        "image."
     )
     constraint: Literal["image", "set"] = Field(
-        description="What the NELBO may not exceed; set: the trained model's mean on the train split (published); "
-        "image: its own of each image, with the same mean."
+        description="Upper bound of the NELBO; set: the trained model's mean on the train split (published); "
+        "image: the trained model's value for each image, shifted to the same mean."
     )
     slack: float = Field(
-        description="Nats per pixel by which it may be exceeded (published: 0); below 0: by which it is to be "
-        "undercut, so that what holds on the valid split holds on train too."
+        description="Nats per pixel added to the bound (published: 0). A negative value tightens it, so that "
+        "a bound met on the valid split is also met on the train split."
     )
     categorical_weight: Positive = Field(
-        description="Weight of the log-likelihood of categorical parents (published: 1). That of a continuous one "
-        "rewards ever finer agreement; beside it a class that is read wrong weighs little."
+        description="Weight of the log-likelihood of categorical parents (published: 1). The log-likelihood "
+        "of a continuous parent grows without limit as predictions become exact, and would outweigh wrong "
+        "classes."
     )
 
 
@@ -58,10 +61,10 @@ FINETUNING = FinetuneTraining(
     slack=-0.001,
     categorical_weight=10.0,
 )
-"""Fine-tuning by default. Published: 1e-4, batches of 32, clip 350, skip 500, EMA 0.999, until stopped."""
+"""The default fine-tuning. Published: 1e-4, batches of 32, clip 350, skip 500, EMA 0.999, without a fixed end."""
 
 
 class FinetuneSettings(Section):
-    """Fine-tuning on counterfactuals; the network is that of the model it starts from."""
+    """Fine-tuning on counterfactuals. The network is that of the trained model."""
 
     training: FinetuneTraining = Field(FINETUNING, description="Its training.")

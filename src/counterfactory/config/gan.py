@@ -1,4 +1,4 @@
-"""Sections `models.gan` (conditional, with an encoder) and `models.dcgan` (of images alone): adversarial networks."""
+"""Defines `models.gan` (conditional, with an encoder) and `models.dcgan` (unconditional): adversarial networks."""
 
 from typing import Literal
 
@@ -19,49 +19,51 @@ __all__ = [
 
 
 class AdversarialNetwork(Section):
-    """What both have: the discriminator's sizes."""
+    """The sizes of the discriminator."""
 
     hidden: Count = Field(128, description="Width of the discriminator's dense layers.")
     spectral: bool = Field(
         True,
-        description="Whether the discriminator's layers are divided by their largest singular value, so that it does "
-        "not win early (published: false).",
+        description="Whether the discriminator has spectral normalization, which keeps it from winning early "
+        "(published: false).",
     )
-    dropout: Share = Field(0.0, description="Share of the discriminator's features dropped in training.")
+    dropout: Share = Field(0.0, description="Dropout rate of the discriminator's features.")
 
 
 class DcganNetwork(AdversarialNetwork):
-    """Generator and discriminator, and an encoder that helps both."""
+    """Generator, discriminator, and an optional encoder."""
 
-    latent: Count = Field(64, description="Latents of an image (published: 100).")
+    latent: Count = Field(64, description="Latent variables per image (published: 100).")
     prior: Literal["normal", "uniform"] = Field(
-        "normal", description="Their prior: standard normal, or uniform from -1 to 1 (published)."
+        "normal",
+        description="Prior of the latents: standard normal, or uniform from -1 to 1 (published).",
     )
     widths: list[Count] = Field(
         [24, 48, 96],
         min_length=1,
-        description="Channels at each resolution, from half the image's size downwards "
-        "(published, for 64 px: 64, 128, 256, 512).",
+        description="Channels at each resolution, from half the image size downwards (published, for 64 px: "
+        "64, 128, 256, 512).",
     )
     encoder: bool = Field(
         True,
-        description="Whether an encoder is trained along, the discriminator judging pairs of image and latents: "
-        "strokes come out whole in a few minutes, and the noise of an image is found at once (published: false).",
+        description="Whether an encoder is trained too, with a discriminator of pairs of image and latents. "
+        "It speeds up training and gives the latents of an image without optimization (published: false).",
     )
 
 
 class GanNetwork(AdversarialNetwork):
-    """Generator, encoder and discriminator."""
+    """Generator, encoder and discriminator, conditioned on the parents."""
 
-    latent: Count = Field(64, description="Latents of an image (published: 512).")
+    latent: Count = Field(64, description="Latent variables per image (published: 512).")
     prior: Literal["normal", "uniform"] = Field(
-        "normal", description="Their prior: standard normal (published), or uniform from -1 to 1."
+        "normal",
+        description="Prior of the latents: standard normal (published), or uniform from -1 to 1.",
     )
     widths: list[Count] = Field(
         [24, 48, 96],
         min_length=1,
-        description="Channels at each resolution, from half the image's size downwards "
-        "(published: 64, 128, 256, 512).",
+        description="Channels at each resolution, from half the image size downwards (published: 64, 128, "
+        "256, 512).",
     )
     exposure: Exposure
 
@@ -85,19 +87,19 @@ ADVERSARIAL = TrainingSettings(
 
 
 class GanTraining(TrainingSettings):
-    """How the players are trained, both at once."""
+    """The adversarial training of all networks together."""
 
     cycle: NonNegative = Field(
-        description="Weight of the reconstruction error in the adversarial phase (published: 0); without an encoder "
-        "it has no meaning."
+        description="Weight of the reconstruction error in the adversarial phase (published: 0). Without an "
+        "encoder it has no effect."
     )
 
 
 class EncoderTraining(TrainingSettings):
-    """How the encoder is tuned, the generator held fixed."""
+    """The training of the encoder with a fixed generator."""
 
     code: NonNegative = Field(
-        description="Weight of the error of a code that was generated from and encoded again (published: 1)."
+        description="Weight of the error of latents that are decoded and encoded again (published: 1)."
     )
 
 
@@ -110,7 +112,7 @@ class GanSettings(Section):
     )
     encoder: EncoderTraining = Field(
         EncoderTraining(**dict(ADVERSARIAL) | {"steps": 1_000, "valid_every": 250}, code=0.02),
-        description="The encoder phase: cycles of both kinds, the generator held fixed.",
+        description="The encoder phase: cycles from images and from latents, with a fixed generator.",
     )
 
 

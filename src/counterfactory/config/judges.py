@@ -1,38 +1,39 @@
-"""The section `judges`: the predictors that score."""
+"""Defines the section `judges`: the evaluation networks of the variables."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from .sections import Float, Section, Seed
+from .sections import Section, Seed, Shift
 from .training import TrainingSettings
 
 __all__ = ["JudgesSettings"]
 
 
 class JudgesSettings(Section):
-    """The predictors of the variables, which score the answers."""
+    """The judges: networks that predict each variable from an image, trained on a split of their own."""
 
     width: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Channels of the first convolution (published: 8)."
     )
     context: bool = Field(
         False,
-        description="true: a judge is also told the effects of its variable, as published (Morpho-MNIST, "
-        "thickness: intensity).",
+        description="true: the effects of its variable are additional inputs of a judge, as published "
+        "(Morpho-MNIST, thickness: intensity).",
     )
     confounded: bool = Field(
         False,
-        description="false: in the judges' split effects are made independent of their causes (Morpho-MNIST: intensity "
-        "of thickness), so that a judge cannot read one from the other; true: as in the other splits.",
+        description="false: in the judges split, effects are independent of their causes (Morpho-MNIST: "
+        "intensity of thickness), so that a judge cannot infer one from the other; true: dependent, as in "
+        "the other splits.",
     )
-    shift: Annotated[int, Field(ge=0, le=8)] = Field(
-        2, description="Training images are moved at random by up to this many px (published: 4)."
+    shift: Shift = Field(
+        2, description="Training images are shifted at random by up to this many px (published: 4)."
     )
-    held_out: Annotated[Float, Field(gt=0, lt=1)] = Field(
-        0.1, description="Share of the judges' split that selects the weights instead of training them."
+    held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of the judges split that selects the weights and is not trained on."
     )
-    seed: Seed = Field(0, description="The judges' own seed: they are the same for all training seeds.")
+    seed: Seed = Field(0, description="Seed of the judges, which are the same for all training seeds.")
     training: TrainingSettings = Field(
         TrainingSettings(
             steps=2_500,
@@ -50,5 +51,5 @@ class JudgesSettings(Section):
             precision="auto",
             threads=1,
         ),
-        description="The judges' training.",
+        description="Training of each judge.",
     )

@@ -1,49 +1,58 @@
-"""Reads a configuration: files laid over each other, checked, and completed by the defaults."""
+"""Loads a configuration: completes it with the defaults, and validates it.
+
+The value of a key is taken from the first of these that has one:
+
+1. the key itself, in the section of the model;
+2. for a key of a training, the top-level section `training`;
+3. the default of the key.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
-from copy import deepcopy
-from functools import reduce
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import cache, reduce
 from typing import Any
 
 from pydantic import ValidationError
 
 from ..core.errors import UserError
 from ..methods.registry import METHODS
-from .cross_checks import cross_checks
-from .error_messages import explain
+from .cross_checks import errors_of
+from .error_messages import error_messages
+from .sections import Section
 from .settings import Settings
+from .training import TrainingDefaults, TrainingSettings
+from .values import typed
+from .yaml_files import merge
 
-__all__ = ["load_section", "load_settings", "merge", "read_config"]
+__all__ = ["load_section", "load_settings"]
+
+MOST_MISTAKES = 20
 
 
 def load_settings(given: Mapping[str, Any]) -> Settings:
-    """Checks a configuration and fills in what it leaves out.
+    """Validates a configuration and fills in the defaults.
 
     Arguments:
-        given: The configuration, as YAML reads it. Sections may be partial.
+        given: The configuration as read from YAML. Sections may be partial.
 
     Raises:
-        UserError: If a key is unknown, a value has the wrong type or range, or two values do not fit together.
-            The message is one line that names the key and the nearest valid choice.
+        UserError: If a key is unknown, a value has the wrong type or is out of range, or values contradict each
+            other. The message has one line for each mistake, which names the key and the remedy.
     """
     settings = _with_finetuned(_validate(given))
-    problem = next(cross_checks(settings), None)
-    if problem:
-        raise UserError(f"config: {problem}")
+    _refuse(errors_of(settings))
     return settings
 
 
 def load_section(path: str, given: Mapping[str, Any]) -> Any:
-    """Checks one section alone, as a step of the workflow is given it, and fills in what it leaves out.
+    """Validates a single section, as a step of the workflow receives it, and fills in the defaults.
 
     Arguments:
         path: The section, such as `models.hvae`.
-        given: Its keys and values. How they fit other sections is not looked at.
+        given: Its keys and values. Whether they agree with other sections is not checked.
 
     Raises:
-        UserError: As :func:`load_settings` does.
+        UserError: As :func:`load_settings`.
     """
     section: Any = _validate(reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), dict(given)))
     for key in path.split("."):
@@ -51,8 +60,17 @@ def load_section(path: str, given: Mapping[str, Any]) -> Any:
     return section
 
 
+def _refuse(mistakes: Any) -> None:
+    """Raises an error that lists mistakes, if there are any."""
+    lines = [f"config: {mistake}" for mistake in mistakes]
+    if len(lines) > MOST_MISTAKES:
+        lines[MOST_MISTAKES:] = [f"config: and {len(lines) - MOST_MISTAKES} more mistakes"]
+    if lines:
+        raise UserError("\n".join(lines))
+
+
 def _with_finetuned(settings: Settings) -> Settings:
-    """Names what `finetune` asks among the methods, each after the one that it starts from."""
+    """Adds the fine-tuned version of each method, after the method, if `finetune` is true."""
     if not settings.finetune:
         return settings
     methods: list[str] = []
@@ -63,51 +81,46 @@ def _with_finetuned(settings: Settings) -> Settings:
 
 
 def _validate(given: Mapping[str, Any]) -> Settings:
-    # Defaults are those of the whole tree, not of each class: two models may train with different settings.
-    merged = merge(Settings().model_dump(mode="json"), given)
+    defaults = _defaults()
     try:
-        # Strict, so that "12" or true is not taken for a number; as JSON, so that a list is a tuple.
-        return Settings.model_validate_json(json.dumps(merged), strict=True)
-    except ValidationError as error:
-        raise UserError(f"config: {explain(error, merged, Settings().model_dump(mode='json'))}") from None
+        given = typed(merge({}, given), Settings)
+        # Merged into the defaults of the whole tree, since sections of one class have different defaults.
+        merged = merge(_with_training(defaults, given.get("training")), given)
+        text = json.dumps(merged)
+    except (RecursionError, ValueError):
+        raise UserError("config: an anchor is used inside the section that it names; remove it") from None
     except TypeError as error:
-        raise UserError(
-            f"config: a value is of a kind that YAML's plain types do not know ({error})"
-        ) from None
+        raise UserError(f"config: a key or value is no text, number or list ({error})") from None
+    try:
+        # Strict: true is not a number. As JSON: a list is valid where a tuple is required.
+        return Settings.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        _refuse(error_messages(error, merged, defaults))
+        raise
 
 
-def read_config(paths: Iterable[Path | str]) -> dict[str, Any]:
-    """Reads YAML files and lays each over the ones before it, key by key.
-
-    Raises:
-        UserError: If a file is missing or is not a YAML mapping.
-    """
-    import yaml
-
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; name a configuration with --config") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error})") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-        if not isinstance(read or {}, dict):
-            raise UserError(f"{path}: must hold keys and values, such as 'seeds: [0]'")
-        merged = merge(merged, read or {})
-    return merged
+@cache
+def _defaults() -> dict[str, Any]:
+    return Settings().model_dump(mode="json")
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with `over` laid over it, section by section; lists are replaced whole."""
-    merged = dict(deepcopy(base))
-    for key, value in over.items():
-        # To YAML the bare word null, which is the name of a suite, is the value None.
-        key = "null" if key is None else key
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = deepcopy(value)
-    return merged
+def _with_training(defaults: dict[str, Any], training: Any) -> dict[str, Any]:
+    """Returns the defaults, in which the top-level section `training` replaces values of every training."""
+    try:
+        TrainingDefaults.model_validate_json(json.dumps(training or {}), strict=True)
+    except ValidationError:
+        return defaults  # its mistakes are reported once, not for every model
+    values = {key: value for key, value in (training or {}).items() if value is not None}
+    for path in _trainings(Settings):
+        defaults = merge(defaults, reduce(lambda inner, key: {key: inner}, reversed(path), values))
+    return defaults
+
+
+def _trainings(section: type[Section], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yields the paths of all sections that describe a training."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, TrainingSettings):
+            yield (*above, name)
+        elif isinstance(kind, type) and issubclass(kind, Section):
+            yield from _trainings(kind, (*above, name))

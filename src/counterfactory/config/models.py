@@ -1,4 +1,4 @@
-"""The section `models`: the image models, each with its network and its training."""
+"""Defines the section `models`: the trained models that methods use, each with its network and its training."""
 
 from typing import Annotated, Literal
 
@@ -9,45 +9,46 @@ from .causaldiffae import CausalDiffAESettings
 from .ddpm import DdpmSettings
 from .finetune import FinetuneSettings
 from .gan import DcganSettings, GanSettings
-from .sections import Count, Exposure, Float, Section
+from .sections import Count, Exposure, Section, Unique, Whole
 from .training import IMAGE_TRAINING, ImageTrainingSettings
 
 __all__ = ["HvaeNetwork", "HvaeSettings", "ModelsSettings", "VaeNetwork", "VaeSettings"]
 
-# What every VAE of an image has, with its default: a key of each network, told once.
+# Keys of both VAEs, with their defaults.
 Prior = Annotated[
     Literal["exogenous", "conditional"],
     Field(
         "exogenous",
-        description="exogenous: latents are noise, kept in a counterfactual; conditional: they mediate the parents.",
+        description="exogenous: the latents are noise, which a counterfactual keeps; conditional: they "
+        "mediate the effect of the parents.",
     ),
 ]
 LogScale = Annotated[
-    Float,
+    float,
     Field(
         -1.5,
         ge=-9,
         le=2,
-        description="Log of the scale of the pixels' noise before training, in half the grey range (published: 0).",
+        description="Initial log standard deviation of the pixel noise; images range from -1 to 1 "
+        "(published: 0).",
     ),
 ]
-
 Sharpen = Annotated[
     bool,
     Field(
         True,
-        description="Whether predicted images, which are means and so blurred, are sharpened until their edges are as "
-        "steep as those of the training images (published: false).",
+        description="Whether predicted images, which are means and therefore blurred, are sharpened until "
+        "their edges are as steep as those of the training images (published: false).",
     ),
 ]
 
 
 class VaeNetwork(Section):
-    """The simple VAE."""
+    """The network of the simple VAE."""
 
     channels: Count = Field(32, description="Channels of the convolutions (published: 32).")
     hidden: Count = Field(128, description="Width of the dense layers (published: 128).")
-    latent: Count = Field(16, description="Latent variables an image (published: 16).")
+    latent: Count = Field(16, description="Latent variables per image (published: 16).")
     prior: Prior
     exposure: Exposure
     log_scale: LogScale
@@ -55,41 +56,48 @@ class VaeNetwork(Section):
 
 
 class VaeSettings(Section):
-    """The simple VAE: its network and training."""
+    """The simple VAE."""
 
     network: VaeNetwork = Field(VaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(IMAGE_TRAINING, description="Its training.")
 
 
 class HvaeNetwork(Section):
-    """The hierarchical VAE; each list has one entry for each resolution."""
+    """The network of the hierarchical VAE. Each list has one entry for each resolution."""
 
-    resolutions: list[Count] = Field(
+    resolutions: Unique[Count] = Field(
         [16, 8, 4, 1],
         min_length=1,
-        description="Sizes of the feature maps in px, finest first; the first is image_size / patch "
+        description="Sizes of the feature maps in px, finest first. The first one is image_size / patch "
         "(published: 32, 16, 8, 4, 1).",
     )
     widths: list[Count] = Field(
         [32, 64, 64, 64], description="Channels at each resolution (published: 16, 32, 64, 128, 256)."
     )
     encoder_blocks: list[Count] = Field(
-        [1, 1, 1, 1], description="Blocks of the encoder (published: 4 each)."
+        [1, 1, 1, 1], description="Blocks of the encoder at each resolution (published: 4)."
     )
     decoder_blocks: list[Count] = Field(
-        [1, 1, 1, 1], description="Blocks of the decoder, that is stochastic layers (published: 4 each)."
+        [1, 1, 1, 1],
+        description="Blocks of the decoder at each resolution; each one is a stochastic layer if it has "
+        "latents (published: 4).",
     )
-    latents: list[Annotated[int, Field(ge=0)]] = Field(
+    latents: list[Whole] = Field(
         [0, 0, 8, 8],
-        description="Latent channels of a layer at each resolution; 0: its blocks only refine (published: 16 each).",
+        description="Latent channels of each stochastic layer at each resolution; 0: no latents (published: "
+        "16).",
     )
-    bottleneck: Count = Field(1, description="Inside a block the width is divided by this (published: 4).")
+    bottleneck: Count = Field(1, description="Divisor of the width inside a block (published: 4).")
     block: Literal["heavy", "light"] = Field(
-        "light", description="heavy: convolutions of 1, 3, 3 and 1 px (published); light: two of 3 px."
+        "light",
+        description="Convolutions of a block; heavy: kernels of 1, 3, 3 and 1 px (published); light: two of "
+        "3 px.",
     )
     prior: Prior
     patch: Count = Field(
-        2, description="Squares of this many px are folded into channels at both ends (published: 1)."
+        2,
+        description="Squares of this many px a side are folded into channels at the input and unfolded at "
+        "the output (published: 1).",
     )
     exposure: Exposure
     log_scale: LogScale
@@ -97,7 +105,7 @@ class HvaeNetwork(Section):
 
 
 class HvaeSettings(Section):
-    """The hierarchical VAE: its network and training."""
+    """The hierarchical VAE."""
 
     network: HvaeNetwork = Field(HvaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
@@ -109,7 +117,7 @@ class HvaeSettings(Section):
 
 
 class ModelsSettings(Section):
-    """The image models. Only those that a chosen method asks are trained."""
+    """The models that methods use. A model is trained only if a chosen method uses it."""
 
     vae: VaeSettings = Field(VaeSettings(), description="The simple VAE.")
     hvae: HvaeSettings = Field(HvaeSettings(), description="The hierarchical VAE.")
@@ -123,7 +131,7 @@ class ModelsSettings(Section):
         CausalDiffAESettings(), description="The diffusion autoencoder with causal codes."
     )
     classifier: ClassifierSettings = Field(
-        ClassifierSettings(), description="The classifier that explanations explain."
+        ClassifierSettings(), description="The classifier whose decisions are explained."
     )
     ddpm: DdpmSettings = Field(DdpmSettings(), description="The denoising diffusion model.")
     gan: GanSettings = Field(GanSettings(), description="The conditional GAN with an encoder.")

@@ -1,43 +1,49 @@
-"""The section `queries`: counterfactual questions in a small language, over generators and the stickiness."""
+"""Defines the section `queries`: counterfactual queries to a generator, as a function of the stickiness."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from ..esm.registry import KERNELS, SAMPLERS
-from .sections import Count, Float, Positive, Section, Seed, Share
+from .attributes import Name
+from .sections import Count, Positive, Section, Seed, Share, Unique, Whole
 
-__all__ = ["GENERATORS", "QUERIES", "QueriesSettings", "QueryByName", "QuerySettings"]
+__all__ = ["GENERATORS", "QUERIES", "QueriesSettings", "QueryByName", "QuerySettings", "asked_queries"]
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 GENERATORS = {"dcgan": "gan_esm", "gan": "gan"}
-"""The generators, and the method that each belongs to: its queries are asked where that method is."""
+"""The generators, and the method of each one: its queries are answered if that method is chosen."""
 
 
 class QuerySettings(Section):
-    """Given this evidence about the actual image, what would we have seen, had the premise held?"""
+    """One query: given this evidence about the actual image, what would it be, had the premise held?"""
 
     given: dict[str, int] = Field(
-        {}, description="The evidence about the actual image: attributes, 0 or 1, and classes."
+        {}, description="Evidence about the actual image: attributes (0 or 1) and classes."
     )
-    premise: dict[str, int | Float] = Field(
-        description="What is otherwise: attributes, 0 or 1, and classes; for do also variables and their values.",
+    premise: dict[str, int | float] = Field(
+        description="Counterfactual premise: attributes (0 or 1) and classes; with by: do also variables and "
+        "values.",
     )
     by: Literal["observe", "do"] = Field(
-        "observe", description="observe: it is seen to be so; do: it is made so."
+        "observe",
+        description="Whether the premise is an observation or an intervention.",
     )
     generator: Literal[*GENERATORS] = Field(
         "dcgan",
-        description="dcgan: of images alone, can only observe; gan: with the causal graph, can do both.",
+        description="dcgan: unconditional, observations only; gan: with the causal graph, both.",
     )
     actual: Literal["test", "drawn"] = Field(
         "test",
-        description="test: the first test images of which the classifier says the evidence, their noise found; "
-        "drawn: images drawn from the generator given the evidence.",
+        description="Actual images; test: the first test images that agree with the evidence according to "
+        "the classifier, with inferred noise; drawn: sampled from the generator given the evidence.",
     )
 
 
-QueryByName = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], QuerySettings | None]
-"""Queries by name; null leaves one out, since a configuration laid over another can add keys but take none away."""
+QueryByName = dict[Name, QuerySettings | None]
+"""Queries by name; null removes one, since a file that is merged into another cannot delete keys."""
 
 _DIM = {"given": {"bright": 0}, "premise": {"bright": 1}, "generator": "gan"}
 QUERIES = {
@@ -49,38 +55,51 @@ QUERIES = {
     "brighter_seen": QuerySettings(**_DIM),
     "brighter_made": QuerySettings(**_DIM, by="do"),
 }
-"""Given a thin 3, what if it were thick? Given a dim digit, what if it were bright: seen to be, or made?"""
+"""Given a thin 3, what if it were thick? Given a dim digit, what if it were bright: observed, or by intervention?"""
 
 
 class QueriesSettings(Section):
-    """The extended structural model, asked in words; over dcgan with the method gan_esm, over gan with gan."""
+    """Queries to the extended structural model: over dcgan with the method gan_esm, over gan with the method gan."""
 
     by_name: QueryByName = Field(
         QUERIES,
-        description="The queries: {given: evidence, premise: what is otherwise, by: observe or do, generator: dcgan "
-        "or gan, actual: test or drawn}, as explained by `counterfactory query --help`. null leaves one out.",
+        description="The queries: {given: evidence, premise: counterfactual premise, by: observe or do, "
+        "generator: dcgan or gan, actual: test or drawn}; see `counterfactory query --help`. null removes "
+        "one.",
     )
-    stickiness: list[Share] = Field(
+    stickiness: Unique[Share] = Field(
         [0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99],
         min_length=1,
-        description="The values of s that each is asked at: how probably a noise is kept.",
+        description="Values of the stickiness s, the probability that a noise variable keeps its factual "
+        "value. Every query is answered at each.",
     )
-    images: int = Field(12, ge=0, description="Actual images of each query; 0: no query is asked.")
-    samples: Count = Field(6, description="Counterfactual images of each, for every stickiness.")
-    structure: int = Field(
+    images: Whole = Field(12, description="Actual images of each query; 0: no queries.")
+    samples: Count = Field(6, description="Counterfactual images per actual image and stickiness.")
+    structure: Whole = Field(
         2_000,
-        ge=0,
-        description="Images of each generator that are measured to see what it knows of the causal structure; 0: none.",
+        description="Images sampled from each generator to measure how well they agree with the causal "
+        "graph; 0: none.",
     )
-    seed: Seed = Field(0, description="The seed of what is drawn.")
+    seed: Seed = Field(0, description="Seed of all sampling.")
     kernel: Literal[*KERNELS] = Field(
         "sticky",
-        description="The law of the counterfactual noise, as answers.gan_esm.kernel; over gan sticky only.",
+        description="Distribution of the counterfactual noise, as answers.gan_esm.kernel; over gan only "
+        "sticky.",
     )
     sharpness: Positive = Field(8.0, description="As answers.gan_esm.sharpness.")
     sampler: Literal[*SAMPLERS] = Field("auto", description="As answers.gan_esm.sampler.")
-    particles: Count = Field(128, description="Particles of smc, at least; as many as samples are returned.")
-    sweeps: Count = Field(10, description="Moves of every particle at each temperature.")
-    inversion_steps: Annotated[int, Field(ge=0)] = Field(
-        100, description="Updates that find the noise of a test image for dcgan."
+    particles: Count = Field(128, description="Minimum number of particles of smc; at least samples.")
+    sweeps: Count = Field(10, description="Moves of each particle at each temperature.")
+    inversion_steps: Whole = Field(
+        100, description="Updates that optimize the latents of a test image under dcgan."
     )
+
+
+def asked_queries(settings: "Settings") -> dict[str, QuerySettings]:
+    """Returns the queries to answer: those whose generator belongs to a chosen method."""
+    queries = settings.queries.by_name if settings.queries.images else {}
+    return {
+        name: query
+        for name, query in queries.items()
+        if query is not None and GENERATORS[query.generator] in settings.methods
+    }

@@ -1,4 +1,4 @@
-"""The section `questions`: the suites of questions that every method is asked, and how many each makes."""
+"""Defines the section `questions`: the suites of questions and their sizes."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -7,8 +7,8 @@ from pydantic import Field
 
 from ..core.errors import UserError
 from ..data.registry import DATASETS
-from ..methods.registry import SUITES
-from .sections import Count, Section, Seed
+from ..questions.registry import SUITES
+from .sections import Count, Section, Seed, Unique, Whole
 
 __all__ = [
     "DoQuestions",
@@ -19,88 +19,92 @@ __all__ = [
     "SweepQuestions",
 ]
 
-# Those of every data set; whether they are of the chosen one is a matter of how values fit together.
-Variable = Literal[*dict.fromkeys(name for entry in DATASETS.values() for name in entry.variables)]
+# The variables of all data sets. The cross checks refuse those that the chosen one does not have.
+Variable = Literal[*dict.fromkeys(name for entry in DATASETS.values() for name in entry.classes)]
 Intervention = Literal[Variable, "random"]
 
 
 class DoQuestions(Section):
     """The suite `do`: parents are set to a value."""
 
-    images: int = Field(
-        1_000, ge=0, description="Test images asked about, for each intervention and protocol."
-    )
-    interventions: list[Intervention] = Field(
+    images: Whole = Field(1_000, description="Test images per intervention and protocol.")
+    interventions: Unique[Intervention] = Field(
         ["thickness", "intensity", "digit", "random"],
-        description="What is set; random: each parent with probability one half, at least one.",
+        description="Variables to intervene on; random: each parent with probability one half, at least one.",
     )
-    protocols: list[Literal["marginal", "other_bin"]] = Field(
+    protocols: Unique[Literal["marginal", "other_bin"]] = Field(
         ["marginal", "other_bin"],
-        description="How the value is drawn; marginal: from the train split; other_bin: from the test split's unique "
-        "values, forced into another one of nine bins.",
+        description="How the new value is drawn; marginal: from the train split; other_bin: from the unique "
+        "values of the test split, in another one of nine bins.",
     )
 
     def count(self, variables: Mapping[str, int]) -> int:
-        """Returns the number of questions, given the variables and their numbers of classes."""
+        """Returns the number of questions, given the number of classes of each variable (0: continuous)."""
         return self.images * len(self.interventions) * len(self.protocols)
 
 
 class NullQuestions(Section):
-    """The suite `null`: nothing is set; the image should come back."""
+    """The suite `null`: the empty intervention; the image should be reconstructed."""
 
-    images: int = Field(300, ge=0, description="Test images asked about, for each number of cycles.")
-    cycles: list[Count] = Field([1, 10], description="How many times the empty intervention is applied.")
+    images: Whole = Field(300, description="Test images per number of cycles.")
+    cycles: Unique[Count] = Field([1, 10], description="How many times the empty intervention is applied.")
 
     def count(self, variables: Mapping[str, int]) -> int:
-        """Returns the number of questions, given the variables and their numbers of classes."""
+        """Returns the number of questions, given the number of classes of each variable (0: continuous)."""
         return self.images * len(self.cycles)
 
 
 class ReverseQuestions(Section):
-    """The suite `reverse`: a parent is set to a value and back; the image should come back."""
+    """The suite `reverse`: a parent is set to a value and back; the image should be reconstructed."""
 
-    images: int = Field(
-        100, ge=0, description="Test images asked about, for each intervention and number of cycles."
+    images: Whole = Field(100, description="Test images per intervention and number of cycles.")
+    interventions: Unique[Variable] = Field(
+        ["thickness", "intensity", "digit"], description="Variables that are changed and changed back."
     )
-    interventions: list[Variable] = Field(
-        ["thickness", "intensity", "digit"], description="What is set, and set back."
+    cycles: Unique[Count] = Field(
+        [1, 10], description="How many times the variable is changed and changed back."
     )
-    cycles: list[Count] = Field([1, 10], description="How many times there and back.")
 
     def count(self, variables: Mapping[str, int]) -> int:
-        """Returns the number of questions, given the variables and their numbers of classes."""
+        """Returns the number of questions, given the number of classes of each variable (0: continuous)."""
         return self.images * len(self.interventions) * len(self.cycles)
 
 
 class SweepQuestions(Section):
-    """The suite `sweep`: a variable is set to one value after another, for the figures; it is not scored."""
+    """The suite `sweep`: a variable is set to a series of values, for the figures; it is not scored."""
 
-    images: int = Field(4, ge=0, description="Test images shown, for each variable; 0: no such figures.")
+    images: Whole = Field(4, description="Test images per variable; 0: no such figures.")
     values: Annotated[int, Field(ge=2, le=20)] = Field(
-        7, description="Values that a continuous variable is set to; a categorical one is set to every class."
+        7,
+        description="Number of values of a continuous variable; a categorical one is set to every class.",
     )
 
     def count(self, variables: Mapping[str, int]) -> int:
-        """Returns the number of questions, given the variables and their numbers of classes."""
+        """Returns the number of questions, given the number of classes of each variable (0: continuous)."""
         return self.images * sum(classes or self.values for classes in variables.values())
 
 
 class FlipQuestions(Section):
-    """The suite `flip`: a binary attribute is turned over, or another class asked for; what explainers answer."""
+    """The suite `flip`: a binary attribute is flipped, or the class is changed; explanations answer it."""
 
-    images: int = Field(100, ge=0, description="Test images asked about, for each attribute.")
-    attributes: list[str] = Field(
+    images: Whole = Field(100, description="Test images per attribute.")
+    attributes: Unique[str] = Field(
         ["thick", "bright"],
-        description="Attributes (see attributes) whose quantity is a parent, so that causal methods can set it.",
+        description="Attributes to flip, from the section attributes. Their quantity must be a parent, so "
+        "that causal methods can set it.",
     )
-    digit: bool = Field(True, description="Whether another digit is asked for too.")
+    digit: bool = Field(True, description="Whether the digit is changed too.")
     targets: dict[int, int] = Field(
-        {}, description="The digit to ask for, by factual digit, such as {3: 8}; of others any other digit."
+        {},
+        description="Target digit for a factual digit, such as {3: 8}; for other digits it is drawn at "
+        "random.",
     )
     repeats: Count = Field(
-        2, description="How many times the first images are asked, each with its own seed."
+        2, description="How many times the first images are asked about, with different seeds."
     )
-    repeat_images: int = Field(20, ge=0, description="How many images these are; all others are asked once.")
+    repeat_images: Whole = Field(
+        20, description="Number of images that are repeated; all others are asked about once."
+    )
 
     def count(self, variables: Mapping[str, int], images: int | None = None) -> int:
         """Returns the number of questions about the first `images` images; None: all."""
@@ -110,23 +114,29 @@ class FlipQuestions(Section):
 
 
 class QuestionsSettings(Section):
-    """What every method is asked."""
+    """The questions, the same for every method."""
 
-    seed: Seed = Field(0, description="The seed of images, values and of every question's own seed.")
+    seed: Seed = Field(
+        0, description="Seed of the choice of images and values, and of the seed of each question."
+    )
     do: DoQuestions = Field(
-        DoQuestions(), description="Interventions, scored by effectiveness and the truth."
+        DoQuestions(),
+        description="Interventions, scored by effectiveness and by the distance to the true counterfactual.",
     )
-    null: NullQuestions = Field(NullQuestions(), description="Null interventions, scored by composition.")
+    null: NullQuestions = Field(NullQuestions(), description="Empty interventions, scored by composition.")
     reverse: ReverseQuestions = Field(
-        ReverseQuestions(), description="There and back, scored by reversibility."
+        ReverseQuestions(), description="Interventions and their inverse, scored by reversibility."
     )
-    flip: FlipQuestions = Field(
-        FlipQuestions(), description="Attributes turned over, scored as explanations."
-    )
-    sweep: SweepQuestions = Field(SweepQuestions(), description="One value after another, for the figures.")
+    flip: FlipQuestions = Field(FlipQuestions(), description="Flipped attributes, scored as explanations.")
+    sweep: SweepQuestions = Field(SweepQuestions(), description="Series of values, for the figures.")
 
     def count(self, suite: str, dataset: str = "morphomnist") -> int:
-        """Returns the number of questions of `suite`, which the workflow cuts into chunks."""
+        """Returns the number of questions of a suite, which the workflow divides into chunks.
+
+        Raises:
+            UserError: If there is no such suite.
+        """
         if suite not in SUITES:
-            raise UserError(f"questions.{suite}: no such suite; choose one of {', '.join(SUITES)}")
-        return getattr(self, suite).count(DATASETS[dataset].variables)
+            raise UserError(f"questions.{suite}: no such suite; choose from {', '.join(SUITES)}")
+        count: int = getattr(self, suite).count(DATASETS[dataset].classes)
+        return count

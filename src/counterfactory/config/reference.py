@@ -1,4 +1,4 @@
-"""Writes `config.yaml`: every key of the typed configuration with its default, explained in place."""
+"""Writes the configuration as documentation: as commented YAML, and as a reference page in reStructuredText."""
 
 import json
 import re
@@ -8,24 +8,43 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .schema import schema
+from .sections import Section
 from .settings import Settings
 
-__all__ = ["commented_yaml"]
+__all__ = ["commented_yaml", "reference"]
 
 WIDTH = 110
-WORDS = ("null", "true", "false", "on", "off", "yes", "no", "y", "n")  # that mean something to YAML
+WORDS = ("null", "true", "false", "on", "off", "yes", "no", "y", "n")  # that have a meaning in YAML
 HEAD = """\
 # yaml-language-server: $schema=workflow/schemas/config.schema.json
 #
-# The one file to edit. It runs on a laptop as it is: `make run`, or `snakemake --cores all`.
-# What is left out keeps the value shown here. Files given with --configfile are laid over this one, key by
-# key, such as workflow/presets/smoke.yaml (a toy, in about three minutes) and paper.yaml (the published sizes).
+# Every key of the configuration, with its value. A file given to snakemake by --configfile is merged into config.yaml,
+# key by key, and needs only the keys that differ.
+"""
+PAGE = """\
+Configuration
+=============
+
+Every key of ``config.yaml``. A key that is left out has the default. Files given to ``snakemake`` by ``--configfile``
+are merged into ``config.yaml`` in order, key by key; values given by ``--config`` come last. Lists are replaced, not
+joined.
+
+The keys of every training (``steps`` to ``threads``) can also be set for all models at once, in the section
+``training``. A key of a training has the value of the model's own section, or else that of the section ``training``,
+or else the model's default.
 """
 
 
 def commented_yaml(settings: Settings | None = None) -> str:
-    """Returns `settings` (by default, the defaults) as YAML, each key under its description."""
+    """Returns `settings` (by default, the defaults) as YAML, each key below its description."""
     return HEAD + "\n".join(_lines(settings or Settings(), "")) + "\n"
+
+
+def reference() -> str:
+    """Returns the reference page in reStructuredText: type, range, default and meaning of every key."""
+    whole = schema()
+    return PAGE + "".join(_section_page(Settings(), whole, whole["$defs"], ()))
 
 
 def _lines(section: BaseModel, indent: str) -> Iterator[str]:
@@ -46,21 +65,83 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
             yield from _lines(value, f"{indent}  ")
         elif isinstance(value, Mapping) and any(isinstance(one, BaseModel) for one in value.values()):
             yield f"{indent}{name}:"
-            yield from (f"{indent}  {key}: {_scalar(one)}" for key, one in value.items())
+            yield from (f"{indent}  {key}: {_yaml(one)}" for key, one in value.items())
         else:
-            yield f"{indent}{name}: {_scalar(value)}"
+            yield f"{indent}{name}: {_yaml(value)}"
 
 
-def _scalar(value: Any) -> str:
-    """Writes a value as YAML reads it back; JSON is YAML but for quotes that nobody needs."""
+def _yaml(value: Any) -> str:
+    """Returns a value in YAML: JSON, without the quotes that YAML does not need."""
     if isinstance(value, BaseModel):
-        return f"{{{', '.join(f'{key}: {_scalar(one)}' for key, one in value)}}}"
+        return f"{{{', '.join(f'{key}: {_yaml(one)}' for key, one in value)}}}"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_scalar(key)}: {_scalar(one)}' for key, one in value.items())}}}"
+        return f"{{{', '.join(f'{_yaml(key)}: {_yaml(one)}' for key, one in value.items())}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_scalar, value))}]"
+        return f"[{', '.join(map(_yaml, value))}]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z]\w*", value) and value.lower() not in WORDS:
         return value
     text = json.dumps(value, ensure_ascii=False)
-    # YAML 1.1 takes a power of ten without a dot for text.
+    # YAML 1.1 reads an exponent without a dot as text.
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
+
+
+def _section_page(
+    section: Section, described: Mapping[str, Any], defined: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[str]:
+    """Yields the heading and table of a section, then those of the sections in it."""
+    name = ".".join(path)
+    title, label = (f"``{name}``", f"config-{name}") if path else ("Top level", "config-top-level")
+    label = re.sub(r"[._]+", "-", label)
+    rule = {0: "-", 1: "-", 2: "~"}.get(len(path), "^") * len(title)
+    yield f"\n.. _{label}:\n\n{title}\n{rule}\n\n{_rest(described.get('description', ''))}\n"
+    inner: list[tuple[str, Section]] = []
+    rows: list[tuple[str, str, str, str]] = []
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(value, Section):
+            inner.append((key, value))
+        else:
+            kind = _type(described["properties"][key], defined)
+            rows.append((f"``{key}``", kind, f"``{_yaml(value)}``", _rest(field.description or "")))
+    if rows:
+        yield "\n.. list-table::\n   :header-rows: 1\n   :widths: 16 22 18 44\n\n"
+        for row in (("Key", "Type", "Default", "Meaning"), *rows):
+            yield "   * - " + "\n     - ".join(row) + "\n"
+    for key, value in inner:
+        yield from _section_page(value, defined[type(value).__name__], defined, (*path, key))
+
+
+def _rest(text: str) -> str:
+    """Returns text with the characters escaped that have a meaning in reStructuredText; backticks mark code."""
+    return re.sub(r"([*|])", r"\\\1", " ".join(text.split()))
+
+
+def _type(described: Mapping[str, Any], defined: Mapping[str, Any]) -> str:
+    """Returns the type and range of a key in words, from its JSON schema."""
+    if "$ref" in described:
+        return _type(defined[described["$ref"].split("/")[-1]], defined)
+    if "anyOf" in described:
+        return " or ".join(dict.fromkeys(_type(one, defined) for one in described["anyOf"]))
+    if "enum" in described or "const" in described:
+        return "one of " + ", ".join(f"``{one}``" for one in described.get("enum") or [described["const"]])
+    kind = described.get("type")
+    if kind == "array" and "prefixItems" in described:
+        return "[" + ", ".join(_type(one, defined) for one in described["prefixItems"]) + "]"
+    if kind == "array":
+        unique = " without duplicates" if described.get("uniqueItems") else ""
+        return f"list{unique}: {_type(described['items'], defined)}"
+    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
+    return words.get(str(kind), "null" if kind == "null" else "section") + _range(described)
+
+
+def _range(described: Mapping[str, Any]) -> str:
+    """Returns the range of a number in words; nothing where it has none."""
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    parts = [
+        f"{sign} {described[key]:,}" for key, sign in bounds.items() if described.get(key, 10**9) != 10**9
+    ]
+    if "multipleOf" in described:
+        parts.append(f"a multiple of {described['multipleOf']}")
+    if described.get("not") == {"multipleOf": 2}:
+        parts.append("odd")
+    return f" {', '.join(parts)}" if parts else ""

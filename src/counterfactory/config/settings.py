@@ -1,8 +1,10 @@
-"""The whole configuration: the keys at its top, and its sections."""
+"""Defines the whole configuration: the top-level keys and sections."""
 
-from typing import Any, Literal
+import os
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ..data.registry import DATASETS
 from ..methods.registry import METHODS
@@ -13,71 +15,103 @@ from .judges import JudgesSettings
 from .models import ModelsSettings
 from .queries import QueriesSettings
 from .questions import QuestionsSettings
+from .registered_models import with_registered
 from .scm import ScmSettings
 from .scores import ScoresSettings
-from .sections import Section, Seed, Switch
+from .sections import Section, Seed, Unique
+from .training import TrainingDefaults
 
-__all__ = ["ReportSettings", "Settings", "schema"]
+__all__ = ["ReportSettings", "Settings"]
 
+if TYPE_CHECKING:
+    _Models = ModelsSettings
+else:
+    _Models = with_registered(ModelsSettings)
 
 MethodName = Literal[*METHODS]
+
+
+def _folder(path: str) -> str:
+    """Returns the path of a folder with `~` expanded; refuses what a rule or a command cannot handle."""
+    if path.endswith("/"):
+        raise PydanticCustomError("folder", "must not end with /; name a folder, such as results")
+    if path.startswith("-"):
+        raise PydanticCustomError("folder", "must not start with -, which begins an option of a command")
+    if any(ord(character) < 32 for character in path):
+        raise PydanticCustomError("folder", "must not contain line breaks or other control characters")
+    if any(character in "{}<>" for character in path):
+        raise PydanticCustomError(
+            "folder", "must not contain braces or angle brackets, which Snakemake replaces in paths"
+        )
+    return os.path.expanduser(path)
 
 
 class ReportSettings(Section):
     """The report."""
 
-    title: str = Field("Counterfactuals on Morpho-MNIST", min_length=1, description="Its title.")
+    title: str = Field("Counterfactuals on Morpho-MNIST", min_length=1, description="Title of the page.")
 
 
 class Settings(Section):
     """The whole configuration."""
 
-    results: str = Field("results", min_length=1, description="The folder of everything that is made.")
+    results: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=200,
+            json_schema_extra={"pattern": r"^(?!-)[^{}<>\x00-\x1f]*[^/{}<>\x00-\x1f]$(?!\n)"},
+        ),
+        AfterValidator(_folder),
+    ] = Field("results", description="Folder of all results. A leading ~ is the home folder.")
     dataset: Literal[*DATASETS] = Field("morphomnist", description="The data set.")
-    seeds: list[Seed] = Field(
-        [0], min_length=1, description="Training seeds; one more adds a branch, redoes nothing."
+    seeds: Unique[Seed] = Field(
+        [0],
+        min_length=1,
+        description="Training seeds. An added seed trains and answers for itself and repeats nothing else.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: cuda where there is a usable GPU."
+        "auto", description="Device of the networks; auto: cuda if a GPU can be used, else cpu."
     )
-    methods: list[MethodName] = Field(
+    methods: Unique[MethodName] = Field(
         [name for name, method in METHODS.items() if method.default],
         min_length=1,
-        description="Which methods are asked.",
+        description="The methods to compare.",
     )
-    finetune: Switch = Field(
+    finetune: bool = Field(
         False,
-        description="Whether models of these methods that can be are also fine-tuned on counterfactuals and asked: "
-        "vae_ft beside vae, hvae_ft beside hvae.",
+        description="Whether to add, after each of the methods that has one, its version fine-tuned on "
+        "counterfactuals: vae_ft after vae, hvae_ft after hvae.",
+    )
+    training: TrainingDefaults = Field(
+        TrainingDefaults(),
+        description="Values for the training of every model: of judges, oracle, identity and all models. A "
+        "model's own section takes precedence. null: each model's own default.",
     )
     data: DataSettings = Field(DataSettings(), description="The images.")
     scm: ScmSettings = Field(ScmSettings(), description="The mechanisms of the parents.")
-    judges: JudgesSettings = Field(JudgesSettings(), description="The predictors that score.")
+    judges: JudgesSettings = Field(
+        JudgesSettings(), description="The evaluation networks, one for each variable."
+    )
     attributes: AttributesByName = Field(
         ATTRIBUTES,
-        min_length=1,
-        description="Binary attributes, which explanations turn over and the oracle counts: an image has one if a "
-        "quantity `of` it (a parent, or what the world measures of the pixels: area in square px, length, "
-        "thickness, width and height in px, slant in radians) is `above` a threshold. null leaves one out.",
+        description="Binary attributes, which explanations flip and the oracle counts. An image has an "
+        "attribute if the quantity `of` (a parent, or a quantity measured in the pixels: area in square px, "
+        "length, thickness, width and height in px, slant in radians) is `above` a threshold. null removes "
+        "one.",
     )
     oracle: OracleSettings = Field(
-        OracleSettings(), description="The network that counts which attributes an explanation changed."
+        OracleSettings(), description="The network that counts the attributes changed by an explanation."
     )
     identity: IdentitySettings = Field(
         IdentitySettings(),
-        description="The embedding that says whether an explanation still shows the same hand.",
+        description="The embedding that decides whether an explanation shows the same individual.",
     )
-    models: ModelsSettings = Field(ModelsSettings(), description="The image models.")
-    questions: QuestionsSettings = Field(QuestionsSettings(), description="What is asked.")
-    answers: AnswersSettings = Field(AnswersSettings(), description="How it is answered.")
+    models: _Models = Field(_Models(), description="The models that methods use.")
+    questions: QuestionsSettings = Field(QuestionsSettings(), description="The questions.")
+    answers: AnswersSettings = Field(AnswersSettings(), description="How methods answer.")
     scores: ScoresSettings = Field(ScoresSettings(), description="How answers are scored.")
     queries: QueriesSettings = Field(
-        QueriesSettings(),
-        description="The extended structural model: what if the evidence had been otherwise?",
+        QueriesSettings(), description="Counterfactual queries to the extended structural model."
     )
-    report: ReportSettings = Field(ReportSettings(), description="What is shown.")
-
-
-def schema() -> dict[str, Any]:
-    """Returns the JSON schema of `config.yaml`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Settings.model_json_schema()
+    report: ReportSettings = Field(ReportSettings(), description="The report.")

@@ -1,75 +1,110 @@
-"""How networks are trained: what every training is told, and what only that of an image model with latents is."""
+"""Defines how networks are trained: the keys of every training, and those of image models with latents."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from .sections import Count, Float, NonNegative, Positive, Section, Share
+from .sections import Count, NonNegative, Positive, Section, Share, Shift, Whole
 
-__all__ = ["IMAGE_TRAINING", "ImageTrainingSettings", "TrainingSettings"]
+__all__ = ["IMAGE_TRAINING", "ImageTrainingSettings", "TrainingDefaults", "TrainingSettings"]
 
 
 class TrainingSettings(Section):
-    """How one network is trained. The results are a function of these and of the seed alone."""
+    """The training of one network. The result depends on these values and on the seed only."""
 
-    steps: Count = Field(description="Updates at most.")
-    batch_size: Count = Field(description="Images an update.")
+    steps: Count = Field(description="Maximum number of updates.")
+    batch_size: Count = Field(description="Images per update.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
-        description="What moves the weights: AdamW; or Muon, and AdamW only vectors (biases, scales).",
+        description="adamw; or muon, which uses Muon for weight matrices and AdamW for vectors (biases, "
+        "scales).",
     )
-    learning_rate: Positive = Field(description="Its learning rate after the warm-up.")
-    warmup: int = Field(ge=0, description="Updates over which the learning rate rises linearly from zero.")
-    schedule: Literal["constant", "cosine"] = Field(description="The learning rate after the warm-up.")
-    weight_decay: NonNegative = Field(description="Its decoupled weight decay.")
-    betas: tuple[Annotated[Float, Field(ge=0, lt=1)], Annotated[Float, Field(ge=0, lt=1)]] = Field(
-        description="AdamW's two decay rates."
+    learning_rate: Positive = Field(description="Learning rate after the warm-up.")
+    warmup: Whole = Field(description="Updates over which the learning rate rises linearly from zero.")
+    schedule: Literal["constant", "cosine"] = Field(
+        description="Learning rate after the warm-up: constant, or decayed to zero along a cosine."
     )
-    ema: Annotated[Float, Field(ge=0, lt=1)] = Field(
-        description="Decay of the moving average of the weights, which is what is kept; 0: the weights themselves."
+    weight_decay: NonNegative = Field(description="Decoupled weight decay.")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        description="The two decay rates of AdamW."
     )
-    clip: Positive = Field(description="Gradients are scaled down to this norm.")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="Decay rate of the exponential moving average of the weights. The average is validated "
+        "and saved; 0: the weights themselves."
+    )
+    clip: Positive = Field(description="Gradients with a larger norm are scaled down to this norm.")
     skip: Positive = Field(
-        description="Updates whose gradient norm reaches this (or is not a number) are skipped."
+        description="Updates are skipped whose gradient norm reaches this value or is not a number."
     )
     valid_every: Count = Field(
-        description="Updates between two validations; the best validated weights are kept."
+        description="Updates between two validations. The weights with the best validation loss are saved."
     )
-    patience: int = Field(ge=0, description="Stop after this many validations without gain; 0: never.")
+    patience: Whole = Field(
+        description="Early stopping after this many validations without improvement; 0: no early stopping."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        description="Arithmetic of the forward pass; auto: bfloat16 where the hardware computes with it, else float32."
+        description="Arithmetic of the forward pass; auto: bfloat16 where the hardware supports it, else "
+        "float32."
     )
     compile: Literal["never", "gpu", "always"] = Field(
         "never",
-        description="When PyTorch's compiler fuses the network's operations: minutes at the start, then fewer and "
-        "larger kernels. For long trainings on a GPU.",
+        description="When torch.compile is used: never, on a GPU, or always. It costs minutes at the start "
+        "and pays off in long trainings.",
     )
-    threads: Count = Field(description="CPU threads; fixed, because the order of sums depends on it.")
+    threads: Count = Field(
+        description="CPU threads. The order of summation depends on them, so results are reproducible only "
+        "for an equal number."
+    )
+
+
+if TYPE_CHECKING:
+    TrainingDefaults = Section
+else:
+    TrainingDefaults = create_model(
+        "TrainingDefaults",
+        __base__=Section,
+        __doc__="Values for the training of every model; null: each model's own default.",
+        **{
+            name: (
+                (Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation) | None,
+                Field(None, description=field.description),
+            )
+            for name, field in TrainingSettings.model_fields.items()
+        },
+    )
 
 
 class ImageTrainingSettings(TrainingSettings):
-    """How an image model is trained: as every network, and what only its loss knows."""
+    """The training of an image mechanism with latents: every training's keys, and those of its loss."""
 
-    shift: Annotated[int, Field(ge=0, le=8)] = Field(
-        description="Training images are moved at random by up to this many px (published: 4)."
+    shift: Shift = Field(
+        description="Training images are shifted at random by up to this many px (published: 4)."
     )
-    beta: Positive = Field(description="Weight of the KL divergence in the end; 1: the evidence lower bound.")
+    beta: Positive = Field(
+        description="Final weight of the KL divergence; 1: the loss is the negative evidence lower bound."
+    )
     beta_start: Positive = Field(
-        description="Its weight at the start; while that is high, the decoder learns what the parents tell."
+        description="Initial weight of the KL divergence. While it is high, the decoder uses the parents "
+        "rather than the latents."
     )
     beta_until: Share = Field(
-        description="Share of the steps in which it falls (or rises) geometrically to beta; 0: beta throughout."
+        description="Share of the steps over which that weight changes geometrically from beta_start to "
+        "beta; 0: beta throughout."
     )
     scale_hold: Share = Field(
-        description="Share of the steps in which the scale of the pixels' noise is fixed."
+        description="Share of the steps during which the scale of the pixel noise is fixed."
     )
     scale_release: Share = Field(
-        description="Share of the steps after which that scale is wholly the network's own; at least scale_hold."
+        description="Share of the steps after which that scale is entirely the network's output; at least "
+        "scale_hold."
     )
     independence: NonNegative = Field(
-        description="Weight of what the latents know of the parents, which noise should not (published: 0)."
+        description="Weight of the adversarial penalty on information about the parents in the latents "
+        "(published: 0)."
     )
-    free_bits: NonNegative = Field(description="Nats of KL that each latent channel is not penalised for.")
+    free_bits: NonNegative = Field(
+        description="KL divergence of each latent channel, in nats, that is not penalized."
+    )
     conditioning_dropout: Share = Field(
         description="Share of training images whose digit is hidden from the prior or from the decoder."
     )
@@ -100,4 +135,4 @@ IMAGE_TRAINING = ImageTrainingSettings(
     free_bits=0.0,
     conditioning_dropout=0.0,
 )
-"""The training of an image model by default; a model says only where its own differs."""
+"""The default training of an image mechanism; other models only name the values that differ."""

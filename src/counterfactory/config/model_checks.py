@@ -1,0 +1,206 @@
+"""Checks whether the sizes and trainings of the models agree with the images, the data and each other.
+
+Only models, networks and metrics that the configuration uses are checked.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from ..data.registry import DATASETS
+from ..methods.registry import METHODS
+from ..metrics.registry import METRICS
+from ..nets.unet_sizes import check_sizes
+from ..questions.registry import SUITES
+from .explainers import EXPLAINERS
+from .settings import Settings
+from .training import ImageTrainingSettings, TrainingSettings
+
+__all__ = ["model_errors", "used_models", "used_networks"]
+
+
+def model_errors(settings: Settings) -> Iterator[str]:
+    """Yields one line for each contradiction, with the keys and the remedy."""
+    yield from _trainings(settings)
+    yield from _identity(settings)
+    yield from _halvings(settings)
+    yield from _hvae(settings)
+    yield from _denoisers(settings)
+    yield from _exposure(settings)
+    yield from _gan(settings)
+    yield from _effect(settings)
+    yield from _explainers(settings)
+    yield from _alexnet(settings)
+    yield from _fid(settings)
+
+
+def used_models(settings: Settings) -> list[str]:
+    """Returns the models that the chosen methods use."""
+    return sorted({model for method in settings.methods for model in METHODS[method].models})
+
+
+def used_networks(settings: Settings) -> set[str]:
+    """Returns the networks that the chosen metrics use: classifier, oracle, identity, pretrained ones."""
+    suites = {suite for suite in SUITES if settings.questions.count(suite, settings.dataset)}
+    used = [METRICS[name] for name in settings.scores.metrics if set(METRICS[name].suites) & suites]
+    return {model for metric in used for model in metric.models}
+
+
+def _trainings(settings: Settings) -> Iterator[str]:
+    for path, (training, split) in _used_trainings(settings).items():
+        size = getattr(settings.data, split)
+        if training.batch_size > size:
+            yield (
+                f"{path}.training.batch_size is {training.batch_size:,}, but data.{split} has only {size:,} images; "
+                "lower it"
+            )
+        if isinstance(training, ImageTrainingSettings) and training.scale_release < training.scale_hold:
+            yield (
+                f"{path}.training.scale_release is {training.scale_release:g}; it must be at least scale_hold, "
+                f"{training.scale_hold:g}"
+            )
+
+
+def _used_trainings(settings: Settings) -> dict[str, tuple[TrainingSettings, str]]:
+    """Returns the training and the split of each section that trains a network."""
+    found: dict[str, tuple[TrainingSettings, str]] = {"judges": (settings.judges.training, "judges")}
+    for name in used_models(settings):
+        found[f"models.{name}"] = (getattr(settings.models, name).training, "train")
+    trained = ["oracle"] + (["identity"] if settings.identity.network.name == "trained" else [])
+    for name in trained:
+        if name in used_networks(settings):
+            found[name] = (getattr(settings, name).training, "judges")
+    return found
+
+
+def _identity(settings: Settings) -> Iterator[str]:
+    network = settings.identity.network
+    if "identity" not in used_networks(settings):
+        return
+    if network.name == "vggface2_resnet50" and network.weights == "package":
+        yield (
+            "identity.network.weights is 'package', but no package contains vggface2_resnet50; name its file, "
+            "resnet50_ft_weight.pkl"
+        )
+
+
+def _halvings(settings: Settings) -> Iterator[str]:
+    size, networks = settings.data.image_size, used_networks(settings)
+    found = {}
+    if "classifier" in {*used_models(settings), *networks}:
+        found["models.classifier"] = settings.models.classifier.network
+    if "oracle" in networks:
+        found["oracle"] = settings.oracle.network
+    if "identity" in networks and settings.identity.network.name == "trained":
+        found["identity"] = settings.identity.network
+    for path, network in found.items():
+        if size >> network.halvings == 0:
+            yield (
+                f"{path}.network.halvings is {network.halvings}, but images of {size} px can be halved "
+                f"{size.bit_length() - 1} times; lower it"
+            )
+
+
+def _hvae(settings: Settings) -> Iterator[str]:
+    if not {"hvae", "hvae_ft"} & set(used_models(settings)):
+        return
+    network, size = settings.models.hvae.network, settings.data.image_size
+    path = "models.hvae.network"
+    for name in ("widths", "encoder_blocks", "decoder_blocks", "latents"):
+        length = len(getattr(network, name))
+        if length != len(network.resolutions):
+            yield (
+                f"{path}.{name} has {length} entries, but {path}.resolutions has {len(network.resolutions)}; give one "
+                "for each resolution"
+            )
+    if network.resolutions[0] * network.patch != size:
+        yield (
+            f"{path}.resolutions[0] is {network.resolutions[0]}, but data.image_size / patch is "
+            f"{size / network.patch:g}; make them equal"
+        )
+    for finer, coarser in pairwise(network.resolutions):
+        if coarser >= finer or finer // (finer // coarser) != coarser:
+            yield f"{path}.resolutions: maps of {finer} px cannot be pooled to {coarser} px; choose a divisor"
+    if not any(network.latents):
+        yield f"{path}.latents are all 0; give one resolution at least one latent"
+
+
+def _denoisers(settings: Settings) -> Iterator[str]:
+    for name in [name for name in ("ddpm", "causaldiffae") if name in used_models(settings)]:
+        network = getattr(settings.models, name).network
+        keys = ("width", "multipliers", "attention", "heads", "patch", "groups")
+        try:
+            check_sizes(settings.data.image_size, **{key: getattr(network, key) for key in keys})
+        except ValueError as error:
+            yield f"models.{name}.network.{error}"
+
+
+def _exposure(settings: Settings) -> Iterator[str]:
+    known = DATASETS[settings.dataset].classes
+    # A fine-tuned model has the network of the model that it starts from.
+    for name in sorted({name.removesuffix("_ft") for name in used_models(settings)}):
+        for variable in getattr(getattr(getattr(settings.models, name), "network", None), "exposure", ()):
+            if variable not in known:
+                yield (
+                    f"models.{name}.network.exposure contains {variable!r}, which is no variable of "
+                    f"{settings.dataset}; set [], or choose from {', '.join(known)}"
+                )
+
+
+def _gan(settings: Settings) -> Iterator[str]:
+    size = settings.data.image_size
+    for name in [name for name in ("gan", "dcgan") if name in used_models(settings)]:
+        widths = getattr(settings.models, name).network.widths
+        if size % (1 << min(len(widths), 20)):
+            yield (
+                f"models.{name}.network.widths has {len(widths)} entries, but images of {size} px cannot be halved "
+                "as often; give fewer"
+            )
+
+
+def _effect(settings: Settings) -> Iterator[str]:
+    effect = settings.answers.effect
+    bases = sorted({name.removesuffix("_ft") for name in used_models(settings)})
+    for name in bases if effect != "direct" else []:
+        if getattr(getattr(settings.models, name).network, "prior", None) == "exogenous":
+            yield (
+                f"answers.effect is {effect!r}, which requires models.{name}.network.prior: conditional; "
+                "set that, or effect: direct"
+            )
+
+
+def _explainers(settings: Settings) -> Iterator[str]:
+    steps = settings.models.ddpm.diffusion.steps
+    for name in [name for name in EXPLAINERS if name in settings.methods]:
+        own, path = getattr(settings.answers, name), f"answers.{name}"
+        kept = own.timestep_respacing or steps
+        if kept > steps:
+            yield (
+                f"{path}.timestep_respacing is {kept:,}, but models.ddpm.diffusion.steps is {steps:,}; lower it"
+            )
+        for key in ("start_step", "restart_step", "stop_step"):
+            limit = kept if key == "start_step" else own.start_step + 1
+            if getattr(own, key, 0) >= limit:
+                yield f"{path}.{key} is {getattr(own, key):,}; choose a step below {limit:,}"
+
+
+def _alexnet(settings: Settings) -> Iterator[str]:
+    size = settings.data.image_size
+    if size >= 32:
+        return
+    if "lpips" in used_networks(settings) and settings.scores.lpips.net == "alex":
+        yield f"scores.lpips.net is 'alex', which requires images of 32 px or more, not {size}; set vgg"
+    for name in [name for name in EXPLAINERS if name in settings.methods]:
+        if getattr(settings.answers, name).perceptual == "lpips_alex":
+            yield (
+                f"answers.{name}.perceptual is 'lpips_alex', which requires images of 32 px or more, not {size}; "
+                "set lpips_vgg"
+            )
+
+
+def _fid(settings: Settings) -> Iterator[str]:
+    fid = settings.scores.fid
+    if "inception" in used_networks(settings) and fid.least > fid.images:
+        yield (
+            f"scores.fid.least is {fid.least:,}, but scores.fid.images is {fid.images:,}, so that there would never be "
+            "a score; lower the first or raise the second"
+        )

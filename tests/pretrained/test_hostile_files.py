@@ -24,7 +24,7 @@ from counterfactory.core.files import read_table
 from counterfactory.core.foreign.npy import load_npy
 from counterfactory.core.foreign.torch_files import read_tensors
 from counterfactory.data.sources import MD5
-from foreign_files import (
+from tests.foreign_files import (
     MEMBERS,
     checkpoints,
     gzip_bomb,

@@ -1,4 +1,4 @@
-"""Denoisers: the posterior mean of a Gaussian world, learned and fixed variance, clipping."""
+"""Tests of denoisers: the posterior mean of a Gaussian, learned and fixed variance, clipping."""
 
 import pytest
 import torch
@@ -78,15 +78,15 @@ def test_clipping_moves_the_noise_and_the_mean_with_the_image():
     torch.testing.assert_close(clipped.eps[inside], free.eps[inside])
 
 
-def test_what_else_the_network_is_told_is_handed_on():
+def test_the_condition_is_passed_to_the_network():
     network = GaussianDenoiser(FULL)
     denoise = denoiser(network, SHORT, clip=False, learned=False)
-    told = torch.linspace(-1, 1, 6, dtype=torch.float64)
+    shift = torch.linspace(-1, 1, 6, dtype=torch.float64)
     index = 30
     left = SHORT.alphas_bar[index]
-    moved = denoise(X, index, told).x0 - denoise(X, index).x0
+    moved = denoise(X, index, shift).x0 - denoise(X, index).x0
     gain = left.sqrt() * SPREAD**2 / (left * SPREAD**2 + 1 - left)
-    torch.testing.assert_close(moved, ((1 - gain * left.sqrt()) * told)[:, None, None, None].expand_as(X))
+    torch.testing.assert_close(moved, ((1 - gain * left.sqrt()) * shift)[:, None, None, None].expand_as(X))
 
 
 @pytest.mark.parametrize("learned", [True, False])

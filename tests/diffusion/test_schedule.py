@@ -1,4 +1,4 @@
-"""Schedules: the published values, respacing, and the posterior against Bayes' rule."""
+"""Tests of schedules: published values, respacing, and the posterior by Bayes' rule."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Steps: noise in, ancestral sampling back to the data's law, DDIM along and against its path."""
+"""Tests of diffusion steps: adding noise, ancestral sampling of a known distribution, DDIM in both directions."""
 
 import math
 
@@ -8,9 +8,10 @@ import torch
 from counterfactory.diffusion.denoiser import denoiser
 from counterfactory.diffusion.guidance import guide
 from counterfactory.diffusion.schedule import linear, respace
-from counterfactory.diffusion.steps import ancestral, ddim_decode, ddim_invert, ddim_step, ddpm_step, q_sample
+from counterfactory.diffusion.steps import ddim_decode, ddim_invert, ddim_step, ddpm_step, q_sample
 
 from .gaussian import MEAN, SPREAD, GaussianDenoiser, noise
+from .reference import ancestral
 
 FULL = linear(500)
 SHORT = respace(FULL, 50)
@@ -20,7 +21,7 @@ def gaussian(schedule=SHORT, **options):
     return denoiser(GaussianDenoiser(FULL, **options), schedule, clip=False, learned=False)
 
 
-# --- into noise
+# --- adding noise
 
 
 def test_noisy_images_have_their_mean_and_variance():
@@ -38,7 +39,7 @@ def test_each_image_may_have_its_own_step():
         torch.testing.assert_close(each[row], q_sample(SHORT, x0, index, eps)[row])
 
 
-# --- back by chance
+# --- DDPM steps
 
 
 def test_a_step_back_adds_noise_except_the_last():
@@ -54,7 +55,7 @@ def test_a_step_back_adds_noise_except_the_last():
 
 
 @pytest.mark.parametrize("fixed", ["small", "large"])
-def test_ancestral_sampling_gives_the_law_of_the_data(fixed):
+def test_ancestral_sampling_reproduces_the_distribution(fixed):
     shape = (8_000, 1, 1, 1)
     schedule = respace(FULL, 250)
     denoise = denoiser(GaussianDenoiser(FULL), schedule, clip=False, learned=False, fixed=fixed)
@@ -63,21 +64,21 @@ def test_ancestral_sampling_gives_the_law_of_the_data(fixed):
     assert x.std().item() == pytest.approx(SPREAD, abs=0.02)
 
 
-def test_ancestral_sampling_makes_one_call_a_step_and_asks_noise_for_all_but_the_last():
-    network, asked = GaussianDenoiser(FULL), []
+def test_ancestral_sampling_calls_the_network_once_a_step_and_adds_no_noise_in_the_last():
+    network, drawn = GaussianDenoiser(FULL), []
 
     def stream(step):
-        asked.append(step)
+        drawn.append(step)
         return torch.zeros(2, 1, 2, 2, dtype=torch.float64)
 
     ancestral(denoiser(network, SHORT, learned=False), noise(2, 1, 2, 2), 9, stream)
     assert [times[0] for times, _ in network.calls] == SHORT.timesteps[:10].flip(0).tolist()
-    assert asked == list(range(9, 0, -1))
+    assert drawn == list(range(9, 0, -1))
 
 
-def test_guided_sampling_gives_the_tilted_law():
-    # A loss of constant gradient g tilts N(m, s^2) to N(m - s^2 g, s^2), if it is taken at the clean image: there the
-    # gradient at x_t is g d E[x0 | x_t] / d x_t.
+def test_guided_sampling_reproduces_the_tilted_distribution():
+    # A loss with constant gradient g at the clean image tilts N(m, s^2) to N(m - s^2 g, s^2). Its gradient at x_t is
+    # g d E[x0 | x_t] / d x_t.
     gradient, shape = 1.5, (4_000, 1, 1, 1)
     schedule = respace(FULL, 250)
     left = schedule.alphas_bar
@@ -92,10 +93,10 @@ def test_guided_sampling_gives_the_tilted_law():
     assert x.std().item() == pytest.approx(SPREAD, abs=0.03)
 
 
-# --- along the path and against it
+# --- DDIM steps
 
 
-def test_a_deterministic_step_joins_the_clean_image_and_the_noise():
+def test_a_deterministic_step_combines_the_clean_image_and_the_noise():
     x = noise(3, 1, 2, 2)
     prediction = gaussian()(x, 30)
     for to in (-1, 0, 12, 30, 49):
@@ -106,18 +107,8 @@ def test_a_deterministic_step_joins_the_clean_image_and_the_noise():
     torch.testing.assert_close(each[1], ddim_step(SHORT, x, prediction, 30, 12)[1])
 
 
-def test_with_all_noise_fresh_a_step_is_the_ancestral_one():
-    x, fresh = noise(3, 1, 2, 2), noise(3, 1, 2, 2, seed=1)
-    prediction = gaussian()(x, 30)
-    torch.testing.assert_close(
-        ddim_step(SHORT, x, prediction, 30, 29, eta=1.0, noise=fresh), ddpm_step(prediction, fresh, 30)
-    )
-    with pytest.raises(ValueError, match="needs noise"):
-        ddim_step(SHORT, x, prediction, 30, 29, eta=0.5)
-
-
 def test_the_deterministic_path_keeps_the_rank_of_a_gaussian():
-    # Its end is the optimal map between Gaussians: m + s (x - sqrt(left) m) / sqrt(v).
+    # The end of the path is the optimal transport map between Gaussians: m + s (x - sqrt(left) m) / sqrt(v).
     schedule = linear(2_000)
     x = noise(50, 1, 1, 1)
     denoise = denoiser(GaussianDenoiser(schedule), schedule, clip=False, learned=False)
@@ -162,13 +153,13 @@ def test_calls_of_an_inversion(corrections):
     assert round_trip(20, corrections, index=7)[1] == 8 * (1 + corrections)
 
 
-def test_a_condition_is_told_at_every_step():
-    told = torch.linspace(-0.5, 0.5, 8, dtype=torch.float64)
-    x0 = MEAN + told[:, None, None, None] + SPREAD * noise(8, 1, 2, 2)
+def test_the_condition_is_passed_at_every_step():
+    shift = torch.linspace(-0.5, 0.5, 8, dtype=torch.float64)
+    x0 = MEAN + shift[:, None, None, None] + SPREAD * noise(8, 1, 2, 2)
     denoise = gaussian()
-    x_t = ddim_invert(denoise, SHORT, x0, 49, (told,), corrections=30)
-    torch.testing.assert_close(ddim_decode(denoise, SHORT, x_t, 49, (told,)), x0, rtol=0, atol=1e-4)
-    # Decoded with another condition, an image keeps its place in the distribution.
-    other = ddim_decode(denoise, SHORT, x_t, 49, (told + 0.4,))
+    x_t = ddim_invert(denoise, SHORT, x0, 49, (shift,), corrections=30)
+    torch.testing.assert_close(ddim_decode(denoise, SHORT, x_t, 49, (shift,)), x0, rtol=0, atol=1e-4)
+    # Decoding under another condition keeps the quantile of the image in its distribution.
+    other = ddim_decode(denoise, SHORT, x_t, 49, (shift + 0.4,))
     moved = 0.4 * (1 - SPREAD * math.sqrt(SHORT.alphas_bar[-1].item()))
     torch.testing.assert_close(other - x0, torch.full_like(x0, moved), rtol=0, atol=0.02)

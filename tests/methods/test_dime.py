@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from counterfactory.diffusion.steps import ancestral, q_sample
+from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime, explainer
 from counterfactory.methods.explainer import escalate, noise
+from tests.diffusion.reference import ancestral
 from tests.explained import (
     SHAPE,
     Classifier,

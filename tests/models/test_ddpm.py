@@ -16,12 +16,13 @@ from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_split
 from counterfactory.diffusion.denoiser import denoiser
 from counterfactory.diffusion.schedule import linear, respace
-from counterfactory.diffusion.steps import ancestral, q_sample
+from counterfactory.diffusion.steps import q_sample
 from counterfactory.diffusion.velocity import Velocity
 from counterfactory.models.ddpm.model import build_ddpm, load_ddpm
 from counterfactory.models.ddpm.train import DiffusionLoss, stratified_steps, train_ddpm
 from counterfactory.nets.likelihood import discretised_gaussian_nll
 from counterfactory.training import loop
+from tests.diffusion.reference import ancestral
 from tests.squares import SQUARES
 
 pytest_plugins = ["tests.squares"]
@@ -259,7 +260,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
             load_ddpm(tmp_path, SQUARES)
 
 
-def test_lowered_weights_are_those_of_most_layers(tmp_path):
+def test_most_layers_are_cast(tmp_path):
     given = settings()
     model, _ = build_ddpm(SQUARES, dict(given.network), dict(given.diffusion))
     meta = {"model": "ddpm", "network": dict(given.network), "diffusion": dict(given.diffusion)}

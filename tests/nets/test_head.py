@@ -1,4 +1,4 @@
-"""The last layer: from features to a Gaussian a pixel, and parents that act on the image as exposure does."""
+"""Tests of the output layer of image mechanisms: shapes, scale, exposure, precision."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ FEATURES, PARENTS = 5, 4
 
 
 def head(exposure: tuple[int, ...] = (), seed: int = 0, **options) -> Head:
-    """A head with weights and biases as after some training."""
+    """Returns a head with random weights and biases."""
     torch.manual_seed(seed)
     built = Head(FEATURES, 3, exposure=exposure, **options)
     for parameter in built.parameters():
@@ -33,17 +33,17 @@ def test_a_patch_is_folded_out_as_it_was_folded_in():
     torch.testing.assert_close(F.pixel_unshuffle(log_scale, 2), folded.log_scale(h))
 
 
-def test_freedom_blends_the_scale_with_where_it_started():
+def test_the_scale_gate_interpolates_from_the_initial_scale():
     built = head(log_scale=-1.5, patch=2)
     h, parents = torch.randn(2, FEATURES, 4, 4), torch.randn(2, PARENTS)
     free = built(h, parents)
     assert free[1].std() > 0.01
-    for freedom in (0.0, 0.25, 1.0):
-        built.freedom.fill_(freedom)
+    for gate in (0.0, 0.25, 1.0):
+        built.scale_gate.fill_(gate)
         location, log_scale = built(h, parents)
         torch.testing.assert_close(location, free[0])
-        torch.testing.assert_close(log_scale, -1.5 + freedom * (free[1] + 1.5))
-        if freedom == 0:
+        torch.testing.assert_close(log_scale, -1.5 + gate * (free[1] + 1.5))
+        if gate == 0:
             assert (log_scale == -1.5).all()
 
 

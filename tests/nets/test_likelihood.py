@@ -1,4 +1,4 @@
-"""The discretised Gaussian: bins that sum to one, tails that stay finite, pixel noise that gives the pixel back."""
+"""Tests of the discretised Gaussian: normalisation, finite tails, inversion of the pixel noise."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The U-Net: published sizes, shapes, what each input reaches, and what does not fit."""
+"""Tests of the U-Net: published size, shapes, dependence of outputs on inputs, validation of sizes."""
 
 import math
 
@@ -16,7 +16,7 @@ def build(shape=(1, 8, 8), **changed):
 
 
 def awake(net):
-    """Gives weights to what starts at zero, so that an output depends on all that it can."""
+    """Replaces weights that are all zero by noise, in evaluation mode."""
     generator = torch.Generator().manual_seed(1)
     for parameter in net.parameters():
         if not parameter.any():
@@ -62,7 +62,7 @@ def test_any_depth(blocks, multipliers, skips):
 
 
 @pytest.mark.parametrize("skips", ["block", "level"])
-def test_images_are_apart_and_each_hears_its_time(skips):
+def test_images_are_independent_and_depend_on_their_time_step(skips):
     net = awake(build(skips=skips, attention=[4], patch=1))
     x, t = images(), torch.tensor([3, 3, 400])
     with torch.no_grad():
@@ -95,26 +95,26 @@ def test_a_condition_reaches_the_image():
     net = awake(build(condition=5))
     x, t, condition = images(), torch.tensor([1, 50, 300]), torch.randn(3, 5)
     with torch.no_grad():
-        told = net(x, t, condition)
-        assert (told - net(x, t, 2 * condition)).abs().amax((1, 2, 3)).min() > 1e-3
+        output = net(x, t, condition)
+        assert (output - net(x, t, 2 * condition)).abs().amax((1, 2, 3)).min() > 1e-3
         # No condition is the zero one.
         assert torch.equal(net(x, t), net(x, t, torch.zeros(3, 5)))
-    with pytest.raises(ValueError, match="without a condition"):
+    with pytest.raises(ValueError, match="unconditional"):
         build()(x, t, condition)
 
 
-def test_lowered_arithmetic_stays_near():
+def test_bfloat16_is_close_to_float32():
     net = awake(build(patch=2))
     x, t = images(16), torch.linspace(0, 499, 16).long()
     with torch.no_grad():
         exact = net(x, t)
-        lowered = net.lower(torch.bfloat16)(x, t)
-    assert lowered.dtype == torch.float32
+        cast = net.cast(torch.bfloat16)(x, t)
+    assert cast.dtype == torch.float32
     assert (
         net.stem.weight.dtype == torch.bfloat16
         and net.time[0].weight.dtype == net.head.weight.dtype == torch.float32
     )
-    assert (lowered - exact).square().mean().sqrt() < 0.02 * exact.std()
+    assert (cast - exact).square().mean().sqrt() < 0.02 * exact.std()
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Discrete diffusion: schedules, denoisers, one step of DDPM or DDIM forth or back, guidance."""
+"""Discrete diffusion: noise schedules, denoisers, DDPM and DDIM steps, and guidance."""

@@ -1,18 +1,19 @@
-r"""From a network that predicts noise to a denoiser: the clean image, the step back, and its variance.
+r"""Denoiser: computes the clean image and the distribution of the reverse step from predicted noise.
 
-With :math:`\hat\epsilon` from the network at a noisy image :math:`x_i`,
+With :math:`\hat\epsilon` the noise that the network predicts for a noisy image :math:`x_i`,
 
 .. math:: \hat x_0 = \frac{x_i - \sqrt{1 - \bar\alpha_i}\, \hat\epsilon}{\sqrt{\bar\alpha_i}}, \qquad
           p(x_{i-1} \mid x_i) = \mathcal{N}\big(\tilde\mu_i(\hat x_0, x_i),\ \sigma_i^2\big)
 
 where :math:`\tilde\mu_i` is the mean of the posterior in :mod:`counterfactory.diffusion.schedule` (Ho et al., 2020,
-arXiv:2006.11239). The variance is fixed (to :math:`\beta_i` or :math:`\tilde\beta_i`) or learned, an interpolation
-of both by the network's second half :math:`v \in [-1, 1]` (Nichol and Dhariwal, 2021, arXiv:2102.09672, section 3.1):
+arXiv:2006.11239). The variance is either fixed to :math:`\beta_i` or :math:`\tilde\beta_i`, or learned: the second half
+:math:`v \in [-1, 1]` of the network's output channels interpolates between the two (Nichol and Dhariwal, 2021,
+arXiv:2102.09672, section 3.1):
 
 .. math:: \log \sigma_i^2 = \tfrac{v + 1}{2} \log \beta_i + \tfrac{1 - v}{2} \log \tilde\beta_i.
 
-A network is any callable `network(x_t, t, *condition)`, with t as numbered in training; what a denoiser is called
-with beside image and step is handed on to it. So a conditional network needs nothing else here.
+A network is any callable `network(x_t, t, *condition)`, where t is the time step of the training schedule. A denoiser
+passes its further arguments on to the network as the condition.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -26,13 +27,13 @@ __all__ = ["Denoiser", "Network", "Prediction", "denoiser", "predict"]
 
 
 class Prediction(NamedTuple):
-    """What a denoiser says of noisy images; each has their shape (B, C, H, W).
+    """A denoiser's prediction for noisy images; all tensors have shape (B, C, H, W).
 
     Arguments:
         x0: The clean image, in [-1, 1] if clipped.
-        mean: The mean of the step back.
-        log_variance: The log variance of the step back.
-        eps: The noise that agrees with `x0`: the network's own unless `x0` was clipped.
+        mean: The mean of the reverse step.
+        log_variance: The log variance of the reverse step.
+        eps: The noise consistent with `x0`: the network's output unless `x0` was clipped.
     """
 
     x0: Tensor
@@ -42,35 +43,35 @@ class Prediction(NamedTuple):
 
     @property
     def variance(self) -> Tensor:
-        """The variance of the step back, (B, C, H, W)."""
+        """The variance of the reverse step, (B, C, H, W)."""
         return self.log_variance.exp()
 
 
 class Network(Protocol):
-    """Predicts noise, (B, C, H, W), or noise and the interpolation of the variance, (B, 2 C, H, W)."""
+    """Predicts noise (B, C, H, W), or noise and the interpolation weight of the variance (B, 2 C, H, W)."""
 
     def __call__(self, x_t: Tensor, t: Tensor, *condition: Tensor) -> Tensor:
-        """Arguments are noisy images (B, C, H, W), time steps as numbered in training (B,), what else it is told."""
+        """Arguments: noisy images (B, C, H, W), time steps of the training schedule (B,), conditions."""
 
 
 class Denoiser(Protocol):
     """Maps noisy images and their steps to a :class:`Prediction`."""
 
     def __call__(self, x_t: Tensor, index: Tensor | int, *condition: Tensor) -> Prediction:
-        """Arguments are noisy images (B, C, H, W), steps of the schedule (B,) or one for all, what else it is told."""
+        """Arguments: noisy images (B, C, H, W), steps of the schedule (B,) or one for all, conditions."""
 
 
 def predict(
     schedule: Schedule, x_t: Tensor, index: Tensor | int, eps: Tensor, log_variance: Tensor, clip: bool
 ) -> Prediction:
-    """Returns the prediction that follows from predicted noise.
+    """Returns the prediction for given noise.
 
     Arguments:
         schedule: The schedule.
         x_t: Noisy images with shape (B, C, H, W).
-        index: Their steps in the schedule, (B,), or one for all.
-        eps: The predicted noise, (B, C, H, W).
-        log_variance: The log variance of the step back, broadcastable to it.
+        index: Their steps in the schedule, with shape (B,), or one step for all images.
+        eps: The predicted noise with shape (B, C, H, W).
+        log_variance: The log variance of the reverse step, broadcastable to (B, C, H, W).
         clip: Whether the clean image is clipped to [-1, 1].
     """
     signal, noise = schedule.signal(index, x_t), schedule.noise(index, x_t)
@@ -90,22 +91,21 @@ def denoiser(
     learned: bool = True,
     fixed: Literal["small", "large"] = "small",
 ) -> Denoiser:
-    r"""Returns the denoiser of a network under a schedule, which may be a respaced one.
+    r"""Returns the denoiser of a network under a (possibly respaced) schedule.
 
     Arguments:
-        network: Predicts the noise; with learned variance its second half of channels interpolates the variance.
+        network: Predicts the noise and, with learned variance, in further C channels its interpolation weight.
         schedule: The schedule, on the network's device.
-        clip: Whether the predicted clean image is clipped to [-1, 1], and the noise made to agree.
-        learned: Whether the network tells the variance. If not, it must have no second half.
-        fixed: The variance that is not learned: `small`, the posterior's :math:`\tilde\beta_i` (exact if the image were
-            known), or `large`, :math:`\beta_i` (exact if it were white noise; the first step takes the small one of the
-            second).
+        clip: Whether the predicted clean image is clipped to [-1, 1] and the noise recomputed from it.
+        learned: Whether the network predicts the variance.
+        fixed: The fixed variance: `small` is :math:`\tilde\beta_i`, exact for a known image; `large` is
+            :math:`\beta_i`, exact for white noise; its first step uses the small variance of the second step.
 
     Raises:
-        ValueError: When called, if the network's channels do not fit `learned`.
+        ValueError: When the denoiser is called, if the number of output channels does not match `learned`.
     """
     small, large = schedule.posterior_log_variance, schedule.betas.log()
-    # Only where it is fixed: as learned variance is defined, the first step's large one is its own beta.
+    # For the fixed variance only: the learned variance is defined with the first step's own beta.
     constant = small if fixed == "small" else torch.cat([small[:1], large[1:]])
 
     def denoise(x_t: Tensor, index: Tensor | int, *condition: Tensor) -> Prediction:

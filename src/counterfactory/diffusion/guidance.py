@@ -1,60 +1,36 @@
-r"""Guidance: a denoiser's prediction moved by a gradient, or a network's by what it says without its condition.
+r"""Guidance: shifts a denoiser's prediction by a gradient, or extrapolates between two predictions of a network.
 
-*By a gradient* of some loss :math:`\ell`, such as a classifier's: the step back is shifted,
+*Gradient guidance* by a loss :math:`\ell`, for example that of a classifier, shifts the mean of the reverse step,
 
 .. math:: \mu \leftarrow \mu - \sigma^2\, \nabla \ell
 
-(Sohl-Dickstein et al., 2015, arXiv:1503.03585; Dhariwal and Nichol, 2021, arXiv:2105.05233, algorithm 1), or, where
-steps have no variance as in DDIM, the predicted noise,
-:math:`\hat\epsilon \leftarrow \hat\epsilon + \sqrt{1 - \bar\alpha_i}\, \nabla \ell` (algorithm 2). Where the gradient
-is taken is the caller's matter.
+(Sohl-Dickstein et al., 2015, arXiv:1503.03585; Dhariwal and Nichol, 2021, arXiv:2105.05233, algorithm 1). The caller
+chooses the image at which the gradient is evaluated.
 
-*Free of a classifier*, for a network told a condition c that it also knows without, as :math:`\varnothing`:
+*Classifier-free guidance* is for a network that was trained both with a condition c and with a null condition
+:math:`\varnothing`:
 
 .. math:: \hat\epsilon = w\, \hat\epsilon(x_i, c) + (1 - w)\, \hat\epsilon(x_i, \varnothing)
 
-(Ho and Salimans, 2022, arXiv:2207.12598, with w = 1 + their weight).
+(Ho and Salimans, 2022, arXiv:2207.12598, where w is called 1 + w).
 """
 
 import torch
 from torch import Tensor
 
-from .denoiser import Network, Prediction, predict
-from .schedule import Schedule
+from .denoiser import Network, Prediction
 
-__all__ = ["classifier_free", "guide", "guide_noise"]
+__all__ = ["classifier_free", "guide"]
 
 
 def guide(prediction: Prediction, gradient: Tensor) -> Prediction:
-    """Shifts the mean of the step back by minus its variance times a loss's gradient.
+    """Subtracts the gradient, times the variance, from the mean of the reverse step.
 
     Arguments:
-        prediction: What the denoiser says; `x0` and `eps` stay its own.
-        gradient: The gradient of the loss to descend, (B, C, H, W).
+        prediction: The denoiser's prediction; `x0` and `eps` stay unchanged.
+        gradient: The gradient of the loss to minimise, with shape (B, C, H, W).
     """
     return prediction._replace(mean=prediction.mean - prediction.variance * gradient)
-
-
-def guide_noise(
-    schedule: Schedule,
-    x_t: Tensor,
-    prediction: Prediction,
-    index: Tensor | int,
-    gradient: Tensor,
-    clip: bool = True,
-) -> Prediction:
-    """Shifts the predicted noise along a loss's gradient, and the rest of the prediction with it: guidance for DDIM.
-
-    Arguments:
-        schedule: The schedule.
-        x_t: The noisy images, (B, C, H, W).
-        prediction: What the denoiser says of them.
-        index: Their steps, (B,), or one for all.
-        gradient: The gradient of the loss to descend, (B, C, H, W).
-        clip: Whether the clean image is clipped to [-1, 1] again.
-    """
-    eps = prediction.eps + schedule.noise(index, x_t) * gradient
-    return predict(schedule, x_t, index, eps, prediction.log_variance, clip)
 
 
 def classifier_free(
@@ -63,11 +39,11 @@ def classifier_free(
     """Returns a network whose predicted noise is guided by its condition; its variance is the conditional one.
 
     Arguments:
-        network: A network told a condition (B, F).
-        weight: The weight w: 0 ignores the condition, 1 is the network itself, more exaggerates the condition.
-            Unless it is 1, each call runs the network on twice as many images.
-        null: What stands for no condition, (F,); None: all zero.
-        learned: Whether the second half of the network's channels is its variance.
+        network: A network with a condition (B, F).
+        weight: The weight w: 0 ignores the condition, 1 is the network itself, values above 1 amplify the effect of the
+            condition. Unless it is 1, each call evaluates the network on twice as many images.
+        null: The null condition with shape (F,); None for all zeros.
+        learned: Whether the second half of the network's output channels is its variance.
     """
     if weight == 1.0:
         return network
@@ -75,10 +51,10 @@ def classifier_free(
     def guided(x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         nothing = torch.zeros_like(condition) if null is None else null.to(condition).expand_as(condition)
         both = network(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([condition, nothing]))
-        told, untold = both.chunk(2)
+        conditional, unconditional = both.chunk(2)
         if not learned:
-            return torch.lerp(untold, told, weight)
-        eps, v = told.chunk(2, dim=1)
-        return torch.cat([torch.lerp(untold.chunk(2, dim=1)[0], eps, weight), v], dim=1)
+            return torch.lerp(unconditional, conditional, weight)
+        eps, v = conditional.chunk(2, dim=1)
+        return torch.cat([torch.lerp(unconditional.chunk(2, dim=1)[0], eps, weight), v], dim=1)
 
     return guided

@@ -1,18 +1,18 @@
-r"""The noise schedule of a discrete diffusion: how much of an image is left at each step.
+r"""Noise schedules of a discrete diffusion and the posterior of the reverse step.
 
 .. math:: q(x_i \mid x_0) = \mathcal{N}\big(\sqrt{\bar\alpha_i}\, x_0,\ (1 - \bar\alpha_i) I\big), \qquad
           \bar\alpha_i = \prod_{j \le i} (1 - \beta_j), \qquad i = 0, \ldots, S - 1
 
-(Ho et al., 2020, arXiv:2006.11239). Given the clean image, the step before has the Gaussian posterior
+(Ho et al., 2020, arXiv:2006.11239). Given the clean image, the posterior of the previous step is Gaussian,
 
 .. math:: q(x_{i-1} \mid x_i, x_0) = \mathcal{N}\Big(
           \frac{\sqrt{\bar\alpha_{i-1}}\, \beta_i}{1 - \bar\alpha_i} x_0
           + \frac{\sqrt{1 - \beta_i}\,(1 - \bar\alpha_{i-1})}{1 - \bar\alpha_i} x_i,\
           \tilde\beta_i = \frac{1 - \bar\alpha_{i-1}}{1 - \bar\alpha_i} \beta_i\Big), \qquad \bar\alpha_{-1} = 1.
 
-A schedule *respaced* to fewer steps keeps some :math:`\bar\alpha_i` and takes its :math:`\beta` from their ratios
-(Nichol and Dhariwal, 2021, arXiv:2102.09672, section 4); it remembers which steps it kept, since the network was
-trained with their original numbers. Everything is kept in float64 and cast where it meets an image.
+A schedule *respaced* to fewer steps keeps a subset of the :math:`\bar\alpha_i` and computes its :math:`\beta` from
+their ratios (Nichol and Dhariwal, 2021, arXiv:2102.09672, section 4). It stores the original numbers of the steps,
+which are the inputs of the network. Values are float64 and are cast to the type of the images when used.
 """
 
 import math
@@ -30,8 +30,8 @@ class Schedule:
     r"""A discrete noise schedule of S steps; index 0 is the least noisy, and -1 stands for the clean image.
 
     Arguments:
-        betas: The variance :math:`\beta_i` that each step adds, float64 with shape (S,), each in (0, 1).
-        timesteps: The number of each step in the schedule that the network was trained with, int64 with shape (S,).
+        betas: The variance :math:`\beta_i` added by each step, float64 with shape (S,), each in (0, 1).
+        timesteps: The number of each step in the training schedule, int64 with shape (S,).
     """
 
     betas: Tensor
@@ -48,12 +48,12 @@ class Schedule:
 
     @cached_property
     def alphas_bar(self) -> Tensor:
-        r"""The share :math:`\bar\alpha_i` of the clean image's variance that is left, (S,)."""
+        r"""The remaining share :math:`\bar\alpha_i` of the clean image's variance, (S,)."""
         return torch.cumprod(1.0 - self.betas, 0)
 
     @cached_property
     def alphas_bar_before(self) -> Tensor:
-        r"""The same one step earlier, :math:`\bar\alpha_{i-1}`; 1 before the first step, (S,)."""
+        r"""The share at the previous step, :math:`\bar\alpha_{i-1}`, with 1 before the first step, (S,)."""
         return torch.cat([self.alphas_bar.new_ones(1), self.alphas_bar[:-1]])
 
     @cached_property
@@ -63,9 +63,9 @@ class Schedule:
 
     @cached_property
     def posterior_log_variance(self) -> Tensor:
-        """Its logarithm; the first entry, which would be minus infinity, is replaced by the second, (S,)."""
+        """The logarithm of the posterior variance, (S,); the first entry, minus infinity, is replaced by the second."""
         variance = self.posterior_variance
-        # A schedule of one step has no second entry, and its beta stands in.
+        # A schedule of one step has no second entry; its beta is used instead.
         second = variance[1:2] if len(self) > 1 else self.betas[:1]
         return torch.cat([second, variance[1:]]).log()
 
@@ -96,17 +96,17 @@ class Schedule:
         return _spread(self._noise, index, like, 1)
 
     def take(self, values: Tensor, index: Tensor | int, like: Tensor) -> Tensor:
-        """Returns one of the schedule's values for each image, shaped and typed to multiply `like` with.
+        """Returns the value of each image's step, with the type and the number of dimensions of `like`.
 
         Arguments:
-            values: Values of the schedule's steps, with shape (S,).
-            index: The step of each image, (B,), or one for all.
+            values: One value for each step, with shape (S,).
+            index: The step of each image, with shape (B,), or one step for all images.
             like: Images with shape (B, C, H, W), on the schedule's device.
         """
         return _spread(values, index, like, 0)
 
     def to(self, device: torch.device | str) -> "Schedule":
-        """Returns the same schedule on another device, so that no step copies anything to it."""
+        """Returns the schedule on another device, so that no step copies values between devices."""
         return Schedule(self.betas.to(device), self.timesteps.to(device))
 
 
@@ -120,20 +120,20 @@ def _spread(values: Tensor, index: Tensor | int, like: Tensor, offset: int) -> T
 
 
 def linear(steps: int) -> Schedule:
-    r"""Returns betas that rise linearly from :math:`0.1 / T` to :math:`20 / T`.
+    r"""Returns a schedule of betas that rise linearly from :math:`0.1 / T` to :math:`20 / T`.
 
-    These are the endpoints 0.0001 and 0.02 of 1,000 steps (Ho et al., 2020), scaled so that any number of steps
-    ends with about as little signal (Nichol and Dhariwal, 2021).
+    For 1,000 steps these are 0.0001 and 0.02 (Ho et al., 2020); they are scaled so that the signal left at the end is
+    about the same for any number of steps (Nichol and Dhariwal, 2021).
 
     Arguments:
-        steps: The number of steps T; at least 21, since each beta must stay below 1.
+        steps: The number of steps T; at least 21, since each beta must be below 1.
 
     Raises:
         ValueError: If there are too few steps.
     """
     if steps < 21:
         raise ValueError(
-            f"a linear schedule needs at least 21 steps, not {steps}: its last beta is 20 / steps"
+            f"steps: a linear schedule needs at least 21 steps, not {steps}, because its last beta is 20 / steps"
         )
     betas = torch.linspace(0.1 / steps, 20.0 / steps, steps, dtype=torch.float64)
     return Schedule(betas, torch.arange(steps))
@@ -142,12 +142,12 @@ def linear(steps: int) -> Schedule:
 def cosine(steps: int, offset: float = 0.008, most: float = 0.999) -> Schedule:
     r"""Returns the schedule :math:`\bar\alpha(t) \propto \cos^2\big(\frac{\pi}{2} \frac{t/T + s}{1 + s}\big)`.
 
+    (Nichol and Dhariwal, 2021, arXiv:2102.09672, equation 17.)
+
     Arguments:
         steps: The number of steps T.
-        offset: The offset s, which keeps the first betas from vanishing.
+        offset: The offset s, which prevents the first betas from vanishing.
         most: The largest beta.
-
-    (Nichol and Dhariwal, 2021, arXiv:2102.09672, equation 17.)
     """
     time = torch.arange(steps + 1, dtype=torch.float64) / steps
     left = torch.cos((time + offset) / (1.0 + offset) * math.pi / 2).square()
@@ -156,21 +156,21 @@ def cosine(steps: int, offset: float = 0.008, most: float = 0.999) -> Schedule:
 
 
 def respace(schedule: Schedule, count: int) -> Schedule:
-    r"""Returns a schedule of `count` of the steps, first and last among them, as evenly spaced as whole numbers can be.
+    r"""Returns a schedule of `count` evenly spaced steps (rounded to integers), including the first and the last.
 
-    Their :math:`\bar\alpha` are kept, and :math:`\beta_i = 1 - \bar\alpha_{k_i} / \bar\alpha_{k_{i-1}}`.
+    The :math:`\bar\alpha` of these steps are kept, and :math:`\beta_i = 1 - \bar\alpha_{k_i} / \bar\alpha_{k_{i-1}}`.
 
     Arguments:
-        schedule: The schedule to thin out.
-        count: The number of steps to keep, from 1 (the first alone) to all.
+        schedule: The schedule to reduce.
+        count: The number of steps to keep, from 1 (the first step only) to all.
 
     Raises:
-        ValueError: If `count` is not one of these.
+        ValueError: If `count` is out of range.
     """
     if not 1 <= count <= len(schedule):
         raise ValueError(f"cannot keep {count} of {len(schedule)} steps; choose from 1 to {len(schedule)}")
     stride = (len(schedule) - 1) / (count - 1) if count > 1 else 1.0
-    # Python's rounding (half to even), as the published respacing has it.
+    # Python's rounding (half to even), as in the published respacing.
     kept = torch.tensor([round(stride * step) for step in range(count)], device=schedule.betas.device)
     left = schedule.alphas_bar[kept]
     before = torch.cat([left.new_ones(1), left[:-1]])
@@ -178,15 +178,15 @@ def respace(schedule: Schedule, count: int) -> Schedule:
 
 
 def build_schedule(name: str, steps: int, respacing: int = 0) -> Schedule:
-    """Returns the schedule that a configuration names.
+    """Returns a schedule by name.
 
     Arguments:
         name: `linear` or `cosine`.
-        steps: The number of steps the network is trained with.
-        respacing: The number of steps to keep of these; 0 keeps all.
+        steps: The number of steps of the training schedule.
+        respacing: The number of steps to keep; 0 keeps all.
 
     Raises:
-        ValueError: If there is no such schedule, or its numbers of steps are impossible.
+        ValueError: If there is no such schedule or a number of steps is out of range.
     """
     schedules = {"linear": linear, "cosine": cosine}
     if name not in schedules:

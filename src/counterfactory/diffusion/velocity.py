@@ -1,11 +1,12 @@
-r"""A network that predicts velocity, seen from outside as one that predicts noise.
+r"""Wrapper that turns a network predicting velocity into one predicting noise.
 
 .. math:: v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1 - \bar\alpha_t}\, x_0, \qquad
           \hat\epsilon = \sqrt{1 - \bar\alpha_t}\, x_t + \sqrt{\bar\alpha_t}\, \hat v
 
-(Salimans and Ho, 2022, arXiv:2202.00512, appendix D). A network that predicts noise must, at the noisy end, return its
-input to within the little that is left of the image, and little is what it is taught of that. This one is given the
-input, and its target has the same variance at every step; so it learns the noisy end sooner.
+(Salimans and Ho, 2022, arXiv:2202.00512, appendix D). At high noise levels a network that predicts noise must reproduce
+its input except for the small remaining contribution of the image, which receives little weight in the loss. With
+velocity the input is added outside the network and the target has the same variance at every step, so that high noise
+levels are learned sooner.
 """
 
 import torch
@@ -17,11 +18,11 @@ __all__ = ["Velocity"]
 
 
 class Velocity(nn.Module):
-    """Wraps a network whose first C outputs are velocity; what follows them, such as a variance, is handed on.
+    """Wraps a network whose first C output channels are velocity; further channels are returned unchanged.
 
     Arguments:
-        network: Called with noisy images (B, C, H, W), time steps (B,) and what else it is told.
-        schedule: The schedule it is trained with, with all its steps.
+        network: Called with noisy images (B, C, H, W), time steps (B,) and further conditions.
+        schedule: The training schedule, with all its steps.
     """
 
     def __init__(self, network: nn.Module, schedule: Schedule) -> None:
@@ -32,16 +33,16 @@ class Velocity(nn.Module):
 
     @property
     def learned_variance(self) -> bool:
-        """Whether the network tells the variance."""
+        """Whether the network predicts the variance."""
         return self.network.learned_variance
 
-    def lower(self, dtype: torch.dtype) -> "Velocity":
-        """Casts the network's weights as it sees fit, in place."""
-        self.network.lower(dtype)
+    def cast(self, dtype: torch.dtype) -> "Velocity":
+        """Casts the network's weights in place; see :meth:`counterfactory.nets.unet.UNet.cast`."""
+        self.network.cast(dtype)
         return self
 
     def forward(self, x_t: Tensor, t: Tensor, *condition: Tensor) -> Tensor:
-        """Returns the noise, and what else the network says, in its channels."""
+        """Returns the noise (B, C, H, W), followed by the network's further output channels."""
         output = self.network(x_t, t, *condition)
         channels = x_t.shape[1]
         shape = (-1, 1, 1, 1)

@@ -1,1 +1,1 @@
-"""Architectures, and nothing else: what they are trained for stands in `training`, what they answer in `methods`."""
+"""Neural-network layers and output distributions that several models share."""

@@ -1,17 +1,29 @@
-"""The convolutional blocks of the hierarchical VAE (VDVAE's, Child, 2021, arXiv:2011.10650, as used by causal-gen)."""
+r"""Convolutional building blocks that several networks share.
+
+:class:`Block` is the pre-activation block of VDVAE (Child, 2021, arXiv:2011.10650), as used by causal-gen (De Sousa
+Ribeiro et al., 2023, arXiv:2306.15764). The functions change the resolution of feature maps or add spatially constant
+inputs.
+"""
 
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Block", "convolution", "fold", "spread", "unfold"]
+__all__ = ["Block", "convolution", "enlarge", "fold", "spread", "unfold"]
 
 
 def fold(x: Tensor, patch: int) -> Tensor:
-    """Folds p x p pixels into channels: (B, C, H, W) to (B, C p p, H / p, W / p), in channels-last memory.
+    """Moves p x p pixels into channels, in channels-last memory (space to depth).
 
-    As `torch.nn.functional.pixel_unshuffle`, whose CPU kernel takes a quarter of a small network's time.
+    Equals `torch.nn.functional.pixel_unshuffle`, whose CPU kernel takes a quarter of the time of a small network.
+
+    Arguments:
+        x: Images with shape (B, C, H, W).
+        patch: The side p of a square of pixels.
+
+    Returns:
+        Feature maps with shape (B, C p p, H / p, W / p).
     """
     count, channels, height, width = x.shape
     x = x.reshape(count, channels, height // patch, patch, width // patch, patch)
@@ -20,14 +32,43 @@ def fold(x: Tensor, patch: int) -> Tensor:
 
 
 def unfold(x: Tensor, patch: int) -> Tensor:
-    """Undoes :func:`fold`."""
+    """Inverts :func:`fold`: maps (B, C p p, H / p, W / p) to (B, C, H, W)."""
     count, channels, height, width = x.shape
     x = x.permute(0, 2, 3, 1).reshape(count, height, width, channels // patch**2, patch, patch)
     return x.permute(0, 3, 1, 4, 2, 5).reshape(count, channels // patch**2, height * patch, width * patch)
 
 
+def enlarge(x: Tensor, size: int) -> Tensor:
+    """Upsamples feature maps by nearest-neighbour interpolation.
+
+    Equals `torch.nn.functional.interpolate`. That function is avoided where `size` is a multiple of H and W, because
+    inductor (PyTorch 2.13, CPU) computes a gradient of zero for it when a bfloat16 map is added to a float32 map.
+
+    Arguments:
+        x: Feature maps with shape (B, C, H, W).
+        size: The height and width of the result in px.
+
+    Returns:
+        Feature maps with shape (B, C, size, size).
+    """
+    count, channels, height, width = x.shape
+    if size % height or size % width:
+        return F.interpolate(x, size=size)
+    x = x.permute(0, 2, 3, 1)[:, :, None, :, None]
+    x = x.expand(count, height, size // height, width, size // width, channels)
+    return x.reshape(count, size, size, channels).permute(0, 3, 1, 2)
+
+
 def spread(layer: nn.Conv2d, x: Tensor, parents: Tensor) -> Tensor:
-    """Applies a 1x1 convolution to (B, C, H, W) pixels joined with (B, P) parents, without joining them."""
+    """Applies a 1x1 convolution to the concatenation of feature maps and constant maps of the parents.
+
+    The constant maps are not created: their contribution is one bias per image and channel.
+
+    Arguments:
+        layer: A 1x1 convolution of C + P input channels.
+        x: Feature maps with shape (B, C, H, W).
+        parents: Encoded parents with shape (B, P).
+    """
     pixels, shared = layer.weight.split([x.shape[1], parents.shape[1]], dim=1)
     return F.conv2d(x, pixels, layer.bias) + F.linear(parents, shared[:, :, 0, 0])[:, :, None, None]
 
@@ -41,19 +82,21 @@ def convolution(channels_in: int, channels_out: int, kernel: int, scale: float =
 
 
 class Block(nn.Module):
-    r"""A pre-activation block, residual or not.
+    r"""A pre-activation convolutional block, optionally residual.
 
-    `heavy`: GELU-1x1-GELU-kxk-GELU-kxk-GELU-1x1 through a bottleneck. `light`: two kxk convolutions through a
-    bottleneck. On CPUs dense light blocks run five times the arithmetic of narrow heavy ones a second.
+    `heavy` is GELU, 1x1, GELU, kxk, GELU, kxk, GELU, 1x1 with a bottleneck in between; `light` is two kxk convolutions
+    with a bottleneck in between. On CPUs a wide light block reaches five times the arithmetic throughput of a narrow
+    heavy one.
 
     Arguments:
         channels_in: Channels of the input.
-        bottleneck: Channels in between.
+        bottleneck: Channels of the inner feature maps.
         channels_out: Channels of the output.
-        kernel: The kernel k of the inner convolutions.
+        kernel: The kernel size k of the inner convolutions.
         kind: `heavy` or `light`.
-        residual: Whether the input is added, through a 1x1 projection where the width changes or `down` > 1.
-        down: Average-pooling factor after the block.
+        residual: Whether the input is added to the output. A 1x1 projection is applied to it where the number of
+            channels changes or `down` > 1.
+        down: Factor of the average pooling after the block; 1 for none.
         scale: Factor on the initial weights of the last convolution.
     """
 
@@ -85,12 +128,19 @@ class Block(nn.Module):
         self.projection = convolution(channels_in, channels_out, 1) if changes else None
 
     def forward(self, *inputs: Tensor, parents: Tensor | None = None) -> Tensor:
-        """Maps inputs of shape :math:`(B, C_i, H, W)` to :math:`(B, C', H / d, W / d)`.
+        """Computes the block's output for one or several inputs.
 
-        Several inputs, and parents :math:`(B, P)` spread over all pixels, act as their concatenation along channels
-        would, without making it: the first convolution is linear, so each part is convolved by its own slice
-        of the weights and parents, being constant over pixels, only add a bias an image. (At the border of a
-        light block that bias is the one of the interior: parents are not padded with zeros.)
+        Several inputs are treated as their concatenation along channels, followed by constant maps of the parents.
+        The concatenation is not created: the first convolution is linear, so each input is convolved with its slice of
+        the weights, and the parents contribute one bias per image. At the border of a `light` block that bias is the
+        one of the interior, that is, the constant maps are not padded with zeros.
+
+        Arguments:
+            inputs: Feature maps with shapes (B, C_i, H, W).
+            parents: Encoded parents with shape (B, P), or None.
+
+        Returns:
+            Feature maps with shape (B, C', H / d, W / d), where d is `down`.
         """
         first = self.layers[0]
         if len(inputs) == 1 and parents is None:

@@ -1,11 +1,12 @@
-r"""Latent variables of the image mechanisms, and the divergence between their Gaussians."""
+r"""Latent variables of the image mechanisms and the divergence between diagonal Gaussians."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Gaussian", "Latent", "draw", "gaussian_kl", "mix"]
+__all__ = ["Gaussian", "Latent", "draw", "draw_noise", "gaussian_kl", "mix"]
 
 Gaussian = tuple[Tensor, Tensor]
 """A diagonal Gaussian: its location and its log standard deviation."""
@@ -13,7 +14,13 @@ Gaussian = tuple[Tensor, Tensor]
 
 @dataclass
 class Latent:
-    """One stochastic layer after a pass: the sample, its prior, and its posterior where there was an image."""
+    """One stochastic layer after a forward pass.
+
+    Arguments:
+        z: The sample.
+        prior: The prior.
+        posterior: The posterior; None where no image was encoded.
+    """
 
     z: Tensor
     prior: Gaussian
@@ -21,18 +28,31 @@ class Latent:
 
 
 def draw(gaussian: Gaussian, noise: Tensor, temperature: float = 1.0) -> Tensor:
-    r"""Returns the sample :math:`\mu + t \sigma \epsilon`, given standard normal noise and a temperature t."""
+    r"""Returns the sample :math:`\mu + t \sigma \epsilon`.
+
+    Arguments:
+        gaussian: Location :math:`\mu` and log standard deviation :math:`\log \sigma`.
+        noise: Standard normal noise :math:`\epsilon`.
+        temperature: The factor t on the standard deviation.
+    """
     scale = gaussian[1].exp() if temperature == 1.0 else temperature * gaussian[1].exp()
     return gaussian[0] + scale * noise
 
 
+def draw_noise(shapes: Sequence[Sequence[int]], x: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Returns standard normal noise (B, *shape) for each shape, with the device, type and batch size B of `x`."""
+    return [
+        torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype) for shape in shapes
+    ]
+
+
 def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:
-    """Returns KL(q || p) elementwise, in nats."""
+    r"""Returns :math:`\mathrm{KL}(q \,\|\, p)` elementwise, in nats."""
     return p[1] - q[1] - 0.5 + 0.5 * ((2 * (q[1] - p[1])).exp() + (q[0] - p[0]).square() * (-2 * p[1]).exp())
 
 
 def mix(latent: Latent, prior: Gaussian, weight: float) -> Tensor:
-    r"""Returns a counterfactual mediator, the abducted noise placed in a mixture of posterior and prior.
+    r"""Returns a counterfactual mediator: the abducted noise under a mixture of posterior and prior.
 
     .. math:: z^* = a \mu_q + (1 - a) \mu_{p^*} + \sqrt{a^2 \sigma_q^2 + (1 - a)^2 \sigma_{p^*}^2}\; U,
               \qquad U = (z - \mu_q) / \sigma_q

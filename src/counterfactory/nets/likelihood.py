@@ -1,13 +1,13 @@
-r"""The discretised Gaussian likelihood of an 8-bit image.
+r"""Discretised Gaussian likelihood of an 8-bit image, and abduction of its pixel noise.
 
-A pixel :math:`x` on the grid :math:`\{-1, -1 + 2/255, \ldots, 1\}` has the probability of its bin,
+The probability of a pixel :math:`x` on the grid :math:`\{-1, -1 + 2/255, \ldots, 1\}` is that of its bin,
 
 .. math:: P(x) = \Phi\Big(\frac{x + 1/255 - m}{s}\Big) - \Phi\Big(\frac{x - 1/255 - m}{s}\Big),
 
-the first and last bins reaching to infinity (Ho et al., 2020, arXiv:2006.11239, section 3.3; used by
+where the first and the last bin extend to infinity (Ho et al., 2020, arXiv:2006.11239, section 3.3; used by
 causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764). :math:`\Phi` is approximated by
-:math:`\tfrac12 (1 + \tanh(\sqrt{2/\pi}\,(u + 0.044715 u^3)))`, here written as a logistic function of twice
-the argument so that both tails keep their precision in float32.
+:math:`\tfrac12 (1 + \tanh(\sqrt{2/\pi}\,(u + 0.044715 u^3)))`. It is computed as a logistic function of twice the
+argument, which is accurate in both tails in float32.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch import Tensor
 __all__ = ["LOG_SCALE_FLOOR", "discretised_gaussian_nll", "standardise", "unstandardise"]
 
 LOG_SCALE_FLOOR = -9.0
-"""The smallest log standard deviation of a pixel, as in causal-gen."""
+"""The smallest log standard deviation of a pixel (causal-gen)."""
 
 _HALF_BIN = 1.0 / 255.0
 _SLOPE = 2.0 * math.sqrt(2.0 / math.pi)
@@ -34,13 +34,13 @@ def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> 
     r"""Returns :math:`-\log P(x)`, in nats, elementwise.
 
     With :math:`P = \sigma(b) - \sigma(a)` and :math:`b > a` the logits at the bin's two edges,
-    :math:`\log P = \log(1 - e^{a - b}) - \mathrm{softplus}(a) - \mathrm{softplus}(-b)`, which neither
-    cancels nor underflows, so no floor under the probability is needed.
+    :math:`\log P = \log(1 - e^{a - b}) - \mathrm{softplus}(a) - \mathrm{softplus}(-b)`. This form neither cancels nor
+    underflows, so the probability needs no lower bound.
 
     Arguments:
         x: Pixels in [-1, 1] on the 8-bit grid, with shape :math:`(B, C, H, W)`.
-        location: The location :math:`m`, likewise.
-        log_scale: The log standard deviation, likewise.
+        location: The location :math:`m`, with the same shape.
+        log_scale: The log standard deviation :math:`\log s`, with the same shape.
     """
     inverse = torch.exp(-log_scale)
     centred = x - location
@@ -54,13 +54,17 @@ def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> 
 
 
 def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
-    r"""Returns the pixel noise, the abduction of the image's own exogenous noise: :math:`(x - m) / s` inside the range.
+    r"""Abducts the pixel noise: returns :math:`\epsilon = (x - m) / s` for pixels inside the range.
 
-    A pixel at either end of the range only says that :math:`m + s \epsilon` lies beyond it. Of all noises
-    that agree with it the most probable is taken: :math:`\min(0, (x - m) / s)` for black,
-    :math:`\max(0, (x - m) / s)` for white. Taking :math:`(x - m) / s` there too, as causal-gen does, turns a
-    location far below black into large positive noise, which then brightens whatever stroke is predicted in
-    that place.
+    A pixel at an end of the range implies only that :math:`m + s \epsilon` lies at or beyond that end. Of all noises
+    consistent with it, the most probable one is returned: :math:`\min(0, (x - m) / s)` for black and
+    :math:`\max(0, (x - m) / s)` for white. causal-gen returns :math:`(x - m) / s` there too; a location far below
+    black then becomes large positive noise, which brightens any stroke that is predicted in that place.
+
+    Arguments:
+        x: Pixels in [-1, 1] with shape :math:`(B, C, H, W)`.
+        location: The location :math:`m`, with the same shape.
+        log_scale: The log standard deviation :math:`\log s`, with the same shape.
     """
     noise = (x - location) * torch.exp(-log_scale)
     noise = torch.where(x < -0.999, noise.clamp(max=0.0), noise)
@@ -70,6 +74,6 @@ def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
 def unstandardise(noise: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
     r"""Returns :math:`m + s\,\epsilon`, clipped to [-1, 1]: the prediction from the pixel noise.
 
-    It undoes :func:`standardise` exactly under the same location and scale.
+    Inverts :func:`standardise` exactly for the same location and scale. Shapes are :math:`(B, C, H, W)`.
     """
     return (location + torch.exp(log_scale) * noise).clamp(-1.0, 1.0)

@@ -1,10 +1,14 @@
-"""Images as they are stored, bytes, and as networks see them, in [-1, 1]."""
+"""Conversion between stored images (uint8) and network inputs (float32 in [-1, 1])."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["to_bytes", "to_pixels"]
+from ..core.device import INFERENCE_BATCH
+
+__all__ = ["pixel_batches", "to_bytes", "to_pixels"]
 
 
 def to_pixels(images: np.ndarray | Tensor) -> Tensor:
@@ -14,5 +18,11 @@ def to_pixels(images: np.ndarray | Tensor) -> Tensor:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Maps images (B, C, H, W) in [-1, 1] to the nearest uint8; what lies outside is clamped."""
+    """Maps images (B, C, H, W) in [-1, 1] to the nearest uint8; values outside the range are clamped."""
     return x.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def pixel_batches(images: np.ndarray, device: str, size: int = INFERENCE_BATCH) -> Iterator[Tensor]:
+    """Yields uint8 images (N, C, H, W) as float32 (B, C, H, W) in [-1, 1] on a device, `size` images at a time."""
+    for start in range(0, len(images), size):
+        yield to_pixels(torch.from_numpy(np.array(images[start : start + size])).to(device))

@@ -1,12 +1,12 @@
-r"""Sharpening that neither overshoots nor rings: an unsharp mask kept between its neighbours.
+r"""Unsharp mask limited to the range of the neighbouring pixels, which neither overshoots nor rings.
 
 .. math:: b' = \operatorname{clip}\big(b + a\,(b - G b),\ \min_{N} b,\ \max_{N} b\big)
 
-with G the binomial 3x3 filter and N the 3x3 neighbourhood of a pixel. The unsharp mask
-:math:`b + a (b - G b)` steepens edges and, left alone, makes plateaus brighter beside them; held between the
-darkest and the brightest of its neighbours (the filter of Kramer and Bruckner, 1975, taken part of the way, and one
-step of a shock filter: Osher and Rudin, 1990, doi:10.1137/0727053) an edge gets steeper in its place and a plateau
-keeps its level. At a = 0 it changes nothing; scaling b scales b'.
+with G the binomial 3x3 filter, N the 3x3 neighbourhood of a pixel and b the brightness above black. The unsharp mask
+:math:`b + a (b - G b)` steepens edges, but also brightens plateaus next to them. Clipped to the darkest and the
+brightest neighbour, it steepens an edge without moving it and leaves plateaus unchanged. This is a partial step of the
+filter of Kramer and Bruckner (1975) and one step of a shock filter (Osher and Rudin, 1990, doi:10.1137/0727053). With
+a = 0 it is the identity, and it is homogeneous: scaling b scales b'.
 """
 
 import torch
@@ -17,12 +17,13 @@ __all__ = ["sharpened"]
 
 
 def sharpened(brightness: Tensor, amount: Tensor | float) -> Tensor:
-    """Returns the sharpened image.
+    """Returns the sharpened image, with shape :math:`(B, C, H, W)`.
 
-    What is below black is left alone: how far below is no part of the picture.
+    Negative brightness (below black) is returned unchanged, because it is not visible.
 
     Arguments:
-        brightness: Brightness above black, with shape :math:`(B, C, H, W)`; outside the image it is black.
+        brightness: Brightness above black, with shape :math:`(B, C, H, W)`; the surroundings of the
+            image count as black.
         amount: The strength a of the mask, at least 0.
     """
     seen = brightness.clamp(min=0.0)

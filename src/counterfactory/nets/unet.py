@@ -1,19 +1,20 @@
-r"""The U-Net of denoising diffusion: predicts the noise in an image, and how uncertain the step back is.
+r"""U-Net of a diffusion model: predicts the noise in an image and, optionally, the variance of the reverse step.
 
-Residual blocks on an encoder and a decoder joined at every block, self-attention at some resolutions, and the
-time (and, if there is one, a condition) acting on every block through scale and shift of a group normalisation:
+An encoder and a decoder of residual blocks with skip connections, self-attention at some resolutions, and a group
+normalisation in every block whose scale and shift depend on the time step t and an optional condition c:
 
 .. math:: h \leftarrow \big(1 + a(t, c)\big)\, \mathrm{GroupNorm}(h) + b(t, c)
 
-(Dhariwal and Nichol, 2021, arXiv:2105.05233, "ablated diffusion model", after Ho et al., 2020, arXiv:2006.11239.)
-The condition's embedding is added to the time's, as in CausalDiffAE (Komanduri et al., 2024, arXiv:2404.17735).
-With 128 px, width 128, multipliers 1, 1, 2, 3, 4, two blocks, attention at 32, 16 and 8 px, four heads and learned
-variance it has the 105,198,598 weights of DiME's network for faces (Jeanneret et al., 2022, arXiv:2203.15636).
+(Dhariwal and Nichol, 2021, arXiv:2105.05233, "ablated diffusion model", after Ho et al., 2020, arXiv:2006.11239.) The
+embedding of the condition is added to that of the time step, as in CausalDiffAE (Komanduri et al., 2024,
+arXiv:2404.17735). For images of 128 px, with width 128, multipliers 1, 1, 2, 3, 4, two blocks, attention at 32, 16 and
+8 px, four heads and learned variance, it has 105,198,598 weights, as many as DiME's network for faces (Jeanneret et
+al., 2022, arXiv:2203.15636).
 
-Beyond the published network there is what makes a call cheap on CPUs. `patch` folds p x p pixels into channels at
-both ends, so that nothing convolves at full resolution. `skips: level` joins encoder and decoder once a resolution and
-resamples without blocks. `groups: 1`: with more, PyTorch's normalisation of channels-last maps costs more than the
-convolutions.
+Three options beyond the published network reduce the cost on CPUs. `patch` folds p x p pixels into channels at the
+input and the output, so that no convolution runs at full resolution. `skips: level` uses one skip connection for each
+resolution and resamples without residual blocks. `groups: 1` is faster, because with more groups PyTorch's group
+normalisation of channels-last maps costs more than the convolutions.
 """
 
 import math
@@ -33,13 +34,15 @@ __all__ = ["UNet", "timestep_embedding"]
 def timestep_embedding(t: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
     r"""Returns :math:`[\cos(t\,\omega_k), \sin(t\,\omega_k)]` with :math:`\omega_k` from 1 down to 1 / `longest`.
 
+    (Vaswani et al., 2017, arXiv:1706.03762, section 3.5.)
+
     Arguments:
         t: Time steps with shape (B,).
-        width: The even number of columns.
-        longest: The longest period over :math:`2 \pi`.
+        width: The number of columns; even.
+        longest: The longest period, divided by :math:`2 \pi`.
 
     Returns:
-        Float32 features with shape (B, `width`). (Vaswani et al., 2017, arXiv:1706.03762, section 3.5.)
+        Float32 features with shape (B, `width`).
     """
     half = width // 2
     frequencies = torch.exp(-math.log(longest) * torch.arange(half, device=t.device) / half)
@@ -54,15 +57,15 @@ def _resample(x: Tensor, way: Literal["down", "up", ""]) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Norm-SiLU-convolution twice, told of the time in between; may halve or double the resolution on its way.
+    """Two sequences of normalisation, SiLU and convolution, conditioned on an embedding; may change the resolution.
 
     Arguments:
         channels_in: Channels of the input.
         channels_out: Channels of the output.
-        embedding: Width of the embedding of time and condition.
+        embedding: Width E of the embedding of time step and condition.
         groups: Groups of the normalisations.
-        dropout: Share of features dropped before the last convolution.
-        resample: `down` (mean of 2 x 2 px), `up` (nearest) or `` (neither).
+        dropout: Dropout probability before the last convolution.
+        resample: `down` (mean of 2 x 2 px), `up` (nearest neighbour), or the empty string for no change.
     """
 
     def __init__(
@@ -94,11 +97,11 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention over all pixels of a feature map, added to it.
+    """Residual self-attention over all pixels of a feature map.
 
     Arguments:
-        channels: Channels of the map, a multiple of `heads`.
-        heads: Attention heads.
+        channels: Channels of the map; a multiple of `heads`.
+        heads: The number of attention heads.
         groups: Groups of the normalisation.
     """
 
@@ -125,7 +128,7 @@ class AttentionBlock(nn.Module):
 
 
 class Resample(nn.Module):
-    """Halves (mean of 2 x 2 px) or doubles (nearest) the resolution, and learns nothing."""
+    """Halves (mean of 2 x 2 px) or doubles (nearest neighbour) the resolution; has no weights."""
 
     def __init__(self, way: Literal["down", "up"]) -> None:
         super().__init__()
@@ -137,47 +140,52 @@ class Resample(nn.Module):
 
 
 class Stage(nn.Module):
-    """A block and what follows it, and whether encoder and decoder are joined there.
+    """A block, optionally followed by self-attention, with its skip connections.
 
     Arguments:
         block: A :class:`ResidualBlock` or :class:`Resample`.
-        attend: An :class:`AttentionBlock`, or nothing.
-        hands: Whether the output is kept for the decoder.
-        takes: Whether the input is joined with what was kept last.
+        attend: An :class:`AttentionBlock` or None.
+        skip_out: Whether the output is stored for the decoder.
+        skip_in: Whether the input is concatenated with the map that was stored last.
     """
 
     def __init__(
-        self, block: nn.Module, attend: nn.Module | None = None, hands: bool = False, takes: bool = False
+        self,
+        block: nn.Module,
+        attend: nn.Module | None = None,
+        skip_out: bool = False,
+        skip_in: bool = False,
     ) -> None:
         super().__init__()
         self.block, self.attend = block, attend
-        self.hands, self.takes = hands, takes
+        self.skip_out, self.skip_in = skip_out, skip_in
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Maps feature maps (B, C, H, W) and an activated embedding (B, E) to feature maps."""
+        """Maps (B, C, H, W) and an activated embedding (B, E) to (B, C', H', W')."""
         h = self.block(x, embedding)
         return h if self.attend is None else self.attend(h)
 
 
 class UNet(nn.Module):
-    """A denoising network, called with noisy images and their time steps.
+    """A U-Net that predicts noise from noisy images and their time steps.
 
     Arguments:
         shape: The shape (C, H, W) of an image.
         width: Channels at the finest resolution, before multiplying.
-        multipliers: Factors on `width`, one a resolution, finest first; each resolution is half the one before.
+        multipliers: Factors on `width`, one for each resolution, finest first; each resolution is half the previous.
         blocks: Residual blocks of the encoder at each resolution.
-        attention: Resolutions in px (of the feature maps) whose blocks are followed by self-attention.
-            Where there is any, the middle block has it too; none: nowhere.
-        heads: Attention heads.
-        patch: Squares of this many px are folded into channels at both ends.
-        groups: Groups of the normalisations; every width must be a multiple.
-        skips: `block`: the decoder is handed the output of every block of the encoder, has one block more at each
-            resolution, and blocks resample (published); `level`: it is handed the last output of each resolution,
-            has as many blocks, and nothing is learned in resampling.
-        dropout: Share of features dropped in each block.
-        learned_variance: Whether there are C more outputs, which interpolate the step's log variance.
-        condition: The width F of the vector the network is told beside the time; 0 for none.
+        attention: Resolutions of feature maps, in px, whose blocks are followed by self-attention. If any is given,
+            the middle block has self-attention too.
+        heads: The number of attention heads.
+        patch: The side, in px, of the squares that are folded into channels at the input and the output.
+        groups: Groups of the normalisations; each number of channels must be a multiple of it.
+        skips: `block` (published): every block of the encoder has a skip connection, the decoder has one more block at
+            each resolution, and residual blocks resample. `level`: one skip connection for each resolution, as many
+            blocks in the decoder as in the encoder, and resampling without weights.
+        dropout: Dropout probability in each block.
+        learned_variance: Whether the network has C more output channels, which interpolate the log variance of the
+            reverse step.
+        condition: The width F of the vector that the network is conditioned on; 0 for none.
 
     Raises:
         ValueError: If the sizes do not fit the images or each other.
@@ -207,7 +215,7 @@ class UNet(nn.Module):
         self.stem_is_joined = skips == "block"
         embedding = 4 * width
         self.time = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
-        self.told = nn.Linear(condition, embedding) if condition else None
+        self.condition_projection = nn.Linear(condition, embedding) if condition else None
 
         def block(inputs: int, outputs: int, resample: Literal["down", "up", ""] = "") -> ResidualBlock:
             return ResidualBlock(inputs, outputs, embedding, groups, dropout, resample)
@@ -219,17 +227,17 @@ class UNet(nn.Module):
         every = skips == "block"
         side, channels = shape[1] // patch, widths[0]
         self.stem = nn.Conv2d(shape[0] * patch**2, channels, 3, padding=1)
-        joined = [channels] if every else []  # the channels of what the encoder hands to the decoder
+        joined = [channels] if every else []  # channels of the skip connections
         self.encoder = nn.ModuleList()
         for level, wide in enumerate(widths):
             for number in range(blocks):
-                hands = every or number + 1 == blocks and level + 1 < len(widths)
-                self.encoder.append(Stage(block(channels, wide), attend(wide, side), hands=hands))
+                skip = every or number + 1 == blocks and level + 1 < len(widths)
+                self.encoder.append(Stage(block(channels, wide), attend(wide, side), skip_out=skip))
                 channels = wide
-                joined += [channels] if hands else []
+                joined += [channels] if skip else []
             if level + 1 < len(widths):
                 down = block(channels, channels, "down") if every else Resample("down")
-                self.encoder.append(Stage(down, hands=every))
+                self.encoder.append(Stage(down, skip_out=every))
                 joined += [channels] if every else []
                 side //= 2
         between = AttentionBlock(channels, heads, groups) if attention else None
@@ -239,9 +247,9 @@ class UNet(nn.Module):
             if not every and level + 1 < len(widths):
                 self.decoder.append(Stage(Resample("up")))
             for number in range(blocks + 1 if every else blocks):
-                takes = every or number == 0 and level + 1 < len(widths)
-                inputs = channels + joined.pop() if takes else channels
-                self.decoder.append(Stage(block(inputs, wide), attend(wide, side), takes=takes))
+                skip = every or number == 0 and level + 1 < len(widths)
+                inputs = channels + joined.pop() if skip else channels
+                self.decoder.append(Stage(block(inputs, wide), attend(wide, side), skip_in=skip))
                 channels = wide
             if every and level:
                 self.decoder.append(Stage(block(wide, wide, "up")))
@@ -251,10 +259,14 @@ class UNet(nn.Module):
         self.head = convolution(channels, outputs, 3, scale=0.0)
         self.to(memory_format=torch.channels_last)
 
-    def lower(self, dtype: torch.dtype) -> "UNet":
-        """Casts the weights, in place, for calls without gradient: all but the embeddings and the last layer.
+    def cast(self, dtype: torch.dtype) -> "UNet":
+        """Casts all weights but the embeddings and the last layer, in place, for inference.
 
-        These two cost little, and decide how finely steps are told apart and noise is predicted.
+        The embeddings and the last layer stay in float32: their cost is small, and they limit the precision with which
+        time steps are distinguished and noise is predicted.
+
+        Arguments:
+            dtype: `torch.bfloat16` or `torch.float32`.
         """
         for part in (self.stem, self.encoder, self.middle, self.decoder, self.norm):
             part.to(dtype)
@@ -266,33 +278,37 @@ class UNet(nn.Module):
         Arguments:
             x: Noisy images with shape (B, C, H, W).
             t: Time steps, as numbered in training, with shape (B,).
-            condition: What the network is told, with shape (B, F); None is the null condition, all zero.
+            condition: The condition with shape (B, F); None is the null condition, all zeros.
 
         Returns:
-            The noise and, with learned variance, the interpolation in [-1, 1]: (B, C or 2 C, H, W), in the type of `x`.
+            The noise with shape (B, C, H, W) or, with learned variance, the noise and the interpolation weight in
+            [-1, 1] with shape (B, 2 C, H, W), in the type of `x`.
+
+        Raises:
+            ValueError: If a condition is passed to an unconditional network.
         """
         embedding = self.time(timestep_embedding(t, self.width))
-        if self.told is not None:
+        if self.condition_projection is not None:
             if condition is None:
                 condition = embedding.new_zeros(len(x), self.condition)
-            embedding = embedding + self.told(condition.to(embedding.dtype))
+            embedding = embedding + self.condition_projection(condition.to(embedding.dtype))
         elif condition is not None:
-            raise ValueError("this network was made without a condition")
+            raise ValueError("condition: this network is unconditional; leave it out")
         embedding = F.silu(embedding).to(self.stem.weight.dtype)
         h = x.to(self.stem.weight.dtype)
         h = self.stem(fold(h, self.patch) if self.patch > 1 else h)
         joined = [h] if self.stem_is_joined else []
         for stage in self.encoder:
             h = stage(h, embedding)
-            if stage.hands:
+            if stage.skip_out:
                 joined.append(h)
         for block in self.middle:
             h = block(h, embedding)
         for stage in self.decoder:
-            h = stage(torch.cat([h, joined.pop()], dim=1) if stage.takes else h, embedding)
+            h = stage(torch.cat([h, joined.pop()], dim=1) if stage.skip_in else h, embedding)
         h = self.head(F.silu(self.norm(h)).to(self.head.weight.dtype)).to(x.dtype)
         if self.patch == 1:
             return h
-        # Each half is unfolded by itself, so that the first C channels are the noise.
+        # Both halves are unfolded separately, so that the first C channels are the noise.
         parts = h.chunk(2 if self.learned_variance else 1, dim=1)
         return torch.cat([unfold(part, self.patch) for part in parts], dim=1)

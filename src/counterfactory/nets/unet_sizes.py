@@ -1,4 +1,4 @@
-"""Whether the sizes of a U-Net fit its images and each other; apart from the network, to be told without PyTorch."""
+"""Validation of the sizes of a U-Net, without importing PyTorch, so that a configuration is checked quickly."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ def check_sizes(
     patch: int,
     groups: int,
 ) -> None:
-    """Checks what :class:`counterfactory.nets.unet.UNet` is made with.
+    """Validates arguments of :class:`counterfactory.nets.unet.UNet`.
 
     Arguments:
         size: Height and width of the images in px.
         width: Channels at the finest resolution.
-        multipliers: Factors on it, one a resolution, finest first.
-        attention: Resolutions in px with self-attention.
-        heads: Attention heads.
-        patch: Pixels folded into channels, each way.
-        groups: Groups of the normalisations.
+        multipliers: Factors on `width`, one for each resolution, finest first.
+        attention: Resolutions of feature maps, in px, with self-attention.
+        heads: The number of attention heads.
+        patch: The side, in px, of the squares that are folded into channels.
+        groups: The number of groups of the group normalisations.
 
     Raises:
-        ValueError: If something does not fit; one line that starts with the setting's name.
+        ValueError: If a size does not fit; one line that starts with the name of the setting.
     """
     if not multipliers:
         raise ValueError("multipliers is empty; give one for each resolution")

@@ -65,5 +65,5 @@ def load_causaldiffae(
             f"{folder}: these weights are of another network or data set; delete the folder and train again"
         ) from None
     model.to(device).eval().requires_grad_(False)
-    model.denoiser.lower(arithmetic(precision, device))
+    model.denoiser.cast(arithmetic(precision, device))
     return model, schedule.to(device)

@@ -67,4 +67,4 @@ def load_ddpm(
             f"{folder}: these weights are of another network or data set; delete the folder and train again"
         ) from None
     network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    return network.lower(arithmetic(precision, device)), schedule.to(device)
+    return network.cast(arithmetic(precision, device)), schedule.to(device)

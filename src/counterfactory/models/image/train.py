@@ -77,7 +77,7 @@ class ElboLoss:
         ]
         prior_parents = parents
         if model.training:
-            model.head.freedom.fill_(self.freedom(progress))
+            model.head.scale_gate.fill_(self.freedom(progress))
             x = shift_images(x, self.training.shift, generator, fill=-1.0)
             if self.training.conditioning_dropout > 0:
                 # Each image hides its categorical parents from the prior, from the decoder, or from neither.

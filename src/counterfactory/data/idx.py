@@ -6,26 +6,28 @@ database of handwritten digits"]. It may be compressed with gzip.
 """
 
 import gzip
-import io
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
 from ..core.files import writing
 
-__all__ = ["encode_idx", "read_bytes", "read_idx", "write_idx"]
+__all__ = ["encode_idx", "read_idx", "write_idx"]
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(name).newbyteorder("="): code for code, name in _TYPES.items()}
+LARGEST = 2**26
+"""The largest size of an array in bytes; the training images of MNIST have 47 million."""
+
+_DIMENSIONS = 64  # the maximum of numpy
+_DEFLATED = 1032  # the maximum number of bytes to which one compressed byte expands
 _GZIP_MAGIC = b"\x1f\x8b"
-# MNIST takes 47 MB and EMNIST 547 MB; a small compressed file may expand to many gigabytes.
-_LIMIT, _CHUNK = 2**30, 2**20
-# numpy has no arrays of more dimensions.
-_DIMENSIONS = 32
 
 
 def encode_idx(array: np.ndarray) -> bytes:
@@ -63,68 +65,69 @@ def write_idx(path: Path | str, array: np.ndarray) -> None:
             file.write(data)
 
 
-def read_idx(path: Path | str) -> np.ndarray:
+def read_idx(path: Path | str, limit: int = LARGEST) -> np.ndarray:
     """Reads an idx file; whether it is compressed is detected from its first bytes, not from its name.
+
+    No more bytes are read or decompressed than the header declares.
+
+    Arguments:
+        path: The file.
+        limit: The largest size of the array in bytes.
 
     Returns:
         The array, in the native byte order.
 
     Raises:
-        UserError: If the file is missing, cannot be read, is cut short, too long, damaged or not an idx file.
-    """
-    data = read_bytes(path)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or data[3] == 0:
-        raise UserError(
-            f"{path}: not an idx file (it begins with bytes {data[:4].hex(' ') or 'none'}); fetch it again"
-        )
-    start = 4 + 4 * data[3]
-    if data[3] > _DIMENSIONS:
-        raise UserError(f"{path}: not an idx file of images ({data[3]} dimensions); fetch it again")
-    if len(data) < start:
-        raise UserError(f"{path}: cut short within its header; fetch it again")
-    dtype = np.dtype(_TYPES[data[2]])
-    shape = struct.unpack_from(f">{data[3]}I", data, 4)
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(data) != expected:
-        fault = "cut short" if len(data) < expected else "too long"
-        raise UserError(
-            f"{path}: {fault} ({len(data)} bytes where its header says {expected}); fetch it again"
-        )
-    try:
-        return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
-    except ValueError as error:  # an empty array whose other dimensions are too large for numpy
-        raise UserError(f"{path}: not an idx file of images ({error}); fetch it again") from None
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """Returns the content of a file, decompressed if its first bytes are those of gzip.
-
-    Raises:
-        UserError: If the file is missing, cannot be read, is damaged, or expands to more than 1 GiB.
+        UserError: If the file is missing or cannot be read.
+        BadFile: If it is cut short, too long, larger than `limit`, damaged or not an idx file.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            packed = file.read(2) == _GZIP_MAGIC
+            file.seek(0)
+            if not packed:
+                return _read(file, path, size, limit)
+            with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+                return _read(unpacked, path, size * _DEFLATED, limit)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; fetch it, or name another folder") from None
+    except EOFError:
+        raise BadFile(f"{path}: its compressed data is cut short; fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise BadFile(f"{path}: its compressed data is damaged ({error}); fetch it again") from None
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check its permissions, or name another file"
         ) from None
-    return _decompress(data, path) if data[:2] == _GZIP_MAGIC else data
 
 
-def _decompress(data: bytes, path: Path | str) -> bytes:
-    """Returns the decompressed bytes of gzip data, at most :data:`_LIMIT`."""
-    parts, size = [], 0
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            while part := file.read(_CHUNK):
-                parts.append(part)
-                size += len(part)
-                if size > _LIMIT:
-                    raise UserError(f"{path}: its compressed data expands to more than 1 GiB; fetch it again")
-    except EOFError:
-        raise UserError(f"{path}: its compressed data is cut short; fetch it again") from None
-    except (OSError, zlib.error) as error:
-        raise UserError(f"{path}: its compressed data is damaged ({error}); fetch it again") from None
-    return b"".join(parts)
+def _read(file: IO[bytes], path: Path | str, most: int, limit: int) -> np.ndarray:
+    """Reads an array of at most `limit` bytes from a stream of at most `most` bytes.
+
+    Raises:
+        BadFile: As described in :func:`read_idx`.
+    """
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES or start[3] == 0:
+        raise BadFile(
+            f"{path}: not an idx file (it begins with bytes {start.hex(' ') or 'none'}); fetch it again"
+        )
+    dtype, count = np.dtype(_TYPES[start[2]]), start[3]
+    if count > _DIMENSIONS:
+        raise BadFile(f"{path}: has {count} dimensions, more than {_DIMENSIONS}; fetch it again")
+    sizes = file.read(4 * count)
+    if len(sizes) < 4 * count:
+        raise BadFile(f"{path}: cut short within its header; fetch it again")
+    shape = struct.unpack(f">{count}I", sizes)
+    expected = math.prod(shape) * dtype.itemsize
+    if expected + 4 + 4 * count > most:
+        raise BadFile(f"{path}: cut short (its header says {expected} bytes of data); fetch it again")
+    if expected > limit or math.prod(max(one, 1) for one in shape) > 2**62:
+        raise BadFile(f"{path}: its header says {expected} bytes, more than {limit}; fetch it again")
+    data = file.read(expected)
+    if len(data) < expected:
+        raise BadFile(f"{path}: cut short ({len(data)} bytes of data, not {expected}); fetch it again")
+    if file.read(1):
+        raise BadFile(f"{path}: too long (more than {expected} bytes of data); fetch it again")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
 from ..core.files import write_array, write_table, write_text
+from ..core.foreign.npy import load_npy
 from ..core.noise import generator
 from ..core.progress import progress
-from .dataset import SPLITS, declared, read_array, save_dataset
+from .dataset import SPLITS, declared, save_dataset
 from .idx import write_idx
 from .processes import Process
 
@@ -146,9 +147,9 @@ def _read_digits(folder: Path | str) -> tuple[np.ndarray, np.ndarray]:
         path = Path(folder) / f"{name}.npy"
         if not path.exists():
             raise UserError(f"{path}: no such file; run the step digits first")
-        array = read_array(path)
+        array = load_npy(path, mapped=True)
         if array.shape != shape or array.dtype != np.uint8:
-            raise UserError(
+            raise BadFile(
                 f"{path}: holds {array.dtype} {array.shape}, not uint8 {shape}; delete it and run again"
             )
         arrays.append(array)

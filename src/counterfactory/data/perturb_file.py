@@ -7,8 +7,8 @@ import pandas as pd
 
 from ..core.errors import UserError
 from ..core.files import write_array, write_table
+from ..core.foreign.npy import load_npy
 from ..core.progress import progress
-from .dataset import read_array
 from .idx import read_idx, write_idx
 from .morphology.workspace import as_images
 from .perturbations import KINDS, MIXES, mix, perturb
@@ -16,6 +16,7 @@ from .perturbations import KINDS, MIXES, mix, perturb
 __all__ = ["perturb_file"]
 
 _CHUNK = 100
+_LARGEST = 2**30  # bytes; the images of EMNIST have 547 million
 
 
 def perturb_file(source: Path | str, out: Path | str, kind: str, seed: int) -> None:
@@ -43,7 +44,7 @@ def perturb_file(source: Path | str, out: Path | str, kind: str, seed: int) -> N
     source, out = Path(source).expanduser(), Path(out).expanduser()
     source = source / "images.npy" if source.is_dir() else source
     numpy_format = source.suffix == ".npy"
-    images = read_array(source) if numpy_format else read_idx(source)
+    images = load_npy(source, mapped=True) if numpy_format else read_idx(source, _LARGEST)
     target = out / ("images.npy" if numpy_format else source.name)
     if target.exists() and target.samefile(source):
         raise UserError(f"{out}: holds the source itself; name another output folder")

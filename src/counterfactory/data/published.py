@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
-from .idx import read_bytes
+from ..core.errors import BadFile, UserError
 from .processes import INTENSITY
 
 __all__ = ["read_published"]
 
 _COLUMNS = ("index", "thickness", "intensity")
 _SEPARATORS = ",;\t"
+# The table of 60,000 rows has 1.7 MB.
+_LARGEST = 2**25
 
 
 def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
         table = _read(path)
         if not np.array_equal(table["index"], np.arange(count)):
             raise UserError(
-                f"{path}: column index must run from 0 to {count - 1}, one row per digit; download the file again"
+                f"{path}: column index must run from 0 to {count - 1}, one row per digit; download it again"
             )
         try:
             values = table[["thickness", "intensity"]].astype(np.float64)
@@ -69,21 +70,39 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
+def _bytes(path: Path) -> bytes:
+    """Returns the content of a file, decompressed if it is gzip.
+
+    Raises:
+        ValueError: If it is larger than any such table.
+    """
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        data = (gzip.GzipFile(fileobj=file) if packed else file).read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError(f"more than {_LARGEST} bytes")
+    return data
+
+
 def _read(path: Path) -> pd.DataFrame:
     """Reads one table, its columns renamed to lower case.
 
     Raises:
         UserError: If it cannot be read, or lacks a column.
     """
-    data = read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        text = _bytes(path).decode("utf-8-sig")
         header = text.split("\n", 1)[0]
         separator = max(_SEPARATORS, key=header.count)
         table = pd.read_csv(io.StringIO(text), sep=separator)
-    except (ValueError, csv.Error, gzip.BadGzipFile, zlib.error) as error:
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise BadFile(f"{path}: its compressed data is damaged ({error}); download it again") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except (ValueError, EOFError, csv.Error, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a table ({reason}); download the file again") from None
+        raise BadFile(f"{path}: not a table ({reason}); download it again") from None
     table.columns = [str(name).strip().lower() for name in table.columns]
     missing = [name for name in _COLUMNS if name not in table]
     if missing:

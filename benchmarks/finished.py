@@ -13,7 +13,7 @@ from counterfactory.config import load_settings, read_config
 from counterfactory.core.files import read_table
 from counterfactory.data.dataset import Dataset, Split, load_dataset, load_split
 from counterfactory.methods import Answer
-from counterfactory.methods.run import answer_questions
+from counterfactory.methods.batches import answer_questions
 from counterfactory.models.judges.model import Judge, load_judge
 
 __all__ = ["Asked", "Finished", "open_run", "print_row", "with_answers"]

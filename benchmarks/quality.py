@@ -21,7 +21,7 @@ from counterfactory.core.files import read_table
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.methods import load_method
-from counterfactory.methods.run import answer_questions
+from counterfactory.methods.batches import answer_questions
 from counterfactory.models.image.train import train_image_mechanism
 from counterfactory.models.judges.model import load_judge
 

@@ -12,7 +12,7 @@ from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.diffusion.schedule import linear, respace
 from counterfactory.methods import Batch
 from counterfactory.methods.causaldiffae import counterfactual_codes, counterfactual_image, load
-from counterfactory.methods.run import answer_questions
+from counterfactory.methods.batches import answer_questions
 from counterfactory.models.causaldiffae.network import CausalDiffAE
 from tests.squares import SQUARES
 

@@ -16,7 +16,7 @@ from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.data.morpho_sets import split_rows
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods import truth as truth_module
-from counterfactory.methods.run import answer
+from counterfactory.methods.run import Job, answer
 from counterfactory.questions.interventions import write_questions
 
 pytest_plugins = ["tests.squares"]
@@ -70,9 +70,8 @@ def answers_of(place, method: str, suite: str) -> tuple[np.ndarray, pd.DataFrame
     for start in range(0, count, 17):
         chunk = f"{start:06d}-{min(start + 17, count):06d}"
         out = place.answers / method / suite
-        answer(
-            method, suite, chunk, 0, SimpleNamespace(batch_size=10), place.data, place.data, questions, out
-        )
+        job = Job(method, suite, chunk, place.data, place.data, questions, out)
+        answer(SimpleNamespace(batch_size=10), job)
     return gather(place.answers / method, suite, questions)
 
 

@@ -15,7 +15,7 @@ from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.dscm import counterfactual_image
-from counterfactory.methods.run import answer_questions
+from counterfactory.methods.batches import answer_questions
 from counterfactory.models.image.model import build
 from counterfactory.models.image.vae import Vae
 from counterfactory.nets.pixels import to_pixels

@@ -53,7 +53,7 @@ def load(monkeypatch):
         settings = SimpleNamespace(gan_esm=SimpleNamespace(**{**own, **changed}))
         from pathlib import Path
 
-        return gan_esm.load(0, Path("data"), Path("models"), settings, "cpu")
+        return gan_esm.load("gan_esm", 0, Path("data"), Path("models"), settings, "cpu")
 
     return chosen
 

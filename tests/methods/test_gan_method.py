@@ -11,7 +11,7 @@ from counterfactory.core.files import read_table
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.methods import load_method
-from counterfactory.methods.run import answer_questions
+from counterfactory.methods.batches import answer_questions
 from counterfactory.models.gan.model import build_gan
 from counterfactory.nets.pixels import to_bytes, to_pixels
 from counterfactory.questions.interventions import write_questions

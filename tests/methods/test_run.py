@@ -15,7 +15,10 @@ from counterfactory.answers.store import gather
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, read_table, write_table
 from counterfactory.data.dataset import load_dataset, load_split
-from counterfactory.methods.run import answer, answer_questions
+from counterfactory.methods.batches import answer_questions
+from counterfactory.methods import run as run_module
+from counterfactory.methods.registry import METHODS, Method
+from counterfactory.methods.run import Job, answer
 from counterfactory.questions.interventions import write_questions
 
 pytest_plugins = ["tests.squares"]
@@ -26,7 +29,7 @@ import numpy as np
 import torch
 from counterfactory.core.noise import normal
 
-def load(seed, data, models, settings, device):
+def load(name, seed, data, models, settings, device):
     torch.manual_seed(seed)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(2, 64, 3, padding=1), torch.nn.GELU(), torch.nn.Conv2d(64, 1, 3, padding=1)
@@ -48,6 +51,12 @@ def load(seed, data, models, settings, device):
 '''
 
 
+def register(monkeypatch, name):
+    """Adds a method to the registry whose module is not in the package."""
+    monkeypatch.setitem(METHODS, name, Method(name))
+    monkeypatch.setattr(run_module, "code_hash", lambda *modules: "code")
+
+
 def chunk_names(count: int, size: int) -> list[str]:
     return [f"{start:06d}-{min(start + size, count):06d}" for start in range(0, count, size)]
 
@@ -60,6 +69,7 @@ def network(tmp_path, monkeypatch):
     (folder / "network.py").write_text(NETWORK)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(folder)])
     monkeypatch.delitem(sys.modules, "counterfactory.methods.network", raising=False)
+    register(monkeypatch, "network")
     return folder
 
 
@@ -82,7 +92,7 @@ def answer_all(place, method, suite, chunk_size, batch_size=16, out=None):
     out = out or place.answers / method / f"chunks{chunk_size}"
     for chunk in chunk_names(len(read_table(questions)), chunk_size):
         settings = SimpleNamespace(batch_size=batch_size)
-        answer(method, suite, chunk, 0, settings, place.data, place.models, questions, out / suite)
+        answer(settings, Job(method, suite, chunk, place.data, place.models, questions, out / suite))
     return gather(out, suite, questions)
 
 
@@ -98,12 +108,18 @@ def test_chunks_change_no_byte(place, network, suite):
 def test_two_processes_change_no_byte(place, network, tmp_path):
     code = """
 import sys
+from pathlib import Path
 from types import SimpleNamespace
-from counterfactory import answers, methods
+from counterfactory import methods
+from counterfactory.methods import run
+from counterfactory.methods.registry import METHODS, Method
 more_methods, data, questions, out, *chunks = sys.argv[1:]
 methods.__path__.append(more_methods)
+METHODS["network"] = Method("network")
+run.code_hash = lambda *modules: "code"
 for chunk in chunks:
-    answers.answer("network", "reverse", chunk, 0, SimpleNamespace(batch_size=16), data, data, questions, out)
+    job = run.Job("network", "reverse", chunk, Path(data), Path(data), Path(questions), Path(out))
+    run.answer(SimpleNamespace(batch_size=16), job)
 """
     folder, questions = tmp_path / "two", place.questions / "reverse.parquet"
     given = [
@@ -209,6 +225,7 @@ def test_what_is_not_answered_is_blank_and_not_asked_on(place, monkeypatch):
         kind = np.where(np.isnan(batch.do["kind"]), batch.parents["kind"], np.nan)
         return batch.images, batch.parents | {"kind": kind}
 
+    register(monkeypatch, "shy")
     monkeypatch.setitem(sys.modules, "counterfactory.methods.shy", SimpleNamespace(load=lambda **given: shy))
     images, table = answer_all(place, "shy", "reverse", 100)
     about_kind = table["intervention"] == "kind"
@@ -243,12 +260,14 @@ def test_a_failure_leaves_nothing(place, monkeypatch):
     def broken(batch):
         return batch.images.astype(float), batch.parents
 
+    register(monkeypatch, "broken")
     monkeypatch.setitem(
         sys.modules, "counterfactory.methods.broken", SimpleNamespace(load=lambda **given: broken)
     )
-    with pytest.raises(TypeError, match="uint8 .* expected, not float64"):
+    with pytest.raises(TypeError, match="must return uint8 .*, not float64"):
         answer_all(place, "broken", "null", 18)
-    assert not list(place.answers.glob("broken/**/*.*"))
+    assert not list(place.answers.glob("broken/**/[!.]*.*"))
+    assert not list(place.answers.glob("broken/**/.*.state"))
 
 
 def test_another_chunk_size_replaces_the_chunks_it_overlaps(place, tmp_path):
@@ -264,7 +283,7 @@ def test_another_chunk_size_replaces_the_chunks_it_overlaps(place, tmp_path):
 
 def test_gather_refuses_what_does_not_belong(place, tmp_path):
     out, questions = tmp_path / "answers", place.questions / "null.parquet"
-    with pytest.raises(UserError, match="holds no answers"):
+    with pytest.raises(UserError, match="contains no answers"):
         gather(out, "null", questions)
     answer_all(place, "copy", "null", 6, out=out)
     table = read_table(questions)
@@ -287,21 +306,23 @@ def test_gather_refuses_what_does_not_belong(place, tmp_path):
         ("copy", "null", "000005-000005", "not a range"),
         ("copy", "do", "000000-000005", "not the questions of suite do"),
         ("copi", "null", "000000-000005", "copi: no such method; the nearest is copy"),
-        ("registry", "null", "000000-000005", "registry: not a method"),
+        ("registry", "null", "000000-000005", "registry: no such method"),
+        ("run", "null", "000000-000005", "run: no such method"),
     ],
 )
 def test_refuses(place, tmp_path, method, suite, chunk, text):
     settings = SimpleNamespace(batch_size=4)
     with pytest.raises(UserError, match=text):
         answer(
-            method,
-            suite,
-            chunk,
-            0,
             settings,
-            place.data,
-            place.models,
-            place.questions / "null.parquet",
-            tmp_path / "out",
+            Job(
+                method,
+                suite,
+                chunk,
+                place.data,
+                place.models,
+                place.questions / "null.parquet",
+                tmp_path / "out",
+            ),
         )
     assert not (tmp_path / "out").exists()

@@ -14,7 +14,7 @@ from counterfactory.core.files import read_json, read_table
 from counterfactory.data.dataset import load_split
 from counterfactory.methods import run as answers
 from counterfactory.methods.registry import METHODS, Method
-from counterfactory.methods.run import answer
+from counterfactory.methods.run import Job, answer
 from counterfactory.questions.flip import write_questions
 
 pytest_plugins = ["tests.squares"]
@@ -64,7 +64,7 @@ def place(squares, questions_settings, monkeypatch):
     write_questions("flip", questions_settings, squares, place.questions, ATTRIBUTES)
     module = SimpleNamespace(load=lambda **given: place.respond)
     monkeypatch.setitem(sys.modules, "counterfactory.methods.explainer_here", module)
-    monkeypatch.setitem(METHODS, "explainer_here", Method("Explainer", models=("ddpm",), suites=("flip",)))
+    monkeypatch.setitem(METHODS, "explainer_here", Method("Explainer", models=("ddpm",), section="explainer_here", suites=("flip",)))
     monkeypatch.setattr(answers, "code_hash", lambda *modules: "code")
     return place
 
@@ -72,17 +72,8 @@ def place(squares, questions_settings, monkeypatch):
 def run(place, chunk="000000-000060", **changes):
     own = SimpleNamespace(**{"images": None, **changes})
     place.settings = SimpleNamespace(batch_size=8, explainer_here=own)
-    answer(
-        "explainer_here",
-        "flip",
-        chunk,
-        0,
-        place.settings,
-        place.data,
-        place.models,
-        place.questions,
-        place.out,
-    )
+    job = Job("explainer_here", "flip", chunk, place.data, place.models, place.questions, place.out)
+    answer(place.settings, job)
 
 
 def test_what_is_answered_and_what_is_added(place):
@@ -136,7 +127,8 @@ def test_a_killed_chunk_goes_on_behind_its_last_batch(place):
     with pytest.raises(KeyboardInterrupt):
         run(place)
     assert not [path for path in place.out.iterdir() if path.is_file()]
-    assert len(list((place.out / ".000000-000060.state").iterdir())) == 3
+    # Two files, however many batches are finished.
+    assert len(list((place.out / ".000000-000060.state").iterdir())) == 2
     place.respond = Explainer()
     run(place)
     assert len(place.respond.batches) == 8 - 3
@@ -147,7 +139,7 @@ def test_a_killed_chunk_goes_on_behind_its_last_batch(place):
     assert not (place.out / ".000000-000060.state").exists()
 
 
-@pytest.mark.parametrize("change", ["weights", "settings", "code", "questions", "damage"])
+@pytest.mark.parametrize("change", ["weights", "settings", "code", "questions", "images", "table", "none"])
 def test_a_state_of_something_else_is_not_taken_up(place, monkeypatch, change):
     place.respond.kill_after = 3
     with pytest.raises(KeyboardInterrupt):
@@ -162,20 +154,18 @@ def test_a_state_of_something_else_is_not_taken_up(place, monkeypatch, change):
     elif change == "questions":
         table = read_table(place.questions)
         table.assign(seed=table["seed"] + 1).to_parquet(place.questions)
+    elif change == "images":
+        path = place.out / ".000000-000060.state" / "images.npy"
+        content = bytearray(path.read_bytes())
+        content[200] ^= 1
+        path.write_bytes(content)
+    elif change == "table":
+        (place.out / ".000000-000060.state" / "answers.npz").write_bytes(b"half")
     else:
-        (place.out / ".000000-000060.state" / "000001.npz").write_bytes(b"half")
-        redone = 8 - 2
+        redone = 8 - 3
     place.respond = Explainer()
     run(place, **settings)
     assert len(place.respond.batches) == redone
-
-
-def test_a_method_from_outside_keeps_no_state(place, monkeypatch):
-    monkeypatch.delitem(METHODS, "explainer_here")
-    place.respond.kill_after = 3
-    with pytest.raises(KeyboardInterrupt):
-        run(place)
-    assert not place.out.exists()
 
 
 def test_chunks_change_no_byte(place):
@@ -218,4 +208,4 @@ def test_weights_that_are_missing_leave_the_questions_unanswered(place, monkeypa
 def test_images_left_out_say_so(place):
     run(place, images=4)
     table = gather(place.out.parent, "flip", place.questions)[1]
-    assert table["reason"].tolist() == [""] * 8 + ["the method is asked about fewer images"] * 52
+    assert table["reason"].tolist() == [""] * 8 + ["the method answers fewer images"] * 52

@@ -10,7 +10,7 @@ from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
 from counterfactory.core.run import Run
 from counterfactory.methods import Batch, load_method
-from counterfactory.methods.stickiness import copying
+from counterfactory.methods.stickiness import sticky_copy
 from counterfactory.models.image.model import build
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
@@ -129,11 +129,11 @@ def test_parents_keep_their_values_where_their_noises_and_causes_do(squares, mod
 
 def test_at_one_copying_returns_the_very_noise():
     noise = torch.randn(4, 3)
-    assert copying(1.0, range(4), 0)("u", noise) is noise
-    half = copying(0.5, range(4), 0)
+    assert sticky_copy(1.0, range(4), 0)("u", noise) is noise
+    half = sticky_copy(0.5, range(4), 0)
     assert torch.equal(half("u", noise), half("u", noise))
     assert not torch.equal(half("u", noise), half("v", noise))
-    uniform = copying(0.0, range(200), 0, "uniform")("u", torch.full((200, 9), 5.0))
+    uniform = sticky_copy(0.0, range(200), 0, "uniform")("u", torch.full((200, 9), 5.0))
     assert uniform.abs().max() <= 1
 
 

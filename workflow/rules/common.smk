@@ -1,55 +1,65 @@
-"""What the rules share: the checked configuration, and which files it asks for."""
+"""What all rules share: the validated configuration, and the files and settings that each step reads."""
 
 import gc
 import json
 import os
 import sys
 from functools import cache
+from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 
-# Steps run this checkout's package, by this very Python unless a software environment is deployed.
-PACKAGE = str(Path(workflow.basedir) / "src")
-sys.path.insert(0, PACKAGE)
+# Relative to this file, since the workflow can be a module of another one. A module that was downloaded has no such
+# folder, and needs the installed package.
+PACKAGE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1] / "src"
+if PACKAGE.is_dir():
+    sys.path.insert(0, str(PACKAGE))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        # An empty part would stand for the working folder.
+        filter(None, [str(PACKAGE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    )
 os.environ.update(
-    # An empty part would stand for the working folder.
-    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])),
     # Nothing is imported from the working folder: a `random.py` there would be run by every step.
     PYTHONSAFEPATH="1",
+    # Steps run with the Python of this process, unless a software environment is deployed.
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-    # Where bytecode files are forbidden, every step would compile all it imports anew: seconds of CPU each.
+    # Without bytecode files, every step would compile all modules that it imports: seconds of CPU time each.
     PYTHONDONTWRITEBYTECODE="",
 )
 
-# A plan is made of millions of objects that all stay: to look through them for garbage takes a fifth of its time.
+# The graph of jobs consists of millions of objects that all stay alive. Fewer garbage collections save a fifth of the time.
 gc.set_threshold(200_000, 50, 100)
 
-from counterfactory.config import load_settings
-from counterfactory.config.explainers import EXPLAINERS
+from counterfactory.answers.recovery import remove_recovery_copies
+from counterfactory.config import load_settings, read_file
 from counterfactory.config.cross_checks import warnings_of
-from counterfactory.data.registry import DATASETS
+from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.core.errors import UserError
+from counterfactory.core.provenance import code_hash, imported_modules
+from counterfactory.data.registry import DATASETS
 from counterfactory.methods.registry import METHODS, module_of
-from counterfactory.questions.registry import SUITES
 from counterfactory.metrics.registry import METRICS
 from counterfactory.pretrained.sources import pretrained, weights_given
-from counterfactory.core.provenance import code_hash, imported_modules
-from counterfactory.answers.recovery import remove_recovery_copies
+from counterfactory.questions.registry import SUITES
 
 try:
+    # Snakemake has read these files already, but drops the first of two equal keys silently.
+    if workflow.is_main_process and not workflow.modifier.skip_configfile:
+        for file in filter(os.path.isfile, workflow.configfiles):
+            read_file(file)
     SETTINGS = load_settings(config)
 except UserError as error:
-    # One line is all a user needs to mend it; a traceback of the workflow would bury it.
+    # The message is complete; a traceback of the workflow would hide it.
     sys.exit(str(error))
 
 if workflow.is_main_process:
-    for remark in warnings_of(SETTINGS):
+    for warning in warnings_of(SETTINGS):
         print(f"config: {warning}", file=sys.stderr)
 
 DATASET = DATASETS[SETTINGS.dataset]
 VARIABLES = list(DATASET.classes)
+# Steps that are switched off or have no questions are not in the graph of jobs.
 ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.dataset)]
-# What may be done is decided here, once: an optional step that is off, or asked by nobody, is not in the graph.
 USED_METRICS = [
     name
     for name in SETTINGS.scores.metrics
@@ -62,41 +72,63 @@ USED_MODELS = sorted({model for method in SETTINGS.methods for model in METHODS[
 SCM_SEEDS = SETTINGS.seeds if any(METHODS[method].scm for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
 PRETRAINED = pretrained(SETTINGS)
-# Without a network a question takes milliseconds, less than the start of Python: one process answers so many chunks' worth.
+# Factor on the chunk size of methods without networks. They answer a question in milliseconds, less than a job takes to
+# start.
 TOGETHER = 20
-ATTRIBUTES = json.dumps(SETTINGS.model_dump(mode="json")["attributes"])
 
 
 def quick(function):
-    """Returns a function that keeps its signature, which Snakemake asks for several times a job: a cost with many jobs."""
+    """Returns a function with its signature stored: Snakemake reads it several times per job, which is slow."""
     function.__signature__ = signature(function)
     return function
 
 
 @cache
 def code_of(*modules):
-    """Returns the hash of the code that `modules` run, that of the data set's world included where they ask it."""
-    asked = "data.worlds" in imported_modules(*modules)
-    return code_hash(*modules, *([f"data.{SETTINGS.dataset}"] if asked else []))
+    """Returns the hash of the code that `modules` run, with the simulator of the data set if they use it."""
+    simulator = [f"data.{SETTINGS.dataset}"] if "data.worlds" in imported_modules(*modules) else []
+    return code_hash(*modules, *simulator)
 
 
-def settings_json(section, *keys, without=()):
-    """Returns a section of the configuration as JSON: all of it, only `keys`, or all but `without`."""
+@cache
+def file_of(text):
+    """Writes the settings of a step, as JSON, and returns the path, which is a function of the content.
+
+    The path is a parameter of the step, so that the step runs again when the settings change. A command with a path
+    stays readable when Snakemake prints it after a failure.
+    """
+    path = f"{SETTINGS.results}/{SETTINGS.dataset}/settings/{sha256(text.encode()).hexdigest()[:16]}.json"
+    if not workflow.output_settings.dryrun and not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = f"{path}.{os.getpid()}.partial"
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    return path
+
+
+def settings_file(section, *keys, without=()):
+    """Returns the path of a section of the configuration in JSON: all of it, only `keys`, or all but `without`."""
     values = section.model_dump(mode="json")
-    return json.dumps({key: values[key] for key in keys or values if key not in without})
+    return file_of(json.dumps({key: values[key] for key in keys or values if key not in without}))
+
+
+def attributes_file():
+    """Returns the path of the section `attributes` in JSON."""
+    return file_of(json.dumps(SETTINGS.model_dump(mode="json")["attributes"]))
 
 
 def seeds_of(method):
-    """Returns the seeds a method lives under; what nobody trained has one only."""
+    """Returns the training seeds of a method; a method without trained models has only the seed 0."""
     return SETTINGS.seeds if METHODS[method].trained else [0]
 
 
 def chunks_of(suite, method):
-    """Returns the names of a suite's chunks: fixed ranges of questions, [start, stop)."""
+    """Returns the names of the chunks of a suite: ranges of questions [start, stop)."""
     count = SETTINGS.questions.count(suite, SETTINGS.dataset)
     together = 1 if METHODS[method].models else TOGETHER
     if suite == "flip":
-        # As many as asked for, each with as much to do: questions that the method leaves out end the last one.
+        # A given number of chunks with equal work. Questions that the method does not answer belong to the last one.
         limit = getattr(getattr(SETTINGS.answers, method, None), "images", None)
         work = SETTINGS.questions.flip.count(DATASET.classes, limit)
         chunks = min(max(SETTINGS.answers.chunks // together, 1), work)
@@ -107,7 +139,7 @@ def chunks_of(suite, method):
 
 
 def answers_of(method, seed, suites, kinds=("npy", "parquet")):
-    """Returns the files of a method's answers to all questions of `suites`, of those it can answer."""
+    """Returns the files with a method's answers to all questions of those `suites` that it answers."""
     return [
         f"<results>/answers/{method}/seed{seed}/{suite}/{chunk}.{kind}"
         for suite in suites
@@ -118,7 +150,7 @@ def answers_of(method, seed, suites, kinds=("npy", "parquet")):
 
 
 def costs_of_answers(wildcards):
-    """Returns what all answers that are scored cost, a file a chunk."""
+    """Returns the files with the costs of all scored answers, one for each chunk."""
     scored = [suite for suite in ASKED if suite != "sweep"]
     return [
         cost
@@ -129,12 +161,12 @@ def costs_of_answers(wildcards):
 
 
 @cache
-def answer_told(method):
-    """Returns what an answer depends on beside its files: settings, device and code; kept, since every chunk asks for it."""
-    # The chunk size changes no byte and is in the chunk's name. The sections of other methods are not read.
+def answer_params(method):
+    """Returns what the answers of a method depend on besides their input files: settings, device and code."""
+    # The chunk size changes no answer and is in the chunk's name. The sections of other methods are not read.
     others = {other.section for other in METHODS.values() if other.section} - {METHODS[method].section}
     return {
-        "settings": settings_json(
+        "settings": settings_file(
             SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]
         ),
         "device": SETTINGS.device if METHODS[method].models else "cpu",
@@ -142,31 +174,31 @@ def answer_told(method):
     }
 
 
-def models_asked(wildcards):
-    """Returns the trained models that a method asks."""
+def models_used(wildcards):
+    """Returns the files of the trained models that a method uses."""
     method = METHODS[wildcards.method]
     names = [*method.models, *(["scm"] if method.scm else [])]
-    asked = [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
-    # Explainers keep near the image by the features of one network more.
+    trained = [f"<results>/models/{name}/seed{wildcards.seed}/model.safetensors" for name in names]
+    # Explainers have a perceptual distance, which may use another network.
     perceptual = getattr(getattr(SETTINGS.answers, wildcards.method, None), "perceptual", "none")
     other = perceptual.replace("_", "/", 1)
-    return asked + (
+    return trained + (
         [f"<results>/models/{other}/model.safetensors"] if other in (*PRETRAINED, "oracle") else []
     )
 
 
 def weights_there(name):
-    """Returns whether weights that others trained can be had: a file that was read once may go."""
+    """Returns whether pretrained weights are available, from their source or from an earlier run."""
     return weights_given(PRETRAINED[name], f"{SETTINGS.results}/{SETTINGS.dataset}/models/{name}")
 
 
 def methods_of(seed):
-    """Returns the methods that live under a seed."""
+    """Returns the methods that have answers for a training seed."""
     return [method for method in SETTINGS.methods if int(seed) in seeds_of(method)]
 
 
 def methods_scored(wildcards):
-    """Returns the methods of a seed that answer what a metric scores."""
+    """Returns the methods of a training seed whose answers a metric scores."""
     needs_codes = METRICS[wildcards.metric].codes
     return [
         name
@@ -176,61 +208,62 @@ def methods_scored(wildcards):
 
 
 def scored_suites(metric, *methods):
-    """Returns the suites that are asked, that a metric scores and that any of the methods (none named: any at all) answers."""
+    """Returns the suites that a metric scores and that any of the methods (by default, of all methods) answers."""
     answered = {suite for method in methods for suite in METHODS[method].suites} if methods else SUITES
     return [suite for suite in METRICS[metric].suites if suite in ASKED and suite in answered]
 
 
-def judges_asked(wildcards):
-    """Returns the judges that a metric asks."""
-    asked = VARIABLES if METRICS[wildcards.metric].judges else []
-    return [f"<results>/models/judges/{variable}/model.safetensors" for variable in asked]
+def judges_used(wildcards):
+    """Returns the files of the judges that a metric uses."""
+    variables = VARIABLES if METRICS[wildcards.metric].judges else []
+    return [f"<results>/models/judges/{variable}/model.safetensors" for variable in variables]
 
 
 def truth_compared(wildcards):
-    """Returns the rendered true counterfactuals, where a metric compares with them."""
+    """Returns the files of the true counterfactuals, if a metric compares answers with them."""
     suites = scored_suites(wildcards.metric, *methods_scored(wildcards))
     return answers_of("truth", 0, suites) if METRICS[wildcards.metric].truth and DATASET.simulated else []
 
 
-def networks_asked(wildcards):
-    """Returns the other networks that a metric asks: classifier, oracle, identity, pretrained ones."""
-    # What all methods are held against is of no seed; no metric asks the classifier there.
+def networks_used(wildcards):
+    """Returns the files of the other networks that a metric uses: classifier, oracle, identity, pretrained ones."""
+    # A reference, which is shared by all seeds, does not use the classifier.
     folders = {
         "classifier": f"classifier/seed{getattr(wildcards, 'seed', 0)}",
         "lpips": f"lpips/{SETTINGS.scores.lpips.net}",
     }
-    asked = METRICS[wildcards.metric].models
-    return [f"<results>/models/{folders.get(name, name)}/model.safetensors" for name in asked]
+    names = METRICS[wildcards.metric].models
+    return [f"<results>/models/{folders.get(name, name)}/model.safetensors" for name in names]
 
 
 def reference_of(wildcards):
-    """Returns what a metric holds all methods against, where that is computed beforehand."""
+    """Returns the file with the reference statistics of a metric, if it has any."""
     file = f"<results>/scores/reference/{wildcards.metric}.safetensors"
     return [file] if METRICS[wildcards.metric].reference else []
 
 
 def metric_settings(wildcards):
-    """Returns, of the section `scores`, what one metric reads: its own part, if it has one, and those it shares."""
+    """Returns the path of the settings that a metric reads: its own part of `scores`, and the parts that it shares."""
     parts = {}
     for name in [wildcards.metric, *METRICS[wildcards.metric].reads]:
-        # `lpips.net` is one key of a section, `bootstrap` all of them.
+        # `lpips.net` is one key of a section, `bootstrap` is a whole section.
         section, _, key = name.partition(".")
         part = getattr(SETTINGS.scores, section, None)
         if part:
             parts[section] = part.model_dump(mode="json", include={key} if key else None, exclude={"weights"})
-    return json.dumps(parts)
+    return file_of(json.dumps(parts))
 
 
 def generator_models(generator, seed):
-    """Returns the trained models that a generator's world is made of."""
+    """Returns the files of the trained models that queries to a generator use."""
     names = {"dcgan": ["dcgan", "classifier"], "gan": ["gan", "scm", "classifier"]}[generator]
     return [f"<results>/models/{name}/seed{seed}/model.safetensors" for name in names]
 
 
 def query_settings(*names):
-    """Returns the section `queries`, and of its queries only those named."""
-    asked = {name: query.model_dump(mode="json") for name, query in QUERIES.items() if name in names}
-    # By default there are others: they are left out by null.
-    others = {name: None for name in SETTINGS.queries.by_name if name not in asked}
-    return json.dumps({**json.loads(settings_json(SETTINGS.queries)), "by_name": {**others, **asked}})
+    """Returns the path of the section `queries` with the named queries only."""
+    values = SETTINGS.queries.model_dump(mode="json")
+    # The other queries are removed by null, since a missing one would have its default.
+    queries = {name: None for name in values["by_name"] if name not in names}
+    queries |= {name: values["by_name"][name] for name in QUERIES if name in names}
+    return file_of(json.dumps({**values, "by_name": queries}))

@@ -1,1 +1,1 @@
-"""Answers on disk: chunks of images and tables, resuming, recovery copies."""
+"""The files of answers: chunks of images and tables, resuming, recovery copies."""

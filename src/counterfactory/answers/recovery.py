@@ -1,10 +1,10 @@
-"""The recovery of a finished chunk: a second name of its files, for a workflow that never heard that they are whole.
+"""Hard-linked recovery copies of finished chunks, so that a restarted workflow reuses the outputs of orphaned jobs.
 
-A workflow that is killed leaves jobs behind on the cluster. They end, and their outputs are whole, but the next
-workflow only knows that they had been begun: it deletes them and begins again. So a finished chunk `<chunk>` also
-lies, as hard links that take no room, in the folder `.<chunk>.recovery` beside it, with a fingerprint of all that decides
-its bytes, and a job that is asked for the same chunk again gives the files their names back. While one job makes a
-chunk, another one that is to make it too waits for it. The workflow removes recovery when it has ended well.
+When a workflow is killed, its jobs on a cluster keep running and complete their outputs. The next workflow considers
+these outputs incomplete, deletes them and starts the jobs again. Therefore a finished chunk `<chunk>` has hard links in
+the folder `.<chunk>.recovery` beside it, which take no disk space, together with a fingerprint of everything that
+determines its bytes. A job for the same chunk restores the files from there. A lock in the same folder makes a second job
+for the same chunk wait for the first one. The workflow removes all recovery copies when it has finished.
 """
 
 import fcntl
@@ -20,13 +20,13 @@ SUFFIX = ".recovery"
 
 
 class Recovery:
-    """The recovery of one chunk.
+    """The recovery copy of one chunk.
 
     Arguments:
-        folder: Where the chunk is written.
-        chunk: Its name.
-        made_of: A fingerprint of what decides its bytes.
-        kinds: The suffixes of its files.
+        folder: The folder of the chunk's files.
+        chunk: The chunk's name.
+        made_of: A fingerprint of everything that determines the bytes of the files.
+        kinds: The suffixes of the files.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Recovery:
         self.names = [f"{chunk}.{kind}" for kind in kinds]
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Waits until no other process makes this chunk, and keeps others waiting while the block runs.
+    def locked(self) -> Iterator[None]:
+        """Context manager: holds an exclusive lock on the chunk, after waiting for other processes.
 
-        Where the file system knows no locks, nobody waits.
+        On a file system without locks there is no exclusion.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "w") as lock:
@@ -52,8 +52,8 @@ class Recovery:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def take(self) -> bool:
-        """Gives the chunk's files their names back; returns whether there was a whole recovery of the same making."""
+    def restore(self) -> bool:
+        """Restores the chunk's files; returns False if there is no complete copy with the same fingerprint."""
         seal = self.folder / "seal"
         if not seal.exists() or seal.read_text() != self.made_of:
             return False
@@ -61,29 +61,29 @@ class Recovery:
             return False
         for name in self.names:
             _link(self.folder / name, self.out / name)
-            # As new as a file that was made now, or it would seem older than what it was made from.
+            # The file must be newer than the files it was made from.
             os.utime(self.out / name)
         return True
 
-    def keep(self) -> None:
-        """Keeps the chunk's files, which must be whole, under their second names."""
+    def save(self) -> None:
+        """Links the chunk's files, which must be complete, into the recovery folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "seal").unlink(missing_ok=True)
         for name in self.names:
             _link(self.out / name, self.folder / name)
-        # Last, and at once: what it stands beside is whole.
+        # Last and atomically: the seal declares the files complete.
         (self.folder / "unsealed").write_text(self.made_of)
         os.replace(self.folder / "unsealed", self.folder / "seal")
 
 
 def remove_recovery_copies(folder: Path | str) -> None:
-    """Removes all recovery under a folder."""
+    """Removes all recovery copies below a folder."""
     for recovery in Path(folder).glob(f"**/.*{SUFFIX}"):
         shutil.rmtree(recovery, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> None:
-    """Gives `source` the second name `target`, at once; where the file system has no hard links, copies it."""
+    """Creates `target` as a hard link to `source`, atomically; copies where there are no hard links."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
     temporary.unlink(missing_ok=True)
     try:
@@ -91,5 +91,5 @@ def _link(source: Path, target: Path) -> None:
     except OSError:
         shutil.copy2(source, temporary)
     os.replace(temporary, target)
-    # Where both names were of one file already, rename(2) does nothing and leaves the temporary one.
+    # If both names were links to one file already, rename(2) does nothing and leaves the temporary name.
     temporary.unlink(missing_ok=True)

@@ -1,6 +1,16 @@
-"""TODO answers.store."""
+"""Reads the answers of a method: chunks of images and tables, joined into the answers to a whole suite.
+
+The answers to the questions [start, stop) of a suite are the chunk `<start>-<stop>`, three files in one folder:
+
+- `<chunk>.npy`: the images, uint8 with shape (N, C, H, W); zeros where a question was not answered.
+- `<chunk>.parquet`: the questions, `answered`, `reason` (why the method was not run, otherwise empty), the method's own
+  parents after the last action and the columns that the method adds.
+- `<chunk>.cost.json`: time, memory and network calls.
+"""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +18,11 @@ import pandas as pd
 
 from ..core.errors import UserError
 from ..core.files import read_table
-from ..core.foreign.npy import load_npy
 
-__all__ = ["CHUNK", "gather"]
-
+__all__ = ["chunk_range", "chunks_in", "gather", "load_images"]
 
 CHUNK = re.compile(r"(\d{6,})-(\d{6,})")
+AGAIN = "delete it and run again"
 
 
 def gather(
@@ -22,40 +31,102 @@ def gather(
     """Reads all answers to a suite.
 
     Arguments:
-        folder: The answers of one method and training seed, with a folder for each suite.
+        folder: The answers of one method and training seed, with one folder per suite.
         suite: The suite's name.
         questions: The suite's table of questions, or its path.
 
     Returns:
-        The images, uint8 with shape :math:`(N, C, H, W)`, and the table of questions with the columns
-        `answered` and, under the variables' names, the method's own parents in the end (with a NaN where it
-        did not answer). Row i of both is question i.
+        The images, uint8 with shape :math:`(N, C, H, W)`, and the table of questions with the columns `answered` and,
+        under the variables' names, the method's own parents after the last action (with a NaN where it did not
+        answer). Row i of both is question i.
 
     Raises:
-        UserError: If a question has no answer or two, or the answers are to other questions.
+        UserError: If a question has no answer or two, the answers belong to other questions, or a file is missing,
+            damaged or cannot be read.
     """
     folder = Path(folder) / suite
     asked = questions if isinstance(questions, pd.DataFrame) else read_table(questions)
-    # A chunk beyond the last question is left over from a longer table.
-    chunks = [chunk for start, _, chunk in _chunks_in(folder) if start < len(asked)]
+    # A chunk behind the last question is left from an earlier, longer table.
+    chunks = [chunk for start, _, chunk in chunks_in(folder) if start < len(asked)]
     if not chunks:
-        raise UserError(f"{folder}: holds no answers; run the step that makes them first")
-    answers = pd.concat([read_table(folder / f"{chunk}.parquet") for chunk in chunks], ignore_index=True)
-    images = np.concatenate([load_npy(folder / f"{chunk}.npy") for chunk in chunks])
+        raise UserError(f"{folder}: contains no answers; run the step that makes them first")
+    tables, images = [], []
+    for chunk in chunks:
+        tables.append(_load_table(folder / f"{chunk}.parquet"))
+        images.append(load_images(folder / f"{chunk}.npy"))
+        if len(tables[-1]) != len(images[-1]) or images[-1].shape[1:] != images[0].shape[1:]:
+            raise UserError(
+                f"{folder / chunk}.npy: has images {images[-1].shape} for {len(tables[-1])} questions; "
+                f"delete this chunk and run again"
+            )
+    answers = pd.concat(tables, ignore_index=True)
     same = set(asked) <= set(answers) and answers[list(asked)].equals(asked.reset_index(drop=True))
-    if not same or len(images) != len(asked):
-        raise UserError(f"{folder}: not the answers to these {len(asked)} questions; delete it and run again")
-    return images, answers
+    if not same:
+        raise UserError(
+            f"{folder}: not the answers to these {len(asked)} questions; delete the folder and run again"
+        )
+    return np.concatenate(images), answers
 
 
-def _range(chunk: str) -> tuple[int, int]:
+def load_images(path: Path | str) -> np.ndarray:
+    """Reads a file of images.
+
+    Returns:
+        The images, uint8 with shape :math:`(N, C, H, W)`.
+
+    Raises:
+        UserError: If the file is missing, cannot be read or is not such an array.
+    """
+    with _reading(path):
+        images = np.load(path, allow_pickle=False)
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+            kind = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else "an archive"
+            raise ValueError(f"{kind}, not uint8 (N, C, H, W)")
+    return images
+
+
+def chunk_range(chunk: str) -> tuple[int, int]:
+    """Returns the range [start, stop) of questions of a chunk.
+
+    Raises:
+        UserError: If the chunk's name is not `<start>-<stop>` with six digits or more each.
+    """
     match = CHUNK.fullmatch(chunk)
     if match is None:
         raise UserError(f"{chunk}: not the name of a chunk; write it like 000000-000500")
     return int(match[1]), int(match[2])
 
 
-def _chunks_in(folder: Path) -> list[tuple[int, int, str]]:
-    """Returns (start, stop, name) of the chunks in a folder; those still being written are passed over."""
+def chunks_in(folder: Path) -> list[tuple[int, int, str]]:
+    """Returns (start, stop, name) of the complete chunks in a folder, by ascending start."""
     names = [path.stem for path in folder.glob("*.npy") if CHUNK.fullmatch(path.stem)]
-    return sorted((*_range(name), name) for name in names)
+    return sorted((*chunk_range(name), name) for name in names)
+
+
+def _load_table(path: Path) -> pd.DataFrame:
+    table = read_table(path)
+    if "answered" not in table or table["answered"].dtype != bool:
+        raise UserError(f"{path}: has no column answered of true and false; {AGAIN}")
+    return table
+
+
+@contextmanager
+def _reading(path: Path | str) -> Iterator[None]:
+    """Turns the errors of reading and interpreting a file into one line with the cause and the remedy.
+
+    Raises:
+        UserError: If the block raises an error.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the step that makes it first") from None
+    except PermissionError:
+        raise UserError(f"{path}: permission denied; make it readable") from None
+    except MemoryError:
+        raise UserError(f"{path}: not enough memory to read it; lower answers.chunk_size") from None
+    except (OSError, ValueError, EOFError, TypeError, OverflowError) as error:
+        # numpy raises an OSError without a number for a file that is no array.
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
+        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())}); {AGAIN}") from None

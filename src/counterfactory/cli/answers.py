@@ -26,21 +26,21 @@ def _ask(args: argparse.Namespace) -> None:
 
 
 def _answer(args: argparse.Namespace) -> None:
-    from ..methods.run import answer
+    from ..methods.run import Job, answer
 
-    answer(
-        args.method,
-        args.suite,
-        args.chunk,
-        args.seed,
-        section_of(args, "answers"),
+    job = Job(
+        method=args.method,
+        suite=args.suite,
+        chunk=args.chunk,
         data=path_of(args, "data", "data"),
         models=path_of(args, "models", "models"),
         questions=path_of(args, "questions", f"questions/{args.suite}.parquet"),
         out=path_of(args, "out", f"answers/{args.method}/seed{args.seed}/{args.suite}"),
+        seed=args.seed,
         device=_answering_device(args),
         threads=args.threads,
     )
+    answer(section_of(args, "answers"), job)
 
 
 def _answering_device(args: argparse.Namespace) -> str:
@@ -56,16 +56,19 @@ def _answering_device(args: argparse.Namespace) -> str:
 
 def _export_dime(args: argparse.Namespace) -> None:
     from ..config.explainers import EXPLAINERS
-    from ..report.export_dime import export_dime
+    from ..report.export_dime import Sources, export_dime
 
-    folders = export_dime(
-        args.method,
-        args.attribute,
-        args.seed,
+    sources = Sources(
         data=path_of(args, "data", "data"),
         models=path_of(args, "models", "models"),
         questions=path_of(args, "questions", "questions/flip.parquet"),
         answers=path_of(args, "answers", f"answers/{args.method}/seed{args.seed}"),
+    )
+    folders = export_dime(
+        args.method,
+        args.attribute,
+        args.seed,
+        sources,
         out=path_of(args, "out", f"export/dime/{args.attribute}/seed{args.seed}"),
         experiment=args.exp,
         settings=section_of(args, f"answers.{args.method}") if args.method in EXPLAINERS else None,

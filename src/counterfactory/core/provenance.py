@@ -27,7 +27,7 @@ PACKAGE = ROOT.name
 SHOWN = frozenset({"core.errors", "core.progress"})
 """Modules that decide what is shown while a step runs, and nothing of what it makes."""
 
-PLANNED = frozenset({"data.registry", "methods.registry", "metrics.registry", "models.registry"})
+PLANNED = frozenset({"data.registry", "methods.registry", "metrics.registry", "models.registry", "questions.registry"})
 """Tables of names and needs. What they say of a step reaches it through its inputs and params; so they count only in
 the code of steps that list them, and a line added there redoes nothing."""
 

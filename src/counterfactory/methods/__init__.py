@@ -1,12 +1,15 @@
-"""The methods: each answers questions, one file a method.
+"""The methods: each one answers questions about counterfactual images, one module per method.
 
 A method is a module `methods/<name>.py` with one function,
 
-    load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer
+.. code-block:: python
 
-which reads what the method needs (trained networks, the world) and returns a function from a batch of
-questions to its answers. :mod:`counterfactory.methods.run` drives that function; methods know neither questions'
-files nor scores. Modules are imported when asked for, so that one method's libraries are no other's burden.
+    def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer: ...
+
+and one line in :data:`counterfactory.methods.registry.METHODS`. `load` reads the trained models and returns a function
+from a batch of questions to answers. :mod:`counterfactory.methods.run` calls that function for every step of every
+question. A method does not read the table of questions and does not depend on the metrics. Modules are imported when
+they are loaded, so that the dependencies of one method are not required by another.
 """
 
 import sys
@@ -15,40 +18,38 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from .registry import METHODS, module_of
 
-if TYPE_CHECKING:  # names of methods are asked where numpy would be a burden
+if TYPE_CHECKING:  # the registry in this package is read where importing numpy would be too slow
     import numpy as np
 
-__all__ = ["Answer", "Batch", "Columns", "load_method"]
+__all__ = ["Answer", "Batch", "Columns", "check_method", "load_method"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    r"""Some questions of one aligned batch, at one step of each.
+    r"""Questions of one aligned batch, all at the same step.
 
-    Question q of a suite always sits in slot q mod `size` of batch :math:`\lfloor q / \text{size} \rfloor`,
-    but only the slots that are asked for are here. A network whose arithmetic depends on the shape of its
-    input, or on the place in it, is to run on :meth:`align` of its inputs and to keep :meth:`pick` of its
-    outputs: then the bytes of an answer do not depend on which other questions are asked along with it.
+    Question q of a suite always has slot q mod `size` of batch :math:`\lfloor q / \text{size} \rfloor`. A batch holds
+    only the slots that are to be answered. The output of a network can depend on the shape of its input and on the
+    position in the batch. Such a network must run on the output of :meth:`align`, and its outputs must be selected with
+    :meth:`pick`. The bytes of an answer then do not depend on the other questions in the batch.
 
     Arguments:
-        images: The images to start from, uint8 with shape :math:`(B, C, H, W)`.
-        parents: The parents to start from, in physical units, each float64 with shape :math:`(B,)`.
-        do: For every variable the value it is set to, float64 with shape :math:`(B,)`, NaN where it is left
-            alone.
-        seeds: The seed of each question, int64 with shape :math:`(B,)`, the same at every step of the
-            question.
+        images: The images before this step, uint8 with shape :math:`(B, C, H, W)`.
+        parents: The parents before this step, in physical units, each float64 with shape :math:`(B,)`.
+        do: For each variable the value it is set to, float64 with shape :math:`(B,)`; NaN where it is not set.
+        seeds: The seed of each question, int64 with shape :math:`(B,)`; the same at every step of the question.
         rows: The row of each question's image in the test split, int64 with shape :math:`(B,)`.
         slots: The slot of each question in the aligned batch, int64 with shape :math:`(B,)`, ascending.
-        size: The number of slots in the aligned batch.
-        step: How many actions of these questions have been applied before.
-        attribute: In the suite `flip`, the name of the attribute to be turned over, with shape :math:`(B,)`.
+        size: The number of slots of the aligned batch.
+        step: The number of actions already applied to these questions.
+        attribute: In the suite `flip`, the name of the attribute to flip, with shape :math:`(B,)`.
         label: In the suite `flip`, the factual side (0 or 1) or class, int64 with shape :math:`(B,)`.
-        target: In the suite `flip`, the side or class asked for, int64 with shape :math:`(B,)`.
+        target: In the suite `flip`, the target side or class, int64 with shape :math:`(B,)`.
     """
 
     images: "np.ndarray"
@@ -67,13 +68,14 @@ class Batch:
         return len(self.slots)
 
     def align(self, values: "np.ndarray") -> "np.ndarray":
-        """Puts each question's values in its slot.
+        """Places the values of each question in its slot.
 
         Arguments:
             values: Values with shape :math:`(B, *)`.
 
         Returns:
-            Values with shape `(size, *)`. Empty slots repeat the first question's: a network can take those.
+            Values with shape `(size, *)`. Empty slots contain the values of the first question, which are valid
+            network inputs.
         """
         import numpy as np
 
@@ -82,23 +84,36 @@ class Batch:
         return np.asarray(values)[source]
 
     def pick(self, values: Any) -> Any:
-        """Takes each question's values, with shape :math:`(B, *)`, from its slot in values `(size, *)`."""
+        """Returns the values of each question, with shape :math:`(B, *)`, from aligned values `(size, *)`."""
         return values[self.slots]
 
 
 Columns = dict[str, "np.ndarray"]
 
 Answer = Callable[[Batch], tuple["np.ndarray", Columns] | tuple["np.ndarray", Columns, Columns]]
-"""From a batch to the images after its step, uint8 with shape :math:`(B, C, H, W)`, and the method's own
-parents after it, each with shape :math:`(B,)` in physical units. What a method cannot answer gets NaN for a
-parent; its image is not looked at then, and later steps are not asked. An answer may carry the attribute
-`network_calls`: how many times a network is evaluated for one image and one step (a mean, where that varies).
+"""A loaded method: from a batch to the images after its step, uint8 with shape :math:`(B, C, H, W)`, and the method's
+own parents after the step, each with shape :math:`(B,)` in physical units.
 
-A method that has more to say returns it as a third element: columns with shape :math:`(B,)`, whose names and types
-its attribute `columns` lists (a dict from names to `bool` or `float`), kept beside the answers. Two of them have a
-meaning here: `answered` takes the place of the rule about NaN, for methods that have no parents of their own, and
-`network_calls` that of the attribute.
+If a parent is NaN the question counts as not answered: its image is ignored and its later steps are skipped. The
+function can have the attribute `network_calls`, the number of network evaluations per image and step (a mean where it
+varies).
+
+A method with further outputs returns them as a third element: columns with shape :math:`(B,)`, saved with the answers.
+The function's attribute `columns` declares them, a dict from names to `bool` or `float`. Two column names have a fixed
+meaning: `answered` replaces the NaN rule, for methods without parents of their own, and `network_calls` replaces the
+attribute of that name.
 """
+
+
+def check_method(name: str) -> None:
+    """Checks that a method is in :data:`counterfactory.methods.registry.METHODS`.
+
+    Raises:
+        UserError: If it is not; the message contains the nearest name.
+    """
+    if name not in METHODS:
+        near = get_close_matches(name, METHODS, n=1, cutoff=0.0)
+        raise UserError(f"methods: {name}: no such method; the nearest is {', '.join(near)}")
 
 
 def load_method(
@@ -110,34 +125,33 @@ def load_method(
     device: str = "cpu",
     threads: int = 1,
 ) -> Answer:
-    """Loads the method `name`, ready to answer.
+    """Loads a method.
 
     Arguments:
-        name: The name of its module in :mod:`counterfactory.methods`.
+        name: The method's name in :data:`counterfactory.methods.registry.METHODS`.
         seed: The training seed of its networks.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
-        settings: The settings of the section `answers`.
-        device: Where its networks run.
-        threads: The number of threads its networks run on.
+        data: The folder of the data set.
+        models: The folder of the trained models of the data set.
+        settings: The section `answers` of the configuration.
+        device: The device of its networks, `cpu` or `cuda`.
+        threads: The number of CPU threads.
+
+    Returns:
+        The function that answers a batch of questions.
 
     Raises:
-        UserError: If there is no such method, or something it needs is missing.
+        UserError: If there is no such method, or a model or file that it requires is missing.
     """
-    try:
-        module = import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
-        known = [info.name for info in iter_modules(__path__)]
-        near = get_close_matches(name, known, n=1, cutoff=0.0)
-        raise UserError(f"methods: {name}: no such method; the nearest is {', '.join(near)}") from None
+    check_method(name)
+    module = import_module(f"counterfactory.{module_of(name)}")
     if not hasattr(module, "load"):
-        raise UserError(f"methods: {name}: not a method: methods/{name}.py has no function load")
-    # Set here rather than in each method, but without importing torch for the methods that do not use it.
+        raise UserError(f"methods: {name}: {module_of(name)} has no function load; define it there")
+    # Set here once for all methods; torch is not imported for methods that do not use it.
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-    return module.load(seed=seed, data=Path(data), models=Path(models), settings=settings, device=device)
+    return module.load(
+        name=name, seed=seed, data=Path(data), models=Path(models), settings=settings, device=device
+    )

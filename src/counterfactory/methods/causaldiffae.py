@@ -44,7 +44,7 @@ from ..models.causaldiffae.model import load_causaldiffae
 from ..models.causaldiffae.network import CausalDiffAE
 from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
-from .stickiness import Copy, copying
+from .stickiness import Copy, sticky_copy
 
 __all__ = ["counterfactual_codes", "counterfactual_image", "load"]
 
@@ -118,7 +118,7 @@ def counterfactual_image(
     return ddim_decode(guided, schedule, x_t, last, (after,))
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Loads the networks and returns the function that answers.
 
     Raises:
@@ -158,7 +158,7 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
             own.corrections,
             own.guidance,
             own.guide_from,
-            copying(stickiness, batch.align(batch.seeds), batch.step) if stickiness < 1.0 else None,
+            sticky_copy(stickiness, batch.align(batch.seeds), batch.step) if stickiness < 1.0 else None,
         )
         moved = (codes[0] != codes[1]).any(2).cpu().numpy()
         found = [one.cpu().numpy().astype(np.float64) for one in labels]

@@ -1,7 +1,6 @@
-"""The method `copy`: answers every question with its own image.
+"""The method `copy`: returns the input image and parents unchanged.
 
-No method at all, but the floor of effectiveness and the ceiling of composition: what a table says of it is
-what a method gets for doing nothing.
+It is the floor of effectiveness and the ceiling of composition: its scores are those of doing nothing.
 """
 
 from pathlib import Path
@@ -14,8 +13,8 @@ from . import Answer, Batch
 __all__ = ["load"]
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Returns the answer that leaves images and parents as they are; needs nothing of what it is given."""
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers with the input; all arguments are ignored."""
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         return batch.images, batch.parents

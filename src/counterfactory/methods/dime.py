@@ -46,9 +46,9 @@ class DimeSettings(GuidanceSettings, Protocol):
     reuse_calls: bool
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`, by the section `dime` of `settings`."""
-    return load_explainer("dime", explain, seed, data, models, settings, device)
+    return load_explainer(name, explain, seed, data, models, settings, device)
 
 
 def explain(batch: Batch, networks: Networks, settings: DimeSettings, size: int) -> tuple:

@@ -77,9 +77,9 @@ class DimeXSettings(GuidanceSettings, Protocol):
     shrink: int
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`, by the section `dime_x` of `settings`."""
-    return load_explainer("dime_x", explain, seed, data, models, settings, device)
+    return load_explainer(name, explain, seed, data, models, settings, device)
 
 
 @torch.no_grad()

@@ -1,24 +1,26 @@
-r"""Deep structural causal models: abduction, action, prediction, for parents and image alike.
+r"""Deep structural causal models: abduction, action and prediction with a learned image mechanism.
 
-Given an image x and its parents pa, and an intervention do(pa_k = v):
+The methods `vae`, `hvae` and their fine-tuned versions `vae_ft` and `hvae_ft` differ only in the image mechanism. Given
+an image x, its parents pa and an intervention do(pa_k = v):
 
-1. *Abduction.* The parents' exogenous noises by inverting their mechanisms; the image's,
+1. *Abduction.* The exogenous noises of the parents are found by inverting their mechanisms. The noises of the image are
    :math:`z \sim q(z \mid x, \mathrm{pa})` and :math:`\epsilon = (x - m(z, \mathrm{pa})) / s(z, \mathrm{pa})`.
-2. *Action.* pa_k is set; its mechanism is cut.
-3. *Prediction.* pa* from the noises, then :math:`x^* = m(z, \mathrm{pa}^*) + t_u\, s(z, \mathrm{pa}^*)\, \epsilon`.
+2. *Action.* pa_k is set to v and its mechanism is removed.
+3. *Prediction.* The mechanisms give :math:`\mathrm{pa}^*` from the noises, then
+   :math:`x^* = m(z, \mathrm{pa}^*) + t_u\, s(z, \mathrm{pa}^*)\, \epsilon`.
 
-(Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) The temperatures:
-`latent_temperature` scales the posterior's standard deviation in step 1, `residual_temperature` is
-:math:`t_u`. Both are 1 in Pearl's sense; with :math:`t_u = 1` an intervention that changes nothing returns
-the image itself. causal-gen's evaluation uses 0.1 for both, and its composition error is then the model's
-reconstruction error.
+(Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) `latent_temperature` scales
+the standard deviation of the posterior in step 1; `residual_temperature` is :math:`t_u`. Both are 1 in Pearl's
+definition. With :math:`t_u = 1` a null intervention returns the image itself. The evaluation of causal-gen uses 0.1 for
+both, so that its composition error is the reconstruction error of the model.
 
-`stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s (see
-:mod:`.stickiness`); the latents' noises are then :math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
+`stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s
+(:mod:`counterfactory.methods.stickiness`). The noises of the latents are then
+:math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
 
-Effects, where the prior is conditional and :math:`z` a mediator: `direct` predicts from
-:math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})`, `total` from
-:math:`(z^*, \mathrm{pa}^*)`. With the exogenous prior :math:`z^* = z`.
+If the prior is conditional, :math:`z` is a mediator and three effects are defined: `direct` predicts from
+:math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})` and `total` from
+:math:`(z^*, \mathrm{pa}^*)`. With an exogenous prior :math:`z^* = z`.
 """
 
 from pathlib import Path
@@ -36,9 +38,10 @@ from ..nets.likelihood import standardise, unstandardise
 from ..nets.pixels import to_bytes, to_pixels
 from ..scm.fit import load_scm
 from . import Answer, Batch
-from .stickiness import Copy, copying
+from .registry import METHODS
+from .stickiness import Copy, sticky_copy
 
-__all__ = ["counterfactual_image", "load_dscm"]
+__all__ = ["counterfactual_image", "load"]
 
 
 @torch.no_grad()
@@ -59,15 +62,15 @@ def counterfactual_image(
     Arguments:
         mechanism: A trained image mechanism.
         x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
-        parents: Their encoded parents, with shape :math:`(B, P)`.
-        parents_after: The encoded counterfactual parents, likewise.
+        parents: The encoded factual parents, with shape :math:`(B, P)`.
+        parents_after: The encoded counterfactual parents, with shape :math:`(B, P)`.
         noise: Standard normal noise for the latents, with shapes `mechanism.noise_shapes`.
-        latent_temperature: Factor on the posterior's standard deviation.
-        residual_temperature: Factor :math:`t_u` on the pixel noise carried over.
+        latent_temperature: Factor on the standard deviation of the posterior.
+        residual_temperature: Factor :math:`t_u` on the abducted pixel noise.
         effect: `direct`, `indirect` or `total`.
         mediator_weight: The weight of the factual posterior in the counterfactual mediator.
-        copy: The law of the counterfactual noises given the abducted ones; by default they are kept. Needs a
-            mechanism with an exogenous prior.
+        copy: The law of the counterfactual noises given the abducted ones; by default the noises are kept. Requires
+            a mechanism with an exogenous prior.
     """
     latents = mechanism.abduct(x, parents, noise, latent_temperature)
     z = [latent.z for latent in latents]
@@ -82,19 +85,22 @@ def counterfactual_image(
     return unstandardise(residual_temperature * residual, location, log_scale)
 
 
-def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Loads the parents' mechanisms and the image mechanism `model` and returns the function that answers.
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Loads the mechanisms of the parents and the image mechanism, and returns the function that answers.
+
+    The image mechanism is the trained model that the method's line in the registry names.
 
     Raises:
-        UserError: If a trained model is missing or damaged.
+        UserError: If a trained model is missing or damaged, or `stickiness` does not fit its prior.
     """
+    [model] = METHODS[name].models
     dataset = load_dataset(data)
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device)
     stickiness = getattr(settings, "stickiness", 1.0)
     if stickiness < 1.0 and mechanism.mediated:
         raise UserError(
-            f"answers.stickiness: below 1 it needs models.{model}.network.prior: exogenous; set that"
+            f"answers.stickiness: a value below 1 requires models.{model}.network.prior: exogenous; set both"
         )
     sizes = [int(np.prod(shape)) for shape in mechanism.noise_shapes]
 
@@ -106,7 +112,7 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
         do = {name: batch.align(values) for name, values in batch.do.items()}
         seeds = batch.align(batch.seeds)
         after = scm.counterfactual_table(before, do, seeds, stickiness, batch.step)
-        # One draw a question, cut into layers: the same bits whatever the batch.
+        # One draw per question, split into layers: the noise does not depend on the batch.
         flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", batch.step)).to(device)
         noise = [
             part.unflatten(1, shape)
@@ -122,11 +128,11 @@ def load_dscm(model: str, seed: int, data: Path, models: Path, settings: Any, de
             settings.residual_temperature,
             settings.effect,
             settings.mediator_weight,
-            copying(stickiness, seeds, batch.step) if stickiness < 1.0 else None,
+            sticky_copy(stickiness, seeds, batch.step) if stickiness < 1.0 else None,
         )
         images = to_bytes(x).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
-    # An encoder pass, a pass down for abduction, one for the factual prediction and one for the counterfactual.
+    # Encoder, decoder for abduction, factual prediction and counterfactual prediction (with mediation: one more).
     answer.network_calls = 3 if settings.effect == "direct" or not mechanism.mediated else 4
     return answer

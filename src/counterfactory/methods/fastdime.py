@@ -49,9 +49,9 @@ class FastDimeSettings(GuidanceSettings, Protocol):
     threshold: float
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`, by the section `fastdime` of `settings`."""
-    return load_explainer("fastdime", explain, seed, data, models, settings, device)
+    return load_explainer(name, explain, seed, data, models, settings, device)
 
 
 def explain(batch: Batch, networks: Networks, settings: FastDimeSettings, size: int) -> tuple:

@@ -21,12 +21,12 @@ from ..models.gan.model import load_gan
 from ..nets.pixels import to_bytes, to_pixels
 from ..scm.fit import load_scm
 from . import Answer, Batch
-from .stickiness import copying
+from .stickiness import sticky_copy
 
 __all__ = ["load"]
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Loads the parents' mechanisms and the networks and returns the function that answers.
 
     Raises:
@@ -50,7 +50,7 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         seeds = batch.align(batch.seeds)
         after = scm.counterfactual_table(before, do, seeds, stickiness, batch.step)
         z = networks.encode(to_pixels(batch.align(batch.images)).to(device), encode(before))
-        z = copying(stickiness, seeds, batch.step, networks.prior)("latents", z)
+        z = sticky_copy(stickiness, seeds, batch.step, networks.prior)("latents", z)
         images = to_bytes(networks.generate(z, encode(after))).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 

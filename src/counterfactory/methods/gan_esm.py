@@ -28,7 +28,7 @@ from . import Answer, Batch, Columns
 __all__ = ["load"]
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`.
 
     Raises:

@@ -1,55 +1,71 @@
-"""Which methods there are, and what each one needs and can answer: names only, nothing heavy is imported.
+"""The methods: what each one needs and which questions it answers, as names only.
 
-The configuration checks names against this table and the workflow plans by it. A method called `x` is the
-module `counterfactory.methods.x`; adding one is that file and a line here.
+The configuration checks method names against this table and the workflow plans with it. Nothing heavy is imported.
+A new method is one module, `methods/<name>.py`, and one line in :data:`METHODS`.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["METHODS", "SUITES", "Method"]
+from ..questions.registry import SUITES
 
-SUITES = ("do", "null", "reverse", "flip", "sweep")
+__all__ = ["METHODS", "Method", "module_of"]
 
 
 @dataclass(frozen=True)
 class Method:
-    """What a method needs before it can answer, and what it can answer.
+    """One method: its title, its module, what it needs and what it answers.
 
     Arguments:
-        title: Its name in tables and figures.
-        models: The image models it asks (keys of `models` in the configuration).
-        scm: Whether it asks the mechanisms of the parents.
-        suites: The suites of questions it can answer.
-        simulated: Whether it can only answer on simulated data sets.
-        default: Whether it is asked where the configuration names no methods.
-        codes: Whether its answers hold codes of the factual image, in columns `code_<...>`.
+        title: The name in tables and figures.
+        module: The module in :mod:`counterfactory.methods` with the function `load`; by default the method's name.
+        models: The trained models it uses, keys of :data:`counterfactory.models.registry.MODELS`.
+        scm: Whether it uses the mechanisms of the parents (the model `scm`).
+        section: The section of `answers` in the configuration that only this method reads, if there is one.
+        suites: The suites of questions it answers, keys of :data:`counterfactory.questions.registry.SUITES`.
+        simulated: Whether it requires a simulated data set.
+        default: Whether it runs when the configuration lists no methods.
+        codes: Whether its answers contain codes of the factual image, in columns `code_<...>`.
     """
 
     title: str
+    module: str = ""
     models: tuple[str, ...] = ()
     scm: bool = False
-    suites: tuple[str, ...] = SUITES
+    section: str = ""
+    suites: tuple[str, ...] = tuple(SUITES)
     simulated: bool = False
     default: bool = True
     codes: bool = False
 
     @property
     def trained(self) -> bool:
-        """Whether its answers depend on the training seed; an untrained method lives under `seed0` only."""
+        """Whether its answers depend on the training seed. An untrained method has the folder `seed0` only."""
         return bool(self.models) or self.scm
 
 
-METHODS = {
+_FLIP = ("flip",)
+_GUIDED = ("ddpm", "classifier")
+
+METHODS: dict[str, Method] = {
     "copy": Method("Copy (floor)"),
-    "vae": Method("VAE", models=("vae",), scm=True),
-    "hvae": Method("HVAE", models=("hvae",), scm=True),
-    "vae_ft": Method("VAE-FT", models=("vae_ft",), scm=True, default=False),
-    "hvae_ft": Method("HVAE-FT", models=("hvae_ft",), scm=True, default=False),
-    "causaldiffae": Method("CausalDiffAE", models=("causaldiffae",), default=False, codes=True),
+    "vae": Method("VAE", module="dscm", models=("vae",), scm=True),
+    "hvae": Method("HVAE", module="dscm", models=("hvae",), scm=True),
+    "vae_ft": Method("VAE-FT", module="dscm", models=("vae_ft",), scm=True, default=False),
+    "hvae_ft": Method("HVAE-FT", module="dscm", models=("hvae_ft",), scm=True, default=False),
+    "causaldiffae": Method(
+        "CausalDiffAE", models=("causaldiffae",), section="causaldiffae", default=False, codes=True
+    ),
     "gan": Method("GAN", models=("gan",), scm=True, default=False),
-    "gan_esm": Method("GAN + ESM", models=("dcgan", "classifier"), suites=("flip",), default=False),
-    "dime": Method("DiME", models=("ddpm", "classifier"), suites=("flip",)),
-    "fastdime": Method("FastDiME", models=("ddpm", "classifier"), suites=("flip",)),
-    "dime_x": Method("DiME-X (ours)", models=("ddpm", "classifier"), suites=("flip",)),
+    "gan_esm": Method(
+        "GAN + ESM", models=("dcgan", "classifier"), section="gan_esm", suites=_FLIP, default=False
+    ),
+    "dime": Method("DiME", models=_GUIDED, section="dime", suites=_FLIP),
+    "fastdime": Method("FastDiME", models=_GUIDED, section="fastdime", suites=_FLIP),
+    "dime_x": Method("DiME-X (ours)", models=_GUIDED, section="dime_x", suites=_FLIP),
     "truth": Method("Truth (ceiling)", simulated=True),
 }
+
+
+def module_of(method: str) -> str:
+    """Returns the module of a method, such as `methods.dscm`, relative to the package."""
+    return f"methods.{METHODS[method].module or method}"

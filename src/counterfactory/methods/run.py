@@ -1,25 +1,15 @@
-r"""The answers: a method's counterfactual images, a chunk of a suite's questions per file.
+"""Answers one chunk of a suite's questions by one method and writes its three files.
 
-A question's steps are applied one after another. Between two steps stands an answer, that is a uint8 image
-and the method's own parents, since nothing else of a method is an answer:
-
-.. math:: (x_s, \mathrm{pa}_s) = \mathrm{answer}(x_{s-1}, \mathrm{pa}_{s-1}, \mathrm{do}_s)
-
-Question q sits in slot q mod B of the aligned batch :math:`\lfloor q / B \rfloor` whatever is asked with it
-(:class:`counterfactory.methods.Batch`), so neither chunks nor the number of jobs change a byte.
-
-A chunk [start, stop) is three files: `<chunk>.npy` (uint8 images, zeros where unanswered), `<chunk>.parquet`
-(the questions, `answered`, `reason` where the method was not asked, the method's own parents in the end and what else
-it says) and `<chunk>.cost.json`. A killed job goes on behind its last finished aligned batch
-(:mod:`counterfactory.answers.resume`), and what was whole before it could be told is not made again
+The files are described in :mod:`counterfactory.answers.store`, the order of the computation in
+:mod:`counterfactory.methods.batches`. A job that was killed resumes behind its last saved batch
+(:mod:`counterfactory.answers.resume`). A chunk that another job completed is not computed again
 (:mod:`counterfactory.answers.recovery`).
 """
 
-import json
+import hashlib
 import resource
 import sys
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,255 +19,188 @@ import pandas as pd
 
 from ..answers.recovery import Recovery
 from ..answers.resume import ChunkState, fingerprint
-from ..answers.store import _chunks_in, _range
+from ..answers.store import chunk_range, chunks_in
 from ..core.errors import MissingWeights, UserError
-from ..core.files import read_table, write_array, write_json, write_table
+from ..core.files import read_table, write_json, write_table
 from ..core.progress import progress
 from ..core.provenance import code_hash
 from ..data.dataset import Dataset, Split, load_dataset, load_split
-from . import Answer, Batch, Columns, load_method
-from .registry import METHODS
+from . import Answer, Columns, check_method, load_method
+from .batches import Questions, answer_batch
+from .registry import METHODS, module_of
 
-__all__ = ["answer", "answer_questions"]
+__all__ = ["Job", "answer"]
 
-LEFT_OUT = "the method is asked about fewer images"
+LEFT_OUT = "the method answers fewer images"
 
 
-def answer(
-    method: str,
-    suite: str,
-    chunk: str,
-    seed: int,
-    settings: Any,
-    data: Path | str,
-    models: Path | str,
-    questions: Path | str,
-    out: Path | str,
-    device: str = "cpu",
-    threads: int = 1,
-) -> None:
-    """Writes one method's answers to one chunk of a suite's questions.
-
-    Chunks of other ranges that overlap this one are left over from another chunk size, and are removed: the
-    chunks in a folder never contradict each other.
+@dataclass(frozen=True)
+class Job:
+    """One chunk to answer: by which method, which questions, and where.
 
     Arguments:
         method: The method's name.
-        suite: The suite's name, as in the questions.
-        chunk: The chunk's name, `<start>-<stop>`, of questions [start, stop).
-        seed: The training seed of the method's networks.
-        settings: The settings of the section `answers`; `batch_size` is read here, the rest by the method.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
+        suite: The suite's name.
+        chunk: The chunk's name, `<start>-<stop>`, of the questions [start, stop).
+        data: The folder of the data set.
+        models: The folder of the trained models of the data set.
         questions: The suite's table of questions.
-        out: The folder to write the three files into.
-        device: Where networks run.
-        threads: The number of threads networks run on.
+        out: The folder for the three files.
+        seed: The training seed of the method's networks.
+        device: The device of the networks, `cpu` or `cuda`.
+        threads: The number of CPU threads.
+    """
+
+    method: str
+    suite: str
+    chunk: str
+    data: Path
+    models: Path
+    questions: Path
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def label(self) -> str:
+        """The label of progress lines and messages."""
+        return f"answer {self.method} {self.suite} {self.chunk}"
+
+
+def answer(settings: Any, job: Job) -> None:
+    """Writes the answers of one method to one chunk of a suite's questions.
+
+    Chunks of other ranges that overlap this one are removed. They are left from another chunk size.
+
+    Arguments:
+        settings: The section `answers` of the configuration.
+        job: The chunk.
 
     Raises:
-        UserError: If the chunk's name is no range of the questions, or the method or what it needs is
-            missing; but where a file of weights is, nothing is answered, and the reason stands in the table.
+        UserError: If the chunk's name is not a range of the questions, or the method or a file that it requires is
+            missing. If only pretrained weights are missing, the files are written without answers and with the reason.
     """
-    out = Path(out)
-    start, stop = _range(chunk)
-    table = read_table(questions)
+    start, stop = chunk_range(job.chunk)
+    table = read_table(job.questions)
     if not 0 <= start < stop <= len(table):
-        raise UserError(f"{chunk}: not a range of the {len(table)} questions of {questions}")
-    if set(table["suite"]) != {suite}:
-        raise UserError(f"{questions}: not the questions of suite {suite}; delete it and run again")
+        raise UserError(f"{job.chunk}: not a range of the {len(table)} questions of {job.questions}")
+    if set(table["suite"]) != {job.suite}:
+        raise UserError(f"{job.questions}: not the questions of suite {job.suite}; delete it and run again")
+    check_method(job.method)
     asked = table.iloc[start:stop]
-    within = _within(table, getattr(getattr(settings, method, None), "images", None))[start:stop]
-    state = _state(
-        method, suite, chunk, seed, settings, Path(data), Path(models), asked, out, device, threads
-    )
-    load = partial(load_method, method, seed, data, models, settings, device, threads)
-    make = partial(_answer_chunk, load, Path(data), asked, within, settings.batch_size, out, chunk)
-    label = f"answer {method} {suite} {chunk}"
-    if state is None:
-        make(label, state, device, threads)
-        return
-    recovery = Recovery(out, chunk, state.made_of)
-    with recovery.alone():
-        if recovery.take():
-            print(f"{label}: whole already", file=sys.stderr)
+    own = _own_settings(settings, job.method)
+    within = _within(table, getattr(own, "images", None))[start:stop]
+    recovery = Recovery(job.out, job.chunk, _fingerprint(settings, job, asked))
+    with recovery.locked():
+        if recovery.restore():
+            print(f"{job.label}: restored from its recovery copy", file=sys.stderr)
         else:
-            make(label, state, device, threads)
-            recovery.keep()
+            _answer_chunk(settings, job, asked, within, recovery.made_of)
+            recovery.save()
 
 
-def _answer_chunk(
-    load: Callable[[], Answer],
-    data: Path,
-    asked: pd.DataFrame,
-    within: np.ndarray,
-    batch_size: int,
-    out: Path,
-    chunk: str,
-    label: str,
-    state: ChunkState | None,
-    device: str,
-    threads: int,
-) -> None:
-    """Answers the questions of a chunk and writes its three files."""
-    start, stop = _range(chunk)
-    dataset, test = load_dataset(data), load_split(data, "test")
+def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarray, made_of: str) -> None:
+    """Answers the questions of a chunk and writes its three files.
 
+    Arguments:
+        settings: The section `answers` of the configuration.
+        job: The chunk.
+        asked: Its questions.
+        within: Which of them the method is run on, bool with shape (N,).
+        made_of: The fingerprint of everything that determines the answers.
+    """
+    dataset, test = load_dataset(job.data), load_split(job.data, "test")
+    questions = Questions(asked, settings.batch_size, job.questions)
     began = perf_counter()
     reason = np.where(within, "", LEFT_OUT).astype(object)
+    respond: Answer | None = None
     try:
-        respond = load()
+        respond = load_method(
+            job.method, job.seed, job.data, job.models, settings, job.device, job.threads
+        )
     except MissingWeights as error:
-        # Of no other method's concern: this one's questions stay unanswered, and say why.
-        print(f"{label}: not answered: {error}", file=sys.stderr)
-        respond, within = _no_answer, np.zeros_like(within)
+        # The workflow goes on: the files of this method have no answers, and the reason.
+        print(f"{job.label}: not answered: {error}", file=sys.stderr)
+        within = np.zeros_like(within)
         reason[:] = str(error)
     loaded = perf_counter()
-    images, columns, steps = answer_questions(
-        respond,
-        asked[within],
-        dataset,
-        test,
-        batch_size,
-        label=label,
-        state=state,
-    )
-    images, columns = _spread(images, columns, within)
-    parents = [np.isnan(columns[name]) for name in dataset.names]
-    answered = columns.pop("answered", ~np.any(parents, axis=0))
-    images[~answered] = 0
-    seconds = perf_counter() - loaded + (state.seconds if state else 0.0)
-    calls = getattr(respond, "network_calls", None)
-    if "network_calls" in columns:
-        calls = float(np.nansum(columns["network_calls"]))
-    elif calls is not None:
-        calls = calls * steps
+    state = ChunkState(job.out, job.chunk, made_of, (len(asked), *test.images.shape[1:]))
+    state.open()
+    try:
+        _answer_batches(respond, questions, within, state, (dataset, test), job.label)
+    except BaseException:
+        state.stop()
+        raise
+    seconds = perf_counter() - loaded + state.seconds
+    columns = dict(state.columns)
+    answered = columns.pop("answered")
 
-    for low, high, other in _chunks_in(out):
-        if other != chunk and low < stop and start < high:
-            for leftover in out.glob(f"{other}.*"):
+    start, stop = chunk_range(job.chunk)
+    for low, high, other in chunks_in(job.out):
+        if other != job.chunk and low < stop and start < high:
+            for leftover in job.out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
-    write_array(out / f"{chunk}.npy", images)
-    write_table(out / f"{chunk}.parquet", asked.assign(answered=answered, reason=reason, **columns))
+    write_table(job.out / f"{job.chunk}.parquet", asked.assign(answered=answered, reason=reason, **columns))
     cost = {
         "questions": len(asked),
         "answered": int(answered.sum()),
-        "images": steps,
+        "images": state.made,
         "seconds": seconds,
         "load_seconds": loaded - began,
-        "network_calls": calls,
+        "network_calls": _network_calls(respond, columns, state.made),
         "peak_rss_mb": _peak_rss(),
-        "device": device,
-        "threads": threads,
+        "device": job.device,
+        "threads": job.threads,
     }
-    write_json(out / f"{chunk}.cost.json", cost)
-    if state:
-        state.clear()
+    write_json(job.out / f"{job.chunk}.cost.json", cost)
+    state.finish(job.out / f"{job.chunk}.npy")
+    state.clear()
 
 
-def answer_questions(
-    respond: Answer,
-    questions: pd.DataFrame,
-    dataset: Dataset,
-    test: Split,
-    batch_size: int,
-    label: str = "answer",
-    state: ChunkState | None = None,
-) -> tuple[np.ndarray, Columns, int]:
-    """Answers questions in memory, in aligned batches.
-
-    Arguments:
-        respond: A loaded method.
-        questions: Rows of a suite's questions, by ascending `question`.
-        dataset: The data set.
-        test: Its test split.
-        batch_size: The number of slots of an aligned batch.
-        label: What progress is shown under.
-        state: Where finished batches are kept, and taken from.
-
-    Returns:
-        The images, uint8 with shape :math:`(N, C, H, W)`; the method's own parents in the end, each
-        :math:`(N,)`, NaN for a question that was not answered, and the columns that the method adds; and the
-        number of images made on the way there.
-    """
-    steps = [json.loads(text) for text in questions["steps"]]
-    lengths = np.array([len(actions) for actions in steps])
-    number, rows, seeds = (questions[name].to_numpy(np.int64) for name in ("question", "index", "seed"))
-    images = np.ascontiguousarray(test.images[rows])
-    parents = {name: test.attributes[name].to_numpy(np.float64)[rows] for name in dataset.names}
-    more = {
-        name: np.full(len(questions), False if kind is bool else np.nan, kind)
-        for name, kind in getattr(respond, "columns", {}).items()
-    }
-    flip = {
-        "attribute": questions["attribute"].to_numpy(str) if "attribute" in questions else None,
-        "label": questions["label"].to_numpy(np.int64) if "label" in questions else None,
-        "target": questions["target"].to_numpy(np.int64) if "target" in questions else None,
-    }
-
-    made = done = 0
-    work = []
-    for batch, members in _groups(number // batch_size):
-        length = lengths[members].max()
-        kept = state.load(batch) if state else None
-        if kept is None:
-            work += [(batch, members, step, step == length - 1) for step in range(length)]
-            continue
-        images[members] = kept["images"]
-        for name, values in (parents | more).items():
-            values[members] = kept[f"column {name}"]
-        made += int(kept["made"])
-        done += length
-        state.seconds += float(kept["seconds"])
-
-    shown = progress(work, total=done + len(work), label=label, unit="batches", start=done)
-    for group, members, step, last in shown:
-        if step == 0:
-            made_before, began = made, perf_counter()
-        # Done with: questions of fewer steps, and questions that the method has given up.
-        active = members[lengths[members] > step]
-        active = active[~np.any([np.isnan(values[active]) for values in parents.values()], axis=0)]
-        if len(active):
-            do = {
-                name: np.array([steps[i][step].get(name, np.nan) for i in active], float)
-                for name in dataset.names
-            }
-            batch = Batch(
-                images=images[active],
-                parents={name: values[active] for name, values in parents.items()},
-                do=do,
-                seeds=seeds[active],
-                rows=rows[active],
-                slots=number[active] % batch_size,
-                size=batch_size,
-                step=step,
-                **{name: None if values is None else values[active] for name, values in flip.items()},
-            )
-            new_images, new_parents, *new_more = respond(batch)
-            if new_images.dtype != np.uint8 or new_images.shape != batch.images.shape:
-                raise TypeError(
-                    f"{label}: uint8 {batch.images.shape} expected, not {new_images.dtype} {new_images.shape}"
-                )
-            images[active] = new_images
-            for name, values in parents.items():
-                values[active] = new_parents[name]
-            for name, values in more.items():
-                values[active] = new_more[0][name]
-            made += len(active)
-        if state and last:
-            columns = {f"column {name}": values[members] for name, values in (parents | more).items()}
-            spent = {"made": np.array(made - made_before), "seconds": np.array(perf_counter() - began)}
-            state.save(group, {"images": images[members], **columns, **spent})
-    return images, parents | more, made
+def _answer_batches(
+    respond: Answer | None,
+    questions: Questions,
+    within: np.ndarray,
+    state: ChunkState,
+    world: tuple[Dataset, Split],
+    label: str,
+) -> None:
+    """Answers the batches that `state` does not have yet, and adds them to it."""
+    dataset, test = world
+    blank = {name: np.nan for name in dataset.names}
+    for name, kind in getattr(respond, "columns", {}).items():
+        blank[name] = False if kind is bool else np.nan
+    groups = list(questions.batches())
+    left = [members for members in groups if members[0] >= state.done]
+    done = len(groups) - len(left)
+    for members in progress(left, total=len(groups), label=label, unit="batches", start=done):
+        images = np.zeros((len(members), *test.images.shape[1:]), np.uint8)
+        columns = {name: np.full(len(members), value) for name, value in blank.items()}
+        ours, made = within[members], 0
+        if respond is not None and ours.any():
+            found = answer_batch(respond, questions, members[ours], dataset, test)
+            images[ours], made = found.images, found.made
+            for name, values in found.columns.items():
+                columns[name][ours] = values
+        missing = np.any([np.isnan(columns[name]) for name in dataset.names], axis=0)
+        columns.setdefault("answered", ~missing)
+        images[~columns["answered"]] = 0
+        state.add(images, columns, made)
 
 
-def _no_answer(batch: Batch) -> tuple[np.ndarray, Columns]:
-    """Answers nothing: what stands for a method whose weights are missing."""
-    raise AssertionError("no question is left to be asked")
+def _network_calls(respond: Answer | None, columns: Columns, made: int) -> float | None:
+    """Returns how many times a network was evaluated, by the method's column or its attribute; None: unknown."""
+    if "network_calls" in columns:
+        return float(np.nansum(columns["network_calls"]))
+    calls = getattr(respond, "network_calls", None)
+    return None if calls is None else calls * made
 
 
-def _groups(batches: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Returns each aligned batch and the rows of its questions."""
-    return [(int(batch), np.flatnonzero(batches == batch)) for batch in np.unique(batches)]
+def _own_settings(settings: Any, method: str) -> Any:
+    """Returns the section of `answers` that only this method reads, or None."""
+    section = METHODS[method].section
+    return getattr(settings, section, None) if section else None
 
 
 def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
@@ -287,56 +210,28 @@ def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
     return pd.factorize(questions["index"])[0] < images
 
 
-def _spread(images: np.ndarray, columns: Columns, within: np.ndarray) -> tuple[np.ndarray, Columns]:
-    """Puts what was answered in its rows; the others are blank."""
-    if within.all():
-        return images, columns
-    spread = np.zeros((len(within), *images.shape[1:]), images.dtype)
-    spread[within] = images
-    wide = {}
-    for name, values in columns.items():
-        wide[name] = np.full(len(within), False if values.dtype == bool else np.nan, values.dtype)
-        wide[name][within] = values
-    return spread, wide
-
-
-def _state(
-    method: str,
-    suite: str,
-    chunk: str,
-    seed: int,
-    settings: Any,
-    data: Path,
-    models: Path,
-    asked: pd.DataFrame,
-    out: Path,
-    device: str,
-    threads: int,
-) -> ChunkState | None:
-    """Returns where the chunk keeps its finished batches; None for a method from outside this package.
-
-    Nothing tells whether the code of such a method has changed.
-    """
-    if method not in METHODS:
-        return None
-    names = [*METHODS[method].models, *(["scm"] if METHODS[method].scm else [])]
-    weights = [models / name / f"seed{seed}" / "model.safetensors" for name in names]
-    # What an explainer keeps near the image by; of most choices there is no such file.
-    perceptual = getattr(getattr(settings, method, None), "perceptual", "none").replace("_", "/", 1)
-    weights.append(models / perceptual / "model.safetensors")
-    test = [data / "dataset.json", data / "test" / "images.npy", data / "test" / "attributes.parquet"]
+def _fingerprint(settings: Any, job: Job, asked: pd.DataFrame) -> str:
+    """Returns a fingerprint of everything that determines the bytes of a chunk."""
+    method = METHODS[job.method]
+    names = [*method.models, *(["scm"] if method.scm else [])]
+    weights = [job.models / name / f"seed{job.seed}" / "model.safetensors" for name in names]
+    # The network of an explainer's perceptual distance; most choices have no such file.
+    perceptual = getattr(_own_settings(settings, job.method), "perceptual", "none").replace("_", "/", 1)
+    weights.append(job.models / perceptual / "model.safetensors")
+    test = [job.data / "dataset.json"]
+    test += [job.data / "test" / name for name in ("images.npy", "attributes.parquet")]
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else vars(settings)
-    code = code_hash("methods.run", f"methods.{method}")
-    made_of = fingerprint(
-        [method, suite, seed, device, threads, code],
+    rows = pd.util.hash_pandas_object(asked, index=False).to_numpy().tobytes()
+    return fingerprint(
+        [job.method, job.suite, job.seed, job.device, job.threads],
+        code_hash("methods.run", module_of(job.method)),
         {key: value for key, value in values.items() if key not in ("chunk_size", "chunks")},
-        asked.to_json(orient="split", double_precision=15),
+        [list(asked), hashlib.sha256(rows).hexdigest()],
         files=(*weights, *test),
     )
-    return ChunkState(out, chunk, made_of)
 
 
 def _peak_rss() -> float:
-    """Returns the peak resident memory of this process in MB; macOS counts bytes, others KiB."""
+    """Returns the peak resident memory of this process in MB (the system counts KiB, on macOS bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -22,7 +22,7 @@ Copy = Callable[[str, Tensor], Tensor]
 """`copy(name, noise)` returns the counterfactual noise, of the same shape (B, *), given the actual one."""
 
 
-def copying(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:
+def sticky_copy(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:
     """Returns the law of the counterfactual noise for a batch of questions.
 
     Arguments:

@@ -1,12 +1,12 @@
-r"""The method `truth`: renders the true counterfactual, where the world is simulated.
+r"""The method `truth`: renders the true counterfactual of a simulated data set.
 
-No method at all, but the ceiling of every score: abduction, action and prediction by the true mechanisms,
+It is the ceiling of every score. Abduction, action and prediction use the true mechanisms,
 
 .. math:: x^* = g(\mathrm{pa}^*, \epsilon_x), \qquad \mathrm{pa}^*_k = f_k(\mathrm{pa}^*, \epsilon_k)
 
-with the exogenous noises :math:`\epsilon` of the image asked about. A categorical variable that is set, such as the
-digit, is not answered: its world knows how a thicker stroke of the same hand looks, but not how that hand would
-have written another digit.
+with the exogenous noises :math:`\epsilon` of the factual image. Questions that set a categorical variable, such as the
+digit, are not answered: the simulation defines how the same handwriting looks with a thicker stroke, but not how it
+would look for another digit.
 """
 
 from pathlib import Path
@@ -22,16 +22,16 @@ from . import Answer, Batch
 __all__ = ["load"]
 
 
-def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Returns the function that answers from the world of the data set in the folder `data`.
+def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
+    """Returns the function that answers with the simulation of the data set in the folder `data`.
 
     Raises:
-        UserError: If the data set is not simulated, or what it is rendered from is missing.
+        UserError: If the data set is not simulated, or a file that the rendering requires is missing.
     """
     dataset = load_dataset(data)
     simulation = world(dataset.name) if dataset.simulated else None
     if simulation is None:
-        raise UserError(f"methods: truth: {dataset.name} is not simulated; leave truth out")
+        raise UserError(f"methods: truth: {dataset.name} is not simulated; remove truth from methods")
     test = load_split(data, "test").attributes
     categorical = [variable.name for variable in dataset.variables if variable.kind == "categorical"]
 
@@ -39,11 +39,11 @@ def load(seed: int, data: Path, models: Path, settings: Any, device: str) -> Ans
         factual = test.iloc[batch.rows]
         parents = simulation.counterfactual_parents(batch.parents, batch.do)
         for name, values in parents.items():
-            # Back where it began up to rounding is back where it began: no grey level hangs on the last bit.
+            # A value that equals the factual one up to rounding is replaced by it, so that the image is identical.
             start = factual[name].to_numpy(np.float64)
             parents[name] = np.where(np.isclose(values, start, rtol=1e-9, atol=0.0), start, values)
         for name in categorical:
-            # Not even if it is set to what it was: such questions alone would not show the ceiling of the others.
+            # Also if it is set to its factual value: otherwise the ceiling would be of those questions only.
             parents[name] = np.where(np.isnan(batch.do[name]), parents[name], np.nan)
         known = ~np.any([np.isnan(values) for values in parents.values()], axis=0)
         images = np.zeros_like(batch.images)

@@ -1,18 +1,23 @@
-"""From raw digits to a scored table of counterfactuals: data, models, questions, answers, scores, report.
+"""The workflow: data, models, questions, answers, scores, report.
 
-Rules call the command line of the package, one step a rule. What a step depends on stands in its params: the
-configuration it reads and a hash of the code it runs, so that a step is run again when, and only when, either changes.
+Each rule runs one command of the package. Its params contain what the step depends on besides its input files: the
+settings that it reads and a hash of the code that it runs. A step runs again if and only if one of these changes.
 """
+
+import os
 
 from snakemake.utils import min_version
 
 min_version("9.19")
 
 
-configfile: "config.yaml"
+# Without this file, in another folder than the checkout, every key has its default.
+if os.path.exists("config.yaml"):
+
+    configfile: "config.yaml"
 
 
-# What `snakemake --report` opens with.
+# The introduction of the page made by `snakemake --report`.
 report: "workflow/report/workflow.rst"
 
 
@@ -46,11 +51,14 @@ include: "workflow/rules/report.smk"
 
 
 onsuccess:
-    # What a killed workflow would have found its finished chunks by.
+    # Needed only by a workflow that was killed, to find the chunks that its jobs have finished since.
     remove_recovery_copies(f"{SETTINGS.results}/{SETTINGS.dataset}/answers")
 
 
 rule all:
     default_target: True
     input:
-        f"{SETTINGS.results}/report.html",
+        rules.report.output,
+        rules.tables.output,
+        rules.figures.output,
+        rules.summarise.output,

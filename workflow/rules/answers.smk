@@ -8,7 +8,7 @@ rule answer:
         images=rules.synthesise.output.images[SPLITS.index("test")],
         attributes=rules.synthesise.output.attributes[SPLITS.index("test")],
         questions="<results>/questions/{suite}.parquet",
-        models=quick(models_asked),
+        models=quick(models_used),
     output:
         images="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.npy",
         table="<results>/answers/{method}/seed{seed}/{suite}/{chunk}.parquet",
@@ -26,13 +26,13 @@ rule answer:
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
         # One, and not one each: Snakemake takes its time over every param of every chunk.
-        told=quick(lambda wildcards: answer_told(wildcards.method)),
+        step=quick(lambda wildcards: answer_params(wildcards.method)),
         folder=subpath(input.dataset, ancestor=2),
     message:
         "Answering: {wildcards.method} (seed {wildcards.seed}), {wildcards.suite}, questions {wildcards.chunk}"
     shell:
         "python -m counterfactory answer {wildcards.method} {wildcards.suite} {wildcards.chunk}"
-        " --settings {params.told[settings]:q} --seed {wildcards.seed} --device {params.told[device]} --threads {threads}"
+        " --settings {params.step[settings]:q} --seed {wildcards.seed} --device {params.step[device]} --threads {threads}"
         " --data {params.folder:q}/data --models {params.folder:q}/models --questions {input.questions:q}"
         " --out {params.folder:q}/answers/{wildcards.method}/seed{wildcards.seed}/{wildcards.suite}"
         " 2>&1 | tee {log:q}"

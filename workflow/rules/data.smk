@@ -20,7 +20,8 @@ rule digits:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        source=SETTINGS.data.digits,
+        # A function, since {word} in a plain text would be read as a wildcard.
+        source=lambda wildcards: SETTINGS.data.digits,
         out=subpath(output.images, parent=True),
     message:
         "Fetching MNIST's digits"
@@ -49,7 +50,7 @@ rule synthesise:
         runtime=growing(30 + sum(getattr(SETTINGS.data, split, 0) for split in SPLITS) / 1000),
     params:
         dataset=SETTINGS.dataset,
-        settings=settings_json(SETTINGS.data, without=["digits"]),
+        settings=settings_file(SETTINGS.data, without=["digits"]),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
         code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}"),

@@ -27,7 +27,7 @@ def training_of(folder):
         name=folder if model.per_variable else name,
         seed=part.removeprefix("seed") if model.seeded else None,
         code=code_of(training_module(name)),
-        settings=settings_json(settings, without=model.ignores),
+        settings=settings_file(settings, without=model.ignores),
         training=getattr(settings, "training", None),
     )
 
@@ -60,7 +60,7 @@ def training_options(wildcards):
     """Returns the options of the command `train` that only some models have."""
     training = training_of(wildcards.folder)
     seed = ["--seed", training.seed] if training.model.seeded else []
-    return [*seed, *(["--attributes", ATTRIBUTES] if training.model.attributes else [])]
+    return [*seed, *(["--attributes", attributes_file()] if training.model.attributes else [])]
 
 
 # A killed training resumes from the state in its folder, which is not an output.

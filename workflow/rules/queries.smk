@@ -76,9 +76,11 @@ rule score_query:
         runtime=growing(30),
         gpu=GPU,
     params:
-        settings=json.dumps(
-            SETTINGS.scores.model_dump(
-                mode="json", include={"bootstrap": True, "lpips": {"net"}, "identity": {"threshold"}}
+        settings=file_of(
+            json.dumps(
+                SETTINGS.scores.model_dump(
+                    mode="json", include={"bootstrap": True, "lpips": {"net"}, "identity": {"threshold"}}
+                )
             )
         ),
         data=subpath(input.dataset, parent=True),

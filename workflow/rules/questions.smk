@@ -19,10 +19,10 @@ rule ask:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        settings=lambda wildcards: settings_json(SETTINGS.questions, "seed", wildcards.suite),
+        settings=lambda wildcards: settings_file(SETTINGS.questions, "seed", wildcards.suite),
         data=subpath(input.dataset, parent=True),
         # Thresholds decide about one suite; the others are not asked again when one moves.
-        attributes=lambda wildcards: ([f"--attributes={ATTRIBUTES}"] if wildcards.suite == "flip" else []),
+        attributes=lambda wildcards: ([f"--attributes={attributes_file()}"] if wildcards.suite == "flip" else []),
         code=lambda wildcards: code_of(
             f"questions.{wildcards.suite}" if wildcards.suite in ("flip", "sweep") else "questions.interventions"
         ),

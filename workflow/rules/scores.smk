@@ -15,8 +15,8 @@ rule score:
             for answer in answers_of(method, wildcards.seed, scored_suites(wildcards.metric))
         ],
         truth=truth_compared,
-        judges=judges_asked,
-        networks=networks_asked,
+        judges=judges_used,
+        networks=networks_used,
         reference=reference_of,
     output:
         "<results>/scores/{metric}/seed{seed}.parquet",
@@ -60,7 +60,7 @@ rule reference:
         images=expand("<results>/data/{split}/images.npy", split=["train", "test"]),
         attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "test"]),
         questions="<results>/questions/flip.parquet",
-        networks=lambda wildcards: [path for path in networks_asked(wildcards) if "/classifier/" not in path],
+        networks=lambda wildcards: [path for path in networks_used(wildcards) if "/classifier/" not in path],
     output:
         "<results>/scores/reference/{metric}.safetensors",
     log:
@@ -106,7 +106,7 @@ rule summarise:
     conda:
         "../../envs/counterfactory.yaml"
     params:
-        settings=settings_json(SETTINGS.scores.bootstrap),
+        settings=settings_file(SETTINGS.scores.bootstrap),
         code=lambda wildcards: code_of("metrics.summary"),
     message:
         "Gathering all scores"

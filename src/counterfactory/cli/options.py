@@ -75,12 +75,12 @@ def true_or_false(name: str, text: str) -> Part:
 
 SETTINGS = option(
     "settings",
-    "the section of the configuration that this command reads, as JSON, instead of --config",
+    "the section of the configuration that this command reads, as JSON or a file of JSON, instead of --config",
     metavar="JSON",
 )
 ATTRIBUTES = option(
     "attributes",
-    "the section `attributes` of the configuration, as JSON, instead of --config",
+    "the section `attributes` of the configuration, as JSON or a file of JSON, instead of --config",
     metavar="JSON",
 )
 SEED = option("seed", "training seed (default: 0)", type=int, default=0)

@@ -1,10 +1,11 @@
-"""Checkpoints: weights as safetensors, and a JSON beside them that says what made them.
+"""Saves and loads trained models: weights as safetensors, with a JSON description beside them.
 
-A trained model is a folder with `model.safetensors` (tensors only, so that loading runs no code) and
-`model.json` (settings, seed, data checksum, git revision, package versions, validation scores).
+A model is a folder with `model.safetensors` (tensors only, so that loading executes no code) and `model.json` (name,
+settings, seed, code revision, package versions, validation scores). The name is compared when a model is loaded, so
+that swapped files are refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,88 +13,98 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .errors import BadFile, MissingWeights, UserError
+from .errors import BadFile, MissingWeights, reading
 from .files import read_json, write_json, writing
 
-__all__ = ["load_model", "load_network", "save_missing", "save_model"]
+__all__ = ["load_model", "load_network", "name_of", "save_missing", "save_model"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
+_REMEDY = "delete it and train again"
 
-def save_model(folder: Path | str, state: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Writes `model.safetensors` and `model.json` in `folder`, each whole or not at all.
+
+def save_model(folder: Path | str, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Writes `model.safetensors` and `model.json` to `folder`, each atomically.
 
     Arguments:
         folder: The model's folder.
-        state: The weights, as given by `state_dict()`.
-        meta: What made them; anything that JSON can hold.
+        state: The weights, as returned by `state_dict()`.
+        meta: The description: values that JSON can represent. Its key `model` or `kind` is the name of the model.
     """
     folder = Path(folder)
-    # Clones: safetensors refuses tensors that share memory, as tied or sliced weights do.
+    # Clones: safetensors refuses tensors that share memory, such as tied or sliced weights.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with writing(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)
     write_json(folder / "model.json", meta)
 
 
-def load_model(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads what :func:`save_model` wrote.
+def load_model(folder: Path | str, expected: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Loads what :func:`save_model` wrote.
+
+    Arguments:
+        folder: The model's folder.
+        expected: The name that the model must have, as :func:`name_of` returns it; by default any.
 
     Returns:
-        The weights, on the CPU, and the JSON.
+        The weights, on the CPU, and the description.
 
     Raises:
-        UserError: If either file is missing.
-        BadFile: If either file is damaged, or a weight is not finite.
-        MissingWeights: If it was written in place of weights that were not there.
+        UserError: If one of the files is missing or cannot be read.
+        BadFile: If one of the files is damaged, the model is another one, or a weight is not finite.
+        MissingWeights: If the folder records that the weights are missing, see :func:`save_missing`.
     """
     folder = Path(folder)
     path = folder / "model.safetensors"
-    if not path.exists():
-        raise UserError(f"{path}: no such file; train this model first")
-    try:
+    with reading(path, "not a complete safetensors file", _REMEDY, "train this model"):
         state = load_file(path)
-    except Exception as error:
-        raise BadFile(f"{path}: not a whole safetensors file ({error}); delete it and train again") from None
     meta = read_json(folder / "model.json")
     if not isinstance(meta, dict):
-        raise BadFile(f"{folder / 'model.json'}: holds no keys and values; delete it and train again")
+        raise BadFile(f"{folder / 'model.json'}: holds no keys and values; {_REMEDY}")
     if "missing" in meta:
-        raise MissingWeights(meta["missing"])
+        raise MissingWeights(str(meta["missing"]))
+    if expected and name_of(meta) != expected:
+        raise BadFile(f"{folder}: contains the model {name_of(meta)}, not {expected}; {_REMEDY}")
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise BadFile(f"{path}: {name} holds a number that is not finite; delete it and train again")
+            raise BadFile(f"{path}: {name} holds a number that is not finite; {_REMEDY}")
     return state, meta
 
 
+def name_of(meta: Mapping[str, Any]) -> str:
+    """Returns the name of a model by its description: such as `vae`, `vae_ft`, `oracle` or `judge of thickness`."""
+    name = str(meta.get("kind") or meta.get("model") or "without a name")
+    variable = meta.get("variable")
+    if isinstance(variable, Mapping):
+        return f"{name} of {variable.get('name')}"
+    return f"{name}_ft" if "finetuned" in meta else name
+
+
 def save_missing(folder: Path | str, kind: str, reason: str) -> None:
-    """Writes, in the place of a model, that there are no weights for it: :func:`load_model` gives the reason."""
+    """Records in a model's folder that its weights are missing. :func:`load_model` then raises the reason."""
     save_model(folder, {}, {"kind": kind, "missing": reason})
 
 
 def load_network(
-    folder: Path | str, build: Callable[..., Network], device: str
+    folder: Path | str, build: Callable[..., Network], device: str, expected: str = ""
 ) -> tuple[Network, dict[str, Any]]:
-    """Reads a convolutional network that is asked and no longer trained.
+    """Loads a convolutional network for inference.
 
     Arguments:
-        folder: Its folder, whose JSON holds under `network` the arguments it was built with.
-        build: Its class.
-        device: Where it is to run.
+        folder: The model's folder. The key `network` of its description holds the arguments of `build`.
+        build: The class of the network.
+        device: The device of the network.
+        expected: The name that the model must have, as :func:`name_of` returns it; by default any.
 
     Returns:
-        The network, in evaluation mode, its weights without gradients and channels last (faster on CPUs); and the JSON.
+        The network and the description. The network is in evaluation mode, its weights do not require gradients, and
+        its memory format is channels-last, which is faster on CPUs.
 
     Raises:
-        UserError: If it is missing or damaged, or the weights are another network's.
+        UserError: As :func:`load_model` does, also if the weights do not fit the network.
     """
-    state, meta = load_model(folder)
-    network = build(**meta["network"])
-    try:
+    state, meta = load_model(folder, expected)
+    with reading(folder, "the weights do not fit the network", _REMEDY):
+        network = build(**meta["network"])
         network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{folder}: not the weights of this network ({reason}); delete it and train again"
-        ) from None
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last), meta

@@ -1,12 +1,12 @@
-"""Hands the GPUs of one machine to its jobs: each job sees one of its own, or shares one with as many as are let.
+"""Assigns one GPU per job with a file lock, for the jobs of one machine.
 
-A workflow on one machine starts as many jobs as it may and says nothing about which GPU each is to take. So a job
-takes a lock (`flock`) on one of `share` places of each GPU, the emptiest GPU first, and sets `CUDA_VISIBLE_DEVICES`
-before CUDA is looked at. The lock is an open file: the system gives it back when the job ends, however it ends.
+A workflow on one machine starts several jobs and does not choose a GPU for each. A job therefore takes a lock (`flock`)
+on one of the `share` places of each GPU, the GPU with the fewest jobs first, and sets `CUDA_VISIBLE_DEVICES` before
+CUDA is initialised. The operating system releases the lock when the job ends, however it ends.
 
-Nothing is done where a scheduler (Slurm, Kubernetes) or a person has set `CUDA_VISIBLE_DEVICES` already, and where
-there is no GPU. Two variables of the environment say more: `COUNTERFACTORY_GPUS`, which GPUs to hand out (`0,1`;
-default: all that `nvidia-smi` lists), and `COUNTERFACTORY_JOBS_PER_GPU`, how many jobs may share one (default: 1).
+Nothing is done if `CUDA_VISIBLE_DEVICES` is set already (by Slurm, Kubernetes or the user), or if there is no GPU. Two
+environment variables configure it: `COUNTERFACTORY_GPUS` lists the GPUs to use (`0,1`; default: all that `nvidia-smi`
+lists), `COUNTERFACTORY_JOBS_PER_GPU` is the number of jobs per GPU (default: 1).
 """
 
 import fcntl
@@ -29,20 +29,20 @@ __all__ = ["GPUS", "JOBS_PER_GPU", "lease", "local_gpus"]
 GPUS = "COUNTERFACTORY_GPUS"
 JOBS_PER_GPU = "COUNTERFACTORY_JOBS_PER_GPU"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-WAIT = 0.5  # seconds between two looks for a free place
-TOLD = 30.0  # seconds of waiting after which it is said
+WAIT = 0.5  # seconds between two attempts to find a free place
+NOTICE = 30.0  # seconds of waiting before a message
 
 
 def local_gpus() -> list[str]:
-    """Returns the names of this machine's GPUs as `CUDA_VISIBLE_DEVICES` takes them; none is an empty list.
+    """Returns the GPUs of this machine as names for `CUDA_VISIBLE_DEVICES`, possibly none.
 
     Raises:
-        UserError: If `COUNTERFACTORY_GPUS` is no list of GPUs.
+        UserError: If `COUNTERFACTORY_GPUS` is not a list of GPUs.
     """
     given = os.environ.get(GPUS)
     if given is not None:
         names = [name.strip() for name in given.split(",") if name.strip()]
-        # A name becomes part of a file's name.
+        # A name becomes part of a file name.
         if any(not re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names) or len(set(names)) < len(names):
             raise UserError(f"{GPUS}: {given!r}; name each GPU once, such as 0,1")
         return names
@@ -61,21 +61,21 @@ def local_gpus() -> list[str]:
 def lease(
     share: int | None = None, gpus: Sequence[str] | None = None, folder: Path | str | None = None
 ) -> Iterator[str | None]:
-    """Waits for a place on one GPU and lets only that GPU be seen while the block runs.
+    """Context manager: waits for a place on one GPU and makes only that GPU visible.
 
-    To be entered before CUDA is first used in this process.
+    It must be entered before CUDA is initialised in this process.
 
     Arguments:
-        share: How many jobs may share a GPU; by default what `COUNTERFACTORY_JOBS_PER_GPU` says, else 1.
+        share: Number of jobs per GPU; by default `COUNTERFACTORY_JOBS_PER_GPU`, else 1.
         gpus: The GPUs to choose from; by default :func:`local_gpus`.
-        folder: Where the locks lie; by default a folder of this user among the temporary files. All jobs that share
-            GPUs must name the same.
+        folder: The folder of the locks; by default a temporary folder of this user. All jobs that share GPUs must use
+            the same one.
 
     Yields:
-        The name of the GPU, or None where nothing had to be done.
+        The name of the GPU, or None if nothing was done.
 
     Raises:
-        UserError: If a variable of the environment is malformed, or others can write where the locks lie.
+        UserError: If an environment variable is malformed, or other users can write to the folder of the locks.
     """
     if os.environ.get(VISIBLE) is not None:
         yield None
@@ -90,8 +90,8 @@ def lease(
         private_folder(root)
     except OSError as error:
         raise UserError(
-            f"{root}: the locks of the GPUs need a folder that only you can write ({error.strerror or error}); remove"
-            " it, or set TMPDIR to another folder, the same for all jobs"
+            f"{root}: the GPU locks require a folder that only you can write to ({error.strerror or error}); remove it,"
+            " or set TMPDIR to another folder, the same for all jobs"
         ) from None
     name, lock = _wait(names, places, root)
     os.environ[VISIBLE] = name
@@ -105,7 +105,7 @@ def lease(
 def _share() -> int:
     given = os.environ.get(JOBS_PER_GPU, "1")
     if not given.isdigit() or int(given) < 1:
-        raise UserError(f"{JOBS_PER_GPU}: {given!r}; give a number of jobs, 1 or more")
+        raise UserError(f"{JOBS_PER_GPU}: {given!r}; set a number of jobs, 1 or more")
     return int(given)
 
 
@@ -114,8 +114,8 @@ def _folder() -> Path:
 
 
 def _wait(names: Sequence[str], places: int, root: Path) -> tuple[str, int]:
-    """Returns the first GPU that has a place, emptiest first, and the open lock."""
-    began, told = time.monotonic(), False
+    """Returns the GPU with a free place and the fewest jobs, and the file descriptor of its lock."""
+    began, noticed = time.monotonic(), False
     while True:
         for place in range(places):
             for name in names:
@@ -129,7 +129,7 @@ def _wait(names: Sequence[str], places: int, root: Path) -> tuple[str, int]:
                     return name, lock
                 except OSError:
                     os.close(lock)
-        if not told and time.monotonic() - began > TOLD:
-            told = True
+        if not noticed and time.monotonic() - began > NOTICE:
+            noticed = True
             print(f"waiting for one of the GPUs {', '.join(names)}", file=sys.stderr, flush=True)
         time.sleep(WAIT)

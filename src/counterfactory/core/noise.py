@@ -1,12 +1,12 @@
-r"""Noise drawn per question, so that no result depends on batch size, chunking or worker count.
+r"""Random noise per question: no result depends on batch size, chunks or the number of workers.
 
-Each stream of numbers is a counter-based Philox generator (Salmon et al., 2011) keyed by a seed and by
-the path of names that leads to it:
+Each stream of numbers is a counter-based Philox generator (Salmon et al., 2011), whose key is computed from a seed and
+a path of names:
 
 .. math:: \epsilon_{q} \sim \mathrm{Philox}\big(\mathrm{key} = \mathrm{SHA256}(s_q, \text{name}_1, \ldots)\big)
 
-so that the noise of a question is a function of the question alone. Drawing is done on the CPU with
-numpy and moved to the device afterwards: a GPU run and a CPU run see the same bits.
+The noise of a question is therefore a function of the question alone. It is drawn on the CPU with numpy and then moved
+to the device, so that a GPU run and a CPU run use the same bits.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ __all__ = ["derive_seed", "generator", "normal"]
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """Returns a 63-bit seed that is a fixed function of `seed` and a path of names.
+    """Returns a 63-bit seed, a fixed function of `seed` and a path of names.
 
     Arguments:
         seed: Any integer.
-        names: What the stream is for, such as `("abduction", 3)`.
+        names: The path, such as `("abduction", 3)`.
     """
     text = "/".join([str(int(seed)), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
@@ -34,12 +34,12 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def normal(seeds: Sequence[int], shape: Sequence[int], *names: str | int) -> np.ndarray:
-    """Draws standard normal noise, one independent stream a question.
+    """Draws standard normal noise, one independent stream per question.
 
     Arguments:
         seeds: The seed of each question, with shape :math:`(B,)`.
-        shape: The shape of one question's noise.
-        names: What the noise is for.
+        shape: The shape of the noise of one question.
+        names: The path of names of the stream.
 
     Returns:
         Float32 noise with shape :math:`(B, *shape)`.

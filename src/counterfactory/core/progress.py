@@ -1,11 +1,10 @@
-"""Progress of long work: a bar on a terminal, otherwise a plain line now and then.
+"""Progress of long computations: a bar on a terminal, otherwise a plain line from time to time.
 
-A log file is not a terminal: there one line is written to stderr at most every :data:`PERIOD` seconds, and
-one at the end, as in::
+If stderr is not a terminal, one line is written at most every :data:`PERIOD` seconds, and one at the end::
 
     train hvae  120/400 steps  30 %  0:12 elapsed  0:28 left  loss 0.482
 
-so that a log of an hour's work is a few hundred lines and `tail -f` always shows where the work stands.
+The log of an hour's work then has a few hundred lines, and `tail -f` shows the current state.
 """
 
 import sys
@@ -18,20 +17,20 @@ from tqdm import tqdm
 __all__ = ["PERIOD", "Progress", "clock", "progress"]
 
 PERIOD = 15.0  # seconds between two lines of a log
-REFRESH = 0.2  # seconds between two looks at the notes of a bar
+REFRESH = 0.2  # seconds between two updates of a bar
 
 Item = TypeVar("Item")
 
 
 def clock(seconds: float) -> str:
-    """Writes a duration in seconds as `m:ss`, or `h:mm:ss` from an hour on."""
+    """Formats a duration in seconds as `m:ss`, or `h:mm:ss` from one hour on."""
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 class Progress(Generic[Item]):
-    """Iterates over `iterable` and shows how far it is; made by :func:`progress`."""
+    """An iterator that shows its progress; created by :func:`progress`."""
 
     def __init__(
         self, iterable: Iterable[Item], total: int | None, label: str, unit: str, start: int, stream: TextIO
@@ -41,14 +40,19 @@ class Progress(Generic[Item]):
         self.done = start
         self.notes: dict[str, SupportsFloat | str] = {}
         self._began = monotonic()
+        self._converged = False
 
     def set(self, **notes: SupportsFloat | str) -> None:
-        """Sets what is noted behind the progress, such as `loss=0.3`; a note stays until it is set anew.
+        """Sets notes that are shown behind the progress, such as `loss=0.3`. A note stays until it is replaced.
 
-        Numbers are turned into text only when they are shown, so a tensor on an accelerator may be given at
-        every step without waiting for it.
+        Numbers are formatted only when they are shown, so that a tensor on a GPU can be set at every step without
+        synchronization.
         """
         self.notes.update(notes)
+
+    def converged(self) -> None:
+        """Marks the work as complete before the last item: the final line shows 100 % and `converged`."""
+        self._converged = True
 
     def __iter__(self) -> Iterator[Item]:
         self._began = last = monotonic()
@@ -63,15 +67,17 @@ class Progress(Generic[Item]):
                     last = now
                     self._show(bar)
         finally:
-            # Also reached by a `break` or an error: the last line then says where the work stopped.
+            # Also after a `break` or an error: the last line then shows where the work stopped.
             self._show(bar, final=True)
 
     def line(self, final: bool = False) -> str:
-        """Returns the plain line of this moment; `final` leaves out the time left."""
+        """Returns the current plain line; `final` omits the remaining time."""
         parts = [self.label] if self.label else []
         count = f"{self.done}" if self.total is None else f"{self.done}/{self.total}"
         parts.append(f"{count} {self.unit}".rstrip())
-        if self.total:
+        if self._converged:
+            parts.append("100 %  converged")
+        elif self.total:
             parts.append(f"{100 * self.done // self.total} %")
         elapsed = monotonic() - self._began
         parts.append(f"{clock(elapsed)} elapsed")
@@ -103,6 +109,8 @@ class Progress(Generic[Item]):
         if self.notes:
             bar.set_postfix_str("  ".join(self._noted()), refresh=False)
         bar.update(self.done - bar.n)
+        if self._converged:
+            bar.total = bar.n
         if final:
             bar.refresh()
             bar.close()
@@ -124,12 +132,12 @@ def progress(
         ...     steps.set(loss=0.482)
 
     Arguments:
-        iterable: What to iterate over.
-        total: The count at which the work is done; by default `start` + `len(iterable)` where that is known.
-        label: What is being done.
-        unit: What is counted, in the plural.
-        start: The count already done before, for resumed work.
-        stream: Where to write; stderr by default.
+        iterable: The items.
+        total: The count of complete work; by default `start` + `len(iterable)` if that is known.
+        label: The name of the work.
+        unit: The unit of the count, in the plural.
+        start: The initial count, for resumed work.
+        stream: The output; stderr by default.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = start + len(iterable)

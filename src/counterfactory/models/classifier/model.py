@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...core.checkpoint import load_network
 from ...core.device import choose_device
+from ...core.errors import reading
 from ...data.dataset import Variable
 from ...nets.pixels import pixel_batches
 from .network import ClassifierNetwork
@@ -100,17 +101,20 @@ class AttributeClassifier:
         return torch.cat(parts).cpu().double()
 
 
-def load_classifier(folder: Path | str, device: str = "cpu") -> AttributeClassifier:
+def load_classifier(folder: Path | str, device: str = "cpu", expected: str = "") -> AttributeClassifier:
     """Loads a network that :func:`counterfactory.models.classifier.train.train_classifier` wrote.
 
     Arguments:
         folder: The folder of the classifier or of the oracle.
         device: `auto`, `cpu` or `cuda`.
+        expected: `classifier` or `oracle`; by default either.
 
     Raises:
-        UserError: If it is missing or damaged.
+        UserError: If it is missing, damaged, or not the expected one.
     """
     device = choose_device(device)
-    network, meta = load_network(folder, ClassifierNetwork, device)
-    categorical = Variable(**meta["categorical"]) if meta["categorical"] else None
-    return AttributeClassifier(network, meta["attributes"], categorical, meta.get("constant", {}), device)
+    network, meta = load_network(folder, ClassifierNetwork, device, expected)
+    with reading(Path(folder) / "model.json", "does not describe a classifier", "delete it and train again"):
+        categorical = Variable(**meta["categorical"]) if meta["categorical"] else None
+        attributes, constant = dict(meta["attributes"]), dict(meta.get("constant", {}))
+    return AttributeClassifier(network, attributes, categorical, constant, device)

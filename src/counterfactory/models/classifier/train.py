@@ -104,7 +104,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
     )
 
     # Measured after the weights are chosen: the test split selects nothing.
-    trained = load_classifier(run.out, device)
+    trained = load_classifier(run.out, device, run.name)
     parts = {"valid": valid, "test": test}
     labels = {name: attribute_labels(dataset, part, attributes) for name, part in parts.items()}
     predicted = {name: trained.probabilities(part.images) for name, part in parts.items()}

@@ -52,7 +52,7 @@ def load_identity(folder: Path | str, device: str = "cpu") -> Identity:
         UserError: If it is missing or damaged.
     """
     device = choose_device(device)
-    network, meta = load_network(folder, build_identity, device)
+    network, meta = load_network(folder, build_identity, device, "identity")
     if "threshold" not in meta:
         raise UserError(f"{Path(folder) / 'model.json'}: has no key threshold; delete it and train again")
     return Identity(network, float(meta["threshold"]), device)

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from ...core.checkpoint import load_network
 from ...core.device import INFERENCE_BATCH, choose_device
+from ...core.errors import reading
 from ...data.dataset import Dataset, Variable, encode_parents
 from ...nets.pixels import pixel_batches
 from .network import JudgeNetwork
@@ -63,22 +64,23 @@ class Judge:
         return torch.cat(predictions).numpy() if predictions else np.empty(0)
 
 
-def load_judge(folder: Path | str, device: str = "cpu") -> Judge:
+def load_judge(folder: Path | str, device: str = "cpu", expected: str = "") -> Judge:
     """Loads a judge or predictor that :func:`counterfactory.models.judges.train.train_judge` wrote.
 
     Arguments:
-        folder: Its folder, which is named after the variable.
+        folder: Its folder.
         device: `auto`, `cpu` or `cuda`.
+        expected: The name that it must have, such as `judge of thickness` or `predictor of digit`; by default any.
 
     Raises:
-        UserError: If it is missing, damaged, or of another variable or kind than the names of its folders.
+        UserError: If it is missing, damaged, or not the expected one.
     """
     device = choose_device(device)
-    folder = Path(folder)
-    model, meta = load_network(folder, JudgeNetwork, device)
-    return Judge(
-        model, Variable(**meta["variable"]), tuple(Variable(**effect) for effect in meta["context"]), device
-    )
+    model, meta = load_network(folder, JudgeNetwork, device, expected)
+    with reading(Path(folder) / "model.json", "does not describe a judge", "delete it and train again"):
+        variable = Variable(**meta["variable"])
+        context = tuple(Variable(**effect) for effect in meta["context"])
+    return Judge(model, variable, context, device)
 
 
 def encode_context(context: tuple[Variable, ...], parents: Parents | None) -> np.ndarray | None:

@@ -102,7 +102,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
     )
 
     # Measured after the weights are chosen: the test split selects nothing.
-    judge = load_judge(run.out, device)
+    judge = load_judge(run.out, device, f"{kind} of {name}")
     errors = {
         "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),
         "test": _error(judge, load_split(run.data, "test")),

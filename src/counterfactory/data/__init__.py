@@ -1,1 +1,1 @@
-"""The data room: images, attributes, splits and the causal graph, and how simulated worlds are drawn."""
+"""Data sets: images, attributes, splits and the causal graph, and the simulated worlds that generate them."""

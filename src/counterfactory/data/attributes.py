@@ -1,16 +1,16 @@
-r"""Binary attributes: what a classifier of explanations is asked about, as 40 yes-or-no questions are of a face.
+r"""Computes binary attributes, the labels that classifiers of explanations predict.
 
 An attribute is a quantity and a threshold,
 
 .. math:: y_a = \mathbb{1}\left[q_a > \theta_a\right],
 
-where :math:`q_a` is a parent of the image (thickness, intensity) or what the simulated world measures of its pixels
-(area, length, slant, width, height; Castro et al., 2019, arXiv:1809.10780). Attributes are named in the configuration,
-section `attributes`, in the quantity's own unit; one that is set to null is left out.
+where :math:`q_a` is a parent of the image (thickness, intensity) or a quantity that the simulated world measures in its
+pixels (area, length, slant, width, height; Castro et al., 2019, arXiv:1809.10780). Attributes are defined in the
+section `attributes` of the configuration, in the unit of the quantity; one that is null is left out.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ from ..core.errors import UserError
 from .dataset import Dataset, Split
 from .worlds import world
 
+if TYPE_CHECKING:
+    from ..config.attributes import AttributeSettings
+
 __all__ = [
-    "AttributeSettings",
     "attribute_labels",
     "binarise",
     "chosen",
@@ -30,26 +32,19 @@ __all__ = [
 ]
 
 
-class AttributeSettings(Protocol):
-    """What is read of one attribute of the configuration's section `attributes`."""
-
-    of: str
-    above: float
+Attributes = Mapping[str, "AttributeSettings | None"]
 
 
-Attributes = Mapping[str, AttributeSettings | None]
-
-
-def chosen(attributes: Attributes) -> dict[str, AttributeSettings]:
-    """Returns the attributes that are not left out, in order.
+def chosen(attributes: Attributes) -> "dict[str, AttributeSettings]":
+    """Returns the attributes that are not null, in order.
 
     Raises:
-        UserError: If there is none.
+        UserError: If all are null.
     """
     kept = {name: attribute for name, attribute in attributes.items() if attribute is not None}
     if not kept:
         raise UserError(
-            "attributes: every one is null; name one at least, such as thick: {of: thickness, above: 2.5}"
+            "attributes: every one is null; define at least one, such as thick: {of: thickness, above: 2.5}"
         )
     return kept
 
@@ -61,13 +56,13 @@ def attribute_labels(
 
     Arguments:
         dataset: The data set.
-        split: Its images, uint8 (N, C, H, W), and their attributes.
+        split: The images, uint8 (N, C, H, W), and their attributes.
         attributes: The section `attributes`.
-        threads: How many threads measure.
+        threads: The number of threads that measure.
 
     Returns:
-        One int8 column an attribute, 0 or 1, N rows from 0. Where a quantity is a parent, the parent decides, and not
-        what the pixels show of it.
+        One int8 column per attribute, 0 or 1, N rows from 0. The value of a quantity that is a parent is that of the
+        parent, not the one measured in the pixels.
 
     Raises:
         UserError: If a quantity is neither a parent nor measured.
@@ -78,17 +73,17 @@ def attribute_labels(
 def measured_labels(
     dataset: Dataset, images: np.ndarray, attributes: Attributes, threads: int = 1
 ) -> pd.DataFrame:
-    """Returns the binary attributes that the pixels themselves show, whatever parents were asked of them.
+    """Returns the binary attributes as measured in the pixels.
 
     Arguments:
         dataset: The data set.
-        images: Uint8 images with shape (N, C, H, W), such as answers.
+        images: Images such as answers, uint8 (N, C, H, W).
         attributes: The section `attributes`.
-        threads: How many threads measure.
+        threads: The number of threads that measure.
 
     Returns:
-        One int8 column for each attribute whose quantity the world measures, N rows from 0; other attributes have no
-        column, and without a world there is none. An image without a stroke has every attribute at 0.
+        One int8 column for each attribute whose quantity the world measures, N rows from 0; no column if the data set
+        is not simulated. A quantity that cannot be measured, such as that of an image without strokes, gives 0.
     """
     known = world(dataset.name)
     if known is None:
@@ -98,7 +93,7 @@ def measured_labels(
 
 
 def quantities(dataset: Dataset, split: Split, attributes: Attributes, threads: int = 1) -> pd.DataFrame:
-    """Returns the quantities that attributes are made of, one float64 column each, N rows from 0.
+    """Returns the quantities of the attributes, one float64 column each, N rows from 0.
 
     The arguments and the error are those of :func:`attribute_labels`.
     """
@@ -120,10 +115,10 @@ def quantities(dataset: Dataset, split: Split, attributes: Attributes, threads: 
 
 
 def binarise(values: pd.DataFrame, attributes: Attributes) -> pd.DataFrame:
-    """Returns 1 where a quantity is above an attribute's threshold and 0 elsewhere, also where it is not a number.
+    """Returns 1 where a quantity is above the threshold of an attribute and 0 elsewhere, including NaN.
 
     Arguments:
-        values: One column a quantity, in its own unit, N rows.
+        values: One column per quantity, in its unit, N rows.
         attributes: The section `attributes`.
     """
     kept = {name: one for name, one in attributes.items() if one is not None}
@@ -136,17 +131,17 @@ def binarise(values: pd.DataFrame, attributes: Attributes) -> pd.DataFrame:
 def one_sided(
     dataset: Dataset, split: Split, attributes: Attributes, name: str, threads: int = 1
 ) -> dict[str, str]:
-    """Finds attributes that all images of a split have, or none: nothing can be learned or asked about them.
+    """Finds attributes with the same label in all images of a split, which no classifier can learn.
 
     Arguments:
         dataset: The data set.
-        split: Its images and attributes.
+        split: The images and attributes.
         attributes: The section `attributes`.
-        name: What the split is called.
-        threads: How many threads measure.
+        name: The name of the split.
+        threads: The number of threads that measure.
 
     Returns:
-        For each such attribute one line that says so, with the threshold to change and the range to choose it from.
+        For each such attribute a message of one line, with the threshold and the range of the quantity.
     """
     values = quantities(dataset, split, attributes, threads)
     labels = binarise(values, attributes)

@@ -1,8 +1,8 @@
-"""The causal graph of a data set, read from its edges.
+"""Computes causes, effects, ancestors, descendants and a topological order in the causal graph of a data set.
 
-A graph is data: the variables and edges of a :class:`~counterfactory.data.dataset.Dataset`. It must be directed and
-acyclic, so that every variable is a function of its causes and of its own exogenous noise (Pearl, 2009,
-*Causality*, section 1.4), computed in a topological order.
+The graph consists of the variables and edges of a :class:`counterfactory.data.dataset.Dataset`. It must be acyclic:
+every variable is a function of its causes and of its own exogenous noise, computed in a topological order (Pearl, 2009,
+*Causality*, section 1.4).
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ __all__ = ["ancestors", "causes", "descendants", "effects", "topological_order"]
 
 
 def topological_order(dataset: Dataset) -> tuple[str, ...]:
-    """Returns the variables' names, every cause before its effects.
+    """Returns the names of the variables, every cause before its effects.
 
-    The order is unique: of the variables whose causes all stand, the first in `dataset.names` comes next.
+    The order is unique: among the variables whose causes are all in the order, the first in `dataset.names` comes next.
 
     Raises:
         UserError: If a name is used twice, an edge names no variable, or the edges form a cycle.
@@ -65,18 +65,19 @@ def effects(dataset: Dataset, name: str) -> tuple[str, ...]:
 
 
 def ancestors(dataset: Dataset, name: str) -> frozenset[str]:
-    """Returns all variables from which a directed path leads to `name`, without `name` itself."""
+    """Returns all variables with a directed path to `name`, without `name` itself."""
     return _reach(dataset, name, causes)
 
 
 def descendants(dataset: Dataset, name: str) -> frozenset[str]:
-    """Returns all variables to which a directed path leads from `name`, without `name` itself."""
+    """Returns all variables with a directed path from `name`, without `name` itself."""
     return _reach(dataset, name, effects)
 
 
 def _reach(
     dataset: Dataset, name: str, neighbours: Callable[[Dataset, str], tuple[str, ...]]
 ) -> frozenset[str]:
+    """Returns all variables that repeated steps to `neighbours` reach."""
     reached: set[str] = set()
     waiting = list(neighbours(dataset, name))
     while waiting:

@@ -13,6 +13,7 @@ from skimage.morphology import skeletonize
 
 from counterfactory.data.dataset import Dataset, Variable, save_dataset
 from counterfactory.report.figures import write_figures
+from counterfactory.report.results import Results
 from counterfactory.report.tables import write_tables
 
 DATASET = Dataset(
@@ -344,20 +345,22 @@ def pretend_results(
 
 def make_tables(results: Path, out: Path, **changes) -> Path:
     """Writes the tables of pretended results, with `changes` to the inputs, and returns their folder."""
+    options = {name: changes.pop(name) for name in ("names", "published") if name in changes}
     inputs = {
         "scores": results / "scores" / "scores.csv",
         "data": results / "data",
         "judges": sorted(results.glob("models/judges/*/model.json")),
-        "parents": sorted(results.glob("models/scm/*/model.json")),
+        "scm": sorted(results.glob("models/scm/*/model.json")),
         "costs": sorted(results.glob("answers/*/*/*/*.cost.json")),
         "models": sorted(results.glob("models/*vae/*/model.json")),
     }
-    write_tables(**(inputs | changes), out=out)
+    write_tables(Results(**(inputs | changes)), out, **options)
     return out
 
 
 def make_figures(results: Path, out: Path, **changes) -> Path:
     """Writes the figures of pretended results, with `changes` to the inputs, and returns their folder."""
+    names = changes.pop("names", ())
     inputs = {
         "scores": results / "scores" / "scores.csv",
         "rows": sorted(results.glob("scores/*/*.parquet")),
@@ -368,5 +371,5 @@ def make_figures(results: Path, out: Path, **changes) -> Path:
         "logs": sorted(results.glob("models/*/*/log.csv")),
         "costs": sorted(results.glob("answers/*/*/*/*.cost.json")),
     }
-    write_figures(**(inputs | changes), out=out)
+    write_figures(Results(**(inputs | changes)), out, names)
     return out

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.test_html import Page
 
 from counterfactory.core.files import read_json
 from counterfactory.metrics.summary import summary
@@ -16,12 +15,13 @@ from counterfactory.report.cells import Scores
 from counterfactory.report.cost_quality import quality_picture, scale_picture
 from counterfactory.report.examples import example_pictures, worst_picture
 from counterfactory.report.explanations import explanation_costs, explanation_tables, flip_select
-from counterfactory.report.flip_answers import read_explained
-from counterfactory.report.graph import graph_table, side_effects
+from counterfactory.report.flip_answers import read_flip_answers
+from counterfactory.report.graph import graph_table, scored_pairs
 from counterfactory.report.html import write_report
-from counterfactory.report.narrative import explained as sentences
+from counterfactory.report.narrative import explanation_sentences as sentences
 from counterfactory.report.style import FAINT, method_colours, save_picture
 from tests.report.pretend import DATASET, make_figures, make_tables
+from tests.report.test_html import Page
 
 METHODS = ("copy", "vae", "dime", "dime_x", "truth")
 ASKED = ("thick", "digit")
@@ -48,7 +48,7 @@ def single_scores(method: str) -> pd.DataFrame:
         if attribute == "thick":
             moved = MOVED.get(method, np.nan) if flips else np.nan
             values |= {"moved_intensity": moved, "due_intensity": 40.0 + 0 * moved}
-            values |= {"side_intensity": abs(moved - 40.0)}
+            values |= {"inconsistency_intensity": abs(moved - 40.0)}
         for metric, value in values.items():
             value = value if there else np.nan
             reason = "" if np.isfinite(value) else (NO_ANSWER if not there else "it did not flip")
@@ -128,7 +128,9 @@ def flipped(results, tmp_path_factory):
 
 def explained(flipped):
     rows = sorted(flipped.glob("scores/*/seed0.parquet"))
-    return read_explained(flipped / "questions", flipped / "answers", flipped / "data", rows, list(METHODS))
+    return read_flip_answers(
+        flipped / "questions", flipped / "answers", flipped / "data", rows, list(METHODS)
+    )
 
 
 def _cell(table, row, key):
@@ -188,23 +190,24 @@ def test_means_are_over_what_the_ceiling_answers_too():
 
 def test_the_graph_says_what_moved_and_what_was_due():
     scores = all_scores()
-    assert side_effects(scores, DATASET) == [("thick", "intensity")]
+    assert scored_pairs(scores, DATASET) == [("thick", "intensity")]
     table = graph_table(scores, DATASET)
     assert _cell(table, "dime_x", "thick_intensity_moved").value == 20.0
     assert _cell(table, "dime_x", "thick_intensity_due").value == 40.0
-    assert _cell(table, "dime_x", "thick_intensity_side").value == 20.0
+    assert _cell(table, "dime_x", "thick_intensity_inconsistency").value == 20.0
     # The one that flipped more is not compared with the one that flipped fewer.
-    assert not any(_cell(table, name, "thick_intensity_side").best for name in ("vae", "dime_x"))
-    assert _cell(table, "truth", "thick_intensity_side").value == 0
+    assert not any(_cell(table, name, "thick_intensity_inconsistency").best for name in ("vae", "dime_x"))
+    assert _cell(table, "truth", "thick_intensity_inconsistency").value == 0
     assert (
-        "thickness moves intensity" in table.caption and "nothing moves thickness or digit" in table.caption
+        "thickness affects intensity" in table.caption
+        and "thickness and digit have no cause" in table.caption
     )
     assert "copy" not in [row.key for row in table.rows]  # it flips nothing
     said = sentences({"graph": table})
     assert said == [
-        "When thick is flipped, what happens to intensity? Nearest to the true graph, VAE moves it by 35.00 grey "
-        "levels on average where 40.00 is due (n = 3); furthest away, DiME moves it by 4.00 grey levels on average "
-        "where 40.00 is due (n = 1)."
+        "Change of intensity when thick is flipped: most consistent with the causal graph VAE (mean change 35.00 grey "
+        "levels, true change 40.00, n = 3), least consistent DiME (mean change 4.00 grey levels, true change 40.00, "
+        "n = 1)."
     ]
 
 
@@ -213,7 +216,7 @@ def test_without_flips_there_is_nothing_of_explanations(results):
     assert explanation_tables(scores, DATASET) == [] and graph_table(scores, DATASET) is None
     assert sentences({}) == [] and explanation_costs(costs().query("suite == 'do'"), []) is None
     assert (
-        read_explained(results / "questions", results / "answers", results / "data", [], list(METHODS))
+        read_flip_answers(results / "questions", results / "answers", results / "data", [], list(METHODS))
         is None
     )
 
@@ -222,7 +225,7 @@ def test_costs_are_of_the_suite_alone_and_an_answer():
     table = explanation_costs(costs(), list(METHODS))
     assert _cell(table, "dime", "network_calls_per_answer").value == 1771.0
     assert _cell(table, "dime", "seconds_per_answer").value == 0.5
-    assert _cell(table, "copy", "network_calls_per_answer").reason == "asks no network"
+    assert _cell(table, "copy", "network_calls_per_answer").reason == "calls no network"
 
 
 def test_the_same_images_are_shown_for_every_method_and_misses_are_named(flipped):
@@ -285,9 +288,9 @@ def test_the_page_has_the_section_and_keeps_other_data_sets_apart(flipped, tmp_p
     assert {"explanations", "t-graph", "t-flip_thick", "t-explanations_cost", "f-explanations_worst"} <= ids
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
-    here = text[text.index('id="explanations"') : text.index('id="trust"')]
+    here = text[text.index('id="explanations"') : text.index('id="errors"')]
     assert "on another data set" in here and "CelebA" in here and "MaskDiME" in here
-    assert "MaskDiME" not in text[text.index('id="trust"') :].split("What was run")[0]
+    assert "MaskDiME" not in text[text.index('id="errors"') :].split("Configuration and run")[0]
     # Explainers answer no intervention, and take no room where those are told of.
     do = json.loads((tables / "index.json").read_text())
     assert not any(

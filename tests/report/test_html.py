@@ -116,16 +116,16 @@ def test_the_page_says_what_was_run_and_what_it_means(page):
     text = re.sub(r"\s+", " ", page.text)
     for words in (
         "Title <with> & signs",
-        "VAE and HVAE were asked the same questions",
+        "VAE and HVAE answered the same questions",
         "3f9c2a1d7e",
         "torch 2.13.0",
-        "% of the way from copying the input",
-        "to the true counterfactual",
+        "% of the gap between a copy of the input",
+        "and the true counterfactual",
         "train judge",
-        "One training seed",
+        "There is one training seed",
         "slide values, under-review deck 2024",
-        "Not comparable one to one",
-        "There is no true counterfactual under do(digit)",
+        "Not directly comparable",
+        "No true counterfactual exists under do(digit)",
         "residual_temperature: 1.0",
     ):
         assert words in text, words
@@ -137,7 +137,7 @@ def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_
     scores.write_text(
         "\n".join(line for line in lines if ",vae," not in line and ",hvae," not in line) + "\n"
     )
-    tables = make_tables(results, tmp_path / "tables", scores=scores, costs=[], judges=[], parents=[])
+    tables = make_tables(results, tmp_path / "tables", scores=scores, costs=[], judges=[], scm=[])
     (tmp_path / "questions").mkdir()
     changes = {
         "scores": scores,
@@ -150,7 +150,7 @@ def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_
     figures = make_figures(results, tmp_path / "figures", **changes)
     write_report(tables, figures, {"methods": ["copy", "truth"]}, None, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
-    assert "No method was asked" in page.text
+    assert "No method was configured" in page.text
 
 
 def test_missing_parts_are_named(tmp_path):

@@ -64,9 +64,9 @@ def asked(tmp_path):
 
 
 def test_a_query_is_told_in_words():
-    assert query_words(SEEN, DATASET) == "given digit 3, not thick: what if it were seen to be thick?"
+    assert query_words(SEEN, DATASET) == "given digit 3, not thick: what if it were observed to be thick?"
     made = {"given": {}, "premise": {"digit": 1, "thickness": 3.5}, "by": "do"}
-    assert query_words(made, DATASET) == "given any image: what if it were made digit 1, thickness 3.5?"
+    assert query_words(made, DATASET) == "given any image: what if it were set to be digit 1, thickness 3.5?"
 
 
 def test_a_query_has_a_row_a_stickiness(asked):
@@ -76,8 +76,8 @@ def test_a_query_has_a_row_a_stickiness(asked):
     assert keys == ["valid", "l1", "frechet", "moved_thickness", "log_evidence"]
     assert [row.cells[keys.index("l1")].value for row in table.rows] == [12.5, 12.0, 11.6]
     assert [row.cells[keys.index("frechet")].value for row in table.rows] == [7.0, None, None]
-    assert "3 actual images, 2 answers to each" in table.caption
-    assert "1.70 grey levels off" in table.caption
+    assert "3 actual images, 2 answers per image" in table.caption
+    assert "Reconstruction error of the generator: 1.70 grey levels" in table.caption
     assert "its training failed" in to_markdown([failed])
 
 
@@ -179,9 +179,9 @@ def test_the_page_shows_queries_and_structure(asked, shown, results, tables, fig
         )
         pages[name] = (tmp_path / f"{name}.html").read_text()
     for words in (
-        "What if it had been otherwise?",
-        "seen to be thick?",
-        "Does the generator know the structure?",
+        "<h2>Queries</h2>",
+        "observed to be thick?",
+        "Dependence structure of generated images",
     ):
         assert words in pages["with"]
         assert words not in pages["without"]

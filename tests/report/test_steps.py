@@ -3,7 +3,6 @@ import os
 
 import pytest
 
-from counterfactory.core.errors import UserError
 from counterfactory.report.steps import read_steps
 
 
@@ -48,7 +47,10 @@ def test_no_folder_no_steps(tmp_path):
     assert read_steps(tmp_path / "none") == []
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / "ask.jsonl").write_text("{")
-    with pytest.raises(UserError, match=r"ask\.jsonl"):
-        read_steps(tmp_path)
+@pytest.mark.parametrize("content", ["{", "[1]\n", '{"s": "x"}\n', "\x00"])
+def test_a_damaged_file_is_skipped_with_one_line(tmp_path, capsys, content):
+    _benchmark(tmp_path / "train" / "vae.jsonl", 10.0)
+    (tmp_path / "ask.jsonl").write_text(content)
+    assert [step.name for step in read_steps(tmp_path)] == ["train"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "ask.jsonl" in lines[0]

@@ -15,7 +15,7 @@ from counterfactory.report.checks import mechanisms_table, read_judges
 from counterfactory.report.distance import distance_table
 from counterfactory.report.layout import Table
 from counterfactory.report.published import PUBLISHED
-from counterfactory.report.tables import codes_table, headline_table, main_tables
+from counterfactory.report.score_tables import codes_table, headline_table, main_tables
 from tests.report.pretend import DATASET, NO_ANSWER, QUALITY, make_tables
 
 
@@ -186,7 +186,7 @@ def test_published_values_stand_beside_ours(tables):
 
 def test_a_study_stands_beside_its_data_sets_only(results, tmp_path):
     content = yaml.safe_load(PUBLISHED.read_text())
-    content["studies"][0]["beside"] = ["pendulum"]
+    content["studies"][0]["datasets"] = ["pendulum"]
     file = tmp_path / "published.yaml"
     file.write_text(yaml.safe_dump(content))
     shown = {row["study"] for row in read(make_tables(results, tmp_path, published=file) / "published.csv")}
@@ -270,7 +270,7 @@ def test_how_well_hands_are_told_apart_is_a_table_of_its_own(results, tmp_path):
     path.write_text(json.dumps(meta))
     out = make_tables(results, tmp_path / "tables", identity=[path])
     text = (out / "identity.md").read_text()
-    assert "threshold, 0.814, accepts" in text
-    assert "| held out, never looked at | 0.9900 | 0.930 | 0.0080 | 0.9800 | 0.0200 | 600 |" in text
+    assert "threshold of FVA, 0.814, accepts" in text
+    assert "| held out, evaluation only | 0.9900 | 0.930 | 0.0080 | 0.9800 | 0.0200 | 600 |" in text
     assert "identity" in {table["key"] for table in json.loads((out / "index.json").read_text())}
     assert not (make_tables(results, tmp_path / "without") / "identity.md").exists()

@@ -1,12 +1,17 @@
-"""Report: tables, figures, and the page that shows both."""
+"""Tables, figures, and the page that shows both. Each table and figure is an output of its own."""
+
+from counterfactory.report.names import figure_names, table_names
 
 JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=USED_JUDGES)
 JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=USED_JUDGES)
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
 MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
-IDENTITY_ASKED = any("identity" in METRICS[name].models for name in USED_METRICS)
-IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_ASKED else []
+IDENTITY_USED = any("identity" in METRICS[name].models for name in USED_METRICS)
+IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_USED else []
 SCM_META = expand("<results>/models/scm/seed{seed}/model.json", seed=SCM_SEEDS)
+
+TABLES = table_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
+FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 
 
 rule tables:
@@ -17,18 +22,23 @@ rule tables:
         scm=SCM_META,
         models=MODELS_META,
         identity=IDENTITY_META,
-        # A function, as a list is hashed anew for each of its members: time would grow with the square of the chunks.
+        # A function, because Snakemake hashes a list once per member, which is quadratic in the number of chunks.
         costs=costs_of_answers,
         queries=QUERY_MARKS,
         structure=STRUCTURE,
     output:
-        report(
-            directory("<results>/tables"),
-            patterns=["{table}.csv"],
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
+        index="<results>/tables/index.json",
+        costs=[f"<results>/tables/{name}.json" for name in ("cost", "explanations_cost") if name in TABLES],
+        csv=[
+            report(
+                f"<results>/tables/{name}.csv",
+                caption="../report/table.rst",
+                category="Tables",
+                labels={"table": name},
+            )
+            for name in TABLES
+        ],
+        formatted=expand("<results>/tables/{table}.{kind}", table=TABLES, kind=["md", "tex"]),
     log:
         "<logs>/tables.log",
     benchmark:
@@ -37,17 +47,20 @@ rule tables:
     conda:
         "../../envs/counterfactory.yaml"
     params:
-        settings=settings_json(SETTINGS.scores.bootstrap, "level"),
+        settings=settings_file(SETTINGS.scores.bootstrap, "level"),
         data=subpath(input.dataset, parent=True),
-        # Folders of chunks, because thousands of files fit no command line.
+        # Folders of chunks, because thousands of files exceed the length of a command line.
         costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
-        code=lambda wildcards: code_of("report.tables", "methods.registry"),
+        names=TABLES,
+        out=subpath(output.index, parent=True),
+        code=lambda wildcards: code_of("report.tables:write_tables", "methods.registry"),
     message:
         "Writing the tables"
     shell:
         "python -m counterfactory tables --settings {params.settings:q} --scores {input.scores:q} --data {params.data:q}"
         " --judges {input.judges:q} --scm {input.scm:q} --models {input.models:q} --identity {input.identity:q}"
-        " --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q}"
+        " --names {params.names:q} --out {params.out:q} 2>&1 | tee {log:q}"
 
 
 rule figures:
@@ -62,8 +75,8 @@ rule figures:
         costs=costs_of_answers,
         queries=QUERY_MARKS,
         structure=STRUCTURE,
-        # What copying an image looks like needs no figure.
-        shown=[
+        # The answers that figures show; those of the floor are the factual images.
+        answers=[
             answers
             for method in SETTINGS.methods
             if method != "copy"
@@ -72,13 +85,19 @@ rule figures:
             for answers in answers_of(method, seeds_of(method)[0], [suite])
         ],
     output:
-        report(
-            directory("<results>/figures"),
-            patterns=["{figure}.png"],
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        index="<results>/figures/index.json",
+        png=[
+            report(
+                f"<results>/figures/{name}.png",
+                caption="../report/figure.rst",
+                category="Figures",
+                labels={"figure": name},
+            )
+            for name in FIGURES
+        ],
+        svg=expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        # The panels of each figure, which the page embeds.
+        panels=[directory(f"<results>/figures/{name}") for name in FIGURES],
     log:
         "<logs>/figures.log",
     benchmark:
@@ -93,14 +112,16 @@ rule figures:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
         costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
-        code=lambda wildcards: code_of("report.figures", "methods.registry"),
+        names=FIGURES,
+        out=subpath(output.index, parent=True),
+        code=lambda wildcards: code_of("report.figures:write_figures", "methods.registry"),
     message:
         "Drawing the figures"
     shell:
         "python -m counterfactory figures --scores {input.scores:q} --rows {input.rows:q}"
         " --questions {params.folder:q}/questions --answers {params.folder:q}/answers --data {params.data:q}"
         " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q}"
-        " --queries {input.queries:q} --structure {input.structure:q} --out {output:q}"
+        " --queries {input.queries:q} --structure {input.structure:q} --names {params.names:q} --out {params.out:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -122,12 +143,12 @@ rule report:
     conda:
         "../../envs/counterfactory.yaml"
     params:
-        settings=settings_json(SETTINGS),
+        settings=settings_file(SETTINGS),
         folder=subpath(output.page, parent=True),
-        code=lambda wildcards: code_of("report.html", "methods.registry"),
+        code=lambda wildcards: code_of("report.html:write_report", "methods.registry"),
     message:
         "Writing the report"
     shell:
-        "(python -m counterfactory report --settings {params.settings:q} --tables {input.tables:q}"
-        " --figures {input.figures:q} --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
+        "(python -m counterfactory report --settings {params.settings:q} --tables {params.folder:q}/tables"
+        " --figures {params.folder:q}/figures --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
         " && cp {output.page:q} {output.front:q}) 2>&1 | tee {log:q}"

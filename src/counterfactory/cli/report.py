@@ -1,56 +1,59 @@
-"""Commands that write the report."""
+"""Commands that write tables, figures and the page."""
 
 import argparse
-import json
 from pathlib import Path
 
-from .options import DATA, OUT, SETTINGS, Command, path, paths
-from .resolve import files_of, path_of, section_of, settings_of
+from .options import DATA, OUT, SETTINGS, Command, option, path, paths
+from .resolve import files_of, json_of, path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
 
 
 def _tables(args: argparse.Namespace) -> None:
+    from ..report.results import Results
     from ..report.tables import write_tables
 
-    write_tables(
-        path_of(args, "scores", "scores/scores.csv"),
+    results = Results(
+        scores=path_of(args, "scores", "scores/scores.csv"),
         data=path_of(args, "data", "data"),
         judges=files_of(args, "judges", "models/judges/*/model.json"),
-        parents=files_of(args, "scm", "models/scm/*/model.json"),
-        costs=_costs(args),
+        scm=files_of(args, "scm", "models/scm/*/model.json"),
         models=files_of(args, "models", "models/*/seed*/model.json"),
-        out=path_of(args, "out", "tables"),
-        level=section_of(args, "scores.bootstrap").level,
+        identity=files_of(args, "identity", "models/identity/model.json"),
+        costs=_costs(args),
         queries=_queries(args),
         structure=_structure(args),
-        identity=files_of(args, "identity", "models/identity/model.json"),
     )
+    out = path_of(args, "out", "tables")
+    write_tables(results, out, args.names or (), level=section_of(args, "scores.bootstrap").level)
 
 
 def _figures(args: argparse.Namespace) -> None:
     from ..report.figures import write_figures
+    from ..report.results import Results
 
-    write_figures(
-        path_of(args, "scores", "scores/scores.csv"),
-        rows=files_of(args, "rows", "scores/*/*.parquet"),
-        questions=path_of(args, "questions", "questions"),
-        answers=path_of(args, "answers", "answers"),
+    results = Results(
+        scores=path_of(args, "scores", "scores/scores.csv"),
         data=path_of(args, "data", "data"),
         judges=files_of(args, "judges", "models/judges/*/model.json"),
         logs=files_of(args, "logs", "models/*/*/log.csv"),
         costs=_costs(args),
-        out=path_of(args, "out", "figures"),
+        rows=files_of(args, "rows", "scores/*/*.parquet"),
+        questions=path_of(args, "questions", "questions"),
+        answers=path_of(args, "answers", "answers"),
         queries=_queries(args),
         structure=_structure(args),
     )
+    write_figures(results, path_of(args, "out", "figures"), args.names or ())
 
 
 def _report(args: argparse.Namespace) -> None:
     from ..config import load_settings
     from ..report.html import write_report
 
-    settings = settings_of(args) if args.settings is None else load_settings(json.loads(args.settings))
+    settings = (
+        settings_of(args) if args.settings is None else load_settings(json_of(args.settings, "settings"))
+    )
     write_report(
         tables=path_of(args, "tables", "tables"),
         figures=path_of(args, "figures", "figures"),
@@ -61,7 +64,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _costs(args: argparse.Namespace) -> list[Path]:
-    """Returns the costs of all chunks in the folders given; one word a chunk would not fit a command line."""
+    """Returns the files of costs in the folders of the option; a list of all files would exceed a command line."""
     folders = files_of(args, "costs", "answers/*/*/*")
     return sorted(path for folder in folders for path in folder.glob("*.cost.json"))
 
@@ -74,58 +77,71 @@ def _structure(args: argparse.Namespace) -> list[Path]:
     return files_of(args, "structure", "queries/*/structure/shown.parquet")
 
 
-_MARKS = path("scores", "the tidy table of scores")
-_JUDGES = paths("judges", "the judges' model.json")
+_SCORES = path("scores", "the table of all scores, scores.csv")
+_JUDGES = paths("judges", "model.json of each judge")
 _QUERIES = (
-    paths("queries", "scores of queries along the stickiness"),
-    paths("structure", "what images drawn from generators show"),
+    paths("queries", "scores of queries"),
+    paths("structure", "variables and attributes of images drawn from generators"),
 )
-_COSTS = paths("costs", "folders of answers, for what they cost")
+_COSTS = paths("costs", "folders of answers, which contain the files of costs")
+
+
+def _names(kind: str):
+    """Returns the option `--names`."""
+    return option(
+        "names",
+        f"{kind} that must exist afterwards; those without content state the reason (default: those with content)",
+        nargs="*",
+        metavar="NAME",
+    )
+
 
 COMMANDS = (
     Command(
         "tables",
         _tables,
-        "write the tables",
+        "write all tables as CSV, Markdown and LaTeX",
         (
             SETTINGS,
-            _MARKS,
+            _SCORES,
             DATA,
             _JUDGES,
-            paths("scm", "the model.json of the mechanisms of the parents"),
-            paths("models", "the model.json of the image models"),
-            paths("identity", "the model.json of the identity network, if it was trained"),
+            paths("scm", "model.json of the SCM, one per seed"),
+            paths("models", "model.json of the image models"),
+            paths("identity", "model.json of the identity network, if it was trained"),
             _COSTS,
             *_QUERIES,
+            _names("tables"),
             OUT,
         ),
     ),
     Command(
         "figures",
         _figures,
-        "write the figures",
+        "write all figures as PNG and SVG",
         (
-            _MARKS,
-            paths("rows", "tables of scores, one a method, seed and metric"),
+            _SCORES,
+            paths("rows", "scores of single questions, one table per metric and seed"),
             path("questions", "folder of questions"),
             path("answers", "folder of answers"),
             DATA,
             _JUDGES,
-            paths("logs", "the log.csv of every training"),
+            paths("logs", "log.csv of every training"),
             _COSTS,
             *_QUERIES,
+            _names("figures"),
             OUT,
         ),
     ),
     Command(
         "report",
         _report,
-        "write the report, one page that needs nothing else",
+        "write the report as one self-contained HTML page",
         (
             SETTINGS,
             path("tables", "folder of tables"),
             path("figures", "folder of figures"),
-            path("benchmarks", "folder of what each step took"),
+            path("benchmarks", "folder of Snakemake's benchmark files"),
             OUT,
         ),
     ),

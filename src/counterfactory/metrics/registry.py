@@ -4,7 +4,8 @@ The configuration checks names against this table and the workflow plans by it. 
 module `counterfactory.metrics.x`; adding one is that file and a line here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["METRICS", "Metric"]
 
@@ -23,6 +24,8 @@ class Metric:
         reference: Whether it has a step `compute_reference`, which computes once what all methods are held against.
         codes: Whether it scores codes, which few methods have.
         simulated: Whether it asks the world itself, and so scores simulated data sets only.
+        scores: Title, unit and better direction (`lower`, `higher` or empty) of its scores by name. The report shows
+            a score without an entry here and in `report/vocabulary.py` under its own name.
     """
 
     suites: tuple[str, ...]
@@ -33,6 +36,7 @@ class Metric:
     reference: bool = False
     codes: bool = False
     simulated: bool = False
+    scores: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 METRICS = {

@@ -1,7 +1,7 @@
-"""From the tidy table of scores to the cells of a table.
+"""Converts the table of all scores into cells.
 
-One seed gives the mean over questions with its bootstrap interval; several seeds give the mean of their
-means and its standard deviation over seeds. A score that is absent stays absent, with its reason.
+With one seed, a cell holds the mean over questions and its bootstrap interval. With several seeds, it holds the mean of
+their means and the standard deviation over seeds. A missing score stays missing and keeps its reason.
 """
 
 import math
@@ -25,14 +25,14 @@ _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "r
 
 @dataclass(frozen=True)
 class Select:
-    """Which score of a method: what was asked, and what was scored.
+    """The selection of one score of the methods.
 
     Arguments:
         suite: The suite of questions.
-        metric: The score's name.
-        interventions: The interventions; the mean is taken where there are several.
-        protocol: How values were chosen; `None` is any.
-        cycles: How many times over.
+        metric: The name of the score.
+        interventions: The interventions; several of them are averaged.
+        protocol: How values were chosen; `None`: any protocol.
+        cycles: The number of cycles.
     """
 
     suite: str
@@ -43,7 +43,7 @@ class Select:
 
 
 class Scores:
-    """The tidy table of scores.
+    """The table of all scores.
 
     Arguments:
         table: The columns of `scores.csv`.
@@ -67,7 +67,7 @@ class Scores:
         return sorted(self.table["seed"].unique().tolist())
 
     def values(self, column: str, **where: object) -> list:
-        """Returns the distinct values of a column in order of appearance, among rows where the others are as told."""
+        """Returns the distinct values of a column in order of appearance, among the rows with the values `where`."""
         rows = self.table
         for name, value in where.items():
             rows = rows[rows[name] == value]
@@ -75,7 +75,7 @@ class Scores:
 
     @property
     def protocol(self) -> str:
-        """The protocol that the first tables speak of: `marginal` if it was asked, else the first that was."""
+        """The main protocol: `marginal` if it was used, else the first one."""
         asked = self.values("protocol", suite="do")
         return "marginal" if "marginal" in asked or not asked else asked[0]
 
@@ -88,7 +88,7 @@ class Scores:
         return sorted(self.values("cycles", suite=suite))
 
     def rows(self, select: Select, method: str) -> list[dict[str, Any]]:
-        """Returns one method's rows that `select` names."""
+        """Returns the rows of one method in a selection."""
         found = []
         for intervention in select.interventions:
             rows = self._groups.get((method, select.suite, select.metric, intervention, select.cycles), [])
@@ -96,15 +96,15 @@ class Scores:
         return found
 
     def has(self, select: Select, number: bool = False) -> bool:
-        """Whether any method has a number under `select` or, unless `number` is wanted, a reason for having none."""
+        """Returns whether any method has rows in a selection; with `number`, whether any of them has a value."""
         rows = [row for method in self.methods for row in self.rows(select, method)]
         return any(math.isfinite(row["value"]) or not number for row in rows)
 
     def cell(self, select: Select, method: str) -> Cell:
-        """Returns one method's cell.
+        """Returns the cell of one method.
 
-        The mean over several interventions has the mean of their intervals' ends as its interval, which is
-        as wide as it can get however the interventions hang together.
+        The interval of a mean over several interventions is the mean of their intervals' ends. This is the widest
+        interval that any dependence between the interventions allows.
         """
         rows = self.rows(select, method)
         if not rows:
@@ -130,19 +130,22 @@ class Scores:
         return Cell(means[0], low, high, n=n, reason=reason)
 
     def cells(self, selects: Sequence[Select], method: str) -> tuple[Cell, ...]:
-        """Returns one method's cells."""
+        """Returns the cells of one method."""
         return tuple(self.cell(select, method) for select in selects)
 
 
 def read_scores(path: Path | str) -> Scores:
-    """Reads `scores.csv`.
+    """Reads the table of all scores.
+
+    Arguments:
+        path: The file `scores.csv`.
 
     Raises:
-        UserError: If it is missing, is no table of scores, or is empty.
+        UserError: If the file is missing, is not a table of scores, or is empty.
     """
     path = Path(path)
     try:
-        # The suite is called null, which pandas would otherwise take for nothing.
+        # By default, pandas would read the name of the suite null as a missing value.
         table = pd.read_csv(
             path, keep_default_na=False, na_values={name: ["", "nan", "NaN"] for name in _NUMBERS}
         )

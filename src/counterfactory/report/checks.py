@@ -1,4 +1,4 @@
-"""How far the measuring sticks themselves can be trusted: the judges, and the parents' mechanisms."""
+"""Tables of the errors of the judges, of the identity network and of the SCM."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,14 +35,18 @@ def judge_error(judge: dict[str, Any], split: str) -> Cell:
 
 
 def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
-    """Returns the judges' errors on real images that they were not trained on.
+    """Returns the errors of the judges on real images that they were not trained on.
 
-    These are the floors of every effectiveness score: no method can be seen to do better than its judge.
+    They are a lower bound of the errors that the judges can detect in answers.
+
+    Arguments:
+        dataset: The data set.
+        judges: The `model.json` of each judge, by variable.
     """
     columns = (
-        Column("test", "of the test split", "on images"),
-        Column("valid", "of their own, held out", "on images"),
-        Column("train_images", "trained on", "", "images", decimals=0),
+        Column("test", "test split", "error or accuracy"),
+        Column("valid", "held-out part of the judges' split", "error or accuracy"),
+        Column("train_images", "training images", "", "", decimals=0),
     )
     rows = []
     for variable in dataset.variables:
@@ -63,26 +67,26 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         "The judges on real images",
         columns,
         tuple(rows),
-        "Every score called predicted is given by one of these networks; what they get wrong on real images "
-        "is the least that any answer can be seen to be wrong by.",
+        "The judges compute all predicted scores. Their error on real images is the smallest error that a predicted "
+        "score can resolve.",
         stub="judge",
     )
 
 
 def identity_table(meta: dict[str, Any]) -> Table:
-    """Returns how well the identity network tells the hand that wrote a digit from others of the same class.
+    """Returns the verification accuracy of the identity network: same source digit or another digit of the class.
 
     Arguments:
-        meta: The network's `model.json`, as :mod:`counterfactory.models.identity.train` writes it.
+        meta: The `model.json` of the network, written by :mod:`counterfactory.models.identity.train`.
     """
     columns = (
         Column("auc", "AUC", "any other rendering", "", "higher", 4),
-        Column("true_accept", "accepted, the same hand", "any other rendering", "share", "higher", 3),
-        Column("false_accept", "accepted, another hand", "any other rendering", "share", "lower", 4),
+        Column("true_accept", "accepted, same digit", "any other rendering", "share", "higher", 3),
+        Column("false_accept", "accepted, other digit", "any other rendering", "share", "lower", 4),
         Column("auc_matched", "AUC", "equal thickness and intensity", "", "higher", 4),
         Column(
             "false_accept_matched",
-            "accepted, another hand",
+            "accepted, other digit",
             "equal thickness and intensity",
             "share",
             "lower",
@@ -90,7 +94,7 @@ def identity_table(meta: dict[str, Any]) -> Table:
         ),
         Column("sources", "digits", "", "", decimals=0),
     )
-    titles = {"measured": "held out, never looked at", "valid": "held out, sets the threshold"}
+    titles = {"measured": "held out, evaluation only", "valid": "held out, used for the threshold"}
     rows = tuple(
         Row(title, tuple(Cell(float(meta["verification"][part][column.key])) for column in columns), key=part)
         for part, title in titles.items()
@@ -100,23 +104,23 @@ def identity_table(meta: dict[str, Any]) -> Table:
         "The identity network",
         columns,
         rows,
-        "Two renderings of one digit, at other thickness and intensity, against those of other digits of its class: "
-        "the area under the curve of their similarity, and the shares that FVA's threshold, "
-        f"{meta['threshold']:.3f}, accepts.",
+        "Pairs of renderings of one digit with different thickness and intensity, compared with pairs of different "
+        "digits of the same class: the area under the ROC curve of the cosine similarity, and the shares of pairs that "
+        f"the threshold of FVA, {meta['threshold']:.3f}, accepts.",
         stub="renderings",
     )
 
 
 def true_nll(data: Path | str, dataset: Dataset) -> dict[str, float]:
-    """Returns the mean negative log-likelihood of the test split under the process that made it.
+    """Returns the mean negative log-likelihood of the test split under the process that generated it.
 
     Arguments:
         data: The data set's folder.
         dataset: The data set.
 
     Returns:
-        Nats for each variable given its causes, and their `total`, with continuous variables scaled to [-1, 1]
-        between `low` and `high`; nothing where the process is not known.
+        Nats for each variable given its causes, and their `total`, with continuous variables scaled from
+        `[low, high]` to [-1, 1]; empty where the process is not known.
     """
     simulation = world(dataset.name) if dataset.simulated else None
     if not hasattr(simulation, "log_density"):
@@ -130,15 +134,15 @@ def true_nll(data: Path | str, dataset: Dataset) -> dict[str, float]:
     return nll | {"total": sum(nll.values())}
 
 
-def mechanisms_table(parents: Sequence[dict[str, Any]], truth: Mapping[str, float]) -> Table:
-    """Returns the mechanisms' negative log-likelihood on the test split beside the true process's.
+def mechanisms_table(scm: Sequence[dict[str, Any]], truth: Mapping[str, float]) -> Table:
+    """Returns the negative log-likelihood of the test split under the SCM and under the true process.
 
     Arguments:
-        parents: The `model.json` of the parents' mechanisms, one a seed; read is `nll`, a mapping from each
-            variable and `total` to nats on the test split.
-        truth: As :func:`true_nll` returns.
+        scm: The `model.json` of the SCM, one per seed; its key `nll` maps each variable and `total` to nats on the test
+            split.
+        truth: The values from :func:`true_nll`.
     """
-    names = list(dict.fromkeys(name for meta in parents for name in meta.get("nll", {})))
+    names = list(dict.fromkeys(name for meta in scm for name in meta.get("nll", {})))
     columns = (
         Column("fitted", "fitted", "negative log-likelihood", "nats", "lower", 4),
         Column("true", "true process", "negative log-likelihood", "nats", "", 4),
@@ -146,7 +150,7 @@ def mechanisms_table(parents: Sequence[dict[str, Any]], truth: Mapping[str, floa
     )
     rows = []
     for name in names:
-        fitted = [float(meta["nll"][name]) for meta in parents if name in meta.get("nll", {})]
+        fitted = [float(meta["nll"][name]) for meta in scm if name in meta.get("nll", {})]
         spread = float(np.std(fitted, ddof=1)) if len(fitted) > 1 else None
         mean = float(np.mean(fitted))
         unknown = Cell(reason="the true process is not known")
@@ -158,11 +162,10 @@ def mechanisms_table(parents: Sequence[dict[str, Any]], truth: Mapping[str, floa
         rows.append(Row(name, cells, key=name))
     return Table(
         "mechanisms",
-        "The parents' mechanisms",
+        "The mechanisms of the parents",
         columns,
         tuple(rows),
-        "How well the fitted causal mechanisms of the parents know the test split, beside the process that "
-        "made it; continuous variables are scaled to [-1, 1], and the true process takes classes for "
-        "equally likely.",
+        "Negative log-likelihood of the test split under the fitted mechanisms and under the process that generated "
+        "it. Continuous variables are scaled to [-1, 1]; under the true process all classes are equally likely.",
         stub="mechanism",
     )

@@ -1,4 +1,4 @@
-"""What explanations cost: flips against the classifier's scale, and scores against network calls."""
+"""Figures of the cost of explanations: flip rate against classifier scale, and scores against network calls."""
 
 from functools import partial
 
@@ -9,37 +9,37 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..data.dataset import Dataset
 from .cells import Scores
 from .explanations import flip_select
-from .flip_answers import Explained
+from .flip_answers import FlipAnswers
 from .layout import Table
 from .style import INK, MUTED, PAPER, Panel, Picture, add_axes, add_legend, plain_number
 from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_title
 
 __all__ = ["quality_picture", "scale_picture"]
 
-BOUGHT = ("flip_rate", "l1", "fs", "fva", "mnac", "cd", "cout", "oracle_frechet")
-"""The scores that are drawn against network calls, of those there are."""
+SCORES = ("flip_rate", "l1", "fs", "fva", "mnac", "cd", "cout", "oracle_frechet")
+"""The scores that are drawn against network calls, where they exist."""
 
 
-def scale_picture(explained: Explained, colours: dict[str, str]) -> Picture | None:
-    """Returns which share of the questions has flipped by a classifier scale, a panel an attribute.
+def scale_picture(flips: FlipAnswers, colours: dict[str, str]) -> Picture | None:
+    """Returns the figure of the share of flipped questions against the classifier scale, one panel per attribute.
 
     Arguments:
-        explained: The answers; those with a column `scale` are drawn.
-        colours: The methods' colours.
+        flips: The answers; those with a column `scale` are drawn.
+        colours: The colours of the methods.
     """
     panels = []
-    for attribute in explained.attributes:
-        rows = explained.first(attribute)
+    for attribute in flips.attributes:
+        rows = flips.first(attribute)
         curves = {}
-        for name, table in explained.tables.items():
-            asked = rows[explained.answered(name)[rows]]
-            if "scale" in table.columns and len(asked):
-                scale = np.sort(table["scale"].to_numpy(np.float64)[asked])
+        for name, table in flips.tables.items():
+            answered = rows[flips.answered(name)[rows]]
+            if "scale" in table.columns and len(answered):
+                scale = np.sort(table["scale"].to_numpy(np.float64)[answered])
                 scale = scale[np.isfinite(scale)]
-                curves[name] = np.stack([scale, np.arange(1, len(scale) + 1) / len(asked)]), len(asked)
+                curves[name] = np.stack([scale, np.arange(1, len(scale) + 1) / len(answered)]), len(answered)
         if not any(len(curve[0]) for curve, _ in curves.values()):
             continue
-        said = "; ".join(
+        summary = "; ".join(
             f"{method_title(name)} {100 * share[0]:.0f} % at {scale[0]:g}, {100 * share[-1]:.0f} % at "
             f"{scale[-1]:.3g}"
             if len(scale)
@@ -49,15 +49,14 @@ def scale_picture(explained: Explained, colours: dict[str, str]) -> Picture | No
         panels.append(
             Panel(
                 attribute,
-                f"Share of questions about {attribute} flipped at a classifier scale or below: {said}.",
+                f"Share of questions about {attribute} flipped at a classifier scale or below: {summary}.",
                 partial(_draw_scale, title=attribute, curves=curves, colours=colours),
                 2.4,
             )
         )
     caption = (
-        "Share of the questions that have flipped at a classifier scale or below it. DiME and FastDiME try "
-        "their list of scales in turn, each from the start; DiME-X raises the scale while it walks. A curve "
-        "that ends below 100 % never flips the rest."
+        "Share of the questions that flip at a classifier scale or below. DiME and FastDiME restart with each scale of "
+        "a list; DiME-X increases the scale during sampling. The rest above the end of a curve is never flipped."
     )
     return (
         Picture("explanations_scale", "Flip rate against classifier scale", caption, tuple(panels), 2)
@@ -90,13 +89,13 @@ def _draw_scale(
 def quality_picture(
     scores: Scores, costs: Table | None, dataset: Dataset, colours: dict[str, str]
 ) -> Picture | None:
-    """Returns scores against network calls an answer, a panel a score, means over all attributes.
+    """Returns the figure of scores (means over attributes) against network calls per answer, one panel per score.
 
     Arguments:
         scores: The scores.
-        costs: As :func:`counterfactory.report.explanations.explanation_costs` returns.
+        costs: The table from :func:`counterfactory.report.explanations.explanation_costs`.
         dataset: The data set.
-        colours: The methods' colours.
+        colours: The colours of the methods.
     """
     if costs is None:
         return None
@@ -107,7 +106,7 @@ def quality_picture(
         return None
     reach = min(drawn) / 2, max(drawn) * 6
     panels = []
-    for metric in BOUGHT:
+    for metric in SCORES:
         select = flip_select(scores, metric)
         if not select.interventions:
             continue
@@ -127,13 +126,13 @@ def quality_picture(
         score = describe_score(metric, dataset)
         unit = f" ({score.unit})" if score.unit else ""
         arrow = {"lower": " ↓", "higher": " ↑"}.get(score.better, "")
-        said = "; ".join(
+        summary = "; ".join(
             f"{method_title(name)} {x:.3g} calls, {y:.3g}" for name, (x, y, *_) in points.items()
         )
         panels.append(
             Panel(
                 metric,
-                f"{score.title}{unit} against network calls an answer: {said}.",
+                f"{score.title}{unit} against network calls per answer: {summary}.",
                 partial(
                     _draw_quality,
                     title=f"{score.title}{unit}{arrow}",
@@ -146,9 +145,8 @@ def quality_picture(
             )
         )
     caption = (
-        "What network calls buy: each score, as the mean over all that was turned over, against network calls "
-        "an answer. Bars are intervals. Lines: the floor (dotted) and the ceiling (dashed), which call no "
-        "network. The arrow says which way is better."
+        "Scores, as means over attributes, against network calls per answer. Bars are intervals. Lines: floor (dotted) "
+        "and ceiling (dashed), which call no network. The arrow is the direction of improvement."
     )
     return (
         Picture("explanations_quality", "Cost against quality", caption, tuple(panels), 2) if panels else None
@@ -180,12 +178,12 @@ def _draw_quality(
             [calls, calls], [start, stop], color=colour, lw=3, alpha=0.4, solid_capstyle="butt", zorder=2
         )
         axes.plot(calls, value, "o", ms=6.5, color=colour, mec=PAPER, mew=0.6, zorder=4)
-        # Neighbours in cost are named above and below their dots.
+        # Labels alternate between above and below the dots, so that neighbours do not overlap.
         axes.annotate(
             method_title(name), (calls, value), (4, 5 if above else -5), textcoords="offset points", fontsize=7,
             ha="left", va="bottom" if above else "top", color=INK, zorder=5,
         )  # fmt: skip
-    axes.set(xscale="log", xlim=(low, high), xlabel="network calls an answer")
+    axes.set(xscale="log", xlim=(low, high), xlabel="network calls per answer")
     axes.margins(y=0.16)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 3000 * low else (1.0,)))
     axes.xaxis.set_major_formatter(FuncFormatter(plain_number))

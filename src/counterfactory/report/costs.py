@@ -1,9 +1,9 @@
-"""What answers and training cost: seconds, network calls, memory; as a table and as a figure.
+"""The cost of answers and of training (time, network calls, memory), as a table and as a figure.
 
-Times differ from run to run and from machine to machine, so they have a table of their own and are in no
-other.
+Times differ between runs and machines. They are therefore in a table of their own.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,54 +23,60 @@ from .vocabulary import method_order, method_role, method_title
 __all__ = ["cost_picture", "cost_table", "read_costs"]
 
 _KEYS = ("questions", "answered", "images", "seconds", "network_calls", "peak_rss_mb", "device")
+_NUMBERS = _KEYS[:-1]
 
 
 def read_costs(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """Reads the costs of chunks of answers.
+    """Reads the costs of chunks of answers. Missing and damaged files are skipped with a warning.
 
     Arguments:
-        paths: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`; method, seed and suite are
-            read off their paths.
+        paths: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`; method, seed and suite are taken from
+            the path.
 
     Returns:
-        One row a chunk, with the columns `method`, `seed`, `suite` and the keys of the files.
-
-    Raises:
-        UserError: If a file is missing, damaged or lacks a key.
+        One row per chunk, with the columns `method`, `seed`, `suite` and the keys of the files.
     """
     rows = []
     for path in map(Path, paths):
-        cost = read_json(path)
-        lacking = [key for key in _KEYS if key not in cost]
-        if lacking:
-            raise UserError(f"{path}: not the cost of a chunk (no {lacking[0]}); delete it and run again")
-        method, seed, suite = path.parts[-4:-1]
-        rows.append({"method": method, "seed": int(seed.removeprefix("seed")), "suite": suite, **cost})
+        try:
+            cost = read_json(path)
+            values = {key: cost[key] for key in _KEYS}
+            for key in _NUMBERS:
+                if key != "network_calls" or cost[key] is not None:
+                    values[key] = float(cost[key])
+            values["device"] = str(cost["device"])
+            method, seed, suite = path.parts[-4:-1]
+            number = int(seed.removeprefix("seed"))
+        except (UserError, KeyError, TypeError, ValueError):
+            print(
+                f"warning: {path}: not the cost of a chunk; skipped in the tables of costs", file=sys.stderr
+            )
+            continue
+        rows.append({"method": method, "seed": number, "suite": suite, **cost, **values})
     return pd.DataFrame(rows, columns=None if rows else ["method", "seed", "suite", *_KEYS])
 
 
 def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Sequence[str] = ()) -> Table:
-    """Returns what each method cost.
+    """Returns the costs of each method.
 
     Arguments:
-        costs: As :func:`read_costs` returns.
-        models: The files `models/<name>/seed<k>/model.json` of the image mechanisms, for the time of their
-            training.
+        costs: The costs of chunks, from :func:`read_costs`.
+        models: The files `models/<name>/seed<k>/model.json` of the image models, for their training times.
         order: Methods in the order of rows; others follow.
     """
     training: dict[str, list[float]] = {}
     failed = []
     for path in map(Path, models):
-        told = read_json(path)
-        seconds = told.get("training", {}).get("seconds")
-        if told.get("failures"):
-            failed.append(f"{path.parts[-3]} {path.parts[-2]} ({', '.join(told['failures'])})")
+        meta = read_json(path)
+        seconds = meta.get("training", {}).get("seconds")
+        if meta.get("failures"):
+            failed.append(f"{path.parts[-3]} {path.parts[-2]} ({', '.join(meta['failures'])})")
         if seconds is not None:
             training.setdefault(path.parts[-3], []).append(float(seconds))
     columns = (
         Column("answered", "answered", "questions", decimals=0),
-        Column("milliseconds_per_image", "time", "an image", "ms", decimals=2),
-        Column("network_calls_per_image", "network calls", "an image", decimals=1),
+        Column("milliseconds_per_image", "time", "per image", "ms", decimals=2),
+        Column("network_calls_per_image", "network calls", "per image", decimals=1),
         Column("peak_mb", "peak memory", "", "MB", decimals=0),
         Column("training_minutes", "training", "", "min", decimals=1),
         Column("device", "device", text=True),
@@ -81,13 +87,11 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         if not len(mine):
             continue
         images, calls = mine["images"].sum(), mine["network_calls"]
-        per_image = (
-            Cell(1000.0 * mine["seconds"].sum() / images) if images else Cell(reason="answered nothing")
-        )
+        per_image = Cell(1000.0 * mine["seconds"].sum() / images) if images else Cell(reason="no answers")
         if images and calls.notna().all():
             calls_per_image = Cell(float(calls.sum()) / images)
         else:
-            calls_per_image = Cell(reason="not counted by this method")
+            calls_per_image = Cell(reason="not counted for this method")
         models_of = METHODS[method].models if method in METHODS else (method,)
         seconds = [mean(training[name]) for name in models_of if name in training]
         trained = Cell(sum(seconds) / 60.0) if seconds else Cell(reason="not trained")
@@ -102,30 +106,30 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         rows.append(Row(method_title(method), cells, method_role(method), method))
     return Table(
         "cost",
-        "What answers cost",
+        "Cost of answers",
         columns,
         tuple(rows),
-        "An image is one answer to one action: a question of several steps makes several.",
+        "One image is generated per intervention; a question with several cycles generates several images.",
         notes=(
-            "Wall-clock time of answering, loading of the method not included; mean over all suites and "
-            "seeds. Peak memory is that of the whole process. Training is of the networks that a method asks, the "
-            "mean over seeds; methods that ask the same network share its training.",
-            *([f"Trainings that failed, of which nothing was asked: {'; '.join(failed)}."] if failed else []),
+            "Wall-clock time of answering without loading the method; mean over all suites and seeds. Peak memory is "
+            "that of the whole process. Training: the networks that a method uses, mean over seeds; methods that use "
+            "the same network share its training.",
+            *([f"Failed trainings, excluded from all answers: {'; '.join(failed)}."] if failed else []),
         ),
     )
 
 
 def cost_picture(table: Table, colours: dict[str, str]) -> Picture:
-    """Returns the cost of an answer as a figure.
+    """Returns the figure of the cost per answer.
 
     Arguments:
-        table: As :func:`cost_table` returns.
+        table: The table of costs, from :func:`cost_table`.
         colours: The methods' colours.
     """
     panels = []
     for key, title in (
-        ("milliseconds_per_image", "Milliseconds an answer"),
-        ("network_calls_per_image", "Network calls an answer"),
+        ("milliseconds_per_image", "Milliseconds per answer"),
+        ("network_calls_per_image", "Network calls per answer"),
     ):
         column = [column.key for column in table.columns].index(key)
         found = [(row, row.cells[column].value) for row in table.rows if row.cells[column].value]
@@ -139,8 +143,8 @@ def cost_picture(table: Table, colours: dict[str, str]) -> Picture:
                     0.75 + 0.3 * len(found),
                 )
             )
-    caption = "What one answer costs, on a scale of ratios. Loading a method is not counted."
-    return Picture("cost", "Cost of an answer", caption, tuple(panels), 2)
+    caption = "Cost per answer on a logarithmic scale, without loading the method."
+    return Picture("cost", "Cost per answer", caption, tuple(panels), 2)
 
 
 def _draw_dots(figure: FigureBase, title: str, found: list, colours: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""From the floor to the ceiling: how much of the way each method goes, as a table and as a figure."""
+"""The position of each method between floor and ceiling (share of the gap closed), as a table and as a figure."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,7 @@ from matplotlib.figure import FigureBase
 from ..data.dataset import Dataset
 from .cells import Scores, Select
 from .checks import judge_error
-from .layout import Cell, Column, Row, Table, embolden_best, format_cell
+from .layout import Cell, Column, Row, Table, embolden_best, format_cell, format_number
 from .style import (
     FAINT,
     INK,
@@ -29,44 +29,54 @@ __all__ = ["distance_picture", "distance_table"]
 
 
 def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> Table:
-    """Returns how much of the way from the floor to the ceiling each method goes.
+    r"""Returns the share of the gap between floor and ceiling that each method closes.
 
-    For a score m, with f the floor's and c the ceiling's, the share of the way is (f - m) / (f - c): 0 % is
-    doing nothing, 100 % is the true counterfactual. Only scores that the intervention moves are here: of the
-    variable that was set, of its effects in the causal graph, and of the whole image, where floor and
-    ceiling are scored on the same questions and can be told apart. Where the ceiling cannot be rendered, as
-    for another digit's handwriting, the judge's own error on real images stands for it.
+    For a score m with the floor's value f and the ceiling's value c, the share is
+
+    .. math:: 100 \% \cdot (f - m) / (f - c)
+
+    A copy of the input has 0 %, the true counterfactual 100 %. The table contains the scores that the intervention
+    changes: those of the variable that is set, of its effects in the causal graph, and of the whole image. Floor and
+    ceiling must cover the same questions, and the ceiling must be better by more than the intervals. Where no true
+    counterfactual exists, as under do(digit), the judge's error on real test images replaces the ceiling.
+
+    Arguments:
+        scores: The scores.
+        dataset: The data set.
+        judges: The `model.json` of each judge, by variable.
     """
     protocol = scores.protocol
-    methods = _asked(scores)
+    methods = _answering_methods(scores)
     columns = [Column(FLOOR, method_title(FLOOR), "floor")]
     for name in methods:
         title = method_title(name)
         columns += [
             Column(name, "score", title),
-            Column(f"{name}_way", "share of the way", title, "%", "", 0),
+            Column(f"{name}_gap", "gap closed", title, "%", "", 0),
         ]
     columns.append(Column(CEILING, method_title(CEILING), "ceiling"))
     rows = []
     for what in scores.interventions():
-        moved = _moved(what, dataset)
+        changed = _changed_variables(what, dataset)
         for metric in scores.values("metric", suite="do", intervention=what, protocol=protocol):
             score = describe_score(metric, dataset)
             kind, _, name = metric.removesuffix("_truth").partition("_")
             if (
                 not score.better
                 or kind == "parents"
-                or (kind in ("predicted", "measured") and name not in moved)
+                or (kind in ("predicted", "measured") and name not in changed)
             ):
                 continue
             select = Select("do", metric, (what,), protocol)
             floor, ceiling = scores.cell(select, FLOOR), scores.cell(select, CEILING)
             if ceiling.value is not None and ceiling.n != floor.n:
-                continue  # the truth of some questions only is no ceiling of all
+                continue  # The ceiling covers other questions than the floor.
             if ceiling.value is None and kind == "predicted" and name == what:
                 judge = judge_error(judges.get(name, {}), "test")
-                ceiling = replace(judge, reason="no true image: the judge's own error on real test images")
-            if not _apart(floor, ceiling, score.better):
+                ceiling = replace(
+                    judge, reason="no true counterfactual: error of the judge on real test images"
+                )
+            if not _separated(floor, ceiling, score.better):
                 continue
             cells = [scores.cell(select, name) for name in methods]
             gap = floor.value - ceiling.value
@@ -90,32 +100,32 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
             )
     return Table(
         "distance",
-        "From the floor to the ceiling",
+        "Position between floor and ceiling",
         tuple(columns),
         tuple(rows),
-        "0 % is what doing nothing gets, 100 % is the true counterfactual, scored in the same way.",
+        "Gap closed: 0 % is the score of a copy of the input, 100 % is the score of the true counterfactual.",
         stub="question and score",
     )
 
 
-def _asked(scores: Scores) -> list[str]:
-    """Returns the methods that answer interventions; explainers do not."""
-    there = set(scores.values("method", suite="do"))
-    return [name for name in scores.methods if method_role(name) == "method" and name in there]
+def _answering_methods(scores: Scores) -> list[str]:
+    """Returns the methods with answers to interventions; explainers have none."""
+    scored = set(scores.values("method", suite="do"))
+    return [name for name in scores.methods if method_role(name) == "method" and name in scored]
 
 
-def _moved(intervention: str, dataset: Dataset) -> set[str]:
-    """Returns the variables that an intervention moves: what is set and all that it causes."""
+def _changed_variables(intervention: str, dataset: Dataset) -> set[str]:
+    """Returns the variables that an intervention changes: those that are set and their descendants."""
     if intervention not in dataset.names:
         return set(dataset.names)
-    moved = {intervention}
+    changed = {intervention}
     for _ in dataset.names:
-        moved |= {effect for cause, effect in dataset.edges if cause in moved}
-    return moved
+        changed |= {effect for cause, effect in dataset.edges if cause in changed}
+    return changed
 
 
-def _apart(floor: Cell, ceiling: Cell, better: str) -> bool:
-    """Whether the ceiling is better than the floor by more than chance."""
+def _separated(floor: Cell, ceiling: Cell, better: str) -> bool:
+    """Returns whether the ceiling is better than the floor by more than their intervals."""
     if floor.value is None or ceiling.value is None:
         return False
     if better == "higher":
@@ -125,38 +135,38 @@ def _apart(floor: Cell, ceiling: Cell, better: str) -> bool:
 
 
 def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> Picture:
-    """Returns the way from the floor to the ceiling as a figure, a panel an intervention.
+    """Returns the figure of positions between floor and ceiling, one panel per intervention.
 
     Arguments:
-        table: As :func:`distance_table` returns.
-        scores: The scores that it was made from.
-        colours: The methods' colours.
+        table: The table from :func:`distance_table`.
+        scores: The scores that the table was built from.
+        colours: The colours of the methods.
     """
-    methods = _asked(scores)
+    methods = _answering_methods(scores)
     panels = []
     for what in dict.fromkeys(row.key.partition(":")[0] for row in table.rows):
-        # Against the target, measuring has an error of its own: the same against the truth says more.
+        # Errors to the target include the error of the measurement; the rows of errors to the truth do not.
         rows = [row for row in table.rows if row.key.startswith(f"{what}:") and "to target" not in row.name]
         if not rows or not methods:
             continue
-        said = []
+        lines = []
         for row in rows:
             shares = [
-                f"{method_title(name)} {row.cells[2 + 2 * k].value:.0f} %"
+                f"{method_title(name)} {format_number(row.cells[2 + 2 * k].value, 0)} %"
                 for k, name in enumerate(methods)
                 if row.cells[2 + 2 * k].value is not None
             ]
-            said.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
-        alt = f"Share of the way from copy to truth under {set_title(what)}. {'; '.join(said)}."
+            lines.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
+        alt = f"Share of the gap between copy and truth closed under {set_title(what)}. {'; '.join(lines)}."
         draw = partial(
             _draw_distance, title=set_title(what), rows=rows, table=table, methods=methods, colours=colours
         )
         panels.append(Panel(what, alt, draw, 0.45 + legend_height(len(methods)) + 0.47 * len(rows)))
     caption = (
-        "Each line runs from what copying the input gets (left end) to what the true counterfactual gets "
-        "(right end), the numbers at its ends; a dot is a method, with its interval."
+        "Each line extends from the score of a copy of the input (left) to the score of the true counterfactual "
+        "(right); both scores are printed at its ends. Each dot is a method, with its interval."
     )
-    return Picture("distance", "Share of the way from floor to ceiling", caption, tuple(panels), 2)
+    return Picture("distance", "Share of the gap between floor and ceiling closed", caption, tuple(panels), 2)
 
 
 def _draw_distance(
@@ -164,7 +174,7 @@ def _draw_distance(
 ) -> None:
     axes = add_axes(figure, title)
     axes.set_axis_off()
-    # Lines keep their distance in a part of a figure that is taller than need be.
+    # The distance between lines is fixed, also in a subfigure that is taller than the panel.
     head = 0.28 + legend_height(len(methods))
     axes.set(xlim=(-0.24, 1.22), ylim=(rows_that_fit(figure, head, 0.47) - 0.75, -0.75))
     for y, row in enumerate(rows):
@@ -174,8 +184,8 @@ def _draw_distance(
             0, y - 0.26, row.name.partition(": ")[2].rstrip(" ↓↑"), fontsize=7.5, va="bottom", color=INK
         )
         ends = ((-0.045, "right", floor, table.columns[0]), (1.045, "left", ceiling, table.columns[-1]))
-        for x, side, cell, column in ends:
-            axes.text(x, y, format_cell(cell, column)[0], ha=side, va="center", fontsize=7, color=MUTED)
+        for x, alignment, cell, column in ends:
+            axes.text(x, y, format_cell(cell, column)[0], ha=alignment, va="center", fontsize=7, color=MUTED)
         gap = floor.value - ceiling.value
         for k, name in enumerate(methods):
             score, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]

@@ -1,4 +1,4 @@
-"""Effectiveness against what was asked: does a method err more at some values than at others?"""
+"""Figure of effectiveness against the target value of the intervention."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,20 +19,20 @@ from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_titl
 __all__ = ["effectiveness_picture"]
 
 BINS = 8
-"""How many bins of targets, of equally many questions each, a curve of errors has."""
+"""The number of bins of target values, with equal numbers of questions."""
 
 
 def effectiveness_picture(
     paths: Sequence[Path | str], do: Path, dataset: Dataset, methods: list[str], colours: dict[str, str]
 ) -> Picture | None:
-    """Returns the error of the variable that was set, against the value it was set to.
+    """Returns the figure of the error of the variable that was set, against its target value.
 
     Arguments:
-        paths: The scores of single questions; those of other metrics than effectiveness are passed over.
-        do: The questions of the suite `do`, for the values.
+        paths: The scores of single questions; only those of `effectiveness` and `measured` are used.
+        do: The questions of the suite `do`, which hold the target values.
         dataset: The data set.
         methods: The methods, in the order of the legend.
-        colours: The methods' colours.
+        colours: The colours of the methods.
 
     Raises:
         UserError: If a file is damaged.
@@ -57,14 +57,14 @@ def effectiveness_picture(
             if not any(method_role(name) == "method" for name in curves):
                 continue
             score = describe_score(metric, dataset)
-            what = score.title.replace(" to truth", " error")
-            title = f"{what}, {kind}".capitalize()
+            quantity = score.title.replace(" to truth", " error")
+            title = f"{quantity}, {kind}".capitalize()
             unit = f" ({score.unit})" if score.unit else ""
-            said = "; ".join(
+            ranges = "; ".join(
                 f"{method_title(n)} from {c[:, 1].min():.3g} to {c[:, 1].max():.3g}"
                 for n, c in curves.items()
             )
-            alt = f"{what}{unit}, {kind}, against the {variable.name} asked for. {said}."
+            alt = f"{quantity}{unit}, {kind}, against the target {variable.name}. {ranges}."
             panels.append(
                 Panel(
                     f"{variable.name}_{kind}",
@@ -76,17 +76,16 @@ def effectiveness_picture(
                 )
             )
     caption = (
-        "Does it depend on what is asked? Mean error of the variable that was set, against the value it "
-        f"was set to, over all protocols and seeds; a variable with a unit in {BINS} bins of equally many "
-        "questions. Bands and bars are 95 % intervals of the mean. Predicted is what a judge sees; "
-        "measured is against the measurement of the true counterfactual. Copy does nothing; truth is the "
-        "rendered counterfactual."
+        "Mean error of the variable that was set, against its target value, over all protocols and seeds; continuous "
+        f"variables in {BINS} bins with equal numbers of questions. Bands and bars are 95 % intervals of the mean. "
+        "Predicted: value predicted by a judge. Measured: difference from the measurement of the true counterfactual. "
+        "Copy returns the input; truth is the rendered counterfactual."
     )
-    return Picture("effectiveness", "Error against the value asked for", caption, tuple(panels), 2)
+    return Picture("effectiveness", "Error against target value", caption, tuple(panels), 2)
 
 
 def _curve(rows: pd.DataFrame, variable: Variable) -> np.ndarray | None:
-    """Returns (target, mean, half width of its 95 % interval) for each bin of targets, with shape (K, 3)."""
+    """Returns (target, mean, half width of the 95 % interval of the mean) for each bin of targets, shape (K, 3)."""
     if not len(rows):
         return None
     target, value = rows[f"true_{variable.name}"].to_numpy(float), rows["value"].to_numpy(float)
@@ -104,7 +103,7 @@ def _curve(rows: pd.DataFrame, variable: Variable) -> np.ndarray | None:
 
 
 def _line(name: str) -> dict[str, Any]:
-    """Returns the line of a method: the floor dotted, the ceiling dashed."""
+    """Returns the line style of a method: dotted for the floor, dashed for the ceiling."""
     style = {FLOOR: ":", CEILING: "--"}.get(name, "-")
     return {"ls": style, "lw": 1.3 if name in (FLOOR, CEILING) else 1.8, "label": method_title(name)}
 
@@ -118,7 +117,7 @@ def _draw(
     colours: dict[str, str],
 ) -> None:
     axes = add_axes(figure, title)
-    axes.set_xlabel(f"{variable.name} asked for" + (f" ({variable.unit})" if variable.unit else ""))
+    axes.set_xlabel(f"target {variable.name}" + (f" ({variable.unit})" if variable.unit else ""))
     if variable.kind == "categorical":
         _draw_classes(axes, curves, variable.classes, colours)
     else:
@@ -132,7 +131,7 @@ def _draw_curves(axes: Axes, curves: dict[str, np.ndarray], unit: str, colours: 
     for name, curve in curves.items():
         x, mean, half = curve.T
         if not (mean > 0).any():
-            continue  # the truth against itself: nothing to see on a scale of ratios
+            continue  # The truth has no error to itself, and the axis is logarithmic.
         axes.plot(x, np.maximum(mean, least), color=colours[name], marker="o", ms=2.5, **_line(name))
         axes.fill_between(
             x, np.maximum(mean - half, least), mean + half, color=colours[name], alpha=0.15, lw=0
@@ -162,4 +161,4 @@ def _draw_classes(axes: Axes, curves: dict[str, np.ndarray], classes: int, colou
             label=method_title(name),
             zorder=3,
         )
-    axes.set(ylim=(-0.03, 1.03), xticks=range(classes), ylabel="share right")
+    axes.set(ylim=(-0.03, 1.03), xticks=range(classes), ylabel="accuracy")

@@ -1,8 +1,7 @@
-"""Tables of explanations: every method that turns a classifier over, scored alike, floor and ceiling beside them.
+"""Tables of explanations: scores of every method that answers the suite `flip`, with floor and ceiling.
 
-The suite `flip` is asked of explainers and of causal methods. `explanation_tables` has one table of all attributes and
-one of each; every group of scores stands beside the number of answers behind it, since a method may answer fewer
-questions than another, or flip fewer.
+`explanation_tables` returns one table of means over all attributes and one table per attribute. Every group of scores
+has a column with its number of answers n, since methods may answer different numbers of questions.
 """
 
 from dataclasses import replace
@@ -12,39 +11,60 @@ import pandas as pd
 from ..data.dataset import Dataset
 from ..methods.registry import METHODS
 from .cells import Scores, Select
+from .graph import GRAPH_KINDS
 from .layout import Cell, Column, Row, Table, embolden_columns
 from .vocabulary import CEILING, describe_score, method_order, method_role, method_title
 
-__all__ = ["GROUPS", "explanation_costs", "explanation_tables", "flip_select"]
+__all__ = ["GROUPS", "explanation_costs", "explanation_tables", "flip_select", "score_groups"]
 
 GROUPS = (
     ("all answers", ("flip_rate", "mad", "l1")),
     ("flipped answers", ("fva", "fs", "mnac", "mnac_measured", "cd")),
-    ("rightly classified", ("cout",)),
+    ("correctly classified", ("cout",)),
     ("repeats", ("sigma_l",)),
-    ("oracle's features", ("oracle_frechet",)),
-    ("Inception's features", ("fid", "sfid", "kid")),
+    ("oracle features", ("oracle_frechet",)),
+    ("Inception features", ("fid", "sfid", "kid")),
 )
-"""What is scored together, and so has one n."""
+"""The scores that cover the same answers, and so have one n."""
+
+
+def score_groups(scores: Scores, dataset: Dataset) -> list[tuple[str, tuple[str, ...]]]:
+    """Returns the groups of scores of the suite `flip`: :data:`GROUPS`, then one group per score of another metric.
+
+    The scores of the table `graph` are left out.
+
+    Arguments:
+        scores: The scores.
+        dataset: The data set.
+    """
+    listed = {metric for _, metrics in GROUPS for metric in metrics}
+    listed |= {f"{kind}_{variable}" for kind in GRAPH_KINDS for variable in dataset.names}
+    other = [metric for metric in scores.values("metric", suite="flip") if metric not in listed]
+    return [*GROUPS, *((describe_score(metric, dataset).title, (metric,)) for metric in other)]
 
 
 def flip_select(scores: Scores, metric: str, intervention: str | None = None) -> Select:
-    """Returns which score of the suite `flip`: of one intervention, or of all that the means are over.
+    """Returns the selection of a score of the suite `flip`, for one attribute or for the mean over attributes.
 
-    These are what the ceiling answers too, so that it stands above the methods' means; all where there is no ceiling.
-    Of them, those that any method has a number under.
+    Means are over the attributes that the ceiling answers, or over all of them if there is no ceiling, and over those
+    that have a value of the score.
+
+    Arguments:
+        scores: The scores.
+        metric: The name of the score.
+        intervention: The attribute; None: the mean.
     """
     if intervention is not None:
         return Select("flip", metric, (intervention,))
     return Select(
         "flip",
         metric,
-        tuple(what for what in _together(scores) if scores.has(Select("flip", metric, (what,)), number=True)),
+        tuple(what for what in _averaged(scores) if scores.has(Select("flip", metric, (what,)), number=True)),
     )
 
 
-def _together(scores: Scores) -> list[str]:
-    """Returns the interventions that means are over."""
+def _averaged(scores: Scores) -> list[str]:
+    """Returns the attributes that means are over."""
     asked = scores.interventions("flip")
     true = [
         what for what in asked if scores.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
@@ -53,7 +73,7 @@ def _together(scores: Scores) -> list[str]:
 
 
 def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
-    """Returns a table of the means over all attributes that were asked for, and a table of each.
+    """Returns the table of means over all attributes, and one table per attribute.
 
     Arguments:
         scores: The scores.
@@ -62,41 +82,46 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
     """
     asked = scores.interventions("flip")
     bold = (
-        "Bold: best of the methods with the largest n, where there are two; a smaller n is of other questions. The "
-        "floor and the ceiling do not compete."
+        "Bold: best of the methods with the largest n, if there are at least two; a smaller n covers other questions. "
+        "Floor and ceiling are excluded."
     )
     how = (
-        f"n is the number of answers behind the scores to its right; {100 * level:g} % bootstrap intervals. "
+        f"n is the number of answers of the scores to its right; {100 * level:g} % bootstrap intervals. "
         if len(scores.seeds) == 1
-        else f"n is the number of answers behind the scores to its right; ± over {len(scores.seeds)} seeds. "
+        else f"n is the number of answers of the scores to its right; ± over {len(scores.seeds)} seeds. "
     )
-    fewer = "A method that was given fewer questions is scored on those alone, the first ones of the suite."
+    fewer = "A method with fewer questions is scored on the first questions of the suite only."
     tables = []
-    if len(_together(scores)) > 1:
-        rest = [what for what in asked if what not in _together(scores) and _scored(scores, what)]
-        alone = (
-            f" No true counterfactual exists for {', '.join(rest)}, which is told of apart." if rest else ""
-        )
+    averaged = _averaged(scores)
+    if len(averaged) > 1:
+        rest = [what for what in asked if what not in averaged and _scored(scores, what)]
+        alone = f" {', '.join(rest)}: no true counterfactual exists; see the separate table." if rest else ""
         caption = (
-            f"Mean over what was turned over ({', '.join(_together(scores))}), where a score exists there; a "
-            f"method without a score of one of them has no mean.{alone}"
+            f"Mean over attributes ({', '.join(averaged)}) that have a value of the score; a method without a value "
+            f"for one of them has no mean.{alone}"
         )
         notes = (how + bold, fewer, *_absences(scores, dataset, asked))
-        tables.append(_table("flip", "All explanation scores", scores, dataset, None, caption, *notes))
+        tables.append(_table("flip", "Explanation scores, mean", scores, dataset, None, caption, notes))
     for what in asked:
-        caption = f"Asked for another {what}." if what in dataset.names else f"Asked to turn {what} over."
+        caption = f"Target: another {what}." if what in dataset.names else f"Target: the opposite of {what}."
         title = f"Explanation scores, {what}"
         notes = (how + bold, fewer, *_absences(scores, dataset, [what]))
-        tables.append(_table(f"flip_{what}", title, scores, dataset, what, caption, *notes))
+        tables.append(_table(f"flip_{what}", title, scores, dataset, what, caption, notes))
     return [table for table in tables if table.columns and table.rows]
 
 
 def _table(
-    key: str, title: str, scores: Scores, dataset: Dataset, what: str | None, caption: str, *notes: str
+    key: str,
+    title: str,
+    scores: Scores,
+    dataset: Dataset,
+    what: str | None,
+    caption: str,
+    notes: tuple[str, ...],
 ) -> Table:
     columns: list[Column] = []
     cells: dict[str, list[Cell]] = {name: [] for name in scores.methods}
-    for group, metrics in GROUPS:
+    for group, metrics in score_groups(scores, dataset):
         selects = [flip_select(scores, metric, what) for metric in metrics]
         selects = [select for select in selects if select.interventions and scores.has(select, number=True)]
         if not selects:
@@ -108,25 +133,27 @@ def _table(
                 Column(select.metric, score.title, group, score.unit, score.better, score.decimals)
             )
         for name, row in cells.items():
-            found = [_told_by_n(scores.cell(select, name)) for select in selects]
+            found = [_without_n_reasons(scores.cell(select, name)) for select in selects]
             counts = [cell.n for cell in found if cell.value is not None]
-            row.append(Cell(float(max(counts))) if counts else Cell(0.0 if _asked(scores, name) else None))
+            row.append(
+                Cell(float(max(counts))) if counts else Cell(0.0 if _answers_flip(scores, name) else None)
+            )
             row += found
     rows = tuple(
         Row(method_title(name), tuple(row), method_role(name), name)
         for name, row in cells.items()
-        if _asked(scores, name)
+        if _answers_flip(scores, name)
     )
     return embolden_columns(Table(key, title, tuple(columns), rows, caption, notes=notes))
 
 
 def _scored(scores: Scores, what: str) -> bool:
-    """Whether of any method it is known how often it turned something over."""
+    """Returns whether any method has a flip rate for an attribute."""
     return scores.has(Select("flip", GROUPS[0][1][0], (what,)), number=True)
 
 
 def _absences(scores: Scores, dataset: Dataset, asked: list[str]) -> list[str]:
-    """Returns a line for each thing that has no number at all, for one reason: something asked, a method, a score."""
+    """Returns one line per attribute, method and score that has no value for a single common reason."""
     none = {what: _why_none(scores, scores.methods, [what]) for what in asked if not _scored(scores, what)}
     lines = [f"{what}: {reason}." for what, reason in none.items() if reason]
     there = [what for what in asked if _scored(scores, what)]
@@ -134,23 +161,23 @@ def _absences(scores: Scores, dataset: Dataset, asked: list[str]) -> list[str]:
         if reason := _why_none(scores, [name], there):
             lines.append(f"{method_title(name)}: {reason}.")
     names: dict[str, list[str]] = {}
-    for metric in [metric for _, group in GROUPS for metric in group] if there else []:
+    for metric in [metric for _, group in score_groups(scores, dataset) for metric in group] if there else []:
         if reason := _why_none(scores, scores.methods, there, metric):
             names.setdefault(reason, []).append(describe_score(metric, dataset).title)
     return lines + [f"{', '.join(titles)}: {reason}." for reason, titles in names.items()]
 
 
 def _why_none(scores: Scores, methods: list[str], asked: list[str], metric: str = GROUPS[0][1][0]) -> str:
-    """Returns the one reason why a score is absent everywhere; nothing where there are several, or a number."""
+    """Returns the common reason why a score is missing; empty if there are several reasons or there is a value."""
     cells = [
         scores.cell(Select("flip", metric, (what,)), name)
         for what in asked
         for name in methods
-        if _asked(scores, name)
+        if _answers_flip(scores, name)
     ]
     reasons = {cell.reason for cell in cells if cell.reason != "not scored"}
     reason = min(reasons, key=len, default="")
-    # A method that was asked about fewer images says that, too.
+    # Methods with fewer questions append that to the reason.
     return (
         reason
         if all(cell.value is None and reason in cell.reason for cell in cells if cell.reason != "not scored")
@@ -158,12 +185,13 @@ def _why_none(scores: Scores, methods: list[str], asked: list[str], metric: str 
     )
 
 
-def _asked(scores: Scores, method: str) -> bool:
+def _answers_flip(scores: Scores, method: str) -> bool:
+    """Returns whether a method was scored in the suite `flip`."""
     return bool(len(scores.table[(scores.table["method"] == method) & (scores.table["suite"] == "flip")]))
 
 
-def _told_by_n(cell: Cell) -> Cell:
-    """Returns a cell without reasons that the n beside it tells; that a distance depends on n is still said."""
+def _without_n_reasons(cell: Cell) -> Cell:
+    """Returns a cell without reasons that the column n already shows; a dependence on n is kept."""
     if cell.value is None:
         return cell
     few = "fewer than 2,048 images: compare at equal n only"
@@ -171,10 +199,10 @@ def _told_by_n(cell: Cell) -> Cell:
 
 
 def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
-    """Returns what a flip costs each method: the only table here with times in it.
+    """Returns the cost of each method's answers to the suite `flip`; None if there are none.
 
     Arguments:
-        costs: As :func:`counterfactory.report.costs.read_costs` returns.
+        costs: The costs of chunks, from :func:`counterfactory.report.costs.read_costs`.
         order: The methods in the order of rows.
     """
     mine = costs[costs["suite"] == "flip"]
@@ -182,8 +210,8 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         return None
     columns = (
         Column("answered", "answered", "questions", decimals=0),
-        Column("seconds_per_answer", "time", "an answer", "s", decimals=3),
-        Column("network_calls_per_answer", "network calls", "an answer", decimals=1),
+        Column("seconds_per_answer", "time", "per answer", "s", decimals=3),
+        Column("network_calls_per_answer", "network calls", "per answer", decimals=1),
         Column("device", "device", text=True),
     )
     rows = []
@@ -192,30 +220,28 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         answered = float(part["answered"].sum()) if len(part) else 0.0
         if not len(part):
             continue
-        time, calls = Cell(reason="answered nothing"), Cell(reason="answered nothing")
+        time, calls = Cell(reason="no answers"), Cell(reason="no answers")
         if answered:
             time = Cell(float(part["seconds"].sum()) / answered)
             counted = part["network_calls"].notna().all()
             calls = (
                 Cell(float(part["network_calls"].sum()) / answered)
                 if counted
-                else Cell(reason="asks no network")
+                else Cell(reason="calls no network")
             )
         cells = (Cell(answered), time, calls, Cell(text=", ".join(dict.fromkeys(part["device"]))))
         rows.append(Row(method_title(method), cells, method_role(method), method))
-    networks = (
-        "the denoising network"
-        if any(row.key in METHODS and "ddpm" in METHODS[row.key].models for row in rows)
-        else ""
-    )
+    explainers = any(row.key in METHODS and "ddpm" in METHODS[row.key].models for row in rows)
     calls = (
-        f" Calls are of {networks} for explainers, of the image model for causal methods." if networks else ""
+        " Network calls: denoising network for explainers, image model for causal methods."
+        if explainers
+        else ""
     )
     return Table(
         "explanations_cost",
-        "What a flip costs",
+        "Cost of explanations",
         columns,
         tuple(rows),
-        "Wall-clock time of answering the suite flip, loading of the method not included, over all repeats, "
-        f"attributes and seeds.{calls}",
+        "Wall-clock time of answering the suite flip without loading the method, mean over all repeats, attributes and "
+        f"seeds.{calls}",
     )

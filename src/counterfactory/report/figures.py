@@ -1,12 +1,14 @@
-"""The figures: what was answered, how well, by what training, at what cost.
+"""Writes all figures of a run.
 
-`write_figures` writes under one folder, for each figure, `<key>.png` and `<key>.svg`, its panels as
-`<key>/<panel>.svg`, and in `index.json` what the page must know: titles, captions, alt texts, in the order
-of reading.
+Each figure is written as `<key>.png` and `<key>.svg`, its panels as `<key>/<panel>.svg`. `index.json` holds the titles,
+captions and alternative texts for the page, in the order of reading.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+from matplotlib.figure import FigureBase
 
 from ..core.files import write_json
 from ..data.dataset import load_dataset
@@ -18,71 +20,69 @@ from .distance import distance_picture, distance_table
 from .effectiveness import effectiveness_picture
 from .examples import example_pictures, worst_picture
 from .explanations import explanation_costs
-from .flip_answers import read_explained
+from .flip_answers import read_flip_answers
 from .graph import graph_picture
+from .names import empty_reason
 from .queries import query_pictures, read_queries
+from .results import Results
 from .structure import read_structure, structure_pictures
-from .style import method_colours, save_picture
+from .style import MUTED, Panel, Picture, method_colours, save_picture
 from .sweeps import sweep_pictures
 from .training import training_pictures
 
 __all__ = ["write_figures"]
 
 
-def write_figures(
-    scores: Path | str,
-    rows: Sequence[Path | str],
-    questions: Path | str,
-    answers: Path | str,
-    data: Path | str,
-    judges: Sequence[Path | str],
-    logs: Sequence[Path | str],
-    costs: Sequence[Path | str],
-    out: Path | str,
-    images: int = 8,
-    queries: Sequence[Path | str] = (),
-    structure: Sequence[Path | str] = (),
-) -> None:
+def write_figures(results: Results, out: Path | str, names: Sequence[str] = (), images: int = 8) -> None:
     """Writes all figures.
 
     Arguments:
-        scores: The tidy table, `scores/scores.csv`.
-        rows: The scores of single questions, `scores/<metric>/seed<k>.parquet`; those of
-            effectiveness (predicted and measured) and of explanations are drawn.
-        questions: The folder of questions: `do.parquet` for the targets, `sweep.parquet` for the grids of
-            images, `flip.parquet` for the explanations.
-        answers: The folder of answers; those to the suites `sweep` and `flip` are shown.
-        data: The data set's folder.
-        judges: The files `models/judges/<variable>/model.json`.
-        logs: The files `models/<name>/seed<k>/log.csv` and `models/judges/<variable>/log.csv`.
-        costs: The files `answers/<method>/seed<k>/<suite>/<chunk>.cost.json`.
+        results: The paths of the results.
         out: The folder of figures.
-        images: How many images a grid of images shows.
-        queries: The files `queries/seed<k>/scores/<query>.parquet`, with the answers in the folder above.
-        structure: The files `queries/seed<k>/structure/shown.parquet`.
+        names: Figures that must exist afterwards (:func:`counterfactory.report.names.figure_names`). Those without
+            content are written as an image of the reason, and are not in `index.json`.
+        images: The number of images in a grid of images.
 
     Raises:
-        UserError: If a file is missing or damaged.
+        UserError: If a file is missing or damaged. Files of costs are skipped with a warning instead.
     """
-    out, questions = Path(out), Path(questions)
-    dataset, table = load_dataset(data), read_scores(scores)
-    colours = method_colours(table.methods)
-    distance = distance_table(table, dataset, read_judges(judges))
-    spent = read_costs(costs)
-    explained = read_explained(questions, Path(answers), Path(data), list(rows), table.methods)
+    out = Path(out)
+    questions, answers, data = results.questions, results.answers, results.data
+    dataset, scores = load_dataset(data), read_scores(results.scores)
+    methods = scores.methods
+    colours = method_colours(methods)
+    distance = distance_table(scores, dataset, read_judges(results.judges))
+    costs = read_costs(results.costs)
+    flips = read_flip_answers(questions, answers, data, results.rows, methods)
     pictures = [
-        distance_picture(distance, table, colours),
-        *sweep_pictures(questions, Path(answers), Path(data), dataset, table.methods, images),
-        effectiveness_picture(rows, questions / "do.parquet", dataset, table.methods, colours),
-        *(example_pictures(explained, dataset, images) if explained else ()),
-        graph_picture(table, rows, dataset, colours),
-        scale_picture(explained, colours) if explained else None,
-        quality_picture(table, explanation_costs(spent, table.methods), dataset, colours),
-        worst_picture(explained) if explained else None,
-        *query_pictures(read_queries(queries), dataset, Path(data)),
-        *structure_pictures(read_structure(structure), dataset),
-        *training_pictures(logs, colours),
-        cost_picture(cost_table(spent, order=table.methods), colours),
+        distance_picture(distance, scores, colours),
+        *sweep_pictures(questions, answers, data, dataset, methods, images),
+        effectiveness_picture(results.rows, questions / "do.parquet", dataset, methods, colours),
+        *(example_pictures(flips, dataset, images) if flips else ()),
+        graph_picture(scores, results.rows, dataset, colours),
+        scale_picture(flips, colours) if flips else None,
+        quality_picture(scores, explanation_costs(costs, methods), dataset, colours),
+        worst_picture(flips) if flips else None,
+        *query_pictures(read_queries(results.queries), dataset, data),
+        *structure_pictures(read_structure(results.structure), dataset),
+        *training_pictures(results.logs, colours),
+        cost_picture(cost_table(costs, order=methods), colours),
     ]
     index = [save_picture(picture, out) for picture in pictures if picture is not None and picture.panels]
+    drawn = {picture["key"] for picture in index}
+    for name in names:
+        if name not in drawn:
+            save_picture(_empty_picture(name), out)
     write_json(out / "index.json", index)
+
+
+def _empty_picture(name: str) -> Picture:
+    """Returns a figure that states why the figure `name` has no content."""
+    reason = empty_reason(name)
+    return Picture(
+        name, name, reason, (Panel("empty", reason, partial(_draw_text, text=reason), 0.6),), 1, "none"
+    )
+
+
+def _draw_text(figure: FigureBase, text: str) -> None:
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=6, color=MUTED, wrap=True)

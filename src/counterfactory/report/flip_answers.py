@@ -1,8 +1,8 @@
-"""The answers to the suite `flip` of every method, read once for the figures that show them."""
+"""Reads the answers of all methods to the suite `flip`, for the figures of explanations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,20 +12,20 @@ from ..core.files import read_table
 from ..data.dataset import load_split
 from .vocabulary import method_order
 
-__all__ = ["Explained", "read_explained"]
+__all__ = ["FlipAnswers", "read_flip_answers"]
 
 
 @dataclass(frozen=True)
-class Explained:
-    """The suite `flip`, answered by several methods of one training seed each.
+class FlipAnswers:
+    """The answers of several methods to the suite `flip`, of one training seed each.
 
     Arguments:
         questions: The questions, one row each.
-        factual: The images asked about, uint8 (N, C, H, W).
-        images: Each method's answers, likewise, in the order of rows: floor, methods, ceiling.
-        tables: Each method's table of answers, row i of it to question i, with the columns `answered` and, of
+        factual: The factual images, uint8 (N, C, H, W).
+        images: The answers of each method, uint8 (N, C, H, W), in the order floor, methods, ceiling.
+        tables: The table of answers of each method; row i belongs to question i. Columns: `answered` and, for
             explainers, `network_calls` and `scale`.
-        scores: The scores of single questions, a column a score, indexed by (method, question).
+        scores: The scores of single questions, one column per score, indexed by (method, question).
     """
 
     questions: pd.DataFrame
@@ -36,7 +36,7 @@ class Explained:
 
     @property
     def attributes(self) -> list[str]:
-        """What was to be turned over, in the order of questions."""
+        """The attributes to flip, in the order of questions."""
         return self.questions["attribute"].drop_duplicates().tolist()
 
     def answered(self, method: str) -> np.ndarray:
@@ -44,33 +44,36 @@ class Explained:
         return self.tables[method]["answered"].to_numpy(bool)
 
     def first(self, attribute: str | None = None) -> np.ndarray:
-        """Returns the rows of questions about an attribute (None: any), repeats left out."""
+        """Returns the rows of questions about an attribute (None: any), without repeats."""
         rows = self.questions["repeat"] == 0
         if attribute is not None:
             rows &= self.questions["attribute"] == attribute
         return np.flatnonzero(rows.to_numpy(bool))
 
     def score(self, method: str, metric: str) -> np.ndarray:
-        """Returns a method's score of each question, float64 (N,), NaN where there is none."""
+        """Returns a method's score of each question, float64 (N,); NaN where there is none."""
         if metric not in self.scores.columns or method not in self.scores.index.get_level_values(0):
             return np.full(len(self.questions), np.nan)
         return self.scores.loc[method, metric].reindex(self.questions["question"]).to_numpy(np.float64)
 
 
-def read_explained(
-    questions: Path, answers: Path, data: Path, rows: list[Any], methods: list[str]
-) -> Explained | None:
+def read_flip_answers(
+    questions: Path, answers: Path, data: Path, rows: Sequence[Path], methods: list[str]
+) -> FlipAnswers | None:
     """Reads the answers of every method's first training seed.
 
     Arguments:
-        questions: The folder of questions; None is returned where it has no `flip.parquet`.
+        questions: The folder of questions.
         answers: The folder of answers.
         data: The data set's folder.
         rows: The scores of single questions, `scores/<metric>/seed<k>.parquet`.
         methods: The methods; those without answers are left out.
 
+    Returns:
+        The answers; None if there are no questions or no answers.
+
     Raises:
-        UserError: If something is damaged, or answers are to other questions.
+        UserError: If a file is damaged, or answers belong to other questions.
     """
     if not (questions / "flip.parquet").exists():
         return None
@@ -94,7 +97,7 @@ def read_explained(
     scores = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["method", "question"]))
     if scored:
         table = pd.concat(scored, ignore_index=True)
-        # A score of a whole set of answers is of no question.
+        # Rows with a negative question are scores of a whole set of answers.
         table = table[table["question"] >= 0]
         scores = table.pivot_table("value", ["method", "question"], "metric", aggfunc="first", dropna=False)
-    return Explained(asked, test.images[asked["index"].to_numpy()], images, tables, scores)
+    return FlipAnswers(asked, test.images[asked["index"].to_numpy()], images, tables, scores)

@@ -1,7 +1,7 @@
-"""The report: one page that needs nothing else, read from top to bottom.
+"""Writes the report as one self-contained HTML page.
 
-`write_report` puts tables and figures into a page with all images inside it. The page asks for no other
-file, runs no script, follows the reader's choice of light or dark, and fits a phone.
+The page embeds all tables and images. It loads no other file, runs no script, supports light and dark mode, and is
+readable on a phone.
 """
 
 import base64
@@ -19,8 +19,8 @@ from markupsafe import Markup, escape
 from ..core.errors import UserError
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
-from .layout import Column, Table, footnotes, format_cell
-from .narrative import cards, caveats, explained, sentences
+from .layout import Column, Table, footnotes, format_cell, format_number
+from .narrative import cards, caveats, explanation_sentences, intervention_sentences
 from .steps import read_steps
 from .vocabulary import CEILING, FLOOR, method_title
 from .write import ARROWS
@@ -42,16 +42,15 @@ def write_report(
     """Writes the page.
 
     Arguments:
-        tables: The folder that :func:`counterfactory.report.tables.write_tables` wrote.
-        figures: The folder that :func:`counterfactory.report.figures.write_figures` wrote.
-        config: The configuration of the run; `report.title` is the page's title.
+        tables: The folder written by :func:`counterfactory.report.tables.write_tables`.
+        figures: The folder written by :func:`counterfactory.report.figures.write_figures`.
+        config: The configuration of the run; `report.title` is the title of the page.
         benchmarks: The folder of Snakemake's benchmark files, for the time of each step.
         out: The page.
-        provenance: Revision, versions and machine, as :func:`counterfactory.core.provenance.describe` returns;
-            asked for here if not given.
+        provenance: Revision, versions and machine; None: those of :func:`counterfactory.core.provenance.describe`.
 
     Raises:
-        UserError: If a file is missing or damaged.
+        UserError: If a table or figure is missing or damaged. Benchmark files are skipped with a warning instead.
     """
     tables, figures = Path(tables), Path(figures)
     listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
@@ -68,11 +67,18 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"link": _link, "format_cell": format_cell, "duration": _duration}
+    environment.filters |= {
+        "link": _link,
+        "format_cell": format_cell,
+        "number": format_number,
+        "duration": _duration,
+    }
     environment.globals |= {"groups": _groups, "footnotes": footnotes, "arrows": ARROWS}
     published = [table for table in listed if table.key.startswith("published_")]
-    # Published explanations are of faces: they stand where explanations are told of, and nowhere else.
-    elsewhere = [table for table in published if table.columns and table.columns[0].key.startswith("flip_")]
+    # Published explanations are from another data set; they are shown in the section on explanations.
+    published_flips = [
+        table for table in published if table.columns and table.columns[0].key.startswith("flip_")
+    ]
     config = dict(config)
     methods = config.get("methods", [])
     page = environment.get_template("page.html.j2").render(
@@ -89,17 +95,19 @@ def write_report(
         cost=_cost(tables, "cost"),
         flip_cost=_cost(tables, "explanations_cost"),
         main=[table for table in listed if table.key.startswith("main_")],
-        asked=[table for table in listed if table.key.startswith("do_") or table.key == "reversibility"],
-        published=[table for table in published if table not in elsewhere],
-        elsewhere=elsewhere,
+        interventions=[
+            table for table in listed if table.key.startswith("do_") or table.key == "reversibility"
+        ],
+        published=[table for table in published if table not in published_flips],
+        published_flips=published_flips,
         pictures=pictures,
         sweeps=[picture for key, picture in pictures.items() if key.startswith("sweep_")],
         flips=[table for table in listed if table.key == "flip" or table.key.startswith("flip_")],
         examples=[picture for key, picture in pictures.items() if key.startswith("flip_")],
         queries=[table for table in listed if table.key.startswith("query_")],
         cards=cards(by_key.get("distance")),
-        sentences=sentences(by_key),
-        explained=explained(by_key),
+        sentences=intervention_sentences(by_key),
+        explanation_sentences=explanation_sentences(by_key),
         caveats=caveats(by_key, config),
         steps=steps,
         seconds=sum(step.seconds for step in steps),
@@ -109,26 +117,26 @@ def write_report(
 
 
 def _cost(tables: Path, key: str) -> Table | None:
-    """Returns a table of costs, if there is one."""
+    """Returns a table of costs, if it exists."""
     path = tables / f"{key}.json"
     return Table.from_dict(read_json(path)) if path.exists() else None
 
 
 def _inline(picture: Mapping[str, Any], figures: Path) -> list[dict[str, Any]]:
-    """Returns a figure's panels with their images as data URIs."""
+    """Returns the panels of a figure with their images as data URIs."""
     panels = []
     for panel in picture["panels"]:
         path = figures / panel["file"]
         try:
             content = base64.b64encode(path.read_bytes()).decode()
         except OSError:
-            raise UserError(f"{path}: no such file; make the figures again") from None
+            raise UserError(f"{path}: no such file; write the figures again") from None
         panels.append({**panel, "uri": f"data:{_IMAGES[path.suffix]};base64,{content}"})
     return panels
 
 
 def _icon() -> str:
-    """Returns the page's icon, two overlapping rings, as a data URI: without one, browsers ask for a file."""
+    """Returns the icon of the page as a data URI; without an icon, browsers request a file."""
     rings = "".join(
         f'<circle cx="{x}" cy="16" r="8.5" fill="none" stroke="{colour}" stroke-width="4"/>'
         for x, colour in ((11.5, "#d9792b"), (20.5, "#2f7fd6"))
@@ -139,7 +147,7 @@ def _icon() -> str:
 
 
 def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, str, str]]:
-    """Returns the heads that columns share: the words, how many columns, the unit and direction of all."""
+    """Returns the shared headings: title, number of columns, and the unit and direction that all of them share."""
     found = []
     for group, members in groupby(columns, key=lambda column: column.group):
         alike = [(column.unit, column.better) for column in members]
@@ -149,7 +157,7 @@ def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, str, str]]:
 
 
 def _link(text: str) -> Markup:
-    """Returns text with its addresses as links."""
+    """Returns escaped text with its addresses as links."""
     parts = re.split(r"(https://[^\s)]+[^\s).,;])", text)
     return Markup("").join(
         Markup('<a href="{0}">{1}</a>').format(part, part.removeprefix("https://")) if k % 2 else escape(part)
@@ -158,7 +166,7 @@ def _link(text: str) -> Markup:
 
 
 def _duration(seconds: float) -> str:
-    """Returns a time as people say it: `41 s`, `5 min 10 s`, `2 h 5 min`."""
+    """Returns a duration such as `41 s`, `5 min 10 s` or `2 h 5 min`."""
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,7 +1,7 @@
-"""A table as data: columns that know their unit and direction, cells that know their interval or why they are empty.
+"""Data classes of a table, its columns, rows and cells, and their formatting.
 
-What is built once is written four ways (:mod:`counterfactory.report.write`) and kept in
-`tables/index.json`, from which the page is made. Nothing here knows what the numbers mean.
+A table is built once, then written as CSV, Markdown and LaTeX (:mod:`counterfactory.report.write`) and stored in
+`tables/index.json`, from which the page is rendered.
 """
 
 import string
@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "embolden_best",
     "embolden_columns",
+    "empty_table",
     "footnotes",
     "format_cell",
     "format_number",
@@ -29,12 +30,12 @@ class Column:
 
     Arguments:
         key: Its name in the CSV.
-        title: Its head.
-        group: The head that it shares with its neighbours.
+        title: Its heading.
+        group: The heading that it shares with neighbouring columns.
         unit: Its unit.
-        better: `lower`, `higher` or nothing.
-        decimals: How many digits behind the point are shown.
-        text: Whether its cells hold words and not numbers.
+        better: The direction of improvement, `lower` or `higher`; empty if there is none.
+        decimals: The number of decimals.
+        text: Whether its cells contain text instead of numbers.
     """
 
     key: str
@@ -48,19 +49,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: a number with what is known of its uncertainty, or words, or the reason why it is empty.
+    """One cell: a number with its uncertainty, a text, or the reason why there is no number.
 
     Arguments:
-        value: The number; `None` where there is none.
-        low: Lower end of its interval (one seed).
-        high: Upper end of its interval (one seed).
-        spread: Standard deviation over seeds (several seeds).
-        seeds: How many seeds the number is the mean of.
-        n: How many questions are behind it.
-        text: Words instead of a number.
-        reason: Why there is no number, or why it is the mean of a part of the questions only.
+        value: The number; `None` if there is none.
+        low: The lower end of its interval (one seed).
+        high: The upper end of its interval (one seed).
+        spread: The standard deviation over seeds (several seeds).
+        seeds: The number of seeds that the number is a mean of.
+        n: The number of questions that the number is a mean of.
+        text: A text instead of a number.
+        reason: Why there is no number, or why the mean covers only some of the questions.
         best: Whether it is the best of the methods in its column.
-        decimals: Digits behind the point, where they are not its column's.
+        decimals: The number of decimals, if it differs from the column's.
     """
 
     value: float | None = None
@@ -77,7 +78,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its name, its key in the CSV, its role (`floor`, `method`, `ceiling` or nothing) and its cells."""
+    """One row: its name, its cells, its role (`floor`, `method`, `ceiling` or empty), and its key in the CSV."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -87,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One table; `stub` heads the column of the rows' names."""
+    """One table; `stub` is the heading of the column with the names of the rows."""
 
     key: str
     title: str
@@ -111,14 +112,21 @@ class Table:
         return cls(**(fields | {"columns": columns, "rows": rows, "notes": tuple(fields["notes"])}))
 
 
+def empty_table(key: str, reason: str) -> Table:
+    """Returns a table with one row that states why the table `key` has no content."""
+    title = key.replace("_", " ").capitalize()
+    columns = (Column("notice", "notice", text=True),)
+    return Table(key, title, columns, (Row("empty", (Cell(text=reason),), key="empty"),), stub="table")
+
+
 def format_number(value: float, decimals: int) -> str:
-    """Returns `value` with fixed decimals and, from 10,000 on, groups of three digits; never `-0.00`."""
+    """Returns `value` with fixed decimals, and with thousands separators from 10,000 on; zero has no minus sign."""
     text = f"{value:,.{decimals}f}" if abs(value) >= 10_000 else f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
 
 
 def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
-    """Returns a cell's number (or words) and its uncertainty, each possibly empty.
+    """Returns the number or text of a cell and its uncertainty; either may be empty.
 
     The uncertainty is `± spread` over several seeds, `[low, high]` for one seed.
     """
@@ -137,16 +145,16 @@ def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
 
 
 def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, decimals: int) -> list[Cell]:
-    """Scores the best of `cells`, one score of different methods.
+    """Sets `best` of the best cells among one score of several methods.
 
-    A lone rival has nobody to be better than; numbers that are shown alike are equally good. Where some stand on fewer
-    questions than others, only those that stand on the most compete: the others were not asked the same.
+    Numbers that are equal as shown are equally good. Only the cells with the largest number of questions are compared,
+    because the others cover other questions. A single candidate is not marked.
 
     Arguments:
-        cells: One score, a cell a method.
-        rivals: Which of them compete; the floor and the ceiling do not.
-        better: `lower`, `higher`, or nothing: then none is best.
-        decimals: How many digits behind the point are shown.
+        cells: One score, one cell per method.
+        rivals: Which cells are compared; floor and ceiling are not.
+        better: `lower` or `higher`; empty: no cell is best.
+        decimals: The number of decimals shown.
     """
     shown = {
         i: round(cell.value, decimals)
@@ -162,7 +170,7 @@ def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, de
 
 
 def embolden_columns(table: Table) -> Table:
-    """Scores the best method in every column that has a direction."""
+    """Sets `best` of the best method in every column that has a direction."""
     rivals = [row.role == "method" for row in table.rows]
     columns = [
         embolden_best([row.cells[j] for row in table.rows], rivals, column.better, column.decimals)
@@ -175,7 +183,7 @@ def embolden_columns(table: Table) -> Table:
 
 
 def footnotes(table: Table) -> dict[str, str]:
-    """Returns reason -> letter for every reason why something is absent from a cell, in order of appearance."""
+    """Returns the letter of each reason in the cells of a table, in order of appearance."""
     reasons = dict.fromkeys(cell.reason for row in table.rows for cell in row.cells if cell.reason)
     letters = [
         *string.ascii_lowercase,
@@ -185,7 +193,13 @@ def footnotes(table: Table) -> dict[str, str]:
 
 
 def join_tables(key: str, title: str, tables: Sequence[Table]) -> Table:
-    """Puts tables with the same rows side by side."""
+    """Joins tables with the same rows, column by column.
+
+    Arguments:
+        key: The key of the joined table.
+        title: Its title.
+        tables: The tables; their titles become the shared headings of their columns.
+    """
     columns = tuple(
         replace(column, group=f"{table.title}: {column.group}" if column.group else table.title)
         for table in tables

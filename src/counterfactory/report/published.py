@@ -1,8 +1,7 @@
-"""Published values, each with its unit, protocol, source and size, for a look beside ours.
+"""Reads and validates the published values, each with unit, protocol, source and size of the data.
 
-The values are in `published.yaml` beside this file, whose head says how it is written. Nothing is read
-without being
-checked: a value without a source, a protocol or a sentence on whether it can be compared is refused.
+The values are in `published.yaml`, whose header describes the format. A value without source, protocol or statement of
+comparability is rejected.
 """
 
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..core.errors import UserError
 __all__ = ["PUBLISHED", "Size", "Source", "Study", "Value", "read_published"]
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
-"""The values that come with the package."""
+"""The file of published values in the package."""
 
 
 class _Strict(BaseModel):
@@ -24,7 +23,7 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Where values were found."""
+    """The source of published values."""
 
     authors: str = Field(min_length=3)
     year: int = Field(ge=1990, le=2100)
@@ -36,14 +35,14 @@ class Source(_Strict):
 
     @property
     def citation(self) -> str:
-        """Authors, year, title, place and note in one line."""
+        """Authors, year, title, location and note in one line."""
         where = "" if self.link.endswith(self.where) else f", {self.where}"
         note = f" ({self.note})" if self.note else ""
         return f"{self.authors} {self.year}, {self.title}{where}{note}"
 
 
 class Size(_Strict):
-    """The data behind a study; the numbers of images are `None` where the source does not tell."""
+    """The data set of a study; the numbers of images are `None` if the source does not state them."""
 
     name: str = Field(min_length=3)
     train: int | None = Field(ge=1)
@@ -53,11 +52,11 @@ class Size(_Strict):
         counts = [
             f"{count:,} {kind}" for kind, count in (("train", self.train), ("test", self.test)) if count
         ]
-        return ", ".join([self.name, " / ".join(counts) or "sizes not told"])
+        return ", ".join([self.name, " / ".join(counts) or "sizes not stated"])
 
 
 class Value(_Strict):
-    """One published value and the score of ours that stands beside it."""
+    """One published value, and the score of this package that it is compared with."""
 
     method: str = Field(min_length=1)
     ours: str
@@ -72,14 +71,14 @@ class Value(_Strict):
 
 
 class Study(_Strict):
-    """Values that share a source and a protocol."""
+    """Values with a common source and protocol."""
 
     source: str
     title: str = Field(min_length=5)
     protocol: str = Field(min_length=20)
     spread_of: str = ""
     dataset: Size
-    beside: tuple[str, ...] = ("morphomnist",)
+    datasets: tuple[str, ...] = ("morphomnist",)
     comparable: bool
     why: str = Field(min_length=20)
     values: tuple[Value, ...] = Field(min_length=1)
@@ -91,16 +90,16 @@ class _File(_Strict):
 
 
 def read_published(path: Path | str | None = None) -> tuple[dict[str, Source], tuple[Study, ...]]:
-    """Reads and checks published values.
+    """Reads and validates published values.
 
     Arguments:
-        path: A file like :data:`PUBLISHED`, which is read if there is none.
+        path: A file in the format of :data:`PUBLISHED`; None: that file.
 
     Returns:
-        The sources by name, and the studies in the file's order.
+        The sources by name, and the studies in the order of the file.
 
     Raises:
-        UserError: If the file is missing, or a key is wrong or lacking.
+        UserError: If the file is missing, or a key is wrong or missing.
     """
     path = Path(path or PUBLISHED)
     try:

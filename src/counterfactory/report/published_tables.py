@@ -1,7 +1,7 @@
-"""Published values and ours, side by side.
+"""Tables of published values and of the corresponding values of this run.
 
-A study is a table: each published method, and under it the method of this run that stands for the same thing.
-The caption says whether the two may be compared; protocol, size and source are noted below.
+Each study is a table with one row per published method, followed by the corresponding method of this run. The caption
+states whether the two are comparable; protocol, size of the data and source are in the notes.
 """
 
 import csv
@@ -25,13 +25,13 @@ __all__ = ["ThisRun", "published_csv", "published_tables"]
 
 @dataclass(frozen=True)
 class ThisRun:
-    """What this run has to set beside published values.
+    """The values of this run that are compared with published ones.
 
     Arguments:
-        scores: Its scores.
-        dataset: Its data set.
-        judges: Its judges, by variable.
-        mechanisms: Its mechanisms of the parents, one a seed.
+        scores: The scores.
+        dataset: The data set.
+        judges: The `model.json` of each judge, by variable.
+        mechanisms: The `model.json` of the SCM, one per seed.
     """
 
     scores: Scores
@@ -40,7 +40,7 @@ class ThisRun:
     mechanisms: Sequence[Mapping[str, Any]]
 
     def cell(self, value: Value) -> Cell:
-        """Returns what this run has beside a published value."""
+        """Returns the value of this run that corresponds to a published value."""
         if value.suite == "judges":
             return judge_error(self.judges.get(value.metric, {}), "test")
         if value.suite == "mechanisms":
@@ -58,7 +58,7 @@ class ThisRun:
         return replace(cell, reason="not in this run") if cell.reason == "not scored" else cell
 
     def pair(self, value: Value | None) -> tuple[Cell, Cell]:
-        """Returns the cell of a published value and this run's beside it; None is a value that nobody published."""
+        """Returns the cells of a published value (None: not published) and of the corresponding value of this run."""
         if value is None:
             return Cell(reason="not published"), Cell(reason="not published")
         return Cell(value.value, spread=value.spread), self.cell(value)
@@ -93,13 +93,13 @@ def _column(value: Value, dataset: Dataset) -> Column:
 
 
 def _verdict(study: Study) -> str:
-    """Says whether theirs and ours may be compared, and why."""
-    verdict = "Comparable" if study.comparable else "Not comparable one to one"
+    """Returns whether the published values and those of this run are comparable, and why."""
+    verdict = "Comparable" if study.comparable else "Not directly comparable"
     return f"{verdict}: {study.why[0].lower() + study.why[1:].rstrip('.')}."
 
 
 def _notes(study: Study, source: Source) -> tuple[str, ...]:
-    """Says where the values come from and how they were made."""
+    """Returns protocol, data and source of a study."""
     spread = f" ±: {study.spread_of}." if study.spread_of else ""
     return (
         f"Protocol: {study.protocol.rstrip('.')}.{spread}",
@@ -113,9 +113,9 @@ def _ours_title(name: str) -> str:
 
 
 def _by_method(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
-    """Returns a row a method and a column a score."""
+    """Returns the layout with one row per method and one column per score."""
     columns = list(dict.fromkeys(_column(value, run.dataset) for value in study.values))
-    # Scores of one kind stand together, whatever order the file has.
+    # Columns of one group are adjacent, whatever their order in the file.
     groups = list(dict.fromkeys(column.group for column in columns))
     columns.sort(key=lambda column: groups.index(column.group))
     rows = []
@@ -130,26 +130,34 @@ def _by_method(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
 
 
 def _by_score(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
-    """Returns a row a score and, for theirs and for ours, a column an intervention, for a study of one method."""
+    """Returns the layout for a study of one method: one row per score, one column per intervention and source."""
     values = {(_column(value, run.dataset).group, value.intervention): value for value in study.values}
-    asked = list(dict.fromkeys(intervention for _, intervention in values))
+    interventions = list(dict.fromkeys(intervention for _, intervention in values))
     some = study.values[0]
     rows, any_ours = [], False
     for group in dict.fromkeys(group for group, _ in values):
-        found = [values.get((group, intervention)) for intervention in asked]
+        found = [values.get((group, intervention)) for intervention in interventions]
         column = _column(next(value for value in found if value is not None), run.dataset)
         theirs, ours = zip(*map(run.pair, found), strict=True)
         any_ours |= any(cell.value is not None for cell in ours)
         cells = tuple(replace(cell, decimals=column.decimals) for cell in (*theirs, *ours))
         rows.append(Row(column_head(replace(column, title=group)), cells, key=column.key))
-    columns = [Column(f"published_{what}", set_title(what), f"{some.method}, published") for what in asked]
+    columns = [
+        Column(f"published_{what}", set_title(what), f"{some.method}, published") for what in interventions
+    ]
     if any_ours:
-        columns += [Column(f"ours_{what}", set_title(what), _ours_title(some.ours)) for what in asked]
+        columns += [Column(f"ours_{what}", set_title(what), _ours_title(some.ours)) for what in interventions]
     return columns, [replace(row, cells=row.cells[: len(columns)]) for row in rows]
 
 
 def published_tables(run: ThisRun, sources: Mapping[str, Source], studies: Sequence[Study]) -> list[Table]:
-    """Returns one table a study, `sources` by their names."""
+    """Returns one table per study.
+
+    Arguments:
+        run: The values of this run.
+        sources: The sources by name.
+        studies: The studies.
+    """
     tables = []
     for k, study in enumerate(studies):
         one = len({value.method for value in study.values}) == 1
@@ -163,7 +171,13 @@ def published_tables(run: ThisRun, sources: Mapping[str, Source], studies: Seque
 
 
 def published_csv(run: ThisRun, sources: Mapping[str, Source], studies: Sequence[Study]) -> str:
-    """Returns published values and ours as CSV, one value a row, with all that is known of each."""
+    """Returns published values and the values of this run as CSV, one row per value.
+
+    Arguments:
+        run: The values of this run.
+        sources: The sources by name.
+        studies: The studies.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

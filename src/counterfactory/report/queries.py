@@ -145,12 +145,14 @@ def query_tables(queries: Sequence[QueryAnswers], dataset: Dataset) -> list[Tabl
             rows.append(Row(f"{s:g}", cells, key=f"{s:g}"))
         caption = f"Query `{answers.name}` to the generator {answers.query['generator']}. {_about(answers)}"
         note = (
-            "s (stickiness) is the probability that a noise variable keeps its value: at s = 0 the answer shows another "
-            "image, near 1 it can hardly change. Intervals: bootstrap over actual images. The oracle is a different "
-            "network than the classifier that the sampler uses. The Fréchet distance compares few answers with all real "
-            "images that satisfy the premise, and therefore has a positive bias."
+            "s (stickiness) is the probability that a noise variable keeps its value: at s = 0 the answer shows "
+            "another image, near 1 it can hardly change. Intervals: bootstrap over actual images. The oracle is a "
+            "different network than the classifier that the sampler uses. The Fréchet distance compares few answers "
+            "with all real images that satisfy the premise, and therefore has a positive bias."
         )
-        tables.append(Table(f"query_{answers.name}", title, tuple(columns), tuple(rows), caption, "s", (note,)))
+        tables.append(
+            Table(f"query_{answers.name}", title, tuple(columns), tuple(rows), caption, "s", (note,))
+        )
     return tables
 
 

@@ -1,13 +1,12 @@
-"""How long each step of the workflow took, read from Snakemake's benchmark files."""
+"""Reads run time and memory of each workflow step from Snakemake's benchmark files."""
 
 import csv
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ..core.errors import UserError
 
 __all__ = ["Step", "read_steps"]
 
@@ -17,12 +16,12 @@ class Step:
     """All jobs of one step.
 
     Arguments:
-        name: The step, as in the workflow.
-        jobs: How many jobs it was.
-        seconds: Their wall-clock time, summed up.
-        cpu_seconds: Their processor time, summed up; `None` where it was not measured.
-        peak_mb: The most memory that one of them held, in MB; `None` where it was not measured.
-        parts: The same for what the step was done to, such as each method.
+        name: The name of the rule.
+        jobs: The number of jobs.
+        seconds: Their total wall-clock time.
+        cpu_seconds: Their total processor time; `None` where it was not measured.
+        peak_mb: The largest memory of one job in MB; `None` where it was not measured.
+        parts: The same for each method, model or metric that the rule ran for.
     """
 
     name: str
@@ -34,16 +33,13 @@ class Step:
 
 
 def read_steps(folder: Path | str) -> list[Step]:
-    """Reads all benchmark files of a run.
+    """Reads all benchmark files of a run. Damaged files are skipped with a warning.
 
     Arguments:
-        folder: The folder of benchmarks: `<step>.jsonl` or `<step>/<what>/...jsonl`, or the same as `.tsv`.
+        folder: The folder of benchmarks, with files `<step>.jsonl` or `<step>/<part>/...jsonl`, or the same as `.tsv`.
 
     Returns:
-        The steps in the order in which they first ended; none where the folder is not there.
-
-    Raises:
-        UserError: If a file is damaged.
+        The steps in the order in which their first job ended; none if there is no such folder.
     """
     folder = Path(folder)
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".jsonl", ".tsv"))
@@ -54,7 +50,12 @@ def read_steps(folder: Path | str) -> list[Step]:
         step, what = parts[0], parts[1] if len(parts) > 1 else ""
         if re.fullmatch(r"seed\d+|\d+", what):
             what = ""
-        found.setdefault(step, {}).setdefault(what, []).extend(_read(path))
+        try:
+            rows = _read(path)
+        except (OSError, ValueError, AttributeError, TypeError, csv.Error):
+            print(f"warning: {path}: not a benchmark file; skipped in the table of steps", file=sys.stderr)
+            continue
+        found.setdefault(step, {}).setdefault(what, []).extend(rows)
         ended[step] = min(ended.get(step, float("inf")), path.stat().st_mtime)
     steps = []
     for step in sorted(found, key=lambda step: ended[step]):
@@ -65,15 +66,12 @@ def read_steps(folder: Path | str) -> list[Step]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
-        return [{key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")} for row in rows]
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not a benchmark file ({error}); delete it and run again") from None
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    else:
+        rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
+    return [{key: _number(row.get(key)) for key in ("s", "cpu_time", "max_rss")} for row in rows]
 
 
 def _number(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Does the generator know the causal structure? Conditional tables of generated images beside those of real ones."""
+"""Tables and figure that compare the dependence structure of generated images with that of real images."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,10 +20,10 @@ REAL = "real"
 
 
 def read_structure(shown: Sequence[Path | str]) -> dict[str, pd.DataFrame]:
-    """Returns what the images of each source show, real ones first, of the first training seed.
+    """Returns the variables and attributes of the images of each source, real images first, of the first training seed.
 
     Arguments:
-        shown: The tables `queries/seed<k>/structure/shown.parquet`.
+        shown: The tables `queries/seed<k>/structure/shown.parquet`; none: no sources.
     """
     if not shown:
         return {}
@@ -37,7 +37,7 @@ def _attributes(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[st
 
 
 def _pairs(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[tuple[str, str]]:
-    """Returns the causal edges between continuous variables that are measured."""
+    """Returns the causal edges between measured continuous variables."""
     shown = {one.name for one in dataset.variables if one.kind == "continuous" and one.name in tables[REAL]}
     return [(cause, effect) for cause, effect in dataset.edges if {cause, effect} <= shown]
 
@@ -51,10 +51,10 @@ def _shares(table: pd.DataFrame, name: str, classes: int) -> np.ndarray:
 
 
 def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[Table]:
-    """Returns how far each generator is from the real images, and P(attribute | attribute) of each.
+    """Returns the table of errors of each generator, and the table of P(attribute | attribute).
 
     Arguments:
-        tables: What the images of each source show; without any there is no table.
+        tables: Variables and attributes of the images of each source; no tables are returned if it is empty.
         dataset: The data set.
     """
     if not tables:
@@ -63,43 +63,54 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
     columns = [Column("n", "images", decimals=0)]
     columns += [Column(f"{c}_{e}_r", "correlation", f"{c} and {e}", decimals=3) for c, e in pairs]
     columns += [
-        Column(f"{c}_{e}_off", "off, given " + c, f"{c} and {e}", dataset.variable(e).unit, "lower", 2)
+        Column(
+            f"{c}_{e}_off",
+            "error of the mean given " + c,
+            f"{c} and {e}",
+            dataset.variable(e).unit,
+            "lower",
+            2,
+        )
         for c, e in pairs
     ]
-    columns += [Column(f"{name}_tv", f"{name} shares off", "", "", "lower") for name, _ in classes]
-    columns.append(Column("shares_off", "P(a | b) off", "attributes", "", "lower"))
+    columns += [Column(f"{name}_tv", f"error of {name} shares", "", "", "lower") for name, _ in classes]
+    columns.append(Column("shares_off", "error of P(a | b)", "attributes", "", "lower"))
     means = {pair: binned_means(tables, *pair) for pair in pairs}
     real_shares = conditional_shares(tables[REAL], attributes)
     rows = []
     for name, table in tables.items():
         cells = [Cell(float(len(table)))]
         cells += [Cell(float(table[c].corr(table[e]))) for c, e in pairs]
-        cells += [_off(means[pair][name], means[pair][REAL], name) for pair in pairs]
+        cells += [_error(means[pair][name], means[pair][REAL], name) for pair in pairs]
         for variable, count in classes:
-            apart = np.abs(_shares(table, variable, count) - _shares(tables[REAL], variable, count)).sum()
-            cells.append(Cell(0.5 * float(apart)) if name != REAL else Cell())
+            distance = np.abs(_shares(table, variable, count) - _shares(tables[REAL], variable, count)).sum()
+            cells.append(Cell(0.5 * float(distance)) if name != REAL else Cell())
         difference = np.abs(conditional_shares(table, attributes) - real_shares).to_numpy()
         cells.append(Cell(float(np.nanmean(difference))) if name != REAL else Cell())
         rows.append(Row("real images" if name == REAL else name, tuple(cells), key=name))
     caption = (
-        "Images drawn from each generator, measured on their pixels and read by the oracle, beside real test images: "
-        "what goes together in the data should go together here before a counterfactual is believed."
+        "Images drawn from each generator, compared with real test images. Variables are measured on the pixels, "
+        "attributes are predicted by the oracle. Dependences in the data should be reproduced by the generator."
     )
     note = (
-        "Off: the mean distance of the effect's mean from the real one, over bins of the cause with equal shares of "
-        "the real images; half the summed distance of shares; the mean distance of P(a | b) over all pairs. "
-        "dcgan was told nothing of parents; the parents of gan follow from the fitted mechanisms."
+        "Errors: mean absolute difference of the conditional mean from that of real images, over bins of the cause "
+        "with equal shares of the real images; total variation distance of class shares; mean absolute difference of "
+        "P(a | b) over all pairs. dcgan is unconditional; gan is conditioned on parents drawn from the fitted SCM."
     )
-    title = "Does the generator know the structure?"
+    title = "Dependence structure of generated images"
     first = Table("structure", title, tuple(columns), tuple(rows), caption, "images of", (note,))
     return [first, _attribute_table(tables, attributes)]
 
 
-def _off(mine: np.ndarray, real: np.ndarray, name: str) -> Cell:
+def _error(mine: np.ndarray, real: np.ndarray, name: str) -> Cell:
     if name == REAL:
         return Cell()
-    apart = np.abs(mine[:, 1] - real[:, 1])
-    return Cell(float(np.nanmean(apart))) if np.isfinite(apart).any() else Cell(reason="too few in any bin")
+    difference = np.abs(mine[:, 1] - real[:, 1])
+    return (
+        Cell(float(np.nanmean(difference)))
+        if np.isfinite(difference).any()
+        else Cell(reason="too few images in every bin")
+    )
 
 
 def _attribute_table(tables: Mapping[str, pd.DataFrame], attributes: Sequence[str]) -> Table:
@@ -108,18 +119,20 @@ def _attribute_table(tables: Mapping[str, pd.DataFrame], attributes: Sequence[st
     rows = []
     for given in ["any", *attributes]:
         values = [float(shares[name].loc[given, a]) for a in attributes for name in tables]
-        cells = tuple(Cell(value) if np.isfinite(value) else Cell(reason="too few") for value in values)
+        cells = tuple(
+            Cell(value) if np.isfinite(value) else Cell(reason="too few images") for value in values
+        )
         rows.append(Row("any image" if given == "any" else f"given {given}", cells, key=given))
-    caption = "P(column | row) as the oracle reads it, in real images and in those of each generator."
-    title = "Which attributes go together"
+    caption = "P(column | row), predicted by the oracle, in real images and in images of each generator."
+    title = "Conditional probabilities of attributes"
     return Table("structure_attributes", title, columns, tuple(rows), caption, "given")
 
 
 def structure_pictures(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[Picture]:
-    """Returns a figure: the mean effect along its cause for each edge, and the shares of classes.
+    """Returns the figure of the mean of each effect against its cause, and of the shares of classes.
 
     Arguments:
-        tables: What the images of each source show; without any there is no figure.
+        tables: Variables and attributes of the images of each source; no figure is returned if it is empty.
         dataset: The data set.
     """
     if not tables:
@@ -131,24 +144,26 @@ def structure_pictures(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> 
         means = binned_means(tables, cause, effect)
         units = [dataset.variable(name).unit for name in (cause, effect)]
         lines = {name: (rows[:, 0], rows[:, 1]) for name, rows in means.items()}
-        said = "; ".join(f"{name} {np.nanmin(y):.3g} to {np.nanmax(y):.3g}" for name, (_, y) in lines.items())
+        ranges = "; ".join(
+            f"{name} {np.nanmin(y):.3g} to {np.nanmax(y):.3g}" for name, (_, y) in lines.items()
+        )
         title, along = f"mean {effect} ({units[1]})", f"{cause} ({units[0]})"
         draw = partial(_draw_lines, title=title, along=along, lines=lines, colours=colours)
-        panels.append(Panel(f"{cause}_{effect}", f"{title} given {along}: {said}.", draw, 2.5))
+        panels.append(Panel(f"{cause}_{effect}", f"{title} given {along}: {ranges}.", draw, 2.5))
     for name, count in _classes(tables, dataset):
         lines = {
             source: (np.arange(count, dtype=float), _shares(table, name, count))
             for source, table in tables.items()
         }
-        said = "; ".join(f"{source} {y.min():.2f} to {y.max():.2f}" for source, (_, y) in lines.items())
+        ranges = "; ".join(f"{source} {y.min():.2f} to {y.max():.2f}" for source, (_, y) in lines.items())
         draw = partial(_draw_lines, title="share", along=name, lines=lines, colours=colours, ticks=count)
-        panels.append(Panel(name, f"share of each {name}: {said}.", draw, 2.5))
+        panels.append(Panel(name, f"share of each {name}: {ranges}.", draw, 2.5))
     caption = (
-        "Images drawn from each generator, and real ones. A generator knows the structure where its line lies on "
-        "that of the real images: each dot is the mean in a sixth of the real images by the cause, and the share of "
-        "each class, as the oracle reads it."
+        "Images drawn from each generator, and real images. A generator reproduces the dependence where its line lies "
+        "on that of the real images. Dots: mean in each of six bins of the cause with equal numbers of real images, or "
+        "share of each class as predicted by the oracle."
     )
-    return [Picture("structure", "Does the generator know the structure?", caption, tuple(panels), 2)]
+    return [Picture("structure", "Dependence structure of generated images", caption, tuple(panels), 2)]
 
 
 def _draw_lines(
@@ -161,9 +176,15 @@ def _draw_lines(
 ) -> None:
     axes = add_axes(figure, title)
     for name, (x, y) in lines.items():
-        there = np.isfinite(y)
+        finite = np.isfinite(y)
         axes.plot(
-            x[there], y[there], "-o", ms=3.5, color=colours[name], label=name, zorder=3 if name == REAL else 2
+            x[finite],
+            y[finite],
+            "-o",
+            ms=3.5,
+            color=colours[name],
+            label=name,
+            zorder=3 if name == REAL else 2,
         )
     if ticks:
         axes.set_xticks(range(ticks))

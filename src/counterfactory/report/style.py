@@ -1,9 +1,8 @@
-"""How figures look, and how they are saved: PNG for papers, SVG for the page.
+"""Style of figures, and saving as PNG (for papers) and SVG (for the page).
 
-A figure is a list of panels. Each panel is saved by itself, so that the page can set them side by side on a
-desk and one under another on a phone; all together they are saved as one figure. An SVG brings two sets of
-inks with it and follows the reader's choice of a light or a dark page. Nothing in a file depends on the
-time or the machine.
+A figure is a list of panels. Each panel is saved as a file of its own, so that the page can arrange the panels by the
+width of the screen; all panels together are saved as one figure. An SVG contains colours for light and dark pages.
+Files do not depend on time or machine.
 """
 
 import io
@@ -43,7 +42,7 @@ __all__ = [
 
 INK, MUTED, FAINT, PAPER = "#1c2430", "#667085", "#d5dae2", "#fefefe"
 _DARK = {INK: "#e7eaf0", MUTED: "#9aa4b5", FAINT: "#3a4250", PAPER: "#12161c"}
-# Colours that differ in lightness too, hold on white and on near-black, and are told apart by the colour-blind.
+# Colours that differ in lightness, have contrast to white and to near-black, and are safe for colour blindness.
 _COLOURS = ("#d9792b", "#2f7fd6", "#2a9d78", "#a468d5", "#c9485b", "#8c8f1f", "#20a4b8", "#b0679a")
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans'"
 _SETTINGS = {
@@ -92,10 +91,10 @@ class Panel:
     """One part of a figure.
 
     Arguments:
-        name: Its file's name.
-        alt: What it shows, in words, for those who do not see it.
-        draw: Draws it on a figure, or a part of one, of its own.
-        height: Its height in inches; all panels are as wide as a phone.
+        name: The name of its file.
+        alt: The alternative text.
+        draw: Draws the panel on a figure or subfigure.
+        height: Its height in inches; the width is :data:`WIDTH`.
     """
 
     name: str
@@ -109,12 +108,12 @@ class Picture:
     """A figure: panels under one title and caption.
 
     Arguments:
-        key: Its name, and its files'.
+        key: Its name, also the name of its files.
         title: Its title.
-        caption: How to read it.
-        panels: Its parts.
-        columns: How many panels stand side by side in the file of the whole.
-        layout: matplotlib's layout engine; `none` for panels that place everything themselves.
+        caption: Its caption.
+        panels: Its panels.
+        columns: The number of panels per row in the file of the whole figure.
+        layout: The layout engine of matplotlib; `none` for panels with explicit positions.
     """
 
     key: str
@@ -126,14 +125,14 @@ class Picture:
 
 
 WIDTH = 3.65
-"""The width of a panel in inches: 350 px, what a phone has between its margins."""
+"""The width of a panel in inches: 350 px, the text width of a phone."""
 
 LEGEND = 4
-"""Entries of a legend side by side."""
+"""The number of entries in one row of a legend."""
 
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
-    """Returns a colour for each method: greys for the floor and the ceiling, hues for the rest, in order."""
+    """Returns the colours of methods: grey for the floor, black for the ceiling, hues for the others in order."""
     hues = [name for name in methods if name not in (FLOOR, CEILING)]
     colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(hues)}
     return {FLOOR: MUTED, CEILING: INK} | colours
@@ -147,9 +146,9 @@ def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
         folder: The folder of figures.
 
     Returns:
-        What the page must know of it: key, title, caption and, for each panel, file, alt text and size in px.
+        The entry of the figure in `index.json`: key, title, caption and, for each panel, file, alt text and size in px.
     """
-    # The layout asks for a renderer, and without a display only this one is sure to be there.
+    # The layout engine requires a renderer; Agg works without a display.
     with matplotlib.rc_context(_SETTINGS | {"backend": "Agg"}):
         panels = []
         for panel in picture.panels:
@@ -180,21 +179,21 @@ def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
 
 
 def _svg(figure: Figure) -> str:
-    """Returns a figure as SVG on no ground, with its inks for a dark page beside those for a light one."""
+    """Returns a figure as SVG with transparent background and colours for light and dark pages."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue().replace("'DejaVu Sans'", _FONTS)
-    dark = "".join(
-        f'[style*="{what}: {light}"]{{{what}:{night}!important}}'
-        for light, night in _DARK.items()
-        for what in ("fill", "stroke")
+    rules = "".join(
+        f'[style*="{attribute}: {light}"]{{{attribute}:{dark}!important}}'
+        for light, dark in _DARK.items()
+        for attribute in ("fill", "stroke")
     )
-    style = f'<style type="text/css">@media (prefers-color-scheme: dark){{{dark}}}</style>'
+    style = f'<style type="text/css">@media (prefers-color-scheme: dark){{{rules}}}</style>'
     return re.sub(r"<defs>", lambda match: f"<defs>{style}", text, count=1)
 
 
 def add_legend(axes: Axes, columns: int = LEGEND) -> None:
-    """Puts the legend between title and plot, and the title above all of its rows."""
+    """Places the legend between title and plot, and moves the title above all of its rows."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=columns)
@@ -203,27 +202,27 @@ def add_legend(axes: Axes, columns: int = LEGEND) -> None:
 
 
 def legend_height(entries: int, columns: int = LEGEND) -> float:
-    """Returns the height in inches of a legend of so many entries."""
+    """Returns the height of a legend in inches."""
     return math.ceil(entries / columns) / 6
 
 
 def add_axes(figure: FigureBase, title: str) -> Axes:
-    """Returns axes that fill a figure, under a title."""
+    """Returns axes with a title that fill a figure."""
     axes = figure.subplots()
     axes.set_title(title, pad=8)
     return axes
 
 
 def frame_tiles(axes: Axes, corners: Sequence[tuple[float, float]], size: float) -> None:
-    """Draws a thin frame around each tile of a grid of images: one of white ground ends where the page does not.
+    """Draws a thin frame around each tile of a grid of images, so that white tiles are visible on a white page.
 
     Arguments:
-        axes: Where the tiles are, y downwards.
+        axes: The axes of the tiles, with y downwards.
         corners: The upper left corner (x, y) of each tile, in px of the images.
-        size: The length of a tile's sides, in px of the images.
+        size: The side length of a tile, in px of the images.
     """
     squares = [[(x, y), (x + size, y), (x + size, y + size), (x, y + size)] for x, y in corners]
-    # Half a frame lies outside of its tile, and of the axes where the tile is at their edge.
+    # Half of the line lies outside of the tile, so frames are not clipped at the edge of the axes.
     frames = PolyCollection(
         squares,
         facecolors="none",
@@ -237,10 +236,10 @@ def frame_tiles(axes: Axes, corners: Sequence[tuple[float, float]], size: float)
 
 
 def rows_that_fit(figure: FigureBase, head: float, step: float) -> float:
-    """Returns how many rows of `step` inches fit under a head of `head` inches."""
+    """Returns the number of rows of `step` inches that fit below a header of `head` inches."""
     return (figure.bbox.height / figure.dpi - head) / step
 
 
 def plain_number(value: float, _: Any = None) -> str:
-    """Returns a tick's label without needless zeros or powers of ten."""
+    """Returns the label of a tick without trailing zeros."""
     return f"{value:g}"

@@ -1,8 +1,7 @@
-"""Grids of images: one digit, one variable set to one value after another, every method under the truth.
+"""Figures of the suite `sweep`: one image with one variable set to a sequence of values, by every method.
 
-A block is a factual image with, for each value, the true counterfactual, each method's answer, and the
-difference of the two. The answers are those to the suite `sweep`, whose questions about one image share a
-seed, so that along a row nothing differs but the value.
+A block shows a factual image and, for each value, the true counterfactual, the answer of each method, and their
+difference. All questions about one image share a seed, so that only the value differs along a row.
 """
 
 import json
@@ -21,26 +20,26 @@ from .vocabulary import CEILING, FLOOR, describe_score, method_title, set_title
 __all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
 
 REACH = 128.0
-"""The difference, in grey levels, that has full colour."""
+"""The difference, in grey levels, that is shown in full colour."""
 
 _BRIGHTER, _DARKER = (1.0, 0.62, 0.25), (0.30, 0.62, 1.0)
-_NOTHING = (0.5, 0.53, 0.58, 0.35)
+_NO_ANSWER = (0.5, 0.53, 0.58, 0.35)
 _GAP = 2  # px between tiles
-_ASIDE = 8  # px between the factual image and the rest
+_MARGIN = 8  # px between the factual image and the rest
 
 
 def sweep_pictures(
     questions: Path, answers: Path, data: Path, dataset: Dataset, methods: list[str], images: int
 ) -> list[Picture]:
-    """Returns a figure a variable, with a block a digit.
+    """Returns one figure per variable, with one block per image.
 
     Arguments:
-        questions: The folder of questions; without a `sweep.parquet` there is nothing to show.
+        questions: The folder of questions; no figure is returned if it has no `sweep.parquet`.
         answers: The folder of answers.
-        data: The data set's folder.
+        data: The folder of the data set.
         dataset: The data set.
         methods: The methods in the order of rows.
-        images: How many digits to show at most.
+        images: The largest number of images.
 
     Raises:
         UserError: If answers are damaged or belong to other questions.
@@ -64,11 +63,11 @@ def sweep_pictures(
         mine = table[table["intervention"] == variable.name]
         panels = []
         for row in mine["index"].drop_duplicates().tolist()[:images]:
-            asked = mine[mine["index"] == row]
-            values = [json.loads(steps)[0][variable.name] for steps in asked["steps"]]
+            block = mine[mine["index"] == row]
+            values = [json.loads(steps)[0][variable.name] for steps in block["steps"]]
             order = np.argsort(values, kind="stable")
-            numbers = asked["question"].to_numpy()[order]
-            # A truth here and there, where a value happens to be the factual one, is nothing to compare with.
+            numbers = block["question"].to_numpy()[order]
+            # The ceiling is shown only if it answers every value; it always answers the factual value.
             enough = {
                 name: there[numbers].all() if name == CEILING else there[numbers].any()
                 for name, there in whole.items()
@@ -97,22 +96,22 @@ def _picture(variable: Variable, dataset: Dataset, panels: list[Panel]) -> Pictu
     score = describe_score(f"predicted_{variable.name}", dataset)
     unit = f" (in {score.unit})" if score.unit else ""
     caption = (
-        f"Left: the factual image and its {variable.name}. Then the same image with the {variable.name} set to "
+        f"Left: the factual image and its {variable.name}. Right: the same image with the {variable.name} set to "
         f"the value above each column{unit}. "
     )
     if "differences" in panels[0].alt:
         caption += (
-            "Differences: black is none, orange is brighter than the truth, blue is darker, full colour is "
+            "Differences: black is zero, orange is brighter than the truth, blue is darker, full colour is "
             f"{REACH:.0f} grey levels or more."
         )
     else:
-        caption += f"There is no true image of another {variable.name} to compare with: it is not determined."
-    title = f"Setting the {variable.name}"
+        caption += f"No true counterfactual exists: an image of another {variable.name} is not determined."
+    title = f"Answers under {set_title(variable.name)}"
     return Picture(f"sweep_{variable.name}", title, caption, tuple(panels), 2, "none")
 
 
 def difference_colours(difference: np.ndarray) -> np.ndarray:
-    """Returns signed differences as colours: black for none, orange for more, blue for less.
+    """Returns signed differences as colours: black for zero, orange for positive, blue for negative values.
 
     Arguments:
         difference: Differences in grey levels, with shape :math:`(H, W)`.
@@ -141,7 +140,7 @@ def _block(
     there: Mapping[str, np.ndarray],
     number: int,
 ) -> Panel:
-    """Returns the block of one digit, as one image with labels around it."""
+    """Returns the block of one image as a panel with labels."""
     rows: list[tuple[str, list[np.ndarray | None]]] = []
     truth = shown.get(CEILING)
     order = [*([CEILING] if truth is not None else []), *(name for name in shown if name != CEILING)]
@@ -155,16 +154,16 @@ def _block(
             rows.append(("− truth", [difference_colours(one) if yes else None for one, yes in both]))
     size = factual.shape[-1]
     step = size + _GAP
-    height, width = len(rows) * step - _GAP, (len(values) + 1) * step - _GAP + _ASIDE
+    height, width = len(rows) * step - _GAP, (len(values) + 1) * step - _GAP + _MARGIN
     canvas = np.zeros((height, width, 4))
     canvas[:size, :size] = image_colours(factual)
     corners = [(0, 0)]
     for i, (_, tiles) in enumerate(rows):
         for j, tile in enumerate(tiles):
-            x = (j + 1) * step + _ASIDE
-            canvas[i * step : i * step + size, x : x + size] = _NOTHING if tile is None else tile
+            x = (j + 1) * step + _MARGIN
+            canvas[i * step : i * step + size, x : x + size] = _NO_ANSWER if tile is None else tile
             corners.append((x, i * step))
-    centres = [size / 2, *((j + 1) * step + _ASIDE + size / 2 for j in range(len(values)))]
+    centres = [size / 2, *((j + 1) * step + _MARGIN + size / 2 for j in range(len(values)))]
     labels = [_short(value, variable) for value in (was, *values)]
 
     left, top = max(0.62, 0.07 * max(len(name) for name, _ in rows)), 0.2  # inches for labels
@@ -172,7 +171,7 @@ def _block(
     inches = height * per_px + top + 0.06
 
     def draw(figure: FigureBase) -> None:
-        # Subfigures may be taller than the block: it hangs from their top.
+        # Subfigures may be taller than the block, which is aligned with their top.
         box = figure.bbox
         dpi = figure.dpi
         wide, high = box.width / dpi, box.height / dpi

@@ -1,4 +1,4 @@
-"""Curves of training: loss against updates for every model, and against minutes for those that draw images."""
+"""Figures of training curves: loss against updates for every model, and against minutes for image models."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,11 +18,19 @@ __all__ = ["training_pictures"]
 
 
 def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> list[Picture]:
-    """Returns the curves of all trainings against steps, and those of the image mechanisms against minutes."""
+    """Returns the figure of all training curves, and the figure of the image models against training time.
+
+    Arguments:
+        logs: The files `models/<name>/seed<k>/log.csv` and `models/judges/<variable>/log.csv`.
+        colours: The colours of the methods.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
     trainings: dict[str, list[pd.DataFrame]] = {}
     for path in map(Path, logs):
         name = f"judge of {path.parent.name}" if path.parts[-3] == "judges" else path.parts[-3]
-        # The parents' mechanisms are fitted by likelihood alone, and their log says so.
+        # The log of the SCM has columns of likelihoods instead of losses.
         table = read_table(path)
         if "valid_loss" not in table.columns:
             table = table.rename(columns={"train_nll": "train_loss", "valid_nll": "valid_loss"})
@@ -42,12 +50,12 @@ def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> li
     panels = []
     for name in order:
         last = [table["valid_loss"].min() for table in trainings[name]]
-        alt = f"Training of {method_title(name)}: the loss on held-out images ends at {np.mean(last):.4g}."
+        alt = f"Training of {method_title(name)}: the smallest validation loss is {np.mean(last):.4g}."
         draw = partial(_draw_training, name=name, tables=trainings[name], colour=colours.get(name, MUTED))
         panels.append(Panel(name.replace(" ", "_"), alt, draw, 2.1))
     caption = (
-        "Loss on validation images (line), of the averaged weights that are kept, and on training batches "
-        "(faint), against updates. The first updates may lie above the frame."
+        "Validation loss of the averaged weights (line) and loss of training batches (faint), against updates. The "
+        "first updates may lie above the frame."
     )
     pictures = [Picture("training", "Training", caption, tuple(panels), 2)]
     timed = {
@@ -56,21 +64,21 @@ def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> li
         if name in colours and all("seconds" in table.columns for table in tables)
     }
     if timed:
-        said = "; ".join(
+        summary = "; ".join(
             f"{method_title(name)} {np.mean([t['valid_loss'].min() for t in tables]):.4g} after "
             f"{np.mean([t['seconds'].iloc[-1] for t in tables]) / 60:.3g} minutes"
             for name, tables in timed.items()
         )
         panel = Panel(
             "loss",
-            f"Validation loss against minutes of training: {said}.",
+            f"Validation loss against minutes of training: {summary}.",
             partial(_draw_time, timed, colours),
             2.6,
         )
-        caption = (
-            "What a minute of training buys: validation loss of the image mechanisms against wall-clock time."
+        caption = "Validation loss of the image models against the wall-clock time of their training."
+        pictures.append(
+            Picture("training_time", "Validation loss against training time", caption, (panel,), 1)
         )
-        pictures.append(Picture("training_time", "Quality against training time", caption, (panel,), 1))
     return pictures
 
 

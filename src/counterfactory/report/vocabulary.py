@@ -1,9 +1,9 @@
-"""What the scores are called, what they are measured in, and which way is better.
+"""Titles, units and directions of scores, and titles and roles of methods, as shown in tables and figures.
 
-Every table and figure takes its words from here, so that one score has one name everywhere. Names of scores
-are made of a kind and, where it applies, a variable of the causal graph: `predicted_thickness`,
-`measured_thickness`, `measured_thickness_truth`, `parents_thickness`, `l1`, `lpips`, `truth_l1`,
-`truth_lpips`, `side_intensity`. A score that is not in the vocabulary is shown under its own name, with no direction.
+The name of a score consists of a kind and, where it applies, a variable of the causal graph: `predicted_thickness`,
+`measured_thickness`, `measured_thickness_truth`, `parents_thickness`, `l1`, `lpips`, `truth_l1`, `truth_lpips`,
+`inconsistency_intensity`. A score that is neither here nor in the field `scores` of its metric in
+:mod:`counterfactory.metrics.registry` is shown under its own name, without unit and direction.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..data.dataset import Dataset
 from ..methods.registry import METHODS
+from ..metrics.registry import METRICS
 
 __all__ = [
     "CEILING",
@@ -21,10 +22,11 @@ __all__ = [
     "method_role",
     "method_title",
     "set_title",
+    "spell_score",
 ]
 
 FLOOR, CEILING = "copy", "truth"
-"""The two that are not methods: one returns its input, the other renders the true counterfactual."""
+"""The two reference methods: `copy` returns its input, `truth` renders the true counterfactual."""
 
 Better = Literal["lower", "higher", ""]
 
@@ -38,11 +40,10 @@ class Score:
 
     Arguments:
         name: Its name in `scores.csv`.
-        title: Its short name in a column's head.
-        unit: Its unit, or nothing for a share or a distance without one.
-        better: Which way is better.
-        decimals: How many digits behind the point are shown.
-        known: Whether the vocabulary has it.
+        title: Its short title, used as the heading of a column.
+        unit: Its unit; empty for a share or a distance without a unit.
+        better: The direction of improvement; empty if there is none.
+        decimals: The number of decimals.
     """
 
     name: str
@@ -50,7 +51,6 @@ class Score:
     unit: str = ""
     better: Better = ""
     decimals: int = 3
-    known: bool = True
 
 
 _PLAIN = {
@@ -65,7 +65,7 @@ _PLAIN = {
     "mnac": Score("mnac", "MNAC", "attributes", "lower", 2),
     "mnac_measured": Score("mnac_measured", "MNAC, measured", "attributes", "lower", 2),
     "cd": Score("cd", "CD", "", "lower", 2),
-    # More is not better: the spread may come from what was not to change.
+    # No direction: the diversity may come from changes of variables that should stay the same.
     "sigma_l": Score("sigma_l", "σ_L", "LPIPS", "", 4),
     "cout": Score("cout", "COUT", "", "higher"),
     "oracle_frechet": Score("oracle_frechet", "Fréchet, oracle", "", "lower", 2),
@@ -79,11 +79,11 @@ _PLAIN = {
 
 
 def describe_score(name: str, dataset: Dataset) -> Score:
-    """Returns how the score called `name` is shown.
+    """Returns how a score is shown.
 
     Arguments:
-        name: A score's name, as in `scores.csv`.
-        dataset: The data set; gives variables their units and kinds.
+        name: The name of the score, as in `scores.csv`.
+        dataset: The data set, for the units and kinds of its variables.
     """
     if name in _PLAIN:
         return _PLAIN[name]
@@ -101,22 +101,21 @@ def describe_score(name: str, dataset: Dataset) -> Score:
             return Score(name, titles[name], unit, better, decimals)
         if name == f"normalised_{variable.name}":
             return Score(name, f"{variable.name} error", "published units", "lower", 4)
-        if continuous and name in (beside := _beside(variable.name)):
-            return Score(name, beside[name], unit, "lower" if name.startswith("side_") else "", decimals)
-    return Score(name, name.replace("_", " "), known=False)
-
-
-def _beside(variable: str) -> dict[str, str]:
-    """Returns the titles of what a flip does to a variable that was not to be flipped."""
-    return {
-        f"side_{variable}": f"{variable} beside the graph",
-        f"moved_{variable}": f"{variable} moved",
-        f"due_{variable}": f"{variable} due",
-    }
+        if continuous and name == f"inconsistency_{variable.name}":
+            return Score(name, f"{variable.name} inconsistency", unit, "lower", decimals)
+        if continuous and name == f"moved_{variable.name}":
+            return Score(name, f"{variable.name} change", unit, "", decimals)
+        if continuous and name == f"due_{variable.name}":
+            return Score(name, f"{variable.name} true change", unit, "", decimals)
+    for metric in METRICS.values():
+        if name in metric.scores:
+            title, unit, direction = metric.scores[name]
+            return Score(name, title, unit, direction)  # type: ignore[arg-type]
+    return Score(name, name.replace("_", " "))
 
 
 def method_title(name: str) -> str:
-    """Returns a method's name as people write it; the role of the floor and the ceiling is told apart from it."""
+    """Returns the title of a method, without the role of the floor and the ceiling."""
     title = METHODS[name].title if name in METHODS else name.replace("_", " ")
     return title.removesuffix(f"({method_role(name)})").strip()
 
@@ -127,21 +126,21 @@ def method_role(name: str) -> str:
 
 
 def method_order(names: list[str]) -> list[str]:
-    """Returns the distinct `names` in the order of rows: the floor, the methods as they come, the ceiling."""
+    """Returns the distinct `names` in the order of rows: floor, methods in order of appearance, ceiling."""
     distinct = list(dict.fromkeys(names))
     return sorted(distinct, key=lambda name: ("floor", "method", "ceiling").index(method_role(name)))
 
 
 def set_title(intervention: str) -> str:
-    """Returns the name of an intervention, such as `do(thickness)`."""
+    """Returns the title of an intervention, such as `do(thickness)`."""
     return f"do({intervention})" if intervention not in ("", "none") else "null"
 
 
 def spell_score(metric: str, dataset: Dataset) -> str:
-    """Returns a score's name with how it was made, its unit and its direction."""
+    """Returns the title of a score with its source (predicted, measured, own parents), unit and direction."""
     score = describe_score(metric, dataset)
     kinds = {"predicted_": ", predicted", "measured_": ", measured", "parents_": ", own parents"}
-    how = next((text for start, text in kinds.items() if metric.startswith(start)), "")
+    source = next((text for start, text in kinds.items() if metric.startswith(start)), "")
     unit = f" ({score.unit})" if score.unit else ""
     arrow = f" {_ARROWS[score.better]}" if score.better else ""
-    return f"{score.title}{how}{unit}{arrow}"
+    return f"{score.title}{source}{unit}{arrow}"

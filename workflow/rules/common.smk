@@ -35,7 +35,7 @@ from counterfactory.config import load_settings, read_file
 from counterfactory.config.cross_checks import warnings_of
 from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.core.errors import UserError
-from counterfactory.core.provenance import code_hash, imported_modules
+from counterfactory.core.code_hash import code_hash, imported_modules
 from counterfactory.data.registry import DATASETS
 from counterfactory.methods.registry import METHODS, module_of
 from counterfactory.metrics.registry import METRICS
@@ -170,7 +170,7 @@ def answer_params(method):
             SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights", *others]
         ),
         "device": SETTINGS.device if METHODS[method].models else "cpu",
-        "code": code_of("methods.run", module_of(method)),
+        "code": code_of("methods.run:answer", f"{module_of(method)}:load"),
     }
 
 

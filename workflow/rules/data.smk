@@ -1,9 +1,11 @@
-"""Data: MNIST's digits, and the images, attributes and splits made of them."""
+"""Data: the digits of MNIST, and the images, attributes and splits of the data set."""
 
-SPLITS = ["train", "valid", "judges", "test"]
+from dataclasses import asdict
+
+from counterfactory.data.variable import SPLITS
 
 
-# No code hash: whatever the source and the code, the digits are held to MNIST's checksums.
+# Without a code hash: the checksums of MNIST determine the output, whatever the source and the code.
 rule digits:
     output:
         images="<results>/data/digits/images.npy",
@@ -12,7 +14,7 @@ rule digits:
         "<logs>/digits.log",
     benchmark:
         "<benchmarks>/digits.jsonl"
-    # Where the network is: nodes of a cluster often have none.
+    # On the submitting machine: the nodes of a cluster often have no network.
     localrule: True
     conda:
         "../../envs/counterfactory.yaml"
@@ -24,7 +26,7 @@ rule digits:
         source=lambda wildcards: SETTINGS.data.digits,
         out=subpath(output.images, parent=True),
     message:
-        "Fetching MNIST's digits"
+        "Fetching the digits of MNIST"
     shell:
         "python -m counterfactory digits --source {params.source:q} --out {params.out:q} 2>&1 | tee {log:q}"
 
@@ -43,7 +45,7 @@ rule synthesise:
         "<benchmarks>/synthesise.jsonl"
     conda:
         "../../envs/counterfactory.yaml"
-    # Or all there are: no image depends on how many work.
+    # At most; no image depends on the number of threads.
     threads: 8
     resources:
         mem_mb=growing(2000 + images_mb("train", "valid", "judges", "test")),
@@ -51,11 +53,13 @@ rule synthesise:
     params:
         dataset=SETTINGS.dataset,
         settings=settings_file(SETTINGS.data, without=["digits"]),
+        # The registry is not part of the code hash.
+        declaration=json.dumps([asdict(variable) for variable in DATASET.variables] + list(DATASET.edges)),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
-        code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}"),
+        code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}:synthesise"),
     message:
-        f"Making the images, attributes and splits of {SETTINGS.dataset}"
+        f"Generating the images, attributes and splits of {SETTINGS.dataset}"
     shell:
         "python -m counterfactory synthesise --dataset {params.dataset} --settings {params.settings:q}"
         " --confounded {params.confounded} --digits {params.out:q}/digits --out {params.out:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -3,7 +3,7 @@
 from functools import reduce
 from types import SimpleNamespace
 
-from counterfactory.models.registry import MODELS, module_of as training_module, section_of
+from counterfactory.models.registry import MODELS, section_of
 
 
 def folders_of(seeded):
@@ -26,7 +26,7 @@ def training_of(folder):
         model=model,
         name=folder if model.per_variable else name,
         seed=part.removeprefix("seed") if model.seeded else None,
-        code=code_of(training_module(name)),
+        code=code_of(MODELS[name].train),
         settings=settings_file(settings, without=model.ignores),
         training=getattr(settings, "training", None),
     )

@@ -44,7 +44,7 @@ rule query:
         models=subpath(input.dataset, ancestor=2),
         out=subpath(output.images, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("esm.answer"),
+        code=lambda wildcards: code_of("esm.answer:answer_query"),
     message:
         "Asking: {wildcards.query} (seed {wildcards.seed})"
     shell:
@@ -87,7 +87,7 @@ rule score_query:
         models=subpath(input.dataset, ancestor=2),
         answers=subpath(input.answers, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("metrics.queries"),
+        code=lambda wildcards: code_of("metrics.queries:score_query"),
     message:
         "Scoring the answers to {wildcards.query} (seed {wildcards.seed})"
     shell:
@@ -119,7 +119,7 @@ rule draw:
         models=subpath(input.dataset, ancestor=2),
         out=subpath(output.images, parent=True),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("esm.answer"),
+        code=lambda wildcards: code_of("esm.answer:draw_images"),
     message:
         "Drawing images from {wildcards.generator} (seed {wildcards.seed})"
     shell:
@@ -151,7 +151,7 @@ rule structure:
         data=subpath(input.dataset, parent=True),
         models=subpath(input.dataset, ancestor=2),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("esm.structure"),
+        code=lambda wildcards: code_of("esm.structure:measure_structure"),
     message:
         "Measuring what generators know of the causal structure (seed {wildcards.seed})"
     shell:

@@ -1,4 +1,4 @@
-"""Questions: one table a suite, the same for every method."""
+"""Questions: one table per suite, the same for every method."""
 
 
 rule ask:
@@ -21,13 +21,13 @@ rule ask:
     params:
         settings=lambda wildcards: settings_file(SETTINGS.questions, "seed", wildcards.suite),
         data=subpath(input.dataset, parent=True),
-        # Thresholds decide about one suite; the others are not asked again when one moves.
-        attributes=lambda wildcards: ([f"--attributes={attributes_file()}"] if wildcards.suite == "flip" else []),
-        code=lambda wildcards: code_of(
-            f"questions.{wildcards.suite}" if wildcards.suite in ("flip", "sweep") else "questions.interventions"
+        # Only suites of attributes depend on their thresholds; a changed threshold does not rerun the others.
+        attributes=lambda wildcards: (
+            [f"--attributes={attributes_file()}"] if SUITES[wildcards.suite].attributes else []
         ),
+        code=lambda wildcards: code_of(f"{SUITES[wildcards.suite].module}:write_questions"),
     message:
-        "Asking: the questions of suite {wildcards.suite}"
+        "Writing the questions of suite {wildcards.suite}"
     shell:
         "python -m counterfactory ask {wildcards.suite} --settings {params.settings:q} {params.attributes:q}"
         " --data {params.data:q} --out {output:q} 2>&1 | tee {log:q}"

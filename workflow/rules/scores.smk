@@ -44,7 +44,7 @@ rule score:
             if METRICS[wildcards.metric].judges or METRICS[wildcards.metric].models
             else "cpu"
         ),
-        code=lambda wildcards: code_of("metrics.run", f"metrics.{wildcards.metric}"),
+        code=lambda wildcards: code_of("metrics.run:score", f"metrics.{wildcards.metric}"),
     message:
         "Scoring by {wildcards.metric} (seed {wildcards.seed})"
     shell:
@@ -79,7 +79,7 @@ rule reference:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("metrics.run", f"metrics.{wildcards.metric}"),
+        code=lambda wildcards: code_of("metrics.run:compute_reference", f"metrics.{wildcards.metric}:compute_reference"),
     message:
         "Computing what all methods are held against: {wildcards.metric}"
     shell:
@@ -107,7 +107,7 @@ rule summarise:
         "../../envs/counterfactory.yaml"
     params:
         settings=settings_file(SETTINGS.scores.bootstrap),
-        code=lambda wildcards: code_of("metrics.summary"),
+        code=lambda wildcards: code_of("metrics.summary:summarise"),
     message:
         "Gathering all scores"
     shell:

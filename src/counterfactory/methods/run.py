@@ -23,7 +23,7 @@ from ..answers.store import chunk_range, chunks_in
 from ..core.errors import MissingWeights, UserError
 from ..core.files import read_table, write_json, write_table
 from ..core.progress import progress
-from ..core.provenance import code_hash
+from ..core.code_hash import code_hash
 from ..data.dataset import Dataset, Split, load_dataset, load_split
 from . import Answer, Columns, check_method, load_method
 from .batches import Questions, answer_batch
@@ -32,6 +32,7 @@ from .registry import METHODS, module_of
 __all__ = ["Job", "answer"]
 
 LEFT_OUT = "the method answers fewer images"
+ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -221,12 +222,15 @@ def _fingerprint(settings: Any, job: Job, asked: pd.DataFrame) -> str:
     test = [job.data / "dataset.json"]
     test += [job.data / "test" / name for name in ("images.npy", "attributes.parquet")]
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else vars(settings)
-    rows = pd.util.hash_pandas_object(asked, index=False).to_numpy().tobytes()
+    rows = hashlib.sha256()
+    for first in range(0, len(asked), ROWS):  # in parts: hashing all rows at once takes much memory
+        part = asked.iloc[first : first + ROWS]
+        rows.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
     return fingerprint(
         [job.method, job.suite, job.seed, job.device, job.threads],
-        code_hash("methods.run", module_of(job.method)),
+        code_hash("methods.run:answer", f"{module_of(job.method)}:load"),
         {key: value for key, value in values.items() if key not in ("chunk_size", "chunks")},
-        [list(asked), hashlib.sha256(rows).hexdigest()],
+        [list(asked), rows.hexdigest()],
         files=(*weights, *test),
     )
 

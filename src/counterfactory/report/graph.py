@@ -78,8 +78,8 @@ def graph_table(scores: Scores, dataset: Dataset) -> Table | None:
         notes=(
             "Means over flipped answers; changes have the opposite sign where the attribute was to be removed. The "
             "true change follows from the true structural model, for the change of the flipped quantity that is "
-            "measured in the same answer; a small flip therefore has a small true change. Bold: best of the methods with the "
-            "largest n, if there are at least two.",
+            "measured in the same answer; a small flip therefore has a small true change. Bold: best of the methods "
+            "with the largest n, if there are at least two.",
         ),
     )
     return embolden_columns(table) if rows else None

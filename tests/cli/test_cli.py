@@ -1,6 +1,8 @@
+import errno
 import json
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,9 @@ import pytest
 import yaml
 
 from counterfactory import __version__
-from counterfactory.cli import main
+from counterfactory.cli import ROOMS, main, parser
 from counterfactory.config import Settings, schema
+from counterfactory.core.errors import BadFile
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +51,8 @@ def test_version(capsys):
 def test_every_command_has_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
-    commands = re.findall(r"^    ([a-z][a-z-]+)\b", capsys.readouterr().out, re.M)
+    shown = capsys.readouterr().out.partition("\nnames\n")[0]
+    commands = re.findall(r"^  ([a-z][a-z-]+)\b", shown, re.M)
     assert {"digits", "synthesise", "train", "weights"} <= set(commands)
     assert {"ask", "answer", "score", "summarise", "tables", "figures", "report"} <= set(commands)
     for command in commands:
@@ -90,8 +94,9 @@ def test_a_mistake_of_the_user_is_one_line_and_status_2(tmp_path):
         (["settings", "--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["settings", "data.trane"], "data.trane: no such key"),
         (["train", "hvae", "--settings", "{"], "--settings: not valid JSON"),
-        (["train", "hvae", "--settings", "[]"], "--settings: must hold keys and values"),
-        (["train", "hvea"], "hvea: no such image model"),
+        (["train", "hvae", "--settings", "[]"], "--settings: must contain keys and values"),
+        (["train", "hvae", "--settings", "gone.json"], "--settings gone.json: no such file"),
+        (["train", "hvea"], "hvea: no such model"),
     ],
 )
 def test_mistakes(words, said, capsys, monkeypatch):
@@ -120,3 +125,105 @@ def test_schema_goes_to_a_file_or_to_stdout(capsys, tmp_path):
     assert json.loads(capsys.readouterr().out) == schema()
     assert main(["schema", "--out", str(tmp_path / "schema.json")]) == 0
     assert json.loads((tmp_path / "schema.json").read_text()) == schema()
+
+
+def test_help_lists_the_stages_and_every_name(capsys):
+    from counterfactory.data.registry import DATASETS
+    from counterfactory.methods.registry import METHODS
+    from counterfactory.metrics.registry import METRICS
+    from counterfactory.models.registry import MODELS
+
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    stages = re.findall(r"^[a-z]+$", shown, re.M)
+    order = ["data", "models", "questions", "answers", "queries", "scores", "report", "settings", "names"]
+    assert stages == [stage for stage in order if stage in stages] and len(stages) >= 8
+    names = re.findall(r"\w+", shown.partition("\nnames\n")[2])
+    assert {*DATASETS, *METHODS, *METRICS, *MODELS} <= set(names)
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+def test_every_example_is_a_valid_command():
+    for room in ROOMS:
+        for command in room.COMMANDS:
+            if command.example:
+                program, name, *words = shlex.split(command.example)
+                assert (program, name) == ("counterfactory", command.name)
+                parser().parse_args([name, *words])
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"), [("trian", "did you mean train?"), ("xyzzy", "lists all commands")]
+)
+def test_an_unknown_command_is_one_line_with_the_nearest_one(word, remedy, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([word])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count("\n") == 1
+    assert f"{word}: no such command" in error and remedy in error
+
+
+def raising(error):
+    def run(*_, **__):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/full/x.npy"),
+            "/full/x.npy: No space left on device",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied"),
+        (MemoryError(), "not enough memory; give the step more memory"),
+        (BadFile("x.npy: damaged; delete it"), "x.npy: damaged; delete it"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte"), "not enough memory"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_and_status_1(error, message, capsys, monkeypatch):
+    monkeypatch.setattr("counterfactory.config.schema", raising(error))
+    assert main(["schema"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"counterfactory schema: {message}") and shown.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    for bug in (KeyError("x"), OSError("no number"), ValueError("y")):
+        monkeypatch.setattr("counterfactory.config.schema", raising(bug))
+        with pytest.raises(type(bug)):
+            main(["schema"])
+
+
+def test_interrupts_and_closed_pipes_are_quiet(monkeypatch, capsys):
+    monkeypatch.setattr("counterfactory.config.schema", raising(KeyboardInterrupt()))
+    assert main(["schema"]) == 130
+    assert capsys.readouterr().err == ""
+    command = f"{sys.executable} -m counterfactory schema | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout == "{\n"
+
+
+def test_all_mistakes_of_the_settings_are_listed(capsys):
+    assert main(["train", "hvae", "--settings", '{"training": {"stesp": 1, "ema": 2}}']) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("counterfactory train: config: models.hvae.training.") for line in lines)
+
+
+def test_settings_can_be_a_file(tmp_path, capsys):
+    path = tmp_path / "settings.json"
+    path.write_text('{"training": {"stesp": 1}}')
+    assert main(["train", "hvae", "--settings", str(path)]) == 2
+    assert "models.hvae.training.stesp is not a key" in capsys.readouterr().err
+
+
+def test_without_a_file_the_defaults_hold(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["settings", "data.train"]) == 0
+    assert capsys.readouterr().out == "20000\n"
+    assert main(["settings", "--reference"]) == 0
+    assert "``learning_rate``" in capsys.readouterr().out

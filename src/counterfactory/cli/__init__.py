@@ -1,9 +1,9 @@
-"""The command line: one command a step, the same that the workflow's rules call.
+"""The command line: one command for each step, the same that the rules of the workflow run.
 
-A command reads its settings from its section of `--config` (default `config.yaml`; several files are laid over
-each other), or as JSON from `--settings`, which is how a rule passes just what the step depends on. Paths that
-are not given are those of the workflow, under `<results>/<dataset>/`. Nothing is computed here: a module for each
-room lists its `COMMANDS`, and a command imports what it needs when it runs.
+A command reads its settings from its section of `--config` (default `config.yaml`; several files are merged), or from
+`--settings`, which a rule uses to pass only what the step depends on. Paths that are not given are those of the
+workflow, below `<results>/<dataset>/`. The modules of this package list their `COMMANDS`; nothing is computed here, and
+a command imports what it needs when it runs.
 """
 
 import argparse
@@ -11,78 +11,80 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
-from .. import __version__
 from ..core.errors import Unfinished, UserError
-from . import answers, data, models, queries, report, settings
-from . import scores as scores
+from . import answers, data, models, queries, report, scores, settings
+from .help import build_parser
 
 __all__ = ["ROOMS", "main", "parser"]
 
 ROOMS = (data, models, answers, scores, queries, report, settings)
+"""The modules that define commands."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
+    return build_parser(ROOMS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Arguments:
-        arguments: The words after the program's name; by default those it was started with.
+        arguments: The command and its arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, 2 for a mistake the user can mend (one line on stderr), 1 for a file from
-        outside that is damaged or not what it should be (one line too), 75 for a training that its time budget ended
-        and that the same command goes on with, 130 when interrupted.
+        The exit status: 0; 1 if the operating system reports an error, or a file is damaged; 2 for a mistake of the
+        user; 75 if a training has used its time and can be resumed by the same command; 130 after an interrupt. All
+        but 0 and 130 print one line that names the cause. Other exceptions are bugs and keep their traceback.
     """
     args = parser().parse_args(arguments)
     try:
         with _one_gpu(args):
             args.run(args)
+            sys.stdout.flush()
+        return 0
     except UserError as error:
-        print(f"counterfactory {args.command}: {error}", file=sys.stderr)
-        return error.status
+        return _failed(args, str(error), error.status)
     except Unfinished as stopped:
-        print(f"counterfactory {args.command}: {stopped}", file=sys.stderr)
-        return 75
+        return _failed(args, str(stopped), 75)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader went away (`| head`); what is still buffered must not raise again at exit.
+        # The reader of the output has ended (`| head`). What is still buffered must not raise the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    except Exception as error:
+        cause = _cause(error)
+        if cause is None:
+            raise
+        return _failed(args, cause, 1)
+
+
+def _failed(args: argparse.Namespace, message: str, status: int) -> int:
+    for line in message.splitlines():
+        print(f"counterfactory {args.command}: {line}", file=sys.stderr)
+    return status
+
+
+def _cause(error: Exception) -> str | None:
+    """Returns the file and the cause of an error that the operating system reports; None for any other error."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "not enough memory; give the step more memory, or lower the batch or chunk size"
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported here
+        return "not enough memory on the GPU; lower the batch size, or set device: cpu"
+    if isinstance(error, OSError) and error.errno is not None:
+        files = [
+            os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)
+        ]
+        return f"{' -> '.join(files) or 'a file'}: {error.strerror or os.strerror(error.errno)}"
+    return None
 
 
 def _one_gpu(args: argparse.Namespace) -> AbstractContextManager[str | None]:
-    """Lets a command that may use a GPU see one of its own, while it runs; the others see them all."""
+    """Reserves one GPU for a command that can use one, while it runs, and hides the others from it."""
     if getattr(args, "device", "cpu") == "cpu":
         return nullcontext()
     from ..core.gpu_lease import lease
 
     return lease()
-
-
-def parser() -> argparse.ArgumentParser:
-    """Returns what understands the words of every command."""
-    program = argparse.ArgumentParser(
-        prog="counterfactory",
-        description="Image counterfactuals: every method asked the same questions, every answer scored alike.",
-        epilog="`snakemake --cores all` runs every step in order; each step can also be typed by itself.",
-    )
-    program.add_argument("--version", action="version", version=__version__)
-    commands = program.add_subparsers(dest="command", required=True, metavar="command")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        type=Path,
-        default=None,
-        metavar="YAML",
-        help="configuration; later files are laid over earlier ones (default: config.yaml)",
-    )
-    for command in (command for room in ROOMS for command in room.COMMANDS):
-        one = commands.add_parser(command.name, help=command.text, description=command.text, parents=[shared])
-        for part in command.parts:
-            part(one)
-        one.set_defaults(run=command.run)
-    return program

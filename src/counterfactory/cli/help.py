@@ -1,0 +1,117 @@
+"""The parser of the command line, and its help: commands by stage, and the names of methods, metrics and models."""
+
+import argparse
+import difflib
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .. import __version__
+from .options import Command
+
+__all__ = ["build_parser"]
+
+WIDTH = 110
+STAGES = ("data", "models", "questions", "answers", "queries", "scores", "report", "settings")
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Keeps an example on one line, so that it can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return f"{indent}{text}" if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests the nearest command, and whose help lists the commands by stage."""
+
+    stages: dict[str, list[Command]]
+
+    def format_help(self) -> str:
+        return "\n".join(_overview(self.stages)) + "\n"
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        names = [command.name for commands in self.stages.values() for command in commands]
+        if value not in names:
+            near = difflib.get_close_matches(str(value), names, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "`counterfactory --help` lists all commands"
+            self.exit(2, f"counterfactory: {value}: no such command; {remedy}\n")
+        super()._check_value(action, value)
+
+
+def build_parser(rooms: Sequence[ModuleType]) -> argparse.ArgumentParser:
+    """Returns the parser of all commands that the modules `rooms` define."""
+    program = _Parser(prog="counterfactory")
+    program.stages = {stage: [] for stage in STAGES}
+    for room in rooms:
+        for command in room.COMMANDS:
+            stage = command.stage or room.__name__.rpartition(".")[2]
+            program.stages.setdefault(stage, []).append(command)
+    program.add_argument("--version", action="version", version=__version__)
+    commands = program.add_subparsers(
+        dest="command", required=True, metavar="command", parser_class=argparse.ArgumentParser
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=None,
+        metavar="YAML",
+        help="configuration files; later ones override earlier ones (default: config.yaml)",
+    )
+    for command in [command for commands in program.stages.values() for command in commands]:
+        one = commands.add_parser(
+            command.name,
+            description=f"{command.text[:1].upper()}{command.text[1:]}.",
+            epilog=f"example: {command.example}" if command.example else None,
+            parents=[shared],
+            formatter_class=_Formatter,
+        )
+        for part in command.parts:
+            part(one)
+        one.set_defaults(run=command.run)
+    return program
+
+
+def _overview(stages: dict[str, list[Command]]) -> Iterator[str]:
+    """Yields the lines of the help of the whole program."""
+    yield "usage: counterfactory [-h] [--version] command ..."
+    yield ""
+    yield "Image counterfactuals: every method answers the same questions, and the same metrics score every answer."
+    yield "`snakemake --cores all` runs all steps in order. Each step is also a command:"
+    for stage, commands in stages.items():
+        if commands:
+            yield f"\n{stage}"
+        for command in commands:
+            yield from textwrap.wrap(
+                command.text, WIDTH, initial_indent=f"  {command.name:<14}", subsequent_indent=" " * 16
+            )
+            if command.example:
+                yield f"                $ {command.example}"
+    yield "\nnames"
+    for title, names in _names().items():
+        yield from textwrap.wrap(
+            ", ".join(names), WIDTH, initial_indent=f"  {title:<14}", subsequent_indent=" " * 16
+        )
+    yield "\n`counterfactory COMMAND --help` explains the options of a command."
+
+
+def _names() -> dict[str, list[str]]:
+    """Returns the names that commands and the configuration accept, from the registries."""
+    from ..data.registry import DATASETS
+    from ..methods.registry import METHODS
+    from ..metrics.registry import METRICS
+    from ..models.registry import MODELS
+    from ..questions.registry import SUITES
+
+    return {
+        "data sets": list(DATASETS),
+        "models": list(MODELS),
+        "suites": list(SUITES),
+        "methods": list(METHODS),
+        "metrics": list(METRICS),
+    }

@@ -373,11 +373,11 @@ def test_slant_and_width_are_set():
 
 def test_wrong_arguments_are_named():
     digits = strokes(2)
-    with pytest.raises(UserError, match="uint8 grey levels are needed, not float64"):
+    with pytest.raises(UserError, match="uint8 grey levels are required, not float64"):
         measure(digits / 255)
-    with pytest.raises(UserError, match=r"shape .* is needed, not \(28, 28\)"):
+    with pytest.raises(UserError, match=r"shape .* is required, not \(28, 28\)"):
         measure(digits[0])
-    with pytest.raises(UserError, match="thickness: one value a digit"):
+    with pytest.raises(UserError, match="thickness: shape .*; one value per digit"):
         render(digits, np.ones(3), np.ones(2))
     with pytest.raises(UserError, match=r"thickness: -1 is outside of \(0, 28\]"):
         render(digits, np.array([1.0, -1.0]), np.ones(2))

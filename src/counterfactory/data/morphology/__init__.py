@@ -1,20 +1,23 @@
-"""The shape of handwriting, measured and changed: Morpho-MNIST (Castro et al., 2019) at the speed of compiled code.
+"""Measures and changes the shape of handwriting as Morpho-MNIST does, in compiled code.
 
-All follows the numbers of the published data, made with scikit-image 0.16: images are rendered bit by bit as they
-were. scikit-image has since changed its cubic interpolation and the order in which it thins skeletons, so the same
-calls to it give other images today; the tests say where the two still agree.
+All results reproduce the published data, which was made with scikit-image 0.16: rendered images are equal bit by bit.
+Later versions of scikit-image have another cubic interpolation and another order in which skeletons are thinned, so the
+same calls return other images today. The tests compare with the current version where the two still agree.
 
-- `resampling`: between 28 x 28 grey levels and a grid 4 or 16 times finer.
+- `resampling`: between 28 x 28 grey levels and a grid that is 4 or 16 times finer.
 - `skeleton`: distance transform and medial axis.
 - `thickness`: dilation and erosion by the published structuring element.
-- `rendering`: a digit at a thickness and an intensity. `warping`: slant and width.
+- `rendering`: a digit at a given thickness and intensity. `warping`: slant and width.
 - `measurement`: area, length, thickness, slant, width, height, intensity.
 - `analysis`: the strokes of one image, for other perturbations.
 - `workspace`: the scratch memory of a worker, and the stages of an analysis.
 
-Castro, Tan, Kainz, Konukoglu & Glocker, "Morpho-MNIST: Quantitative assessment and diagnostics for representation
-learning", JMLR 20(178), 2019. Pawlowski, Castro & Glocker, "Deep structural causal models for tractable
-counterfactual inference", NeurIPS 2020.
+References:
+    | Morpho-MNIST: Quantitative Assessment and Diagnostics for Representation Learning (Castro et al., 2019)
+    | https://arxiv.org/abs/1809.10780
+
+    | Deep Structural Causal Models for Tractable Counterfactual Inference (Pawlowski et al., 2020)
+    | https://arxiv.org/abs/2006.06485
 """
 
 from . import compiled_cache  # noqa: F401  before what is compiled

@@ -1,4 +1,4 @@
-"""One image's strokes on the fine grid, and the way back: what perturbations of handwriting act on."""
+"""Computes the strokes of one image on the fine grid, on which perturbations act, and downscales them again."""
 
 from typing import NamedTuple
 
@@ -15,9 +15,9 @@ class Analysis(NamedTuple):
 
     Arguments:
         hires: The upscaled image, uint8 grey levels (Hs, Ws).
-        binary: Where it reaches the middle of its range, bool (Hs, Ws).
+        binary: True where `hires` is at least half of its range, bool (Hs, Ws).
         skeleton: The medial axis of `binary`, bool (Hs, Ws).
-        distance: Distance to the nearest background pixel (fine pixels; zero on it), float64 (Hs, Ws).
+        distance: The distance to the nearest background pixel in fine pixels, zero in the background, float64 (Hs, Ws).
     """
 
     hires: np.ndarray
@@ -31,10 +31,10 @@ def analyse(image: np.ndarray, scale: int) -> Analysis:
 
     Arguments:
         image: uint8 (H, W).
-        scale: An even number, at least 4; the published measurements have 4, the published synthesis has 16.
+        scale: An even number, at least 4. Published measurements use 4, the published renderings 16.
 
     Returns:
-        The analysis. An image of one grey level has no strokes.
+        The analysis. A constant image has no strokes.
 
     Raises:
         UserError: If the image is not uint8 (H, W), or the scale is odd or less than 4.
@@ -55,10 +55,10 @@ def analyse(image: np.ndarray, scale: int) -> Analysis:
 
 
 def downscale(hires: np.ndarray, scale: int) -> np.ndarray:
-    """Downscales one image, as the published generators do.
+    """Downscales one image as the published generators do.
 
     Arguments:
-        hires: bool, or floating point within [0, 1], with shape (Hs, Ws).
+        hires: Bool, or floating point within [0, 1], (Hs, Ws).
         scale: An even number, at least 4.
 
     Returns:

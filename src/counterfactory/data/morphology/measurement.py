@@ -1,20 +1,25 @@
-r"""Measuring images: area, length, thickness, slant, width, height and intensity (Castro et al., 2019, section 2).
+r"""Measures area, length, thickness, slant, width, height and intensity (Castro et al., 2019, section 2).
 
-On the grey image :math:`I` upscaled by s = 4, with x the column and y the row, normalised raw moments give the centroid
-and the central moments :math:`u_{pq}`, hence the horizontal shear and the slant,
+The central moments :math:`u_{pq}` of the grey image, upscaled by s = 4, with x the column and y the row, define the
+horizontal shear and the slant:
 
 .. math:: h = u_{11} / u_{02}, \qquad \mathrm{slant} = \arctan(-h)
 
-Width and height are the sides of the bounding parallelogram that leaves out 1 % of the mass on each side: quantiles of
-the mass along x, sheared by h, and along y. On the binary image and its skeleton,
+Width and height are the sides of the bounding parallelogram that excludes 1 % of the mass on each side: the distances
+between quantiles of the mass along x, sheared by h, and along y. From the binary image and its skeleton,
 
 .. math::
     \mathrm{area} = n / s^2, \quad
     \mathrm{length} = (N_{\mathrm{orthogonal}} + \sqrt 2\, N_{\mathrm{diagonal}}) / s, \quad
     \mathrm{thickness} = \frac{2}{s}\, \overline{D}
 
-with :math:`N` the pairs of neighbouring skeleton pixels and :math:`\overline D` the mean over the skeleton of the
-distance to the background. The numbers are those of the published `*-morpho.csv`, made with scikit-image 0.16.
+with n foreground pixels, :math:`N` pairs of neighbouring skeleton pixels, and :math:`\overline D` the mean over the
+skeleton of the distance to the background. The values equal those of the published `*-morpho.csv`, which were computed
+with scikit-image 0.16.
+
+References:
+    | Morpho-MNIST: Quantitative Assessment and Diagnostics for Representation Learning (Castro et al., 2019)
+    | https://arxiv.org/abs/1809.10780
 """
 
 import numpy as np
@@ -28,12 +33,12 @@ __all__ = ["ATTRIBUTES", "LEFT_OUT", "MEASURE_SCALE", "bounds", "measure", "mome
 
 ATTRIBUTES = ("area", "length", "thickness", "slant", "width", "height", "intensity")
 MEASURE_SCALE = 4
-LEFT_OUT = 0.02  # share of the mass outside of the bounding parallelogram, both sides together
+LEFT_OUT = 0.02  # fraction of the mass outside of the bounding parallelogram, both sides together
 
 
 @njit(cache=True, nogil=True)
 def moments(fine, box):
-    """Returns mass, centroid column, centroid row, u20, u11 and u02 of a uint8 image, zero outside of `box`."""
+    """Returns mass, column and row of the centroid, u20, u11 and u02 of a uint8 image that is zero outside of `box`."""
     mass, mx, my, mxx, mxy, myy = 0, 0, 0, 0, 0, 0
     for y in range(box[0], box[1]):
         row = fine[y, box[2] : box[3]]
@@ -43,7 +48,7 @@ def moments(fine, box):
             total += value
             first += value * x
             second += value * x * x
-        # From columns counted from the box to columns counted from the image.
+        # Convert from columns relative to the box to columns of the image.
         left = box[2]
         second += 2 * left * first + left * left * total
         first += left * total
@@ -59,7 +64,7 @@ def moments(fine, box):
 
 @njit(nogil=True)
 def _quantile(histogram, mass, share):
-    """Where the cumulated histogram, linear between whole positions, reaches a share of the mass."""
+    """Returns where the cumulative histogram, linear between integers, reaches the fraction `share` of the mass."""
     last = histogram.size - 1
     before = histogram[0] / mass
     if share < before:
@@ -76,11 +81,11 @@ def _quantile(histogram, mass, share):
 
 @njit(cache=True, nogil=True)
 def bounds(fine, box, mass, cy, shear, left_out):
-    """Returns left, right, top and bottom of the bounding parallelogram (fine pixels, at the centroid's row)."""
+    """Returns left, right, top and bottom of the bounding parallelogram, in fine pixels at the row of the centroid."""
     tall, wide = fine.shape
     along, down = np.zeros(wide, dtype=np.int64), np.zeros(tall, dtype=np.int64)
     for y in range(box[0], box[1]):
-        # Mass at column x lies left of position t when x + 1/2 < t + h (y - cy).
+        # Mass at column x is to the left of position t if x + 1/2 < t + h (y - cy).
         shift = np.int64(np.floor(0.5 - shear * (y - cy))) + 1
         total = 0
         for x in range(box[2], box[3]):
@@ -102,7 +107,7 @@ def bounds(fine, box, mass, cy, shear, left_out):
 
 @njit(cache=True, nogil=True)
 def _length(packed, box, stride):
-    """Length of the skeleton (fine pixels) from its packed rows."""
+    """Returns the length of the skeleton in fine pixels, from its packed rows."""
     orthogonal, diagonal = 0, 0
     for y in range(box[0], box[1]):
         base = (y + 1) * stride + 1
@@ -116,7 +121,7 @@ def _length(packed, box, stride):
 
 
 def _attributes(space: Workspace, image: np.ndarray) -> tuple[float, ...]:
-    """Area, length, thickness, slant, width and height of one image."""
+    """Returns area, length, thickness, slant, width and height of one image."""
     space.find_strokes(image)
     if not space.contrast:
         return 0.0, 0.0, np.nan, np.nan, np.nan, np.nan
@@ -133,13 +138,13 @@ def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
     """Measures images.
 
     Arguments:
-        images: uint8 (N, H, W) or (N, 1, H, W). A border of zeros changes nothing, unless strokes touch the border.
-        threads: How many threads to use.
+        images: uint8 (N, H, W) or (N, 1, H, W). A border of zeros has no effect, unless strokes touch the border.
+        threads: The number of threads.
 
     Returns:
-        One row an image: area (px^2), length, thickness (px), slant (radians), width, height (px) and intensity (grey
-        levels). An image of one grey level has no strokes: area and length 0, no thickness, slant, width or height
-        (nan).
+        One row per image: `area` (px^2), `length`, `thickness` (px), `slant` (radians), `width`, `height` (px) and
+        `intensity` (grey levels). A constant image has no strokes: area and length are 0; thickness, slant, width and
+        height are NaN.
 
     Raises:
         UserError: If the images are not uint8 or have another shape.

@@ -1,10 +1,10 @@
-r"""Rendering a digit at a given thickness and intensity: the image as a function of its parents and of the handwriting.
+r"""Renders a digit at a given thickness and intensity: the image as a function of its parents and of the handwriting.
 
 .. math:: x = \lfloor \min(255, (i / m)\, x_t) \rfloor, \qquad x_t = \mathrm{downscale}(\mathrm{SetThickness}_t(d))
 
 where :math:`d` is the original digit, the exogenous noise of the image, and :math:`m` is the median of the pixels of
-:math:`x_t` that reach the middle of its range. All is deterministic: the published images follow from MNIST and the
-published table of thickness and intensity, bit by bit.
+:math:`x_t` that are at least half of its range. Rendering is deterministic: MNIST and the published table of thickness
+and intensity give the published images bit by bit (Pawlowski et al., 2020, arXiv:2006.06485).
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ RENDER_SCALE = 16
 
 @njit(cache=True, nogil=True)
 def _bright_median(image):
-    """Median of the pixels that reach the middle of the image's range (grey levels)."""
+    """Returns the median of the pixels that are at least half of the range of the image, in grey levels."""
     counts = np.zeros(256, dtype=np.int64)
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
@@ -30,7 +30,7 @@ def _bright_median(image):
         low += 1
     while counts[high] == 0:
         high -= 1
-    # The least grey level v with v >= low + (high - low) / 2.
+    # The smallest grey level v with v >= low + (high - low) / 2.
     cut = (low + high + 1) // 2
     n = 0
     for value in range(cut, 256):
@@ -49,7 +49,7 @@ def _bright_median(image):
 def set_intensity(image, intensity):
     """Scales a uint8 image (H, W) in place so that its bright pixels have the median `intensity` (grey levels).
 
-    Grey levels are clipped to 255 and truncated, so the median reached is up to one level lower. A black image stays.
+    Grey levels are clipped to 255 and truncated, so the median is up to one level lower. A black image is unchanged.
     """
     median = _bright_median(image)
     if median == 0.0:
@@ -61,7 +61,7 @@ def set_intensity(image, intensity):
 
 
 def intensities(images: np.ndarray) -> np.ndarray:
-    """Measures intensity: the median of the pixels that reach the middle of the image's range.
+    """Measures intensity: the median of the pixels that are at least half of the range of the image.
 
     Arguments:
         images: uint8 (N, H, W) or (N, 1, H, W).
@@ -73,14 +73,14 @@ def intensities(images: np.ndarray) -> np.ndarray:
 
 
 def targets(name: str, values: np.ndarray, digits: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Returns one target a digit, rounded to single precision, as the published tables are.
+    """Returns one target value per digit, rounded to single precision as in the published tables.
 
     Raises:
-        UserError: If there is not one a digit, or one is not within (low, high].
+        UserError: If the number of values is not that of the digits, or a value is outside of (low, high].
     """
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(digits),):
-        raise UserError(f"{name}: one value a digit is needed, {len(digits)}, not shape {values.shape}")
+        raise UserError(f"{name}: shape {values.shape}; one value per digit is required, ({len(digits)},)")
     wrong = ~((values > low) & (values <= high))
     if wrong.any():
         raise UserError(f"{name}: {values[wrong][0]:g} is outside of ({low:g}, {high:g}]")
@@ -88,17 +88,17 @@ def targets(name: str, values: np.ndarray, digits: np.ndarray, low: float, high:
 
 
 def render(digits: np.ndarray, thickness: np.ndarray, intensity: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Renders digits at the thickness and intensity asked for, as the published set was made (scale 16).
+    """Renders digits at given thickness and intensity as in the published set (scale 16).
 
-    Both targets are taken in single precision, as in the published tables. The radius of the change is whole on a grid
-    16 times finer, so measured thickness moves in steps of 0.125 px. A digit that is to become so thin that nothing is
-    left of it is black.
+    Both targets are rounded to single precision, as in the published tables. The radius of the dilation or erosion is
+    an integer on a grid 16 times finer, so the measured thickness changes in steps of 0.125 px. A digit that erosion
+    removes completely is black.
 
     Arguments:
         digits: uint8 (N, H, W); the published ones are 28 x 28.
         thickness: px, (N,).
         intensity: Grey levels, (N,).
-        threads: How many threads to use.
+        threads: The number of threads.
 
     Returns:
         uint8 (N, H, W).

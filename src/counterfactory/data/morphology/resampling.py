@@ -1,19 +1,18 @@
-r"""Resampling between the 28 x 28 grid of MNIST and the fine grid on which strokes are measured.
+r"""Resamples images between the 28 x 28 grid of MNIST and the fine grid on which strokes are measured.
 
 Upscaling by an even factor :math:`s` is Catmull-Rom interpolation at pixel centres, clipped to the range of the
-input, then a Gaussian blur with :math:`\sigma = 2s/6`, then truncation to whole grey levels:
+input, then a Gaussian blur with :math:`\sigma = 2s/6`, then truncation to integer grey levels:
 
 .. math::
     x_i = \frac{i + 1/2}{s} - \frac12, \qquad
     p(t) = f_1 + \tfrac t2\big(f_2 - f_0 + t(2f_0 - 5f_1 + 4f_2 - f_3 + t(3(f_1 - f_2) + f_3 - f_0))\big)
 
-Downscaling blurs with the same kernel, then interpolates at :math:`x_i = s(i + 1/2) - 1/2`, which for even
-:math:`s` lies half way between two fine pixels. This is the pyramid of scikit-image 0.16 (Morpho-MNIST; Castro
-et al., 2019), with which the published images were made; scikit-image replaced its cubic interpolation by
-B-splines later, and its pyramid now gives other images.
+Downscaling blurs with the same kernel, then interpolates at :math:`x_i = s(i + 1/2) - 1/2`, which for even :math:`s` is
+the midpoint of two fine pixels. This is the pyramid of scikit-image 0.16, with which the images of Morpho-MNIST were
+made (Castro et al., 2019, arXiv:1809.10780). Later versions interpolate by B-splines and give other images.
 
-Every sum is taken in the order in which scipy's `correlate1d` takes it, so that results agree to the last bit:
-truncation turns a difference of 1e-16 into a whole grey level on the inside of a stroke.
+Sums have the same order as in `scipy.ndimage.correlate1d`, so that results agree to the last bit: inside a stroke,
+truncation turns a difference of 1e-16 into one grey level.
 """
 
 from functools import cache
@@ -24,26 +23,26 @@ from numba import njit
 
 __all__ = ["binarise", "blur_weights", "shrink", "trace", "upscale"]
 
-# Bounds the error of the blur in single precision: two sums of 22 products of at most 1 are off by less than 4e-6.
+# A bound on the error of the blur in single precision: that of two sums of 22 products of at most 1 is below 4e-6.
 _ROUNDING = 1e-5
 
-# How many numbers are summed up before the next ones, so that they stay in the first cache.
+# The number of values that are summed at once, which fit into the first-level cache.
 _BLOCK = 1024
 
 
 @cache
 def blur_weights(scale: int) -> np.ndarray:
-    r"""Returns the blur's weights from the centre outwards.
+    r"""Returns the weights of the blur from the centre outwards.
 
     Arguments:
         scale: The factor :math:`s`.
 
     Returns:
-        Float64 weights with shape :math:`(R + 1,)`, where :math:`R = \lfloor 4\sigma + 1/2 \rfloor` fine pixels.
+        Float64 weights (R + 1,), where :math:`R = \lfloor 4\sigma + 1/2 \rfloor` fine pixels.
     """
     sigma = 2.0 * scale / 6.0
     radius = int(4.0 * sigma + 0.5)
-    # The C library's exponential: numpy's own may differ in the last bit between processors.
+    # The exponential of the C library: that of numpy may differ in the last bit between processors.
     weights = np.array([exp(-0.5 / (sigma * sigma) * k**2) for k in range(-radius, radius + 1)])
     return (weights / weights.sum())[radius:].copy()
 
@@ -70,7 +69,7 @@ def _fold(i, n):
 
 @njit(nogil=True)
 def _cubic(a, b, c, d, t):
-    """Catmull-Rom interpolation between b (t = 0) and c (t = 1)."""
+    """Returns the Catmull-Rom interpolation between b (t = 0) and c (t = 1)."""
     return b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 
 
@@ -88,7 +87,7 @@ def _add_pair(total, one, other, weight):
 
 @njit(nogil=True)
 def _blur_down(rows, y, weights, total, start, stop):
-    """Blurs down the columns: row `y` of the result, columns start..stop-1, written in `total[: stop - start]`.
+    """Blurs along the columns: row `y` of the result, columns start..stop-1, is written in `total[: stop - start]`.
 
     `rows[y]` is the centre row and must have R rows on either side.
     """
@@ -146,7 +145,7 @@ def _blur_row(rows, y, weights, line, total, start, stop, wide):
 
 @njit(nogil=True)
 def _content(image, scale, radius, box):
-    """Finds the range of the image and, in `box`, the fine rows and columns that may be non-zero once upscaled."""
+    """Returns the range of the image; writes in `box` the bounds of what may be non-zero in the upscaled image."""
     height, width = image.shape
     least, greatest = 255, 0
     top, bottom, left, right = height, 0, width, 0
@@ -166,7 +165,7 @@ def _content(image, scale, radius, box):
 
 @njit(nogil=True)
 def _interpolate_along(image, scale, columns):
-    """Interpolates every row of the image along itself: `columns` (H, Ws), pixels times 1/255."""
+    """Interpolates along the rows of the image: `columns` (H, Ws) are grey levels times 1/255."""
     height, width = image.shape
     unit, half = 1.0 / 255.0, scale // 2
     for y in range(height):
@@ -187,7 +186,7 @@ def _interpolate_along(image, scale, columns):
 
 @njit(nogil=True)
 def _interpolate_down(columns, height, y, scale, low, high, total, start, stop):
-    """Interpolates down the columns: fine row `y`, columns start..stop-1, clipped to low..high."""
+    """Interpolates along the columns: fine row `y`, columns start..stop-1, clipped to low..high."""
     j = (y + scale // 2) // scale - 1
     t = (y - j * scale - scale // 2 + 0.5) / scale
     a = columns[_mirror(j - 1, height), start:stop]
@@ -201,7 +200,7 @@ def _interpolate_down(columns, height, y, scale, low, high, total, start, stop):
 
 @njit(nogil=True)
 def _blur_flat(source, centre, step, weights, total):
-    """Blurs many rows in one go: `total[x]` is centred at `source[x + centre]` and its taps are `step` apart."""
+    """Blurs many rows at once: `total[x]` is centred at `source[x + centre]`, with taps at multiples of `step`."""
     for begin in range(0, total.size, _BLOCK):
         part = total[begin : begin + _BLOCK]
         size, first = part.size, begin + centre
@@ -219,13 +218,15 @@ def upscale(image, scale, weights, columns, rows, down, both, fine, box):
         image: uint8 (H, W).
         scale: Even factor s.
         weights: :func:`blur_weights` of the scale, (R + 1,).
-        columns, rows: Scratch, float64 (H, Ws), (Hs + 2R, Ws + 2R), finite.
-        down, both: Scratch, float64 ((Hs + 1) (Ws + 2R),), finite.
-        fine: Where the result is written, uint8 (Hs, Ws).
-        box: Where the bounds of what may be non-zero are written: (top, bottom, left, right), int64 (4,).
+        columns: Scratch memory, float64 (H, Ws), finite.
+        rows: Scratch memory, float64 (Hs + 2R, Ws + 2R), finite.
+        down: Scratch memory, float64 ((Hs + 1) (Ws + 2R),), finite.
+        both: Scratch memory, float64 ((Hs + 1) (Ws + 2R),), finite.
+        fine: Output, uint8 (Hs, Ws).
+        box: Output, the bounds of what may be non-zero: (top, bottom, left, right), int64 (4,).
 
     Returns:
-        The least and the greatest value of the result.
+        The minimum and the maximum of the output.
     """
     height, width = image.shape
     tall, wide = fine.shape
@@ -240,7 +241,7 @@ def upscale(image, scale, weights, columns, rows, down, both, fine, box):
     for y in range(first, last):
         _interpolate_down(columns, height, y, scale, low, high, rows[y + radius], start, stop)
     _mirror_rows(rows, first, last, radius, tall, start, stop)
-    # Rows lie R apart, and all are blurred as one: what runs over from a row into the next is not looked at.
+    # Rows are separated by R values and blurred as one array; values that mix two rows are not used.
     stride = wide + 2 * radius
     size = (last - first) * stride
     _blur_flat(
@@ -265,7 +266,7 @@ def upscale(image, scale, weights, columns, rows, down, both, fine, box):
 
 @njit(nogil=True)
 def _exact(columns, scale, weights, low, high, y, x, tall, wide):
-    """The upscaled image at one fine pixel, in double precision: what :func:`upscale` truncates."""
+    """Returns the upscaled image at one fine pixel in double precision, before the truncation in :func:`upscale`."""
     height, radius = columns.shape[0], weights.size - 1
     down = np.empty(2 * radius + 1)
     along = np.empty(2 * radius + 1)
@@ -290,22 +291,27 @@ def _exact(columns, scale, weights, low, high, y, x, tall, wide):
 
 @njit(cache=True, nogil=True)
 def trace(image, scale, weights, light, columns, rows, line, total, rough, binary, box):
-    """Binarises the upscaled image half way up its range, without upscaling it exactly.
+    """Binarises the upscaled image at half of its range, without upscaling it exactly.
 
-    The blur is worked out in single precision, twice as fast; a fine pixel nearer to a decision than its error bound
-    (two in an image of 200,000) is worked out again exactly, so the result is that of :func:`upscale` and
-    :func:`binarise`, to the bit.
+    The blur is computed in single precision, which is twice as fast. A fine pixel whose distance to the threshold is
+    below the error bound (about two of 200,000) is computed again in double precision, so the result equals that of
+    :func:`upscale` and :func:`binarise` bit by bit.
 
     Arguments:
-        image, scale, weights: As for :func:`upscale`.
+        image: As for :func:`upscale`.
+        scale: As for :func:`upscale`.
+        weights: As for :func:`upscale`.
         light: The weights, float32 (R + 1,).
-        columns: Scratch, float64 (H, Ws).
-        rows, line, total, rough: Scratch, float32 (Hs + 2R, Ws), (Ws + 2R,), (Ws,), (Hs, Ws).
-        binary: Where the result is written, uint8 (Hs, Ws).
-        box: Where bounds are written within which the strokes lie.
+        columns: Scratch memory, float64 (H, Ws).
+        rows: Scratch memory, float32 (Hs + 2R, Ws).
+        line: Scratch memory, float32 (Ws + 2R,).
+        total: Scratch memory, float32 (Ws,).
+        rough: Scratch memory, float32 (Hs, Ws).
+        binary: Output, uint8 (Hs, Ws).
+        box: Output, bounds that contain the strokes.
 
     Returns:
-        Whether the range was certain; if not, nothing is written in `binary`.
+        Whether the range is certain; if not, `binary` is not written.
     """
     height, width = image.shape
     tall, wide = binary.shape
@@ -349,7 +355,7 @@ def trace(image, scale, weights, light, columns, rows, line, total, rough, binar
 
 @njit(nogil=True)
 def _full(weights):
-    """The blur of a plane of ones, to the bit."""
+    """Returns the blur of a constant image of ones, with the rounding errors of the blur."""
     column = weights[0]
     for k in range(weights.size - 1, 0, -1):
         column += 2.0 * weights[k]
@@ -363,16 +369,19 @@ def _full(weights):
 def shrink(binary, box, scale, weights, rows, line, total, samples, image):
     """Downscales one image to grey levels.
 
-    Only the four rows and columns around each sample are blurred. The original clips to the range of the whole
-    blurred image; that range is worked out only where it can change a grey level, about one image in a hundred.
+    Only the four rows and columns around each sample are blurred. The original clips to the range of the whole blurred
+    image; that range is computed only where it can change a grey level, in about one of a hundred images.
 
     Arguments:
         binary: 0 or 1, uint8 (Hs, Ws), or float64 within [0, 1]; zero outside of `box`.
         box: (top, bottom, left, right).
         scale: Even factor s, at least 4.
         weights: :func:`blur_weights` of the scale, (R + 1,).
-        rows, line, total, samples: Scratch, float64 (Hs + 2R, Ws + 2R), (Ws + 2R,), (Ws,), (4, W).
-        image: Where the result is written, uint8 (H, W).
+        rows: Scratch memory, float64 (Hs + 2R, Ws + 2R).
+        line: Scratch memory, float64 (Ws + 2R,).
+        total: Scratch memory, float64 (Ws,).
+        samples: Scratch memory, float64 (4, W).
+        image: Output, uint8 (H, W).
     """
     tall, wide = binary.shape
     height, width = image.shape
@@ -388,7 +397,7 @@ def shrink(binary, box, scale, weights, rows, line, total, samples, image):
             target[x] = source[x]
     _mirror_rows(rows, first, last, radius, tall, start, stop)
     values = np.empty((height, width))
-    # The range of the blurred image as far as it is known.
+    # The range of the part of the blurred image that is computed.
     greatest = 0.0
     low, high = (0.0 if last - first < tall or stop - start < wide else 1.0), 0.0
     total[:] = 0.0
@@ -421,7 +430,7 @@ def shrink(binary, box, scale, weights, rows, line, total, samples, image):
 
 @njit(cache=True, nogil=True)
 def binarise(fine, cut, binary, box):
-    """Writes in `binary` where `fine` reaches `cut`, and shrinks `box` to the bounds of that."""
+    """Writes in `binary` whether `fine` is at least `cut`, and reduces `box` to the bounds of these pixels."""
     binary[:] = 0
     first, last, left, right = box[1], box[0], box[3], box[2]
     start, stop = box[2], box[3]

@@ -1,21 +1,21 @@
-r"""Distance transform and medial axis of a binary stroke.
+r"""Computes the distance transform and the medial axis of binary strokes.
 
-The distance of a foreground pixel is the exact Euclidean distance to the nearest background pixel inside the array;
-its square is a whole number,
+The distance of a foreground pixel is the exact Euclidean distance to the nearest background pixel inside the array. Its
+square is an integer,
 
 .. math:: D^2(y, x) = \min_k \; g(y, x + k)^2 + k^2
 
-where :math:`g` is the distance to the background along the column (Felzenszwalb and Huttenlocher, 2012). The
-skeleton is that of scikit-image's `medial_axis`: foreground pixels are visited once, in ascending order of distance,
-then of the number of background pixels in their 3 x 3 patch, then of a random permutation; each is removed unless
-that would change the number of 8-connected parts of the patch, or the patch has fewer than three pixels left.
+where :math:`g` is the distance to the background along the column (Felzenszwalb and Huttenlocher, 2012). The skeleton
+is that of `skimage.morphology.medial_axis`: foreground pixels are visited once, in ascending order of distance, then
+of the number of background pixels in their 3 x 3 patch, then of a random permutation. A pixel is removed unless its
+removal changes the number of 8-connected components of the patch, or the patch has fewer than three foreground pixels.
 
-The permutation decides between mirror-image skeletons, so it is part of the definition: it is
-`numpy.random.RandomState(0).permutation(n)` over the n foreground pixels in raster order, as in the scikit-image 0.16
-with which Morpho-MNIST was published (today's scikit-image draws it from `default_rng`, unseeded if not told).
+The permutation decides between mirror-image skeletons, so it is part of the definition. It is
+`numpy.random.RandomState(0).permutation(n)` over the n foreground pixels in raster order, as in scikit-image 0.16, with
+which Morpho-MNIST was made (later versions use `default_rng`, by default without a seed).
 
-Arrays here are flat with one pixel of background around the image: pixel (y, x) of a W pixels wide image is stored at
-(y + 1) (W + 2) + x + 1.
+Arrays in this module are flat, with one pixel of background around the image: pixel (y, x) of an image W pixels wide is
+stored at index (y + 1) (W + 2) + x + 1.
 """
 
 from functools import cache
@@ -26,22 +26,22 @@ from scipy import ndimage
 
 __all__ = ["background_table", "keep_table", "medial_axis", "tie_draws"]
 
-# Farther than any pixel of an image, and its square still fits in 32 bits with room to add.
+# Larger than any distance in an image; sums of its square fit into 32 bits.
 _FAR = 20_000
 
 
 @cache
 def tie_draws(pixels: int) -> np.ndarray:
-    """Returns the raw 32-bit draws of MT19937 under seed 0, enough to permute `pixels` pixels.
+    """Returns raw 32-bit draws of MT19937 with seed 0, sufficient for a permutation of `pixels` pixels.
 
-    Each step of the shuffle takes fewer than two draws on average, so four a pixel never run out.
+    Each step of the shuffle uses fewer than two draws on average; four draws per pixel are provided.
     """
     return np.random.RandomState(0).randint(0, 2**32, size=4 * pixels + 1000, dtype=np.uint32)
 
 
 @cache
 def keep_table() -> np.ndarray:
-    """Returns, for each of the 512 patterns of a 3 x 3 patch, whether its centre stays: uint8 (512,).
+    """Returns, for each of the 512 patterns of a 3 x 3 patch, whether its centre is kept: uint8 (512,).
 
     Bit 3 i + j of the pattern is the pixel in row i and column j of the patch.
     """
@@ -63,7 +63,7 @@ def background_table() -> np.ndarray:
 
 @njit(nogil=True)
 def _column_gaps(binary, gap, first, last, start, stop):
-    """Distance to the nearest background pixel in the same column, inside the box."""
+    """Computes the distance to the nearest background pixel in the same column, inside the box."""
     for y in range(first, last):
         here, on = gap[y, start:stop], binary[y, start:stop]
         if y == first:
@@ -87,9 +87,9 @@ def _nearer(best, left, right, square):
 
 @njit(nogil=True)
 def _distances(binary, box, gap, squares, distance, packed, pixels):
-    """Fills the squared distances and lists the foreground pixels in raster order; returns how many there are.
+    """Computes the squared distances, lists the foreground pixels in raster order and returns their number.
 
-    `packed` gets, for each pixel, its left neighbour, itself and its right neighbour as bits 0, 1, 2.
+    In `packed`, bits 0, 1 and 2 of a pixel are its left neighbour, itself and its right neighbour.
     """
     tall, wide = binary.shape
     first, last = max(0, box[0] - 1), min(tall, box[1] + 1)
@@ -122,7 +122,7 @@ def _distances(binary, box, gap, squares, distance, packed, pixels):
             own = squares[wide + begin : wide + x]
             for i in range(best.size):
                 best[i] = own[i]
-            # Within a run that ends in background on both sides no pixel is farther than half the run.
+            # In a run with background at both ends no distance exceeds half of its length.
             reach = x - begin
             if begin > 0 and x < wide:
                 reach = (reach + 1) // 2
@@ -138,7 +138,7 @@ def _distances(binary, box, gap, squares, distance, packed, pixels):
 
 @njit(nogil=True)
 def _shuffle(order, n, draws):
-    """Permutes 0..n-1 exactly as the legacy numpy generator does (Fisher-Yates from the top, masked rejection)."""
+    """Permutes 0..n-1 exactly as numpy's `RandomState` does (Fisher-Yates from the end, masked rejection)."""
     for p in range(n):
         order[p] = p
     i, cursor = n - 1, 0
@@ -150,7 +150,7 @@ def _shuffle(order, n, draws):
             mask >>= 1
         draw = np.int64(draws[cursor]) & mask
         cursor += 1
-        # A rejected draw swaps a pixel with itself: no branch to mispredict.
+        # A rejected draw swaps a pixel with itself, which avoids a branch.
         accepted = draw <= i
         j = draw if accepted else i
         swap = order[i]
@@ -173,16 +173,21 @@ def medial_axis(
     Arguments:
         binary: The strokes, uint8 (H, W), zero outside of `box`.
         box: (top, bottom, left, right).
-        draws, keep, background: :func:`tie_draws`, :func:`keep_table` and :func:`background_table`.
-        gap, squares: Scratch, int32 (H, W) and (3 W,).
-        distance: Where the squared distances of the foreground are written: int32, flat with a border.
-        packed: Where the skeleton is written, as bit 1: uint8, flat with a border.
-        pixels: Where the foreground pixels are listed in raster order, int32.
-        keys, order, visits: Scratch, int32, as long as there are pixels.
+        draws: :func:`tie_draws`.
+        keep: :func:`keep_table`.
+        background: :func:`background_table`.
+        gap: Scratch memory, int32 (H, W).
+        squares: Scratch memory, int32 (3 W,).
+        distance: Output, the squared distances of the foreground: int32, flat with a border.
+        packed: Output, the skeleton in bit 1: uint8, flat with a border.
+        pixels: Output, the foreground pixels in raster order, int32 (H W,).
+        keys: Scratch memory, int32 (H W,).
+        order: Scratch memory, int32 (H W,).
+        visits: Scratch memory, int32 (H W,).
 
     Returns:
-        The number of foreground pixels, the number of skeleton pixels, and the sum of the distance over the
-        skeleton (fine pixels). Without any background there is no distance, and the last two are zero.
+        The number of foreground pixels, the number of skeleton pixels, and the sum of the distance over the skeleton in
+        fine pixels. Without background the distance is undefined, and the last two are zero.
     """
     tall, wide = binary.shape
     stride = wide + 2
@@ -197,7 +202,7 @@ def medial_axis(
         keys[i] = key
         greatest = max(greatest, key)
         visits[order[i]] = i
-    # A stable counting sort: by key, and among equal keys by the permutation.
+    # A stable counting sort by key, then by the permutation.
     places = np.zeros(greatest + 2, dtype=np.int32)
     for i in range(n):
         places[keys[i] + 1] += 1

@@ -1,14 +1,18 @@
-r"""Setting slant and width: affine maps about the centroid of the strokes, on the fine grid (Castro et al., 2019).
+r"""Renders a digit at a given slant or width: affine maps about the centroid of the strokes, on the fine grid.
 
-With shear h = -tan(slant), both keep every row where it is. Read backwards, from a pixel (x, y) of the result,
+With shear h = -tan(slant), neither map moves a pixel to another row. A pixel (x, y) of the result is read from
 
 .. math::
     \mathrm{SetSlant}: \; x' = x - (h^* - h)(y - \bar y), \qquad
     \mathrm{SetWidth}: \; x' = \bar x + c\,(x - \bar x) + (1 - c)\,h\,(y - \bar y), \quad c = w / w^*
 
-with h, w measured and starred values asked for, so that width is changed along the slanted rows. Interpolation is
-bilinear and zero outside, as in the scikit-image 0.16 of the published sets (later ones take the nearest pixel of a
-binary image).
+with h and w measured and starred values as required. Changing the width keeps the slant. Interpolation is
+bilinear and zero outside of the image, as in scikit-image 0.16, with which the published sets were made (later versions
+use the nearest pixel of a binary image).
+
+References:
+    | Morpho-MNIST: Quantitative Assessment and Diagnostics for Representation Learning (Castro et al., 2019)
+    | https://arxiv.org/abs/1809.10780
 """
 
 import numpy as np
@@ -22,7 +26,7 @@ __all__ = ["render_slanted", "render_wide"]
 
 
 def _affine(fine: np.ndarray, stretch: float, shear: float, cx: float, cy: float) -> np.ndarray:
-    """Reads `fine` at x' = cx + stretch (x - cx) + shear (y - cy), y' = y."""
+    """Returns `fine` at x' = cx + stretch (x - cx) + shear (y - cy), y' = y."""
     matrix = np.array([[stretch, shear, cx - stretch * cx - shear * cy], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     return warp(fine.astype(np.float64), AffineTransform(matrix), order=1)
 
@@ -30,13 +34,13 @@ def _affine(fine: np.ndarray, stretch: float, shear: float, cx: float, cy: float
 def render_slanted(
     digits: np.ndarray, thickness: np.ndarray, slant: np.ndarray, threads: int = 1
 ) -> np.ndarray:
-    """Renders digits at the thickness and then the slant asked for, at full contrast.
+    """Renders digits at full contrast, first at a given thickness, then at a given slant.
 
     Arguments:
         digits: uint8 (N, H, W).
         thickness: px, (N,).
-        slant: Radians, (N,); positive leans to the right.
-        threads: How many threads to use.
+        slant: Radians, (N,), positive to the right.
+        threads: The number of threads.
 
     Returns:
         uint8 (N, H, W).
@@ -67,13 +71,13 @@ def render_slanted(
 
 
 def render_wide(digits: np.ndarray, thickness: np.ndarray, width: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Renders digits at the width and then the thickness asked for, at full contrast.
+    """Renders digits at full contrast, first at a given width, then at a given thickness.
 
     Arguments:
         digits: uint8 (N, H, W).
         thickness: px, (N,).
         width: px, (N,).
-        threads: How many threads to use.
+        threads: The number of threads.
 
     Returns:
         uint8 (N, H, W).

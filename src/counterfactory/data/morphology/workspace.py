@@ -1,8 +1,8 @@
-"""Memory that one worker needs to analyse images of one shape at one scale, and the analysis in its stages.
+"""Holds the scratch memory of one worker for images of one shape and scale, and the stages of their analysis.
 
-Everything is allocated once: temporaries of a few hundred kilobytes an image would be mapped and unmapped by the
-system each time, which costs as much as the arithmetic. Compiled code is called stage by stage from here, so that each
-module's compiled code depends on that module alone and its on-disk cache is never stale.
+All memory is allocated once: allocating temporary arrays of several hundred kilobytes for each image costs as much time
+as the arithmetic. Compiled functions of different modules are combined here, in Python, so that the compiled code of a
+module depends on that module alone and its cache on disk is never stale.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _THRESHOLD = 0.5
 
 
 class Workspace:
-    """Scratch memory and stages of the analysis of one image at a time.
+    """The scratch memory and the stages of the analysis of one image at a time.
 
     Arguments:
         shape: The shape (H, W) of an image.
@@ -29,11 +29,12 @@ class Workspace:
 
     Attributes:
         fine: The upscaled image, uint8 (Hs, Ws).
-        content: Bounds (top, bottom, left, right) of where `fine` may be non-zero.
-        binary: Where `fine` reaches the middle of its range, uint8 (Hs, Ws).
-        box: Bounds of `binary`.
-        whole: Bounds of everything.
-        contrast: Whether there is any stroke at all: an image of one grey level has none.
+        content: The bounds (top, bottom, left, right) of the part of `fine` that may be non-zero.
+        binary: 1 where `fine` is at least half of its range, uint8 (Hs, Ws).
+        changed: The strokes at another thickness, uint8 (Hs, Ws).
+        box: The bounds of `binary`, or of `changed`.
+        whole: The bounds of the whole image.
+        contrast: Whether the image has strokes; a constant image has none.
     """
 
     def __init__(self, shape: tuple[int, int], scale: int) -> None:
@@ -71,7 +72,7 @@ class Workspace:
         self._reach = np.empty((tall, wide), np.uint8)
 
     def find_strokes(self, image: np.ndarray) -> None:
-        """Fills `fine` and `binary` from a uint8 image (H, W)."""
+        """Computes `fine` and `binary` from a uint8 image (H, W)."""
         scratch = (self._columns, self._rows, self._down, self._both)
         least, greatest = upscale(image, self.scale, self.weights, *scratch, self.fine, self.content)
         self.box[:] = self.content
@@ -79,7 +80,7 @@ class Workspace:
         self.contrast = greatest > least
 
     def trace_strokes(self, image: np.ndarray) -> None:
-        """Fills `binary` from a uint8 image (H, W) as :meth:`find_strokes` does, faster, but not `fine`."""
+        """Computes `binary` from a uint8 image (H, W) as :meth:`find_strokes` does, but faster and without `fine`."""
         scratch = (self._light_rows, self._light_line, self._light_total, self._rough)
         self.contrast = trace(
             image, self.scale, self.weights, self._light, self._columns, *scratch, self.binary, self.box
@@ -88,10 +89,10 @@ class Workspace:
             self.find_strokes(image)
 
     def find_skeleton(self) -> tuple[int, float]:
-        """Fills `distance` and `packed`.
+        """Computes `distance` and `packed`.
 
         Returns:
-            The number of foreground pixels, and the mean thickness (px; nan without a skeleton).
+            The number of foreground pixels, and the mean thickness in px (NaN without a skeleton).
         """
         scratch = (self._pixels, self._keys, self._order, self._visits)
         pixels, count, total = medial_axis(
@@ -107,7 +108,7 @@ class Workspace:
         return pixels, 2.0 * total / count / self.scale if count else np.nan
 
     def set_thickness(self, thickness: float, mean: float) -> None:
-        """Fills `changed`, and moves `box` to it: the strokes made `thickness` px thick, `mean` px thick before."""
+        """Computes `changed` and its `box`: strokes of mean thickness `mean` px at the thickness `thickness` px."""
         radius, thicker = change_radius(thickness, mean, self.scale)
         spread(
             self.binary,
@@ -120,31 +121,31 @@ class Workspace:
         )
 
     def downscale(self, fine: np.ndarray, image: np.ndarray, box: np.ndarray) -> None:
-        """Downscales `fine`, uint8 0/1 or float64 in [0, 1] and zero outside of `box`, into `image` (H, W)."""
+        """Downscales `fine`, uint8 0/1 or float64 in [0, 1], zero outside of `box`, into `image`, uint8 (H, W)."""
         scratch = (self._rows, self._line, self._total, self._samples)
         shrink(fine, box, self.scale, self.weights, *scratch, image)
 
 
 def as_images(images: np.ndarray) -> np.ndarray:
-    """Returns uint8 images with shape (N, H, W), a channel axis of one dropped, contiguous.
+    """Returns grey images as contiguous uint8 (N, H, W), without a channel axis.
 
     Raises:
-        UserError: If they are not uint8, or not of shape (N, H, W) or (N, 1, H, W).
+        UserError: If they are not uint8 (N, H, W) or (N, 1, H, W).
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
         raise UserError(
-            f"images: uint8 grey levels are needed, not {images.dtype}; round and cast them first"
+            f"images: uint8 grey levels are required, not {images.dtype}; round and cast them first"
         )
     if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]
     if images.ndim != 3:
-        raise UserError(f"images: shape (N, H, W) or (N, 1, H, W) is needed, not {images.shape}")
+        raise UserError(f"images: shape (N, H, W) or (N, 1, H, W) is required, not {images.shape}")
     return np.ascontiguousarray(images)
 
 
 def in_threads(work: Callable[[np.ndarray], None], n: int, threads: int) -> None:
-    """Calls `work` on a share of the rows 0..n-1 in each of `threads` threads; compiled code runs without the lock."""
+    """Calls `work` on a part of the rows 0..n-1 in each of `threads` threads; compiled code releases the GIL."""
     threads = max(1, min(threads, n))
     shares = [np.arange(first, n, threads) for first in range(threads)]
     if threads == 1:

@@ -36,6 +36,7 @@ from counterfactory.config.cross_checks import warnings_of
 from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.core.errors import UserError
 from counterfactory.core.code_hash import code_hash, imported_modules
+from counterfactory.core.run_lock import hold_alive_lock
 from counterfactory.data.registry import DATASETS
 from counterfactory.methods.registry import METHODS, module_of
 from counterfactory.metrics.registry import METRICS
@@ -53,6 +54,8 @@ except UserError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
+    if hold_alive_lock():
+        print("Removed the lock of a run that was killed.", file=sys.stderr)
     for warning in warnings_of(SETTINGS):
         print(f"config: {warning}", file=sys.stderr)
 

@@ -53,6 +53,8 @@ include: "workflow/rules/report.smk"
 onsuccess:
     # Needed only by a workflow that was killed, to find the chunks that its jobs have finished since.
     remove_recovery_copies(f"{SETTINGS.results}/{SETTINGS.dataset}/answers")
+    if os.path.isfile(f"{SETTINGS.results}/report.html"):
+        print(f"Report: {SETTINGS.results}/report.html")
 
 
 rule all:

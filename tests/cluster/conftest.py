@@ -173,7 +173,7 @@ def asked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "over.yaml").write_text(SMALL)
-    Workflow(folder).locally(RESULTS / "tables", "--until", "ask")
+    Workflow(folder).locally(RESULTS / "tables" / "index.json", "--until", "ask")
     shutil.rmtree(folder / "ledger")
     return folder
 
@@ -184,7 +184,7 @@ def expected(asked, tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("local") / "run"
     shutil.copytree(asked, folder)
     local = Workflow(folder)
-    local.locally(RESULTS / "tables")
+    local.locally(RESULTS / "tables" / "index.json")
     assert len(local.ledger(step="answer")) == 6
     result = local.result()
     assert len(result) > 3

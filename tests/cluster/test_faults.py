@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.conftest import RESULTS, Workflow
 
-TABLES = RESULTS / "tables"
+TABLES = RESULTS / "tables" / "index.json"
 # One chunk has little memory, and one little time.
 SCARCE = [
     "--set-resources",

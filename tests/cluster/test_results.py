@@ -16,7 +16,7 @@ questions: {reverse: {images: 0}, flip: {images: 0}, sweep: {images: 0}}
 scores: {metrics: [axioms, effectiveness]}
 """
 FOLDER = RESULTS.parent / "smoke" / RESULTS.name
-TABLES = FOLDER / "tables"
+TABLES = FOLDER / "tables" / "index.json"
 SCM = FOLDER / "models" / "scm" / "seed0" / "model.safetensors"
 
 
@@ -142,7 +142,7 @@ def test_any_submit_command_will_do(small, expected):
         "--latency-wait",
         "10",
     ]
-    small.finish(small.submit(RESULTS / "tables", *options, profile="cluster-generic"))
+    small.finish(small.submit(RESULTS / "tables" / "index.json", *options, profile="cluster-generic"))
     assert small.result() == expected
     assert len(small.ledger(step="answer")) == 4
     assert None not in {one["job"] for one in small.ledger(step="answer")}

@@ -49,7 +49,7 @@ def finished(tmp_path_factory):
     preset = ["--configfile", PRESETS / "smoke.yaml"]
     for name in plan(folder, *preset)[1]:
         path = folder / name
-        if path.name in ("tables", "figures"):
+        if path.parent.name == "figures" and not path.suffix:
             path.mkdir(parents=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)

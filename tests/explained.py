@@ -10,7 +10,7 @@ from counterfactory.data.dataset import Variable
 from counterfactory.diffusion.denoiser import denoiser
 from counterfactory.diffusion.schedule import linear, respace
 from counterfactory.methods import Batch
-from counterfactory.methods.explainer import Networks, Rows
+from counterfactory.methods.guidance import Networks, Rows
 
 SHAPE = (1, 8, 8)
 

@@ -11,8 +11,8 @@ from counterfactory.core.checkpoint import save_model
 from counterfactory.data.dataset import load_dataset, load_split
 from counterfactory.diffusion.schedule import linear, respace
 from counterfactory.methods import Batch
-from counterfactory.methods.causaldiffae import counterfactual_codes, counterfactual_image, load
 from counterfactory.methods.batches import answer_questions
+from counterfactory.methods.causaldiffae import Decoding, counterfactual_codes, counterfactual_image, load
 from counterfactory.models.causaldiffae.network import CausalDiffAE
 from tests.squares import SQUARES
 
@@ -37,7 +37,7 @@ def images(count=6):
 
 def round_trip(steps: int, **options) -> float:
     x, told = images()
-    back = counterfactual_image(gaussian, respace(SCHEDULE, steps), x, told, told, **options)
+    back = counterfactual_image(gaussian, respace(SCHEDULE, steps), x, (told, told), Decoding(**options))
     return float((back - x).abs().mean())
 
 
@@ -55,7 +55,7 @@ def test_the_counterfactual_is_the_image_moved_to_the_other_mean():
     """The probability flow of N(m, s^2) maps to N(m*, s^2) through the same noise: x* = x + m* - m."""
     x, told = images()
     other = torch.full_like(told, -0.5)
-    found = counterfactual_image(gaussian, SCHEDULE, x, told, other, corrections=3)
+    found = counterfactual_image(gaussian, SCHEDULE, x, (told, other), Decoding(corrections=3))
     torch.testing.assert_close(found, x - 0.7, atol=0.02, rtol=0)
 
 
@@ -64,19 +64,24 @@ def test_guidance_from_the_factual_codes_exaggerates_the_change_and_nothing_else
     other = torch.full_like(told, 0.3)
     options = {"corrections": 3, "guide_from": "factual"}
     moved = [
-        float((counterfactual_image(gaussian, SCHEDULE, x, told, other, guidance=w, **options) - x).mean())
+        float(
+            (
+                counterfactual_image(gaussian, SCHEDULE, x, (told, other), Decoding(guidance=w, **options))
+                - x
+            ).mean()
+        )
         for w in (0.5, 1.0, 2.0)
     ]
     # Noise is linear in the mean here, so that w moves the mean that is decoded with.
     np.testing.assert_allclose(moved, [0.05, 0.1, 0.2], atol=0.01)
-    same = counterfactual_image(gaussian, SCHEDULE, x, told, told, guidance=3.0, **options)
+    same = counterfactual_image(gaussian, SCHEDULE, x, (told, told), Decoding(guidance=3.0, **options))
     torch.testing.assert_close(same, x, atol=0.01, rtol=0)
 
 
 def test_random_noise_keeps_the_codes_alone():
     x, told = images(64)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    found = counterfactual_image(gaussian, SCHEDULE, x, told, told, noise)
+    found = counterfactual_image(gaussian, SCHEDULE, x, (told, told), Decoding(), noise)
     correlation = torch.corrcoef(torch.stack([found.flatten(), x.flatten()]))[0, 1]
     assert abs(float(correlation)) < 0.15 and abs(float(found.mean()) - 0.2) < 0.03
 
@@ -134,7 +139,7 @@ def batch(data, slots, among, **do):
 
 
 def test_own_parents_follow_the_graph(squares, models):
-    answer = load(0, squares, models, settings(), "cpu")
+    answer = load("causaldiffae", 0, squares, models, settings(), "cpu")
     given = batch(squares, [0, 1, 2, 3], 4, size=2.0)
     images, parents, _ = answer(given)
     assert images.dtype == np.uint8 and images.shape == given.images.shape
@@ -150,7 +155,7 @@ def test_own_parents_follow_the_graph(squares, models):
 def test_null_intervention_keeps_parents_and_nearly_the_image(squares, models):
     errors = []
     for steps in (5, 20, 50):
-        answer = load(0, squares, models, settings(steps=steps, corrections=4), "cpu")
+        answer = load("causaldiffae", 0, squares, models, settings(steps=steps, corrections=4), "cpu")
         given = batch(squares, [0, 1, 2, 3], 4)
         images, parents, _ = answer(given)
         for name in SQUARES.names:
@@ -161,7 +166,7 @@ def test_null_intervention_keeps_parents_and_nearly_the_image(squares, models):
 
 @pytest.mark.parametrize("changed", [{}, {"abduction": "noise", "guidance": 2.0, "guide_from": "null"}])
 def test_an_answer_hangs_on_its_question_alone(squares, models, changed):
-    answer = load(0, squares, models, settings(**changed), "cpu")
+    answer = load("causaldiffae", 0, squares, models, settings(**changed), "cpu")
     together, *_ = answer(batch(squares, [0, 1, 2, 3], 4, shade=200.0))
     alone, *_ = answer(batch(squares, [2], 4, shade=200.0))
     np.testing.assert_array_equal(together[2:3], alone)
@@ -172,13 +177,13 @@ def test_an_answer_hangs_on_its_question_alone(squares, models, changed):
     [({}, 1 + 30 + 10), ({"abduction": "noise"}, 11), ({"corrections": 0, "guidance": 1.5}, 1 + 10 + 20)],
 )
 def test_cost_is_told(squares, models, changed, calls):
-    assert load(0, squares, models, settings(**changed), "cpu").network_calls == calls
+    assert load("causaldiffae", 0, squares, models, settings(**changed), "cpu").network_calls == calls
 
 
 def test_it_answers_questions(squares, models):
     import pandas as pd
 
-    answer = load(0, squares, models, settings(steps=3, corrections=0), "cpu")
+    answer = load("causaldiffae", 0, squares, models, settings(steps=3, corrections=0), "cpu")
     table = pd.DataFrame(
         {
             "question": [0, 1],
@@ -225,7 +230,7 @@ def test_exposure_follows_the_counterfactual_parent(squares, models):
     save_model(models / "causaldiffae" / "seed0", state, meta)
     given = batch(squares, [0, 1, 2, 3], 4)
     given.parents["shade"][:] = 145.0  # the middle of its range, where the gain is 1
-    answer = load(0, squares, models, settings(steps=50, corrections=6), "cpu")
+    answer = load("causaldiffae", 0, squares, models, settings(steps=50, corrections=6), "cpu")
     same, *_ = answer(given)
     given.do["shade"][:] = 92.5  # halfway down to its lowest
     darker, *_ = answer(given)
@@ -235,7 +240,7 @@ def test_exposure_follows_the_counterfactual_parent(squares, models):
 
 def test_codes_go_with_the_answers(squares, models):
     """As the encoder reads them: whatever is known of the labels or asked."""
-    answer = load(0, squares, models, settings(steps=2, corrections=0), "cpu")
+    answer = load("causaldiffae", 0, squares, models, settings(steps=2, corrections=0), "cpu")
     assert list(answer.columns) == [f"code_{name}_{i}" for name in SQUARES.names for i in range(4)]
     given = batch(squares, [0, 1, 2, 3], 4, size=2.0)
     _, _, codes = answer(given)

@@ -9,7 +9,8 @@ import torch
 
 from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime, explainer
-from counterfactory.methods.explainer import escalate, noise
+from counterfactory.methods.explainer import escalate
+from counterfactory.methods.guidance import noise
 from tests.diffusion.reference import ancestral
 from tests.explained import (
     SHAPE,
@@ -209,7 +210,7 @@ def test_why_an_attribute_is_not_explained_is_said_once_a_run(monkeypatch, capsy
     monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
 
     def run():
-        respond = dime.load(0, None, None, SimpleNamespace(dime=settings(start_step=3)), "cpu")
+        respond = dime.load("dime", 0, None, None, SimpleNamespace(dime=settings(start_step=3)), "cpu")
         for names in (("right",), ("bottom", "right"), ("right", "bottom")):
             respond(questions(4, attributes=names))
         return capsys.readouterr().err.splitlines()
@@ -227,7 +228,7 @@ def test_load_answers_questions_of_flip_only(monkeypatch):
     net = networks()
     monkeypatch.setattr(explainer, "load_networks", lambda *given: net)
     monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
-    respond = dime.load(0, None, None, SimpleNamespace(dime=settings(start_step=4)), "cpu")
+    respond = dime.load("dime", 0, None, None, SimpleNamespace(dime=settings(start_step=4)), "cpu")
     assert set(respond.columns) == {"answered", "reached", "network_calls", "scale"}
     batch = questions(5)
     images, _, columns = respond(batch)

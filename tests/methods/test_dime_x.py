@@ -8,7 +8,7 @@ import torch
 
 from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime_x
-from counterfactory.methods.explainer import leads, noise
+from counterfactory.methods.guidance import leads, noise
 from counterfactory.nets.pixels import to_bytes
 from tests.explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
 
@@ -65,7 +65,7 @@ def test_without_guidance_the_walk_leads_back_to_the_image():
         index = torch.full((4,), step)
         fresh = noise(batch, SHAPE, "step", 0, step)
         clean, state, twin, _ = dime_x.twin_step(
-            net, batch, state, twin, index, torch.zeros(4), fresh, None, free
+            net, batch, dime_x.Walks(state, twin, index, torch.zeros(4)), fresh, None, free
         )
         assert torch.allclose(clean, batch.x, atol=1e-5)
         assert torch.allclose(state, twin, atol=1e-4)
@@ -81,9 +81,8 @@ def test_the_factual_walk_has_the_law_of_the_diffusion():
     many = replace(many, seeds=torch.arange(4000))
     index = torch.full((4000,), 7)
     twin = q_sample(net.schedule, many.x, index, noise(many, SHAPE, "start"))
-    _, _, after, _ = dime_x.twin_step(
-        net, many, twin, twin, index, torch.zeros(4000), noise(many, SHAPE, "step", 0, 7), None, own()
-    )
+    walks = dime_x.Walks(twin, twin, index, torch.zeros(4000))
+    _, _, after, _ = dime_x.twin_step(net, many, walks, noise(many, SHAPE, "step", 0, 7), None, own())
     signal, spread = net.schedule.signal(6, after), net.schedule.noise(6, after)
     assert torch.allclose(after.mean(0), signal * batch.x[0], atol=5 * float(spread) / 4000**0.5)
     assert after.var(0).mean().sqrt().item() == pytest.approx(float(spread), rel=0.01)
@@ -102,10 +101,7 @@ def test_a_linear_world_has_a_closed_form():
         _, state, twin, _ = dime_x.twin_step(
             net,
             batch,
-            state,
-            twin,
-            torch.full((3,), step),
-            torch.full((3,), 0.5),
+            dime_x.Walks(state, twin, torch.full((3,), step), torch.full((3,), 0.5)),
             noise(batch, SHAPE, "step", 0, step),
             None,
             free,

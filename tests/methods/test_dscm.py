@@ -14,9 +14,9 @@ from counterfactory.core.files import read_table
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from counterfactory.methods import Batch, load_method
-from counterfactory.methods.dscm import counterfactual_image
 from counterfactory.methods.batches import answer_questions
-from counterfactory.models.image.model import build
+from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.models.image.model import build_image_mechanism
 from counterfactory.models.image.vae import Vae
 from counterfactory.nets.pixels import to_pixels
 from counterfactory.questions.interventions import write_questions
@@ -40,7 +40,7 @@ PEARL = {"latent_temperature": 1.0, "residual_temperature": 1.0, "effect": "dire
 def disturbed(network: dict) -> torch.nn.Module:
     """A network whose weights all differ from zero: its predictions are far from any image."""
     torch.manual_seed(3)
-    model = build("hvae", SQUARES, network)
+    model = build_image_mechanism("hvae", SQUARES, network)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape)
     model.head.log_scale.bias.data -= 2.0

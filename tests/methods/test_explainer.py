@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from counterfactory.core.errors import UserError
-from counterfactory.methods.explainer import gradient, log_odds, margin, read_batch, tile_size
+from counterfactory.methods.explainer import read_batch, tile_size
+from counterfactory.methods.guidance import State, gradient, log_odds, margin
 from tests.explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
 
 
@@ -43,7 +44,7 @@ def test_the_gradient_by_hand(use_logits, scale_grads):
     clean, noisy = torch.randn(2, 4, *SHAPE, generator=generator)
     index = torch.tensor([0, 3, 7, 9])
     own = settings(use_logits=use_logits, l1_loss=0.3, l2_loss=0.2, l_perc=2.0)
-    found, odds = gradient(net, batch, clean, noisy, index, 5.0, own, scale_grads)
+    found, odds = gradient(net, batch, State(clean, noisy, index, 5.0), own, scale_grads)
 
     side = (2.0 * batch.target - 1.0)[:, None]
     u = side * (clean.flatten(1) @ Linear().weight[0])[:, None]
@@ -62,10 +63,10 @@ def test_images_do_not_touch_each_other():
     batch = rows(questions(6))
     clean = batch.x * 0.9
     index = torch.full((6,), 4)
-    whole, _ = gradient(net, batch, clean, batch.x, index, 5.0, settings())
+    whole, _ = gradient(net, batch, State(clean, batch.x, index, 5.0), settings())
     batch.x[1:] = 0.0
     clean = torch.cat([clean[:1], torch.zeros_like(clean[1:])])
-    assert torch.equal(gradient(net, batch, clean, batch.x, index, 5.0, settings())[0][0], whole[0])
+    assert torch.equal(gradient(net, batch, State(clean, batch.x, index, 5.0), settings())[0][0], whole[0])
 
 
 def test_the_target_is_one_minus_what_the_classifier_says_or_the_class_asked_for():

@@ -9,7 +9,7 @@ import torch
 
 from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import explainer, fastdime
-from counterfactory.methods.explainer import noise
+from counterfactory.methods.guidance import noise
 from tests.diffusion.reference import ancestral
 from tests.explained import SHAPE, Classifier, Convolutional, networks, questions, rows, settings, some
 
@@ -25,7 +25,7 @@ def loaded(monkeypatch, **changes):
     counting = replace(net, denoise=denoise)
     monkeypatch.setattr(explainer, "load_networks", lambda *given: counting)
     monkeypatch.setattr(explainer, "load_dataset", lambda folder: SimpleNamespace(shape=SHAPE))
-    respond = fastdime.load(0, None, None, SimpleNamespace(fastdime=settings(**changes)), "cpu")
+    respond = fastdime.load("fastdime", 0, None, None, SimpleNamespace(fastdime=settings(**changes)), "cpu")
     seen.clear()
     return respond, seen
 

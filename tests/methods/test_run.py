@@ -15,8 +15,8 @@ from counterfactory.answers.store import gather
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, read_table, write_table
 from counterfactory.data.dataset import load_dataset, load_split
-from counterfactory.methods.batches import answer_questions
 from counterfactory.methods import run as run_module
+from counterfactory.methods.batches import answer_questions
 from counterfactory.methods.registry import METHODS, Method
 from counterfactory.methods.run import Job, answer
 from counterfactory.questions.interventions import write_questions

@@ -64,7 +64,11 @@ def place(squares, questions_settings, monkeypatch):
     write_questions("flip", questions_settings, squares, place.questions, ATTRIBUTES)
     module = SimpleNamespace(load=lambda **given: place.respond)
     monkeypatch.setitem(sys.modules, "counterfactory.methods.explainer_here", module)
-    monkeypatch.setitem(METHODS, "explainer_here", Method("Explainer", models=("ddpm",), section="explainer_here", suites=("flip",)))
+    monkeypatch.setitem(
+        METHODS,
+        "explainer_here",
+        Method("Explainer", models=("ddpm",), section="explainer_here", suites=("flip",)),
+    )
     monkeypatch.setattr(answers, "code_hash", lambda *modules: "code")
     return place
 

@@ -11,7 +11,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.run import Run
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.stickiness import sticky_copy
-from counterfactory.models.image.model import build
+from counterfactory.models.image.model import build_image_mechanism
 from counterfactory.scm.fit import fit_scm, load_scm
 from tests.squares import SQUARES
 
@@ -35,7 +35,7 @@ def models(squares):
     for prior in ("exogenous", "conditional"):
         torch.manual_seed(3)
         network = {**NETWORK, "prior": prior}
-        model = build("hvae", SQUARES, network)
+        model = build_image_mechanism("hvae", SQUARES, network)
         for parameter in model.parameters():
             parameter.data += 0.1 * torch.randn(parameter.shape)
         home = folder if prior == "exogenous" else folder / "mediated"

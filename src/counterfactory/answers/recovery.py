@@ -3,8 +3,8 @@
 When a workflow is killed, its jobs on a cluster keep running and complete their outputs. The next workflow considers
 these outputs incomplete, deletes them and starts the jobs again. Therefore a finished chunk `<chunk>` has hard links in
 the folder `.<chunk>.recovery` beside it, which take no disk space, together with a fingerprint of everything that
-determines its bytes. A job for the same chunk restores the files from there. A lock in the same folder makes a second job
-for the same chunk wait for the first one. The workflow removes all recovery copies when it has finished.
+determines its bytes. A job for the same chunk restores the files from there. A lock in the same folder makes a second
+job for the same chunk wait for the first one. The workflow removes all recovery copies when it has finished.
 """
 
 import fcntl

@@ -55,7 +55,7 @@ class Questions:
     """
 
     def __init__(self, table: pd.DataFrame, batch_size: int, source: Any = "questions") -> None:
-        self.size, self.steps = batch_size, table["steps"].to_numpy()
+        self.size, self._steps = batch_size, table["steps"]
         self.number, self.rows, self.seeds = (
             table[name].to_numpy(np.int64) for name in ("question", "index", "seed")
         )
@@ -63,7 +63,7 @@ class Questions:
             name: table[name].to_numpy(kind) if name in table else None for name, kind in FLIP.items()
         }
         try:
-            self.lengths = np.array([len(_actions(text)) for text in self.steps], dtype=np.int64)
+            self.lengths = np.array([len(_actions(text)) for text in self._steps], dtype=np.int64)
         except (TypeError, ValueError) as error:
             raise UserError(
                 f"{source}: column steps: not a JSON list of interventions ({error}); delete it and run again"
@@ -71,6 +71,10 @@ class Questions:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    def actions(self, members: np.ndarray) -> list[list[dict[str, float]]]:
+        """Returns the actions of the questions in the rows `members`."""
+        return [_actions(text) for text in self._steps.iloc[members]]
 
     def batches(self) -> Iterator[np.ndarray]:
         """Yields the rows of the table that each aligned batch consists of, by ascending batch."""
@@ -109,7 +113,7 @@ def answer_batch(
         name: np.full(len(members), False if kind is bool else np.nan, kind)
         for name, kind in getattr(respond, "columns", {}).items()
     }
-    steps = [_actions(text) for text in questions.steps[members]]
+    steps = questions.actions(members)
     made = 0
     for step in range(questions.lengths[members].max(initial=0)):
         # Without finished questions, and without those that the method did not answer at an earlier step.
@@ -165,8 +169,8 @@ def answer_questions(
         label: The label of the progress line.
 
     Returns:
-        The images, uint8 with shape :math:`(N, C, H, W)`; the method's own parents after the last action and the columns
-        it adds, each with shape :math:`(N,)`; and the number of images that were computed.
+        The images, uint8 with shape :math:`(N, C, H, W)`; the method's own parents after the last action and the
+        columns it adds, each with shape :math:`(N,)`; and the number of images that were computed.
     """
     asked = Questions(questions, batch_size)
     images = np.zeros((len(asked), *test.images.shape[1:]), np.uint8)

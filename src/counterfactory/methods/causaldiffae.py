@@ -1,34 +1,39 @@
 r"""CausalDiffAE: counterfactuals by a diffusion autoencoder whose codes follow the causal graph.
 
-1. *Abduction.* The codes z by encoder and causal layer, moved to show the parents that are known; from them the noises
-   u; and what they do not say: :math:`x_T`, by inverting the deterministic diffusion *with the factual codes*.
-2. *Action.* The code of a variable that is set is moved to its value.
-3. *Prediction.* The counterfactual codes :math:`z^*` by the causal layer, and the image by going back from :math:`x_T`
-   with these.
+1. *Abduction.* The encoder and the causal layer give codes z, which are moved to the known parents. The noises u
+   follow from the codes. The remaining information is :math:`x_T`, the inversion of the deterministic diffusion
+   *conditioned on the factual codes*.
+2. *Action.* The code of a variable that is set is moved to the new value.
+3. *Prediction.* The causal layer gives the counterfactual codes :math:`z^*`, and the diffusion conditioned on them
+   decodes :math:`x_T` to the image.
 
 (Komanduri et al., "Causal diffusion autoencoders: toward counterfactual generation via diffusion probabilistic models",
-ECAI 2024, arXiv:2404.17735; inversion as in DiffAE, Preechakul et al., 2022, arXiv:2111.15640.) Its published code
-never inverts: `abduction: noise` takes its random :math:`x_T`, the image under as much noise as there is, which keeps
-next to nothing of it; whatever the codes do not say is then drawn anew. Nor does it know parents beside the image:
-`labels: read` leaves codes as the encoder reads them. And a code that is set is its label's mean (`action: replace`);
-what else it said of the image is lost then, where `action: move` keeps it.
+ECAI 2024, arXiv:2404.17735; inversion as in DiffAE, Preechakul et al., 2022, arXiv:2111.15640.) The published code does
+not invert. `abduction: noise` reproduces its random :math:`x_T`, the image noised to the last step, which contains
+almost no information about the image; everything that is not in the codes is drawn anew. The published code also does
+not use the known parents: `labels: read` keeps the codes of the encoder. A code that is set is the mean of its label
+there (`action: replace`), which loses the other information of the code; `action: move` keeps it.
 
-`guidance` w is the dial of strength: :math:`\hat\epsilon = \hat\epsilon_0 + w (\hat\epsilon(z^*) - \hat\epsilon_0)` on
-the way back, where :math:`\hat\epsilon_0` is told the factual codes (`guide_from: factual`), so that an intervention
-that changes nothing has nothing to exaggerate, or nothing (`null`, classifier-free guidance as published).
+`guidance` w scales the strength of the change in the decoding,
 
-`stickiness` s < 1 redraws each entry of :math:`x_T` with probability 1 - s (see :mod:`.stickiness`); the codes' noises
-are kept.
+.. math:: \hat\epsilon = \hat\epsilon_0 + w (\hat\epsilon(z^*) - \hat\epsilon_0),
 
-With its answers go the factual codes as the encoder reads them, in columns `code_<variable>_<dimension>`: the codes
-that :mod:`counterfactory.metrics.dci` scores.
+where :math:`\hat\epsilon_0` is conditioned on the factual codes (`guide_from: factual`), so that a null intervention is
+not amplified, or unconditional (`null`, classifier-free guidance as published).
 
-The method's own parents: a variable that is set has its value; one whose code is moved, by its causes, moves as far as
-the code's label does; all others stay.
+`stickiness` s < 1 redraws each entry of :math:`x_T` with probability 1 - s (:mod:`counterfactory.methods.stickiness`);
+the noises of the codes are kept.
+
+The answers contain the factual codes of the encoder in columns `code_<variable>_<dimension>`, which
+:mod:`counterfactory.metrics.dci` scores.
+
+The method's own parents: a variable that is set has its new value. A variable whose code changes through its causes
+changes by as much as the label of its code. All other variables keep their values.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,7 +51,25 @@ from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
 from .stickiness import Copy, sticky_copy
 
-__all__ = ["counterfactual_codes", "counterfactual_image", "load"]
+if TYPE_CHECKING:
+    from ..config.causaldiffae import CausalDiffAEAnswers
+
+__all__ = ["Decoding", "counterfactual_codes", "counterfactual_image", "load"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How images are inverted and decoded; the section `answers.causaldiffae` has the same fields.
+
+    Arguments:
+        corrections: Fixed-point iterations in each step of the inversion.
+        guidance: The guidance weight w.
+        guide_from: The origin of the guidance direction, `factual` or `null`.
+    """
+
+    corrections: int = 0
+    guidance: float = 1.0
+    guide_from: str = "factual"
 
 
 def counterfactual_codes(
@@ -58,20 +81,20 @@ def counterfactual_codes(
     labels: str = "given",
     action: str = "move",
 ) -> tuple[Tensor, Tensor]:
-    """Returns factual and counterfactual codes, each (B, K, W).
+    """Returns the factual and the counterfactual codes, each with shape (B, K, W).
 
     Arguments:
-        model: Trained networks.
-        read: The factual codes as the encoder reads them, (B, K, W).
-        parents: The factual images' encoded parents (B, P); looked at if `labels` is `given`.
-        values: The same with the value of each variable that is set.
-        acted: Which variables of which images are set, bool with shape (B, K).
+        model: The trained networks.
+        read: The codes of the factual images from the encoder, (B, K, W).
+        parents: The encoded parents of the factual images, (B, P); used if `labels` is `given`.
+        values: The encoded parents with the values of the intervention, (B, P).
+        acted: Which variables are set, bool with shape (B, K).
         labels: `given` or `read`.
         action: `move` or `replace`.
     """
     before = model.prior.move(read, parents) if labels == "given" else read
     noises = model.layer.noises(before)
-    before = model.layer(noises)  # the same up to rounding, and to the bit what an empty action gives
+    before = model.layer(noises)  # equal up to rounding, and bit for bit the result of a null intervention
     do = model.prior.move(before, values) if action == "move" else model.prior(values)[0]
     return before, model.layer(noises, do, acted)
 
@@ -80,40 +103,35 @@ def counterfactual_image(
     network: Network,
     schedule: Schedule,
     x: Tensor,
-    before: Tensor,
-    after: Tensor,
+    conditions: tuple[Tensor, Tensor],
+    settings: "Decoding | CausalDiffAEAnswers",
     noise: Tensor | None = None,
-    corrections: int = 0,
-    guidance: float = 1.0,
-    guide_from: str = "factual",
     copy: Copy | None = None,
 ) -> Tensor:
-    """Returns the counterfactual images, not clipped.
+    """Returns the counterfactual images, not clipped, with shape (B, C, H, W).
 
     Arguments:
-        network: Predicts noise, told a condition (B, F).
-        schedule: The schedule to go by, respaced to as many steps as are wanted.
+        network: The network that predicts noise, conditioned on (B, F).
+        schedule: The noise schedule, respaced to the number of steps.
         x: Images in [-1, 1] with shape (B, C, H, W).
-        before: What the network is told of the factual images, (B, F).
-        after: What it is told of the counterfactual ones, likewise.
-        noise: Standard normal noise, (B, C, H, W), to take instead of inverting.
-        corrections: Fixed-point iterations in each step of the inversion.
-        guidance: The weight w.
-        guide_from: `factual` or `null`: what the direction of guidance starts from.
-        copy: The law of the counterfactual start given the abducted one; None keeps it.
+        conditions: The conditions of the factual and of the counterfactual images, each with shape (B, F).
+        settings: The settings `corrections`, `guidance` and `guide_from`.
+        noise: Standard normal noise, (B, C, H, W), used instead of the inversion.
+        copy: The law of the counterfactual :math:`x_T` given the abducted one; None keeps it.
     """
+    before, after = conditions
     last = len(schedule) - 1
-    # Not clipped: what is clipped cannot be inverted.
+    # Not clipped, because clipping is not invertible.
     plain = denoiser(network, schedule, clip=False, learned=False)
     if noise is None:
-        x_t = ddim_invert(plain, schedule, x, last, (before,), corrections)
+        x_t = ddim_invert(plain, schedule, x, last, (before,), settings.corrections)
     else:
         x_t = q_sample(schedule, x, last, noise)
     if copy is not None:
         x_t = copy("start", x_t)
-    start = before if guide_from == "factual" else None
+    start = before if settings.guide_from == "factual" else None
     guided = denoiser(
-        classifier_free(network, guidance, start, learned=False), schedule, clip=False, learned=False
+        classifier_free(network, settings.guidance, start, learned=False), schedule, clip=False, learned=False
     )
     return ddim_decode(guided, schedule, x_t, last, (after,))
 
@@ -122,7 +140,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     """Loads the networks and returns the function that answers.
 
     Raises:
-        UserError: If they are missing or damaged, or there are fewer steps in training than asked for.
+        UserError: If a network is missing or damaged.
     """
     dataset, own = load_dataset(data), settings.causaldiffae
     model, schedule = load_causaldiffae(
@@ -138,10 +156,10 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         acted = np.stack([~np.isnan(do[name]) for name in dataset.names], axis=1)
         values = {name: np.where(np.isnan(do[name]), parents[name], do[name]) for name in dataset.names}
         x = to_pixels(batch.align(batch.images)).to(device)
-        told = [torch.from_numpy(encode_parents(dataset, given)).to(device) for given in (parents, values)]
+        encoded = [torch.from_numpy(encode_parents(dataset, one)).to(device) for one in (parents, values)]
         acts = torch.from_numpy(acted).to(device)
         read = model.layer(model.encoder(x)[0])
-        codes = counterfactual_codes(model, read, *told, acts, own.labels, own.action)
+        codes = counterfactual_codes(model, read, *encoded, acts, own.labels, own.action)
         labels = [model.prior.read(one) for one in codes]
         shown = [model.prior.encode(one) for one in labels]
         noise = None
@@ -152,12 +170,9 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
             model.denoiser,
             schedule,
             model.develop(x, shown[0]),
-            model.condition(codes[0]),
-            model.condition(codes[1]),
+            (model.condition(codes[0]), model.condition(codes[1])),
+            own,
             noise,
-            own.corrections,
-            own.guidance,
-            own.guide_from,
             sticky_copy(stickiness, batch.align(batch.seeds), batch.step) if stickiness < 1.0 else None,
         )
         moved = (codes[0] != codes[1]).any(2).cpu().numpy()
@@ -185,7 +200,7 @@ def _parents(
     before: np.ndarray,
     after: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Returns the parents after the intervention, in physical units; see the module."""
+    """Returns the parents after the intervention, in physical units, as described at the top of this module."""
     parents = {}
     for number, variable in enumerate(dataset.variables):
         value = values[variable.name]

@@ -1,37 +1,38 @@
-r"""The method `dime_x`: our own fast relative of DiME, which abducts the noise of the walk and changes what it must.
+r"""The method `dime_x`: a faster variant of DiME that abducts the noise of the walk (ours).
 
-DiME noises the image and walks it back by chance, so that most of what changes has nothing to do with the question. A
-counterfactual asks for more: what would *this* image be, by the same chances, if the classifier were to say something
-else? So two walks go down side by side. The factual one, y, leads back to the image x exactly; in every step the noise
-that it needed is read off and given to the other one, z, which is guided by a gradient g:
+DiME noises the image and denoises it with fresh noise, so that most of the change is unrelated to the question. A
+counterfactual requires more: the image that the *same* noise gives if the classifier predicts the target. Two walks are
+therefore run in parallel. The factual walk y ends exactly at the image x. In every step the noise that it needs is
+computed and added to the other walk z, which is guided by a gradient g:
 
 .. math:: y_{i-1} \sim q(y_{i-1} \mid y_i, x), \qquad r_i = y_{i-1} - \mu(y_i), \qquad
    z_{i-1} = \mu(z_i) - \Sigma(z_i)\, g + r_i, \qquad z_\tau = y_\tau.
 
-This is abduction, action and prediction within a diffusion (the noise is that of CycleDiffusion: Wu and De la Torre,
-2022, arXiv:2210.05559): without guidance z is y, and the answer is x itself. The clean image that the gradient is
-taken at is calibrated by its twin,
+This is abduction, action and prediction within a diffusion (with the noise of CycleDiffusion: Wu and De la Torre, 2022,
+arXiv:2210.05559): without guidance z equals y, and the answer is x itself. The clean image at which the gradient is
+evaluated is corrected by the factual walk,
 
 .. math:: c_i = x + \hat x_0(z_i) - \hat x_0(y_i),
 
-so that the blur of a one-step estimate cancels out: it is sharp at any step, costs no walk of its own, and may be the
-answer. Both walks are one network call on twice as many images. The rest saves calls and keeps answers near:
+so that the blur of the one-step estimates cancels. It is sharp at every step, needs no walk of its own and can be the
+answer. Both walks are one network call on a batch of twice the size. Further differences from DiME:
 
-1. The classifier pulls at K noisy copies of c: a gradient that they share is less of a trick on it. Its loss is the
-   hinge :math:`\max(0, m - u)`: from log odds m on only the distances act.
-2. An image whose c has reached m at step `stop_step` or below is done, and the next question takes its place: tiles
-   stay full, and no image waits for its neighbours.
-3. An image that has not is pulled harder from step to step, :math:`s \leftarrow b\, s`. Only if its walk ends without a
-   flip is it repeated, from `restart_step` and with the scale it ended with.
-4. Outside of the region that c changes most, spread a little as in FastDiME, it is x.
-5. The answer is the nearest image on the straight way from x to c, :math:`x + a (c - x)` with a a multiple of
-   1 / `shrink`, that has log odds m or more. That takes no network call.
+1. The classifier is evaluated at K noisy copies of c, so that the gradient is less adversarial. Its loss is the hinge
+   :math:`\max(0, m - u)`: at log odds of m and above only the distances act.
+2. An image whose c has reached m at step `stop_step` or below is finished, and the next question takes its place in the
+   tile, so that no image waits for the others.
+3. The scale of an image that has not reached m grows from step to step, :math:`s \leftarrow b\, s`. If the walk ends
+   without a flip, it is repeated from `restart_step` with the final scale.
+4. Outside the dilated region of the largest changes (as in FastDiME) c is x.
+5. The answer is the nearest image on the line from x to c, :math:`x + a (c - x)` with a a multiple of 1 / `shrink`,
+   whose log odds are at least m. This takes no network call.
 
-Noise is drawn a question, step and repetition, so none of this makes an answer depend on its neighbours.
+Noise is drawn per question, step and repetition, so that an answer does not depend on the other questions.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -43,56 +44,50 @@ from ..diffusion.guidance import guide
 from ..diffusion.steps import q_sample
 from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
-from .explainer import (
-    GuidanceSettings,
-    Networks,
-    Rows,
-    gradient,
-    leads,
-    load_explainer,
-    noise,
-    odds_at,
-    read_batch,
-    reply,
-)
+from .explainer import load_explainer, read_batch, reply
 from .fastdime import changed_region
+from .guidance import Networks, Rows, State, gradient, leads, noise, odds_at
 from .tiles import tiles
 
-__all__ = ["DimeXSettings", "confine", "explain", "load", "nearest", "twin_step"]
+if TYPE_CHECKING:
+    from ..config.explainers import DimeXSettings
+
+__all__ = ["Walks", "confine", "explain", "load", "nearest", "twin_step"]
 
 
-class DimeXSettings(GuidanceSettings, Protocol):
-    """The settings `answers.dime_x`."""
+@dataclass(frozen=True)
+class Walks:
+    """The states of both walks at one step.
 
-    classifier_scale: float
-    boost: float
-    margin: float
-    stop_step: int
-    restart_step: int
-    restarts: int
-    copies: int
-    jitter: float
-    dilation: int
-    threshold: float
-    shrink: int
+    Arguments:
+        guided: The guided states z, with shape (B, C, H, W).
+        factual: The factual states y, with shape (B, C, H, W).
+        index: Their step, int64 with shape (B,).
+        scale: The classifier scale s, with shape (B,).
+    """
+
+    guided: Tensor
+    factual: Tensor
+    index: Tensor
+    scale: Tensor
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Returns the function that answers the suite `flip`, by the section `dime_x` of `settings`."""
+    """Returns the function that answers the suite `flip`; its settings are the section `dime_x` of `settings`."""
     return load_explainer(name, explain, seed, data, models, settings, device)
 
 
 @torch.no_grad()
 def explain(
-    batch: Batch, networks: Networks, settings: DimeXSettings, size: int
+    batch: Batch, networks: Networks, settings: "DimeXSettings", size: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
-    """Answers a batch; each image takes the steps it needs, in whatever tiles.
+    """Answers a batch; the number of steps differs from image to image.
 
     Arguments:
         batch: The questions.
         networks: The networks.
-        settings: The settings `answers.dime_x`.
-        size: Rows in a tile, from :func:`counterfactory.methods.explainer.tile_size`.
+        settings: The section `answers.dime_x`.
+        size: The number of rows of a tile, from :func:`counterfactory.methods.explainer.tile_size`.
     """
     rows, answered = read_batch(batch, networks, size)
     shape, device = rows.x.shape[1:], rows.x.device
@@ -105,27 +100,26 @@ def explain(
 
     while left.any():
         tile, count = next(tiles(torch.from_numpy(np.flatnonzero(left)[:size]), size))
-        meant, i = tile[:count], index[tile]
+        chosen, i = tile[:count], index[tile]
         part = rows.take(tile)
         fresh = _step_noise(part, tries[tile.numpy()], i, shape)
         jitter = _jitter(copies[tile], settings.jitter)
-        estimate, stepped, twinned, odds = twin_step(
-            networks, part, state[tile], twin[tile], i, scale[tile], fresh, jitter, settings
-        )
-        calls[meant.numpy()] += 2
+        walks = Walks(state[tile], twin[tile], i, scale[tile])
+        estimate, stepped, twinned, odds = twin_step(networks, part, walks, fresh, jitter, settings)
+        calls[chosen.numpy()] += 2
         ended, enough = i == 0, odds >= settings.margin
-        # The last step's state is clean itself.
+        # The state after the last step is a clean image itself.
         end = confine(part.x, stepped - part.x, settings)
         shown = torch.where(ended[:, None, None, None], end, estimate)
         flipped = leads(networks, part, to_bytes(shown)) > 0
         again = torch.from_numpy(tries[tile.numpy()] < settings.restarts).to(device)
         finished = torch.where(ended, flipped | ~again, enough & (i <= settings.stop_step) & flipped)
 
-        clean[meant], state[meant], twin[meant] = shown[:count], stepped[:count], twinned[:count]
-        index[meant] -= 1
-        scale[meant] = torch.where(enough, scale[tile], scale[tile] * settings.boost)[:count]
-        left[meant[finished[:count].cpu()].numpy()] = False
-        back = meant[(ended & ~finished)[:count].cpu()]
+        clean[chosen], state[chosen], twin[chosen] = shown[:count], stepped[:count], twinned[:count]
+        index[chosen] -= 1
+        scale[chosen] = torch.where(enough, scale[tile], scale[tile] * settings.boost)[:count]
+        left[chosen[finished[:count].cpu()].numpy()] = False
+        back = chosen[(ended & ~finished)[:count].cpu()]
         if len(back):
             tries[back.numpy()] += 1
             index[back] = settings.restart_step - 1
@@ -140,10 +134,10 @@ def explain(
     }
     for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), size):
         shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
-        meant, flipped = tile[:count].numpy(), flipped[:count].cpu().numpy()
-        images[meant] = shown[:count].cpu().numpy()
-        columns["reached"][meant] = flipped
-        columns["scale"][meant[flipped]] = scale[tile[:count]].cpu().numpy()[flipped]
+        chosen, flipped = tile[:count].numpy(), flipped[:count].cpu().numpy()
+        images[chosen] = shown[:count].cpu().numpy()
+        columns["reached"][chosen] = flipped
+        columns["scale"][chosen[flipped]] = scale[tile[:count]].cpu().numpy()[flipped]
     return reply(networks, images, columns)
 
 
@@ -151,60 +145,45 @@ def explain(
 def twin_step(
     networks: Networks,
     rows: Rows,
-    state: Tensor,
-    twin: Tensor,
-    index: Tensor,
-    scale: Tensor,
+    walks: Walks,
     fresh: Tensor,
     jitter: Tensor | None,
-    settings: DimeXSettings,
+    settings: "DimeXSettings",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Takes one step of both walks.
 
     Arguments:
         networks: The networks.
         rows: The questions.
-        state: The guided states z, (B, C, H, W).
-        twin: The factual states y, likewise.
-        index: Their step, (B,).
-        scale: The classifier scale s, (B,).
+        walks: The states of both walks.
         fresh: Standard normal noise for the factual walk, (B, C, H, W).
-        jitter: The noise of the copies that the classifier pulls at, (K, B, C, H, W), or None.
-        settings: The settings `answers.dime_x`.
+        jitter: The noise of the copies at which the classifier is evaluated, (K, B, C, H, W), or None.
+        settings: The section `answers.dime_x`.
 
     Returns:
-        The clean images c before the step, both states after it (the factual one is x itself after step 0), and the log
-        odds at c, (B,).
+        The clean images c before the step, the guided and the factual states after it (the latter is x after step 0),
+        each with shape (B, C, H, W), and the log odds at c, (B,).
     """
-    schedule = networks.schedule
-    prediction = networks.denoise(torch.cat([state, twin]), torch.cat([index, index]))
+    schedule, index, twin = networks.schedule, walks.index, walks.factual
+    prediction = networks.denoise(torch.cat([walks.guided, twin]), torch.cat([index, index]))
     guided, factual = (Prediction(*(one.chunk(2)[half] for one in prediction)) for half in (0, 1))
     change = guided.x0 - factual.x0
     estimate = confine(rows.x, change, settings)
-    shift, odds = gradient(
-        networks,
-        rows,
-        estimate,
-        # The distance in pixels is that of the two walks: their noise cancels out.
-        rows.x + state - twin,
-        index,
-        scale,
-        settings,
-        enough=settings.margin,
-        jitter=jitter,
-    )
+    # The distance in pixels is that of the two walks: their common noise cancels.
+    state = State(estimate, rows.x + walks.guided - twin, index, walks.scale)
+    shift, odds = gradient(networks, rows, state, settings, enough=settings.margin, jitter=jitter)
     spread = schedule.take(schedule.posterior_variance.sqrt(), index, twin)
     after = schedule.take(schedule.posterior_weight_clean, index, twin) * rows.x
     after = after + schedule.take(schedule.posterior_weight_noisy, index, twin) * twin + spread * fresh
     return estimate, guide(guided, shift).mean + (after - factual.mean), after, odds
 
 
-def confine(x: Tensor, change: Tensor, settings: DimeXSettings) -> Tensor:
-    """Returns images changed where they change most, and x elsewhere.
+def confine(x: Tensor, change: Tensor, settings: "DimeXSettings") -> Tensor:
+    """Returns images with the change inside the region of the largest changes, and x elsewhere.
 
     Arguments:
         x: Images in [-1, 1] with shape (B, C, H, W).
-        change: What is added to them, likewise.
+        change: The change of the images, with the same shape.
         settings: `dilation` and `threshold` (see :func:`counterfactory.methods.fastdime.changed_region`).
     """
     region = changed_region(torch.zeros_like(change), change, settings.dilation, settings.threshold)
@@ -215,18 +194,18 @@ def confine(x: Tensor, change: Tensor, settings: DimeXSettings) -> Tensor:
 def nearest(
     networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float
 ) -> tuple[Tensor, Tensor]:
-    """Returns the nearest image on the straight way from x that is far enough on the target's side.
+    """Returns the nearest image on the line from x to `clean` that reaches the log odds `enough`.
 
     Arguments:
         networks: The networks.
         rows: The questions.
-        clean: Where the ways lead, images in [-1, 1] with shape (B, C, H, W).
-        steps: How many points of each way are tried; 1: its end only.
-        enough: The log odds that are far enough.
+        clean: The ends of the lines, images in [-1, 1] with shape (B, C, H, W).
+        steps: The number of points that are tried on each line; 1: its end only.
+        enough: The required log odds, in nats.
 
     Returns:
-        The images, uint8 (B, C, H, W): where none has flipped and is far enough, the end; and whether they have
-        flipped, (B,).
+        The images, uint8 (B, C, H, W), and whether they have flipped, (B,). Where no point has flipped with the
+        required log odds, the image is the end of the line.
     """
     best = to_bytes(clean)
     flipped = leads(networks, rows, best) > 0
@@ -246,7 +225,7 @@ def _jitter(copies: Tensor, amount: float) -> Tensor | None:
 
 
 def _step_noise(rows: Rows, tries: np.ndarray, index: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns the noise of each question's own step and repetition, (B, C, H, W)."""
+    """Returns the noise of the step and repetition of each question, (B, C, H, W)."""
     drawn = [
         normal([seed], shape, "step", int(number), int(step))
         for seed, number, step in zip(rows.seeds.tolist(), tries, index.tolist(), strict=True)

@@ -1,135 +1,48 @@
-r"""What explainers share: the explained classifier, the loss that guides a diffusion, escalation until it flips.
+r"""The common part of the explainers DiME, FastDiME and DiME-X: networks, targets, tiles and escalation of the scale.
 
-An explainer answers the suite `flip`. It reads the images alone: the target of a binary attribute is always one minus
-what the classifier says of the image as it is, whatever its label; the target of a class is the question's. With the
-logit :math:`\ell_a` of the attribute, or the logits :math:`\ell_k` of the classes, the log odds of the target are
+An explainer answers the suite `flip` and uses the images only. The target of a binary attribute is the opposite of the
+classifier's prediction for the factual image, whatever its label; the target of a class is that of the question. The
+loss and its gradient are defined in :mod:`counterfactory.methods.guidance`.
 
-.. math:: u = \pm \ell_a \qquad \text{or} \qquad u = \ell_t - \log \sum_{k \ne t} e^{\ell_k},
-
-so that :math:`\sigma(u)` is the target's probability in both cases, and one loss serves both. At a clean image c that
-stands for the noisy state z at step i, the loss of the image x and its gradient are
-
-.. math:: L = s\, L_{cls}(c) + \lambda_p \left\| \phi(c) - \phi(x) \right\|_2^2, \qquad
-   g = \frac{1}{\sqrt{\bar\alpha_i}} \nabla_c L + \lambda_1 \mathrm{sign}(z - x) + \lambda_2 \frac{z - x}{\|z - x\|}
-
-with :math:`L_{cls} = -u` (`use_logits`) or :math:`-\log \sigma(u)`, and the norm over channels (DiME, Jeanneret et al.,
-2022, arXiv:2203.15636). One backward pass gives both terms of L; the features of x are computed once.
-
-An answer is bytes, and it is the bytes that have to flip the classifier. Images that have flipped are left alone; the
-others are tried again with the next, larger scale s. All noise of a question comes from the question's seed.
+An answer is an image of bytes, and the classifier must predict the target for these bytes. Images that have flipped are
+finished; the others are tried again with the next, larger classifier scale s. All noise of a question is drawn from the
+question's seed.
 """
 
-import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.noise import normal
 from ..data.dataset import Dataset, load_dataset
-from ..diffusion.denoiser import Denoiser, denoiser
-from ..diffusion.schedule import Schedule, respace
-from ..models.classifier.model import AttributeClassifier, load_classifier
+from ..diffusion.denoiser import denoiser
+from ..diffusion.schedule import respace
+from ..models.classifier.model import load_classifier
 from ..models.ddpm.model import load_ddpm
 from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
-from .perceptual import Features, load_perceptual
+from .guidance import Networks, Rows, State, gradient, leads
+from .perceptual import load_perceptual
+from .registry import METHODS
 from .tiles import place_matters, tiles
 
-__all__ = [
-    "COLUMNS",
-    "GuidanceSettings",
-    "Networks",
-    "Rows",
-    "escalate",
-    "gradient",
-    "leads",
-    "load_explainer",
-    "load_networks",
-    "log_odds",
-    "margin",
-    "noise",
-    "odds_at",
-    "read_batch",
-    "reply",
-    "tile_size",
-]
+if TYPE_CHECKING:
+    from ..config.explainers import ExplainerSettings
+
+__all__ = ["COLUMNS", "escalate", "load_explainer", "load_networks", "read_batch", "reply", "tile_size"]
 
 COLUMNS = {"answered": bool, "reached": bool, "network_calls": float, "scale": float}
-"""What an explainer says of each answer: whether it answered, whether the classifier flipped, how many times the
-denoising network was run for it, and the classifier scale at which it flipped (NaN where it never did)."""
-
-
-class GuidanceSettings(Protocol):
-    """What every explainer reads of its section of the configuration, `answers.<method>`."""
-
-    timestep_respacing: int
-    start_step: int
-    precision: str
-    use_logits: bool
-    l1_loss: float
-    l2_loss: float
-    l_perc: float
-    l_perc_layer: int
-    perceptual: str
-    batch_size: int
-
-
-@dataclass(frozen=True)
-class Networks:
-    """What an explainer asks.
-
-    Arguments:
-        classifier: The explained classifier.
-        schedule: The noise schedule, respaced.
-        denoise: The denoiser; its estimate of the clean image is clipped to [-1, 1].
-        unclipped: The denoiser whose estimate is not.
-        features: The perceptual features, or None.
-        names: The parents of the data set.
-        device: Where all of it runs.
-    """
-
-    classifier: AttributeClassifier
-    schedule: Schedule
-    denoise: Denoiser
-    unclipped: Denoiser
-    features: Features | None
-    names: tuple[str, ...]
-    device: str
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some questions, as tensors.
-
-    Arguments:
-        x: The images in [-1, 1], with shape (B, C, H, W).
-        column: The logit of the attribute, or -1 where a class is asked for, int64 with shape (B,).
-        target: The side or class asked for, int64 with shape (B,).
-        seeds: The seed of each question, int64 with shape (B,), on the CPU.
-        features: The perceptual features of x, (B, F); (B, 0) without any.
-    """
-
-    x: Tensor
-    column: Tensor
-    target: Tensor
-    seeds: Tensor
-    features: Tensor
-
-    def take(self, rows: Tensor) -> "Rows":
-        """Returns the questions `rows`, int64 with shape (R,)."""
-        return Rows(*(getattr(self, one.name)[rows] for one in fields(self)))
-
+"""The columns of an explainer: whether it answered, whether the classifier flipped, the number of evaluations of the
+denoising network, and the classifier scale at which it flipped (NaN if it did not)."""
 
 Explain = Callable[[Batch, Networks, Any, int], tuple[np.ndarray, dict[str, np.ndarray], Columns]]
-"""From a batch, the networks, the settings `answers.<method>` and the rows in a tile to the answers."""
+"""From a batch, the networks, the section `answers.<method>` and the number of rows of a tile to the answers."""
 
 
 def load_explainer(
@@ -137,30 +50,30 @@ def load_explainer(
 ) -> Answer:
     """Returns the function that answers the suite `flip`.
 
-    Questions about an attribute of which the classifier says the same of every image are not answered; the function
-    says why on stderr, once an attribute.
+    Questions about an attribute for which the classifier is constant are not answered; the reason is printed to stderr,
+    once per attribute.
 
     Arguments:
-        method: The method's name, which is that of its section of `settings`.
-        explain: How it answers a batch.
+        method: The method's name; its line in the registry names its section of `settings`.
+        explain: The function that answers a batch.
         seed: The training seed.
-        data: The data set's folder.
-        models: The folder of the data set's trained models.
-        settings: The settings `answers`.
-        device: Where networks run.
+        data: The folder of the data set.
+        models: The folder of the trained models of the data set.
+        settings: The section `answers` of the configuration.
+        device: The device of the networks.
 
     Raises:
         UserError: If a trained model is missing, or a number of steps does not fit.
     """
-    own, dataset = getattr(settings, method), load_dataset(data)
+    own, dataset = getattr(settings, METHODS[method].section), load_dataset(data)
     networks = load_networks(own, seed, dataset, models, device, method)
     size = tile_size(networks, own, dataset.shape)
-    unsaid = dict(networks.classifier.constant)
+    reasons = dict(networks.classifier.constant)
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
         for name in np.unique(batch.attribute).tolist():
-            if name in unsaid:
-                print(f"flip {name}: not answered: the classifier {unsaid.pop(name)}", file=sys.stderr)
+            if name in reasons:
+                print(f"flip {name}: not answered: the classifier {reasons.pop(name)}", file=sys.stderr)
         return explain(batch, networks, own, size)
 
     answer.columns = COLUMNS
@@ -168,16 +81,16 @@ def load_explainer(
 
 
 def load_networks(
-    settings: GuidanceSettings, seed: int, dataset: Dataset, models: Path, device: str, method: str
+    settings: "ExplainerSettings", seed: int, dataset: Dataset, models: Path, device: str, method: str
 ) -> Networks:
-    """Loads the classifier, the denoiser with its schedule respaced, and the perceptual features.
+    """Loads the classifier, the denoiser with its respaced schedule, and the perceptual features.
 
     Arguments:
-        settings: The settings `answers.<method>`.
+        settings: The section `answers.<method>`.
         seed: The training seed.
         dataset: The data set.
-        models: The folder of the data set's trained models.
-        device: Where they run.
+        models: The folder of the trained models of the data set.
+        device: The device of the networks.
         method: The method's name, for messages.
 
     Raises:
@@ -209,116 +122,12 @@ def load_networks(
     return Networks(classifier, schedule, clipped, unclipped, features, tuple(dataset.names), device)
 
 
-def log_odds(logits: Tensor, column: Tensor, target: Tensor, attributes: int) -> Tensor:
-    """Returns the log odds u of the target.
-
-    Arguments:
-        logits: Logits of A binary attributes and K classes, (B, A + K).
-        column: The attribute's number, or -1 where a class is asked for, (B,).
-        target: The side, 0 or 1, or the class, (B,).
-        attributes: The number A.
-    """
-    return _odds(logits, column, target, attributes, lambda others: others.logsumexp(1))
-
-
-def margin(logits: Tensor, column: Tensor, target: Tensor, attributes: int) -> Tensor:
-    """Returns by how much the target leads: above 0, (B,), where the classifier says it.
-
-    For a class that is its logit minus the largest other one. The arguments are those of :func:`log_odds`.
-    """
-    return _odds(logits, column, target, attributes, lambda others: others.amax(1))
-
-
-def _odds(
-    logits: Tensor, column: Tensor, target: Tensor, attributes: int, rivals: Callable[[Tensor], Tensor]
-) -> Tensor:
-    count = logits.shape[1] - attributes
-    asked = column < 0
-    side = 2.0 * target.clamp(0, 1) - 1.0
-    odds = torch.zeros_like(logits[:, 0])
-    if attributes:
-        binary = side * logits[:, :attributes].gather(1, column.clamp(min=0)[:, None])[:, 0]
-        odds = torch.where(asked, odds, binary)
-    if count:
-        classes = logits[:, attributes:]
-        # Of a binary question the class means nothing, and any will do.
-        chosen = torch.where(asked, target, 0)[:, None]
-        others = classes.scatter(1, chosen, -torch.inf)
-        odds = torch.where(asked, classes.gather(1, chosen)[:, 0] - rivals(others), odds)
-    return odds
-
-
-def gradient(
-    networks: Networks,
-    rows: Rows,
-    clean: Tensor,
-    noisy: Tensor,
-    index: Tensor,
-    scale: Tensor | float,
-    settings: GuidanceSettings,
-    scale_grads: bool = True,
-    enough: float = math.inf,
-    jitter: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    r"""Returns the gradient g by which the mean of a step is shifted, and the log odds u at the clean images.
+def tile_size(networks: Networks, settings: "ExplainerSettings", shape: Sequence[int]) -> int:
+    """Returns the number of rows of a tile: `batch_size`, or 1 if the position in a batch changes a row's output.
 
     Arguments:
         networks: The networks.
-        rows: The questions.
-        clean: The clean images c, (B, C, H, W).
-        noisy: The noisy states z, likewise.
-        index: The step i of each, (B,).
-        scale: The classifier scale s, one or (B,).
-        settings: `use_logits`, `l_perc`, `l1_loss` and `l2_loss`.
-        scale_grads: Whether the gradient at the clean image is divided by :math:`\sqrt{\bar\alpha_i}`.
-        enough: Log odds of the clean image from which on the classifier no longer pulls.
-        jitter: What is added to the clean images before the classifier pulls at them, (K, B, C, H, W); the gradient is
-            the mean over K. One that many noisy copies share is less of a trick on the classifier.
-
-    Returns:
-        The gradient, (B, C, H, W), and u, (B,). The loss is a sum over the batch: images do not touch each other.
-    """
-    with torch.enable_grad():
-        clean = clean.detach().requires_grad_()
-        if jitter is None:
-            odds = odds_at(networks, rows, clean)
-            pulling = odds
-        else:
-            with torch.no_grad():
-                odds = odds_at(networks, rows, clean)
-            pulling = torch.stack([odds_at(networks, rows, clean + one) for one in jitter]).mean(0)
-        pulling = torch.where(odds < enough, pulling, pulling.detach())
-        loss = scale * (-pulling if settings.use_logits else -F.logsigmoid(pulling))
-        if networks.features is not None and settings.l_perc:
-            loss = loss + settings.l_perc * (networks.features(clean) - rows.features).square().sum(1)
-        found = torch.autograd.grad(loss.sum(), clean)[0]
-    if scale_grads:
-        found = found / networks.schedule.signal(index, found)
-    away = noisy - rows.x
-    if settings.l1_loss:
-        found = found + settings.l1_loss * away.sign()
-    if settings.l2_loss:
-        found = found + settings.l2_loss * away / away.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return found, odds.detach()
-
-
-def odds_at(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
-    """Returns the :func:`log_odds` at images in [-1, 1], (B,), with gradients to the images."""
-    logits = networks.classifier.logits(images)
-    return log_odds(logits, rows.column, rows.target, len(networks.classifier.names))
-
-
-def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:
-    """Returns standard normal noise of each question's own stream `names`, float32 (B, *shape)."""
-    return torch.from_numpy(normal(rows.seeds.tolist(), shape, *names)).to(rows.x.device)
-
-
-def tile_size(networks: Networks, settings: GuidanceSettings, shape: Sequence[int]) -> int:
-    """Returns how many rows are run at once: `batch_size`, or 1 where a row's place in a batch changes its bytes.
-
-    Arguments:
-        networks: The networks.
-        settings: `batch_size`, `start_step` and what the gradient reads.
+        settings: `batch_size`, `start_step` and the settings of the gradient.
         shape: The shape (C, H, W) of an image.
     """
     size, device = settings.batch_size, networks.device
@@ -337,7 +146,7 @@ def tile_size(networks: Networks, settings: GuidanceSettings, shape: Sequence[in
         index = torch.full((size,), settings.start_step - 1, device=device)
         with torch.no_grad():
             prediction = networks.denoise(x, index)
-        found, odds = gradient(networks, rows, prediction.x0, x, index, 1.0, settings)
+        found, odds = gradient(networks, rows, State(prediction.x0, x, index, 1.0), settings)
         return prediction.mean, prediction.log_variance, found, odds[:, None]
 
     return 1 if place_matters(step, x, column, target, seeds.to(device)) else size
@@ -353,14 +162,14 @@ def _features(networks: Networks, x: Tensor) -> Tensor:
 def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.ndarray]:
     """Returns the questions as tensors, and which of them can be answered, bool with shape (B,).
 
-    A question cannot be answered where the classifier says the same of every image.
+    A question cannot be answered if the classifier predicts the same value of its attribute for every image.
 
     Raises:
-        UserError: If the questions are not of the suite `flip`, or the classifier does not know an attribute.
+        UserError: If the questions are not of the suite `flip`, or the classifier does not predict an attribute.
     """
     if batch.attribute is None:
         raise UserError(
-            "questions: explainers answer the suite flip only; leave the others to causal methods"
+            "questions: explainers answer the suite flip only; use a causal method for other suites"
         )
     classifier = networks.classifier
     known = {name: number for number, name in enumerate(classifier.names)}
@@ -369,7 +178,7 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
     for name in np.unique(batch.attribute).tolist():
         if name not in known:
             raise UserError(
-                f"questions.flip.attributes: {name}: the classifier knows {', '.join(known)} only; train it again"
+                f"questions.flip.attributes: {name}: the classifier predicts {', '.join(known)} only; train it again"
             )
     column = torch.tensor([known[name] for name in batch.attribute], device=networks.device)
     x = to_pixels(batch.images).to(networks.device)
@@ -385,47 +194,41 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
         with torch.no_grad():
             logits.append(classifier.logits(x[tile])[:count])
         features.append(_features(networks, x[tile])[:count])
-    said = torch.cat(logits)
+    predicted = torch.cat(logits)
     binary = column >= 0
     if known and classifier.names:
-        opposite = 1 - (said.gather(1, column.clamp(min=0)[:, None])[:, 0] > 0).long()
+        opposite = 1 - (predicted.gather(1, column.clamp(min=0)[:, None])[:, 0] > 0).long()
         rows = Rows(x, column, torch.where(binary, opposite, rows.target), rows.seeds, torch.cat(features))
     else:
         rows = Rows(x, column, rows.target, rows.seeds, torch.cat(features))
     return rows, ~np.isin(batch.attribute, list(classifier.constant))
 
 
-def leads(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
-    """Returns the :func:`margin` at uint8 images, (B,)."""
-    with torch.no_grad():
-        logits = networks.classifier.logits(to_pixels(images))
-    return margin(logits, rows.column, rows.target, len(networks.classifier.names))
-
-
 def reply(
     networks: Networks, images: np.ndarray, columns: Columns
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
-    """Returns an answer: explainers have no parents of their own."""
+    """Returns an answer. Explainers have no parents of their own; these are NaN."""
     return images, {name: np.full(len(images), np.nan) for name in networks.names}, columns
 
 
 Attempt = Callable[[Rows, float, int], tuple[Tensor, int]]
-"""From a tile of questions, a scale and its number in the list to images in [-1, 1] and the network calls for each."""
+"""From a tile of questions, a scale and its index in the list to images in [-1, 1] and the network calls per image."""
 
 
 def escalate(
     batch: Batch, networks: Networks, attempt: Attempt, scales: Sequence[float], size: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
-    """Answers a batch: every image at the first scale, those that have not flipped at the next, and so on.
+    """Answers a batch with increasing classifier scales.
 
-    An image that never flips keeps the result of the last scale.
+    Every image is tried at the first scale, those that have not flipped at the next one, and so on. An image that never
+    flips keeps the result of the last scale.
 
     Arguments:
         batch: The questions.
         networks: The networks.
-        attempt: What is done at one scale.
+        attempt: The walk at one scale.
         scales: The classifier scales, in order.
-        size: Rows in a tile, from :func:`tile_size`.
+        size: The number of rows of a tile, from :func:`tile_size`.
     """
     rows, answered = read_batch(batch, networks, size)
     images = np.array(batch.images)
@@ -442,9 +245,9 @@ def escalate(
             result, calls = attempt(part, scale, number)
             shown = to_bytes(result)
             flipped = (leads(networks, part, shown) > 0).cpu().numpy()[:count]
-            meant = tile[:count].numpy()
-            images[meant] = shown[:count].cpu().numpy()
-            columns["reached"][meant] = flipped
-            columns["network_calls"][meant] += calls
-            columns["scale"][meant[flipped]] = scale
+            chosen = tile[:count].numpy()
+            images[chosen] = shown[:count].cpu().numpy()
+            columns["reached"][chosen] = flipped
+            columns["network_calls"][chosen] += calls
+            columns["scale"][chosen[flipped]] = scale
     return reply(networks, images, columns)

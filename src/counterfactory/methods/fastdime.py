@@ -1,19 +1,20 @@
-r"""The method `fastdime`: DiME without the inner walk (Weng et al., 2024).
+r"""The method `fastdime`: DiME without the inner walk (Weng et al., 2024, arXiv:2312.14223).
 
-The clean image is the one-step estimate that the network's own call gives anyway (Tweedie's formula),
+The clean image is the one-step estimate of the network's own call (Tweedie's formula),
 
 .. math:: c_{i-1} = \mathrm{clip}\Big( \frac{z_i - \sqrt{1 - \bar\alpha_i}\, \hat\epsilon}{\sqrt{\bar\alpha_i}} \Big)
 
-which costs nothing: :math:`\tau` calls a scale, where DiME makes :math:`\tau (\tau + 1) / 2`. The gradient of a step is
-taken at the estimate of the step before. From step `warmup_mask` on only a region is changed: with
-:math:`m = \sum_{channels} |x - c|` over its largest value, spread by a maximum over `dilation` x `dilation` px,
+which takes no additional call: :math:`\tau` calls per scale, where DiME makes :math:`\tau (\tau + 1) / 2`. The gradient
+of a step is evaluated at the estimate of the previous step. From step `warmup_mask` on, changes are restricted to a
+region. Let :math:`m = \sum_{channels} |x - c|`, divided by its maximum and dilated by a maximum filter over
+`dilation` x `dilation` px:
 
 .. math:: R = \{ m \ge \mathrm{threshold} \}, \qquad c := x, \quad z \sim q(z_i \mid x) \quad \text{outside } R,
 
-and in the end the image outside R is x itself. `form` chooses among the published three:
+and the final image outside R is x itself. `form` selects one of the three published variants:
 
-- `fastdime`: the region follows the estimate of the moment.
-- `fastdime-2`: a first walk without a region; the region of its result holds for a second walk from the same start.
+- `fastdime`: the region is that of the current estimate.
+- `fastdime-2`: a first walk has no region; the region of its result is used in a second walk from the same start.
 - `fastdime-2+`: likewise, but the first walk has a region of its own.
 
 References:
@@ -23,7 +24,7 @@ References:
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -32,30 +33,22 @@ from torch import Tensor
 from ..diffusion.guidance import guide
 from ..diffusion.steps import ddpm_step, q_sample
 from . import Answer, Batch
-from .explainer import GuidanceSettings, Networks, Rows, escalate, gradient, load_explainer, noise
+from .explainer import escalate, load_explainer
+from .guidance import Networks, Rows, State, gradient, noise
 
-__all__ = ["FastDimeSettings", "changed_region", "explain", "load", "walk"]
+if TYPE_CHECKING:
+    from ..config.explainers import FastDimeSettings
 
-
-class FastDimeSettings(GuidanceSettings, Protocol):
-    """The settings `answers.fastdime`, under the published names where there are any."""
-
-    classifier_scales: Sequence[float]
-    scale_grads: bool
-    form: str
-    masked: bool
-    warmup_mask: int
-    dilation: int
-    threshold: float
+__all__ = ["changed_region", "explain", "load", "walk"]
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Returns the function that answers the suite `flip`, by the section `fastdime` of `settings`."""
+    """Returns the function that answers the suite `flip`; its settings are the section `fastdime` of `settings`."""
     return load_explainer(name, explain, seed, data, models, settings, device)
 
 
-def explain(batch: Batch, networks: Networks, settings: FastDimeSettings, size: int) -> tuple:
-    """Answers a batch: at each scale one walk, or two that share a start, in tiles of `size` rows."""
+def explain(batch: Batch, networks: Networks, settings: "FastDimeSettings", size: int) -> tuple:
+    """Answers a batch with one walk per scale, or two from the same start, in tiles of `size` rows."""
 
     def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
         if settings.form == "fastdime":
@@ -70,16 +63,16 @@ def explain(batch: Batch, networks: Networks, settings: FastDimeSettings, size: 
 
 
 def changed_region(x: Tensor, clean: Tensor, dilation: int, threshold: float) -> Tensor:
-    """Returns where two images differ by at least a share of their largest difference, spread a little.
+    """Returns the dilated region where two images differ by at least a share of their largest difference.
 
     Arguments:
         x: Images with shape (B, C, H, W).
-        clean: Others, likewise.
-        dilation: The side, an odd number of px, of the square that the largest difference is taken over.
+        clean: Other images with the same shape.
+        dilation: The side of the square maximum filter, an odd number of px.
         threshold: The share, in (0, 1].
 
     Returns:
-        True inside, with shape (B, 1, H, W); all False where two images are equal.
+        True inside the region, with shape (B, 1, H, W); all False where two images are equal.
     """
     change = (x - clean).abs().sum(1, keepdim=True)
     change = change / change.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(change.dtype).tiny)
@@ -92,23 +85,23 @@ def walk(
     rows: Rows,
     scale: float,
     names: Sequence[str | int],
-    settings: FastDimeSettings,
+    settings: "FastDimeSettings",
     region: Tensor | None = None,
     warmup: int | None = None,
 ) -> tuple[Tensor, int]:
-    """Walks some images back from step `start_step`, guided, once.
+    """Denoises images from step `start_step` to 0 once, with guidance.
 
     Arguments:
         networks: The networks.
         rows: The questions.
         scale: The classifier scale s.
-        names: What names the noise of the steps; the start is the same for all.
-        settings: The settings `answers.fastdime`.
-        region: Where images may change, at every step, bool (B, 1, H, W); None: what the estimate changes.
+        names: The names that select the noise of the steps; the start is the same for all.
+        settings: The section `answers.fastdime`.
+        region: The region where images can change, at every step, bool (B, 1, H, W); None: that of the estimate.
         warmup: The number of steps without a region; by default `warmup_mask`.
 
     Returns:
-        Images with shape (B, C, H, W), about [-1, 1], and the number of network calls made for each.
+        Images with shape (B, C, H, W), approximately in [-1, 1], and the number of network calls per image.
     """
     start, shape = settings.start_step, rows.x.shape[1:]
     warmup = settings.warmup_mask if warmup is None else warmup
@@ -120,12 +113,13 @@ def walk(
         i = start - 1 - step
         index = torch.full((len(z),), i, device=z.device)
         prediction = networks.denoise(z, i)
-        shift, _ = gradient(networks, rows, clean, z, index, scale, settings, settings.scale_grads)
+        state = State(clean, z, index, scale)
+        shift, _ = gradient(networks, rows, state, settings, settings.scale_grads)
         z, clean = ddpm_step(guide(prediction, shift), fresh[:, step], i), prediction.x0
         if region is None and settings.masked and step >= warmup:
             inside = changed_region(rows.x, clean, settings.dilation, settings.threshold)
         if inside is not None:
             clean = torch.where(inside, clean, rows.x)
-            # At step i as published, though z has just left it.
+            # Noised to step i as in the published code, although z has already left it.
             z = torch.where(inside, z, q_sample(networks.schedule, rows.x, i, outside[:, step]))
     return z if inside is None else torch.where(inside, z, rows.x), start

@@ -1,13 +1,14 @@
-r"""The method `gan`: abduction by an encoder, action, prediction by a conditional generator.
+r"""The method `gan`: abduction by an encoder, prediction by a conditional generator.
 
 .. math:: z = E(x, \mathrm{pa}), \qquad x^* = G(z, \mathrm{pa}^*)
 
-with :math:`\mathrm{pa}^*` from the mechanisms of the parents (ImageCFGen, Dash et al., 2022, arXiv:2009.08270).
-The encoder is a function: nothing is drawn, and there is no pixel noise to carry over, so that an intervention
-that changes nothing returns the reconstruction :math:`G(E(x, \mathrm{pa}), \mathrm{pa})`.
+with :math:`\mathrm{pa}^*` from the mechanisms of the parents (ImageCFGen, Dash et al., 2022, arXiv:2009.08270). The
+encoder is deterministic and there is no pixel noise, so that a null intervention returns the reconstruction
+:math:`G(E(x, \mathrm{pa}), \mathrm{pa})`.
 
-A training that failed (collapse, a discriminator that won; see :func:`counterfactory.models.gan.train.failure_signs`)
-answers nothing: its scores are absent instead of being averaged into a table.
+If the training failed (mode collapse, or a discriminator that is too strong; see
+:func:`counterfactory.models.gan.train.failure_signs`), no question is answered, so that the tables contain no scores of
+a failed training.
 """
 
 from pathlib import Path
@@ -27,7 +28,7 @@ __all__ = ["load"]
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
-    """Loads the parents' mechanisms and the networks and returns the function that answers.
+    """Loads the mechanisms of the parents and the networks, and returns the function that answers.
 
     Raises:
         UserError: If a trained model is missing or damaged.

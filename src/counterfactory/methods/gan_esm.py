@@ -1,14 +1,15 @@
-r"""The method `gan_esm`: what would we have seen, had the evidence been otherwise? An unconditional GAN, and the ESM.
+r"""The method `gan_esm`: counterfactual observations of an unconditional GAN by the extended structural model (ESM).
 
-To turn an attribute of an image over, the image's noise is found (:func:`counterfactory.esm.images.invert`), and a
-counterfactual noise is drawn from the extended structural model given that a classifier *observes* the target in
-its image,
+To flip an attribute of an image, the noise of the image is found (:func:`counterfactory.esm.images.invert`). A
+counterfactual noise is then drawn from the extended structural model, given that the classifier *observes* the target
+in its image:
 
 .. math:: z = G^{-1}(x), \qquad z' \sim p(z' \mid z, e') \propto K_s(z' \mid z)\, c_{e'}(G(z')), \qquad x^* = G(z')
 
-(Lucas and Kemp, 2015; the project of E. Bennett, github.com/erindb/counterfactualGANs, stopped before this step.)
-Nothing in the generator can be cut from its causes, so this is a counterfactual observation and never an intervention:
-the causes of the attribute are revised along with it. Targets are those of the explainers (:mod:`.explainer`).
+(Lucas and Kemp, 2015; the project of E. Bennett, github.com/erindb/counterfactualGANs, stopped before this step.) No
+variable of the generator can be separated from its causes. The answer is therefore a counterfactual observation and not
+an intervention: the causes of the attribute are revised together with it. Targets are those of the explainers
+(:mod:`counterfactory.methods.explainer`).
 """
 
 from pathlib import Path
@@ -45,7 +46,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
         if batch.attribute is None:
             raise UserError(
-                "questions: gan_esm answers the suite flip only; leave the others to causal methods"
+                "questions: gan_esm answers the suite flip only; use a causal method for other suites"
             )
         count = len(batch)
         answered = np.array([not failures and name not in classifier.constant for name in batch.attribute])
@@ -56,12 +57,12 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         if not answered.any():
             return images, parents, columns
         z = batch.pick(world.abduct(batch.align(batch.images)))
-        said = classifier.predict(batch.images)
+        predicted = classifier.predict(batch.images)
         targets = np.full(count, -1)
         drawn = np.zeros_like(z)
         for row in np.flatnonzero(answered):
             name = str(batch.attribute[row])
-            targets[row] = int(batch.target[row]) if name == category else 1 - int(said[name][row])
+            targets[row] = int(batch.target[row]) if name == category else 1 - int(predicted[name][row])
             question = derive_seed(int(batch.seeds[row]), "gan_esm", name)
             result = counterfactual_observation(
                 kernel, z[row], world.log_likelihood({name: int(targets[row])}), question, 1, own.sampler,
@@ -71,10 +72,10 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
             columns["log_evidence"][row], columns["kept"][row] = result.log_evidence, result.kept[0]
             columns["network_calls"][row] = own.inversion_steps + result.calls
         images[answered] = batch.pick(world.images(batch.align(drawn)))[answered]
-        # It is the bytes that have to say it.
-        said = classifier.predict(images)
+        # The classifier must predict the target for the rounded image.
+        predicted = classifier.predict(images)
         columns["reached"] = np.array(
-            [said[name][row] == targets[row] for row, name in enumerate(batch.attribute)]
+            [predicted[name][row] == targets[row] for row, name in enumerate(batch.attribute)]
         )
         return images, parents, columns
 

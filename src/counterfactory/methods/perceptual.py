@@ -1,16 +1,16 @@
-r"""Perceptual distances that an explanation keeps small: squared Euclidean in the features of a network,
+r"""Perceptual distances that an explanation keeps small: squared Euclidean distances of network features.
 
 .. math:: d(x, y) = \left\| \phi(x) - \phi(y) \right\|_2^2
 
-with :math:`\phi` scaled so that d is what each choice calls its distance:
+with :math:`\phi` scaled so that d equals the distance that each choice defines:
 
 - `vgg19`: the mean squared difference of the features of VGG-19, trained on ImageNet, after its first `layer` layers
-  (18: through the ReLU after the fourth convolution of the third block), as published with DiME (Jeanneret et al.,
-  2022, arXiv:2203.15636).
+  (18: up to the ReLU after the fourth convolution of the third block), as published with DiME (Jeanneret et al., 2022,
+  arXiv:2203.15636).
 - `lpips_vgg`, `lpips_alex`: LPIPS (Zhang et al., 2018, arXiv:1801.03924) with that trunk.
 - `classifier`: the mean squared difference of the maps of the explained classifier's first `layer` convolutions, each
-  map with the same weight. It knows the data's own images, which ImageNet does not.
-- `oracle`: likewise, of the oracle. The oracle judges explanations, so scores it gives of them then mean little.
+  map with the same weight. Unlike ImageNet networks it was trained on images of the data set.
+- `oracle`: likewise, with the oracle. The oracle also scores explanations, so its scores mean little then.
 - `none`: no distance.
 """
 
@@ -46,17 +46,17 @@ def load_perceptual(
 
     Arguments:
         name: One of :data:`CHOICES`.
-        layer: How many layers of VGG-19, or convolutions of the classifier or oracle, are run.
-        models: The folder of the data set's models, with those of VGG-19 and LPIPS.
+        layer: The number of layers of VGG-19, or of convolutions of the classifier or oracle.
+        models: The folder of the models of the data set, with those of VGG-19 and LPIPS.
         classifier: The explained classifier.
-        device: Where the network runs.
+        device: The device of the network.
 
     Returns:
         The features, or None for `none`.
 
     Raises:
-        UserError: If there is no such distance, it has fewer layers, or nobody fetched its weights.
-        MissingWeights: If the file of its weights was not there.
+        UserError: If there is no such distance, it has fewer layers, or its weights were not imported.
+        MissingWeights: If the file of its weights was missing when they were imported.
     """
     if name not in CHOICES:
         near = difflib.get_close_matches(name, CHOICES, n=1, cutoff=0.0)
@@ -95,7 +95,7 @@ def _lpips(folder: Path, device: str) -> Features:
         maps = model.net(model.scaling_layer(x.clamp(-1.0, 1.0).expand(-1, 3, -1, -1)))
         parts = []
         for one, head in zip(maps, model.lins, strict=True):  # one: (B, C, H, W)
-            # Off zero before the root, whose gradient is infinite there; the package moves it off after.
+            # Added before the root, whose gradient is infinite at zero; the package lpips adds it after the root.
             norm = (one.square().sum(1, keepdim=True) + 1e-10).sqrt()
             parts.append((one / norm * (head.model[-1].weight / one[0, 0].numel()).sqrt()).flatten(1))
         return torch.cat(parts, 1)

@@ -20,10 +20,10 @@ import pandas as pd
 from ..answers.recovery import Recovery
 from ..answers.resume import ChunkState, fingerprint
 from ..answers.store import chunk_range, chunks_in
+from ..core.code_hash import code_hash
 from ..core.errors import MissingWeights, UserError
 from ..core.files import read_table, write_json, write_table
 from ..core.progress import progress
-from ..core.code_hash import code_hash
 from ..data.dataset import Dataset, Split, load_dataset, load_split
 from . import Answer, Columns, check_method, load_method
 from .batches import Questions, answer_batch
@@ -117,9 +117,7 @@ def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarr
     reason = np.where(within, "", LEFT_OUT).astype(object)
     respond: Answer | None = None
     try:
-        respond = load_method(
-            job.method, job.seed, job.data, job.models, settings, job.device, job.threads
-        )
+        respond = load_method(job.method, job.seed, job.data, job.models, settings, job.device, job.threads)
     except MissingWeights as error:
         # The workflow goes on: the files of this method have no answers, and the reason.
         print(f"{job.label}: not answered: {error}", file=sys.stderr)

@@ -1,12 +1,12 @@
-r"""The stickiness dial: the extended structural model applied to the noises that a method abducts.
+r"""Applies the stickiness of the extended structural model to the noises that a method abducts.
 
 .. math:: u'_i = m_i u_i + (1 - m_i) v_i, \qquad m_i \sim \mathrm{Bern}(s),\ v_i \sim P(u_i)
 
-(see :mod:`counterfactory.scm.noise_kernels`.) With s = 1 every abducted noise is kept: Pearl's counterfactual, of this very
-individual. With s = 0 all are redrawn: an interventional sample, of another individual. In between, the image
-of a null intervention differs from the factual one by design; how much is a curve, not an error.
+(:mod:`counterfactory.scm.noise_kernels`). With s = 1 every abducted noise is kept, which is Pearl's counterfactual of
+the same individual. With s = 0 all noises are redrawn, which is an interventional sample of another individual. In
+between, the image of a null intervention differs from the factual one by design.
 
-The keeping and redrawing of a noise is a function of the question's seed, the step and the noise's name.
+Which noises are redrawn is a function of the question's seed, the step and the noise's name.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,19 @@ from torch import Tensor
 
 from ..scm.noise_kernels import PRIORS, Sticky, streams
 
-__all__ = ["Copy", "copying"]
+__all__ = ["Copy", "sticky_copy"]
 
 Copy = Callable[[str, Tensor], Tensor]
-"""`copy(name, noise)` returns the counterfactual noise, of the same shape (B, *), given the actual one."""
+"""`copy(name, noise)` returns the counterfactual noise, of the same shape (B, *), given the abducted one."""
 
 
 def sticky_copy(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:
-    """Returns the law of the counterfactual noise for a batch of questions.
+    """Returns the function that draws the counterfactual noises of a batch of questions.
 
     Arguments:
-        stickiness: The probability that a noise is kept, in [0, 1]; at 1 noises are returned as they are.
+        stickiness: The probability that a noise is kept, in [0, 1]; at 1 noises are returned unchanged.
         seeds: The seed of each question, with shape (B,).
-        step: How many actions of these questions have been applied before.
+        step: The number of actions already applied to these questions.
         prior: The law of the noises, `normal` or `uniform` on [-1, 1].
     """
     kernel = Sticky(stickiness, PRIORS[prior])

@@ -1,10 +1,10 @@
-r"""Networks run on tiles of one fixed shape, so that a row's bytes do not depend on the rows beside it.
+r"""Splits rows into tiles of one fixed size, so that the output of a row does not depend on the other rows.
 
-An explainer stops with some images earlier than with others, and filling the gaps saves most of its time. But the
-arithmetic of a network depends on the shape of its input, and so on how many images are left. So rows are always run
-in tiles of :math:`M` rows, the last one filled up with copies of its first; and since a row may stand in any place of
-a tile, the place must not matter either. That is tried out once, on noise, and where it does matter (some convolution
-kernels treat the first and the last rows differently) rows are run one by one: slower, but the same everywhere.
+An explainer finishes some images earlier than others, and filling their places saves most of its time. But the
+arithmetic of a network depends on the shape of its input, and thus on the number of remaining images. Rows are always
+run in tiles of :math:`M` rows; the last tile is filled with copies of its first row. A row can have any position
+in a tile, so the position must not matter either. This is tested once, on noise. Where it matters (some convolution
+kernels treat the first and the last rows differently), rows are run one by one, which is slower.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,12 +20,11 @@ def tiles(rows: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:
     """Yields the rows in tiles of exactly `size`.
 
     Arguments:
-        rows: Numbers of rows, int64 with shape (R,).
-        size: Rows in a tile.
+        rows: Row numbers, int64 with shape (R,).
+        size: The number of rows of a tile.
 
     Yields:
-        The numbers of a tile's rows, with shape (size,), and how many of them, from the front, are meant; the others
-        fill up.
+        The row numbers of a tile, with shape (size,), and how many of them are not filling. Filling comes last.
     """
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
@@ -33,20 +32,20 @@ def tiles(rows: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:
 
 
 def place_matters(function: Callable[..., Any], *inputs: Tensor) -> bool:
-    """Tries whether a row's output depends on its place in the batch, or on the other rows.
+    """Returns whether a row's output depends on its position in the batch, or on the other rows.
 
     Arguments:
-        function: From tensors with shape (M, *) to a tensor, or several, with shape (M, *).
-        inputs: What to try it on, such as noise; no two rows should be alike.
+        function: A function from tensors with shape (M, *) to one or several tensors with shape (M, *).
+        inputs: Inputs to test it on, such as noise. All rows should differ.
     """
     count = len(inputs[0])
     plain = _flat(function(*inputs))
-    turned = [torch.arange(count).roll(1), torch.arange(count).flip(0), torch.zeros(count, dtype=torch.int64)]
+    orders = [torch.arange(count).roll(1), torch.arange(count).flip(0), torch.zeros(count, dtype=torch.int64)]
     return any(
         not torch.equal(
             _flat(function(*(values[order.to(values.device)] for values in inputs))), plain[order]
         )
-        for order in turned
+        for order in orders
     )
 
 

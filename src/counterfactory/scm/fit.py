@@ -1,14 +1,13 @@
-r"""Fitting the structural causal model over the parents to a data set, and reading it again.
+r"""Fits the structural causal model of the parents to a data set, and loads it.
 
-The model is :class:`counterfactory.scm.model.ParentsSCM`, the fit :mod:`counterfactory.scm.maximum_likelihood`. The mechanism of
-intensity given thickness contains Morpho-MNIST's true one and the spline of thickness comes close: on 20,000 rows
-the test NLL is within 0.002 nats of the true process.
+The model is :class:`counterfactory.scm.model.ParentsSCM`, the fit is in :mod:`counterfactory.scm.maximum_likelihood`.
+The family of the mechanism of intensity given thickness contains the true mechanism of Morpho-MNIST, and the spline of
+thickness approximates its distribution: with 20,000 rows the test NLL is within 0.002 nats of that of the true process.
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,33 +22,28 @@ from ..data.dataset import Dataset, load_dataset
 from .maximum_likelihood import ROUND, fit_mechanism
 from .model import ParentsSCM
 
-__all__ = ["ParentsSCM", "ScmSettings", "fit_scm", "load_scm"]
+if TYPE_CHECKING:
+    from ..config.scm import ScmSettings
+
+__all__ = ["ParentsSCM", "fit_scm", "load_scm"]
 
 SPLITS = ("train", "valid", "test")
 
 
-class ScmSettings(Protocol):
-    """What :func:`fit_scm` reads of the configuration (`counterfactory.config.ScmSettings`)."""
+def fit_scm(settings: "ScmSettings", run: Run) -> None:
+    """Fits the mechanisms to the train split and writes `model.safetensors`, `model.json` and `log.csv`.
 
-    steps: int
-    bins: int
-    hidden: Sequence[int]
-
-
-def fit_scm(settings: ScmSettings, run: Run) -> None:
-    """Fits the mechanisms to the train split; writes `model.safetensors`, `model.json` and `log.csv` in `out`.
-
-    The whole split is used at once, on one thread, so that sums have one order and the weights do not depend on
-    the machine's number of cores. The validation split selects; the test split's NLL is only written down.
-    `model.json` holds `nll` (test), `train_nll` and `valid_nll`: for each variable and in `total` the mean NLL
-    in nats, of continuous variables scaled to [-1, 1].
+    The whole split is one batch, on one thread, so that the order of sums and the weights do not depend on the number
+    of cores. The validation split selects the parameters; the test split is only evaluated. `model.json` contains `nll`
+    (test), `train_nll` and `valid_nll`: for each variable and in `total` the mean negative log-likelihood in nats, with
+    continuous variables scaled to [-1, 1].
 
     Arguments:
-        settings: L-BFGS iterations at most, bins of splines, hidden widths.
+        settings: The section `scm`: the maximum number of L-BFGS iterations, the bins of splines, the hidden widths.
         run: The folders, and the seed of the initial weights.
 
     Raises:
-        UserError: If a split is missing, lacks a variable or holds values that no mechanism can be fitted to.
+        UserError: If a split is missing, lacks a variable or has values that no mechanism can be fitted to.
     """
     data, out, seed = run.data, run.out, run.seed
     dataset = load_dataset(data)
@@ -80,10 +74,17 @@ def fit_scm(settings: ScmSettings, run: Run) -> None:
 
 
 def load_scm(folder: Path | str, dataset: Dataset) -> ParentsSCM:
-    """Reads what :func:`fit_scm` wrote.
+    """Reads a model that :func:`fit_scm` has written.
+
+    Arguments:
+        folder: The model's folder.
+        dataset: The data set.
+
+    Returns:
+        The model in evaluation mode, without gradients.
 
     Raises:
-        UserError: If the model is missing or damaged, or was fitted to another graph or on another scale.
+        UserError: If the model is missing or damaged, or was fitted to other variables, edges or ranges.
     """
     state, meta = load_model(folder)
     try:
@@ -91,8 +92,8 @@ def load_scm(folder: Path | str, dataset: Dataset) -> ParentsSCM:
         scm = ParentsSCM(dataset, meta["settings"]["bins"], meta["settings"]["hidden"]) if same else None
         if scm:
             scm.load_state_dict(state)
-    except (KeyError, RuntimeError, TypeError):
-        raise UserError(f"{folder}: not a model of parents; delete it and fit again") from None
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+        raise UserError(f"{folder}: not a model of the parents; delete it and fit it again") from None
     if scm is None:
         raise UserError(
             f"{folder}: was fitted to other variables or edges than {dataset.name}'s; fit it again"
@@ -101,7 +102,7 @@ def load_scm(folder: Path | str, dataset: Dataset) -> ParentsSCM:
 
 
 def _identity(dataset: Dataset) -> dict[str, Any]:
-    """Returns what a fitted model depends on, as JSON gives it back."""
+    """Returns the variables and edges that a fitted model depends on, in the types of JSON."""
     fields = ("name", "kind", "low", "high", "classes")
     variables = [{field: getattr(variable, field) for field in fields} for variable in dataset.variables]
     return {"variables": variables, "edges": [list(edge) for edge in dataset.edges]}
@@ -112,11 +113,14 @@ def _load_columns(path: Path, dataset: Dataset) -> dict[str, np.ndarray]:
     for name in dataset.names:
         if name not in table:
             raise UserError(f"{path}: has no column {name}; delete it and run again")
-    return {name: table[name].to_numpy(dtype=np.float64) for name in dataset.names}
+    try:
+        return {name: table[name].to_numpy(dtype=np.float64) for name in dataset.names}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a table of numbers ({error}); delete it and run again") from None
 
 
 def _fit(scm: ParentsSCM, splits: dict[str, dict[str, np.ndarray]], steps: int) -> list[dict[str, float]]:
-    """Fits all mechanisms, a round of each in turn, and returns the rows of the log: joint NLLs in nats."""
+    """Fits all mechanisms, one round of each in turn, and returns the rows of the log with joint NLLs in nats."""
     train, valid = (scm.read(splits[split]) for split in ("train", "valid"))
     fits = {
         name: fit_mechanism(scm.mechanism(name), scm.view(name, train), scm.view(name, valid), steps)
@@ -125,7 +129,7 @@ def _fit(scm: ParentsSCM, splits: dict[str, dict[str, np.ndarray]], steps: int) 
     latest: dict[str, tuple[float, float]] = {}
     rows: list[dict[str, float]] = []
     began = time.monotonic()
-    bar = progress(range(0, steps, ROUND), label="fit parents", unit=f"rounds of {ROUND} steps")
+    bar = progress(range(0, steps, ROUND), label="fit scm", unit=f"rounds of {ROUND} steps")
     for done in bar:
         for name, fit in list(fits.items()):
             nlls = next(fit, None)
@@ -135,16 +139,17 @@ def _fit(scm: ParentsSCM, splits: dict[str, dict[str, np.ndarray]], steps: int) 
                 del fits[name]
             else:
                 raise UserError(
-                    f"{name}: its likelihood is not finite on the train split; look at its values"
+                    f"{name}: its likelihood is not finite on the train split; check its values there"
                 )
         if not fits:
+            bar.converged()
             break
         train_nll, valid_nll = (sum(nlls) for nlls in zip(*latest.values(), strict=True))
         seconds = time.monotonic() - began
         step = min(done + ROUND, steps)
         rows.append({"step": step, "train_nll": train_nll, "valid_nll": valid_nll, "seconds": seconds})
         bar.set(valid=valid_nll)
-    # The last round does not exhaust the iterators, and only exhausted ones restore what they kept.
+    # A mechanism gets its selected parameters when its iterator is exhausted, which the last round does not do.
     for fit in fits.values():
         for _ in fit:
             pass

@@ -1,18 +1,18 @@
-r"""Maximum likelihood of one mechanism, on the whole training split at once.
+r"""Maximum-likelihood fit of one mechanism, with the whole training split as one batch.
 
-The likelihood of a structural causal model factorises over its mechanisms, so that each is fitted and
-selected by itself:
+The likelihood of a structural causal model factorizes over its mechanisms, so each mechanism is fitted and selected
+separately:
 
 .. math:: \min_\theta \; -\frac{1}{N} \sum_n \log p_\theta(x_n \mid \mathrm{pa}_n) + \lambda \lVert W \rVert^2
 
-by L-BFGS with a strong Wolfe line search (Nocedal & Wright, 2006, *Numerical Optimization*, algorithms 3.5 and
-7.5); W are the weights of the hidden layers. There are at most a few thousand parameters and there is no noise,
-and the ends of a support are stiff: a hundred iterations with curvature end where thousands of steps of a
-stochastic gradient do not.
+by L-BFGS with a strong Wolfe line search (Nocedal & Wright, 2006, *Numerical Optimization*, algorithms 3.5 and 7.5),
+where W are the weights of the hidden layers. There are at most a few thousand parameters, the objective is not
+stochastic, and it is stiff at the ends of a support. A hundred iterations with curvature converge where thousands of
+steps of a stochastic gradient do not.
 
-The validation split selects. What is kept is the *latest* iterate whose validation log-likelihood, summed over
-the rows, is within two nats of the best seen: support of two units (Edwards, 1972, *Likelihood*) does not tell
-hypotheses apart, and the later iterate has converged further.
+The validation split selects the parameters: the *latest* iterate whose validation log-likelihood, summed over the rows,
+is within two nats of the best one. A support of two units (Edwards, 1972, *Likelihood*) does not distinguish
+hypotheses, and the later iterate has converged further.
 """
 
 import math
@@ -26,19 +26,19 @@ from .mechanisms import Conditioner
 __all__ = ["ROUND", "fit_mechanism"]
 
 ROUND = 10
-"""L-BFGS iterations between two looks at the validation split."""
+"""L-BFGS iterations between two evaluations on the validation split."""
 
 PENALTY = 1e-3
-"""The weight of the squared weights, lambda."""
+"""The weight lambda of the penalty."""
 
 SUPPORT = 2.0
-"""Nats, summed over the validation rows, by which what is kept may fall short of the best."""
+"""The largest difference, in nats summed over the validation rows, of the selected iterate from the best one."""
 
 CONVERGED = 3e-5
-"""Nats by which the objective must fall over `PATIENCE` rounds, or the fit has converged."""
+"""The fit has converged if the objective decreases by less than this over `PATIENCE` rounds, in nats per row."""
 
 PATIENCE = 3
-"""Rounds without progress, of the objective or on the validation split, that end the fit."""
+"""The number of rounds without improvement, of the objective or on the validation split, after which the fit ends."""
 
 
 def fit_mechanism(
@@ -47,18 +47,18 @@ def fit_mechanism(
     valid: tuple[Tensor, Tensor | None],
     steps: int,
 ) -> Iterator[tuple[float, float]]:
-    """Fits `mechanism` in place, and yields after every round of :data:`ROUND` iterations.
+    """Fits `mechanism` in place and yields after every round of :data:`ROUND` iterations.
 
-    Once the iterator is exhausted the mechanism holds the parameters selected.
+    The mechanism has the selected parameters when the iterator is exhausted.
 
     Arguments:
         mechanism: A mechanism with `log_prob(value, context)`.
         train: The values (N,) and the context (N, P) of the training rows; the context of a root is None.
-        valid: The same of the validation rows.
-        steps: L-BFGS iterations at most.
+        valid: The values and the context of the validation rows.
+        steps: The maximum number of L-BFGS iterations.
 
     Yields:
-        The mean NLL of the training and of the validation rows, in nats.
+        The mean NLL of the training rows and of the validation rows, in nats.
     """
     conditioners = [module for module in mechanism.modules() if isinstance(module, Conditioner)]
     optimizer = torch.optim.LBFGS(

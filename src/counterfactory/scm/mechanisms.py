@@ -1,22 +1,20 @@
 r"""Causal mechanisms: a variable as an invertible function of its exogenous noise, given its causes.
 
-Continuous variables are flows of standard normal noise u, and live on the scale on which networks see them
-(`low` is -1, `high` is +1):
+Continuous variables are flows of standard normal noise u, on the scale of network inputs (`low` is -1, `high` is +1):
 
 .. math::
     \text{root:} \quad x = a + b \, \mathrm{spline}(u), \qquad
     \text{effect:} \quad x = c + d \, \sigma\big(\mu(\mathrm{pa}) + e^{s(\mathrm{pa})} u\big).
 
-The spline is linear rational (Dolatabadi et al., 2020, arXiv:2001.05168), the identity outside of its box; a and b
-are learned. The effect's c and d are learned too, so that the support may end beyond the data; far in its tails
-the sigmoid goes on as a straight line, so that a value beyond the support has finite noise and returns from it.
-Categorical variables are Gumbel-max mechanisms (:mod:`counterfactory.scm.gumbel`) with logits that are learned, or
-a network of the causes. (Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023,
-arXiv:2306.15764.)
+The spline is linear rational (Dolatabadi et al., 2020, arXiv:2001.05168) and the identity outside its interval; a and b
+are learned. c and d of an effect are learned too, so that the support can exceed the data. In the tails the sigmoid
+continues as a straight line, so that a value outside the support has finite noise and is reproduced from it.
+Categorical variables are Gumbel-max mechanisms (:mod:`counterfactory.scm.gumbel`) with learned logits or with a network
+of the causes. (Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.)
 
 Every mechanism has `log_prob(value, context)` in nats, `abduct(value, context, ...)` from value to noise,
-`predict(noise, context)` from noise to value, and `distribution(context)` for Pyro. `context` is the causes as
-networks see them, with shape (N, P); None for a root.
+`predict(noise, context)` from noise to value, and `distribution(context)` for Pyro. `context` is the encoded causes
+with shape (N, P), or None for a root.
 """
 
 import math
@@ -47,7 +45,7 @@ __all__ = [
 ]
 
 BOUND = 4.0
-"""Half the width of the spline's box: 6 in 100,000 draws of the noise fall outside."""
+"""Half the width of the spline's interval. 6 in 100,000 draws of the noise are outside of it."""
 
 
 class TailedSigmoid(Transform):
@@ -56,8 +54,8 @@ class TailedSigmoid(Transform):
     .. math:: y = \sigma(\bar{x}) + \sigma'(\mathrm{tail}) \, (x - \bar{x}), \qquad
         \bar{x} = \min(\max(x, -\mathrm{tail}), \mathrm{tail}).
 
-    With `tail` = 8 the tangent takes over 0.0003 from the ends, and float64 inverts it exactly enough everywhere:
-    the error is at most 1e-12 in x.
+    With `tail` = 8 the tangent begins 0.0003 before the ends, and in float64 the error of the inverse is at most 1e-12
+    in x everywhere.
     """
 
     domain = constraints.real
@@ -86,9 +84,9 @@ class TailedSigmoid(Transform):
 
 
 class Conditioner(nn.Module):
-    """A linear map plus a dense network; both start at zero.
+    """A linear map plus a dense network, both initialized to zero.
 
-    With the linear part a mechanism that is truly linear costs nothing, and extrapolates as a line.
+    The linear part represents a linear mechanism exactly, and makes the extrapolation linear.
 
     Arguments:
         width: The number of inputs.
@@ -108,12 +106,12 @@ class Conditioner(nn.Module):
         return self.linear(context) + self.network(context)
 
     def penalty(self) -> Tensor:
-        """Returns the sum of the network's squared weights (neither biases nor the linear part)."""
+        """Returns the sum of the squared weights of the network, without biases and without the linear part."""
         return sum(layer.weight.square().sum() for layer in self.network.layers)
 
 
 class ConditionalAffine(ConditionalTransformModule):
-    """The transform x -> location + exp(log scale) x, both given by a :class:`Conditioner` of the causes."""
+    """The transform x -> location + exp(log scale) x, with both from a :class:`Conditioner` of the causes."""
 
     domain = constraints.real
     codomain = constraints.real
@@ -124,16 +122,16 @@ class ConditionalAffine(ConditionalTransformModule):
         self.conditioner = Conditioner(width, hidden, 2)
 
     def condition(self, context: Tensor) -> transforms.AffineTransform:
-        """Returns the transform of each row of `context`, of values with shape (N, 1)."""
+        """Returns the transform for each row of `context`; it maps values with shape (N, 1)."""
         location, log_scale = self.conditioner(context).split(1, dim=-1)
         return transforms.AffineTransform(location, log_scale.exp())
 
 
 class FlowMechanism(nn.Module):
-    """A continuous variable as a flow of standard normal noise; see :meth:`flow`."""
+    """A continuous variable as an invertible flow of standard normal noise; subclasses define :meth:`flow`."""
 
     def flow(self, context: Tensor | None) -> list[Transform]:
-        """Returns the transforms from noise to value, of tensors with shape (N, 1)."""
+        """Returns the transforms from noise to value, for tensors with shape (N, 1)."""
         raise NotImplementedError
 
     def distribution(self, context: Tensor | None = None) -> dist.TransformedDistribution:
@@ -164,7 +162,7 @@ class FlowMechanism(nn.Module):
 class SplineMechanism(FlowMechanism):
     """A continuous root: a spline flow, unconditional.
 
-    It starts as a normal distribution with a standard deviation of a quarter of [-1, 1]'s half-width.
+    It is initialized to a normal distribution with a standard deviation of 1/4.
 
     Arguments:
         bins: The number of bins of the spline.
@@ -173,7 +171,8 @@ class SplineMechanism(FlowMechanism):
     def __init__(self, bins: int) -> None:
         super().__init__()
         self.spline = transforms.Spline(1, count_bins=bins, bound=BOUND, order="linear")
-        # Pyro starts at random; equal bins of slope 1 are the identity. Slopes are 0.001 + softplus(parameter).
+        # Pyro's initialization is random. Equal bins of slope 1 are the identity; slopes are 0.001 +
+        # softplus(parameter).
         for parameter in self.spline.parameters():
             nn.init.zeros_(parameter)
         nn.init.constant_(self.spline.unnormalized_derivatives, math.log(math.expm1(0.999)))
@@ -181,18 +180,18 @@ class SplineMechanism(FlowMechanism):
         self.log_scale = nn.Parameter(torch.full((1,), -math.log(BOUND)))
 
     def flow(self, context: Tensor | None = None) -> list[Transform]:
-        """Returns the spline and the affine map behind it."""
+        """Returns the spline and the affine map that follows it."""
         return [self.spline, transforms.AffineTransform(self.location, self.log_scale.exp())]
 
 
 class AffineSigmoidMechanism(FlowMechanism):
     """A continuous effect: conditional affine flow, sigmoid, learned support.
 
-    The support starts 2 % of the width of [-1, 1] beyond it at either end.
+    The initial support exceeds [-1, 1] by 2 % of its width at either end.
 
     Arguments:
         width: The number of columns of the causes.
-        hidden: The widths of the hidden layers that see the causes.
+        hidden: The widths of the hidden layers of the conditioner.
     """
 
     def __init__(self, width: int, hidden: Sequence[int]) -> None:
@@ -214,7 +213,7 @@ class CategoricalMechanism(nn.Module):
     Arguments:
         classes: The number of classes K.
         width: The number of columns of the causes; 0 for a root.
-        hidden: The widths of the hidden layers that see the causes.
+        hidden: The widths of the hidden layers of the conditioner.
     """
 
     def __init__(self, classes: int, width: int = 0, hidden: Sequence[int] = ()) -> None:
@@ -237,7 +236,7 @@ class CategoricalMechanism(nn.Module):
         return logits.gather(-1, value.unsqueeze(-1)).squeeze(-1)
 
     def abduct(self, value: Tensor, context: Tensor | None, gumbels: Tensor) -> Tensor:
-        """Draws the noise (N, K) given classes (N,), out of standard Gumbels (N, K)."""
+        """Draws the noise (N, K) given classes (N,), from standard Gumbels (N, K)."""
         return gumbel_posterior(self.logits(context), value, gumbels)
 
     def predict(self, noise: Tensor, context: Tensor | None = None) -> Tensor:
@@ -248,13 +247,13 @@ class CategoricalMechanism(nn.Module):
 def build_mechanism(
     variable: Variable, width: int, bins: int, hidden: Sequence[int]
 ) -> SplineMechanism | AffineSigmoidMechanism | CategoricalMechanism:
-    """Returns a fresh mechanism for `variable`.
+    """Returns a new mechanism for `variable`.
 
     Arguments:
         variable: The variable.
         width: The number of columns of its causes; 0 for a root.
         bins: The number of bins of a spline flow.
-        hidden: The widths of the hidden layers that see causes.
+        hidden: The widths of the hidden layers of conditioners.
     """
     if variable.kind == "categorical":
         return CategoricalMechanism(variable.classes, width, hidden)

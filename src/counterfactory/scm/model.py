@@ -1,17 +1,15 @@
-r"""The structural causal model over the parents of the image, and their counterfactuals.
+r"""The structural causal model of the parents of the image, and their counterfactuals.
 
-Every variable is a mechanism of its causes and of its own exogenous noise,
-:math:`x_k = f_k(\mathrm{pa}_k, u_k)`. A counterfactual is computed in three steps (Pearl, 2009, *Causality*,
-theorem 7.1.7):
+Every variable is a mechanism of its causes and of its exogenous noise, :math:`x_k = f_k(\mathrm{pa}_k, u_k)`. A
+counterfactual has three steps (Pearl, 2009, *Causality*, theorem 7.1.7):
 
 1. *Abduction.* The noises given the factual values: :math:`u_k = f_k^{-1}(x_k; \mathrm{pa}_k)`, drawn from the
-   posterior where :math:`x_k` is a class.
+   posterior if :math:`x_k` is categorical.
 2. *Action.* :math:`\mathrm{do}(x_j = v)`: the mechanism of :math:`x_j` is replaced by the constant v.
 3. *Prediction.* The values from the same noises, causes before effects.
 
-Values are in physical units and float64 throughout; a class is its index. Mechanisms work on the scale on which
-networks see the variables, and densities are given on it: a continuous variable's log-density is that of x
-scaled to [-1, 1].
+Values are float64 in physical units; a class is its index. Mechanisms and densities use the scale of network inputs:
+the log-density of a continuous variable is that of x scaled to [-1, 1].
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +38,9 @@ class ParentsSCM(nn.Module):
     """The structural causal model over the variables of a data set.
 
     Arguments:
-        dataset: The data set, whose graph and variables it takes.
+        dataset: The data set, which defines the variables and the graph.
         bins: The number of bins of the spline flow of a continuous root.
-        hidden: The widths of the hidden layers that see the causes of a variable.
+        hidden: The widths of the hidden layers of the conditioners.
         seed: The seed of the initial weights.
 
     Raises:
@@ -74,7 +72,7 @@ class ParentsSCM(nn.Module):
         Their sum is the joint log-density, of continuous variables scaled to [-1, 1].
 
         Raises:
-            UserError: If a variable is missing or holds a value it cannot take.
+            UserError: If a variable is missing or has an invalid value.
         """
         values = self.read(parents)
         return {name: self.mechanism(name).log_prob(*self.view(name, values)) for name in self.dataset.names}
@@ -84,13 +82,14 @@ class ParentsSCM(nn.Module):
 
         Arguments:
             parents: All variables, each with shape (N,), in physical units.
-            seeds: The seed of each row, with shape (N,); the noise of a class is drawn from its posterior.
+            seeds: The seed of each row, with shape (N,); the noise of a categorical variable is drawn from its
+            posterior.
 
         Returns:
             The noise of each variable: (N,), standard normal a priori, or (N, K), standard Gumbel a priori.
 
         Raises:
-            UserError: If a variable is missing or holds a value it cannot take.
+            UserError: If a variable is missing or has an invalid value.
         """
         values = self.read(parents)
         noises = {}
@@ -102,44 +101,44 @@ class ParentsSCM(nn.Module):
         return noises
 
     def predict(self, noises: Mapping[str, Tensor], do: Columns | None = None) -> dict[str, Tensor]:
-        """Returns the values that follow from noises under an intervention.
+        """Returns the values that the mechanisms give for noises under an intervention.
 
         Arguments:
             noises: The noise of each variable, as :meth:`abduct` returns it.
-            do: The variables set, each with shape (N,), in physical units; NaN where a row is not intervened
-                on.
+            do: The values of the intervention, each with shape (N,), in physical units; NaN where a variable is not
+            set.
 
         Returns:
             All variables, each with shape (N,), in physical units.
 
         Raises:
-            UserError: If `do` names an unknown variable or sets a value the variable cannot take.
+            UserError: If `do` has an unknown variable or an invalid value.
         """
         return self._propagate(noises, self._read_do(do or {}), {})
 
     def counterfactual(
         self, parents: Columns, do: Columns, seeds: Sequence[int], stickiness: float = 1.0, step: int = 0
     ) -> dict[str, Tensor]:
-        """Returns what the variables would have been under an intervention: abduction, action, prediction.
+        """Returns the counterfactual values under an intervention: abduction, action, prediction.
 
-        In each row, a variable that is neither set nor a descendant of one that is set keeps its factual
-        value, bit for bit.
+        In each row, a variable that is neither set nor a descendant of a variable that is set keeps its factual value,
+        bit for bit.
 
         Arguments:
             parents: The factual values of all variables, each with shape (N,), in physical units.
-            do: The variables set, each with shape (N,), in physical units; NaN where a row is not intervened
-                on, so that a batch may mix interventions.
+            do: The values of the intervention, each with shape (N,), in physical units; NaN where a variable is not
+                set, so that a batch can contain different interventions.
             seeds: The seed of each row, with shape (N,).
             stickiness: The probability that an abducted noise is kept instead of being redrawn from its prior, in
                 [0, 1] (the extended structural model, :mod:`counterfactory.esm`). A variable whose noise is redrawn
                 does not keep its factual value.
-            step: Which redrawing of these seeds it is.
+            step: The number of actions already applied to these rows; it selects the random stream.
 
         Returns:
             All variables, each with shape (N,), in physical units.
 
         Raises:
-            UserError: If a variable is missing or unknown, or holds a value it cannot take.
+            UserError: If a variable is missing, unknown or has an invalid value.
         """
         noises, redrawn = self.abduct(parents, seeds), {}
         if stickiness < 1.0:
@@ -156,18 +155,18 @@ class ParentsSCM(nn.Module):
         stickiness: float = 1.0,
         step: int = 0,
     ) -> dict[str, np.ndarray]:
-        """Does the same as :meth:`counterfactual`, from numpy to numpy."""
+        """Returns the result of :meth:`counterfactual` as numpy arrays, without gradients."""
         values = self.counterfactual(parents, do, seeds, stickiness, step)
         return {name: value.cpu().numpy() for name, value in values.items()}
 
     @torch.no_grad()
     def sample(self, count: int, seed: int, do: Columns | None = None) -> dict[str, Tensor]:
-        """Draws rows of all variables, from the joint distribution or, under `do`, the interventional one.
+        """Draws rows of all variables from the joint distribution or, with `do`, from the interventional one.
 
         Arguments:
             count: The number of rows N.
             seed: The seed of the noises.
-            do: The variables set, as in :meth:`predict`.
+            do: The values of the intervention, as in :meth:`predict`.
 
         Returns:
             All variables, each with shape (N,), in physical units.
@@ -183,10 +182,15 @@ class ParentsSCM(nn.Module):
         return self.predict(noises, do)
 
     def model(self, count: int) -> dict[str, Tensor]:
-        """Is the same distribution as a Pyro program, for Pyro's own tools: one sample site a variable.
+        """Defines the joint distribution as a Pyro model, with one sample site per variable.
 
-        Continuous sites are scaled to [-1, 1] and have event shape (1,). Returns the values in physical
-        units.
+        Continuous sites are scaled to [-1, 1] and have event shape (1,).
+
+        Arguments:
+            count: The number of rows N.
+
+        Returns:
+            All variables, each with shape (N,), in physical units.
         """
         values: dict[str, Tensor] = {}
         with pyro.plate("rows", count):
@@ -198,7 +202,7 @@ class ParentsSCM(nn.Module):
         return values
 
     def context(self, name: str, values: Mapping[str, Tensor]) -> Tensor | None:
-        """Returns the causes of `name` as its mechanism sees them, (N, P), or None for a root.
+        """Returns the encoded causes of `name`, (N, P), or None for a root.
 
         Arguments:
             name: A variable.
@@ -213,7 +217,7 @@ class ParentsSCM(nn.Module):
         return torch.cat(columns, dim=-1) if columns else None
 
     def view(self, name: str, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Returns the value (N,) and the context (N, P) of `name`, as its mechanism sees them."""
+        """Returns the scaled value (N,) and the encoded causes (N, P) of `name`, the inputs of its mechanism."""
         return _scaled(self.dataset.variable(name), values[name]), self.context(name, values)
 
     def _propagate(
@@ -223,7 +227,7 @@ class ParentsSCM(nn.Module):
         factual: Mapping[str, Tensor],
         redrawn: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Computes causes before effects; rows that nothing reaches keep `factual` where it is given."""
+        """Computes causes before effects; values that no intervention affects are copied from `factual`."""
         values: dict[str, Tensor] = {}
         reached: dict[str, Tensor] = {}
         for name in self.order:
@@ -246,18 +250,18 @@ class ParentsSCM(nn.Module):
         """Returns all variables as float64 tensors on this model's device, each with shape (N,).
 
         Raises:
-            UserError: If a variable is missing or holds a value it cannot take.
+            UserError: If a variable is missing or has an invalid value.
         """
         missing = [name for name in self.dataset.names if name not in parents]
         if missing:
-            raise UserError(f"{missing[0]}: missing; give all of {', '.join(self.dataset.names)}")
+            raise UserError(f"{missing[0]}: missing; provide all of {', '.join(self.dataset.names)}")
         values = {name: self._column(name, parents[name]) for name in self.dataset.names}
         for name, value in values.items():
             if value.isnan().any():
-                raise UserError(f"{name}: holds NaN; every row needs a value")
+                raise UserError(f"{name}: contains NaN; every row needs a value")
             if len(value) != len(values[self.dataset.names[0]]):
                 raise UserError(
-                    f"{name}: has {len(value)} rows, unlike the other variables; give one value a row"
+                    f"{name}: has {len(value)} rows, unlike the other variables; provide one value per row"
                 )
         return values
 
@@ -265,7 +269,7 @@ class ParentsSCM(nn.Module):
         return {self.dataset.variable(name).name: self._column(name, value) for name, value in do.items()}
 
     def _column(self, name: str, value: Tensor | np.ndarray) -> Tensor:
-        """Returns a column as float64; refuses infinities and, but for NaN, what is not a class."""
+        """Returns a column as float64; raises UserError for infinities and for invalid classes (NaN is allowed)."""
         variable = self.dataset.variable(name)
         if not isinstance(value, Tensor):
             value = torch.from_numpy(
@@ -273,12 +277,12 @@ class ParentsSCM(nn.Module):
             )  # a copy: pandas' columns are read-only
         column = value.to(self._device(), torch.float64)
         if column.ndim != 1:
-            raise UserError(f"{name}: has shape {tuple(column.shape)}; give one value a row")
+            raise UserError(f"{name}: has shape {tuple(column.shape)}; provide one value per row")
         if column.isinf().any():
-            raise UserError(f"{name}: holds an infinite value; give finite ones")
+            raise UserError(f"{name}: contains an infinite value; provide finite ones")
         if variable.kind == "categorical":
-            given = column[~column.isnan()]
-            wrong = given[(given != given.round()) | (given < 0) | (given >= variable.classes)]
+            present = column[~column.isnan()]
+            wrong = present[(present != present.round()) | (present < 0) | (present >= variable.classes)]
             if len(wrong):
                 last = variable.classes - 1
                 raise UserError(f"{name}: {wrong[0]:g} is not a class; classes are 0 to {last}")
@@ -294,7 +298,7 @@ class ParentsSCM(nn.Module):
 def _stick(
     name: str, noise: Tensor, seeds: Sequence[int], stickiness: float, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns the counterfactual noise, and which rows (N,) were redrawn; a class's K noises go together."""
+    """Returns the counterfactual noise and the redrawn rows (N,); the K noises of a class are redrawn together."""
     prior, width = (standard_normal, 1) if noise.ndim == 1 else (gumbel, noise.shape[1])
     kernel = Sticky(stickiness, prior, blocks=[0] * width)
     keep, value = (
@@ -306,7 +310,7 @@ def _stick(
 
 
 def _scaled(variable: Variable, value: Tensor) -> Tensor:
-    """Maps physical units to what mechanisms see: [low, high] to [-1, 1], or int64 classes."""
+    """Maps physical units to the scale of the mechanisms: [low, high] to [-1, 1], or int64 classes."""
     if variable.kind == "categorical":
         return value.long()
     return 2.0 * (value - variable.low) / (variable.high - variable.low) - 1.0

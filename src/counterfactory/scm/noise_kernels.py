@@ -1,34 +1,31 @@
-r"""Laws of the counterfactual noise given the actual one, :math:`K(z' \mid z)`.
+r"""Laws of the counterfactual noise given the abducted one, :math:`K(z' \mid z)`.
 
 `sticky`
-    The extended structural model's own: each coordinate is kept with probability s, else redrawn,
+    The kernel of the extended structural model: each coordinate is kept with probability s, otherwise redrawn,
 
     .. math:: z'_i = m_i z_i + (1 - m_i) v_i, \qquad m_i \sim \mathrm{Bern}(s),\ v_i \sim P_i.
 
 `autoregressive`
-    For Gaussian noise, the move of an AR(1) process (in MCMC: preconditioned Crank-Nicolson),
+    For Gaussian noise, one step of an AR(1) process (in MCMC: preconditioned Crank-Nicolson),
 
     .. math:: z' = s z + \sqrt{1 - s^2}\, \epsilon, \qquad \epsilon \sim \mathcal{N}(0, I).
 
-    It has the sticky kernel's correlation, :math:`\mathrm{corr}(z'_i, z_i) = s`, but does not depend on the
-    basis in which z is written, as the sticky kernel does.
+    It has the correlation of the sticky kernel, :math:`\mathrm{corr}(z'_i, z_i) = s`, but unlike the sticky kernel it
+    does not depend on the basis of z.
 
-Both are reversible with respect to the prior, :math:`p(z) K(z' \mid z) = p(z') K(z \mid z')`, hence leave it
-as it is, at every s. Both are functions of z and of variables with a fixed law, (m, v) or
-:math:`\epsilon`: the *state* of a draw. Samplers work on that state, whose prior is a product, so they are
-exact for every noise, of whatever law.
+Both are reversible with respect to the prior, :math:`p(z) K(z' \mid z) = p(z') K(z \mid z')`, so that the prior is
+invariant at every s. Both are functions of z and of variables with a fixed law, (m, v) or :math:`\epsilon`, the *state*
+of a draw. Samplers work on the state, whose prior is a product, so they are exact for noise of any law.
 
-The original project (github.com/erindb/counterfactualGANs, 2017) sampled otherwise; its two ways are kept
-for reproduction only, for neither leaves the prior as it is, and so neither is an extended structural
-model:
+The original project (github.com/erindb/counterfactualGANs, 2017) used two other samplers. They are available for
+reproduction only: the prior is not invariant under either of them, so neither is an extended structural model.
 
 `original_gaussian`
-    :math:`z' = z + \epsilon / \sqrt{12}`, with the standard deviation of U(0, 1) where the prior is
-    U(-1, 1). The variance grows from 0.333 to 0.417, and a ninth of the coordinates leave [-1, 1], where the
-    generator was never trained. Stickiness has no effect.
+    :math:`z' = z + \epsilon / \sqrt{12}`, with the standard deviation of U(0, 1) where the prior is U(-1, 1). The
+    variance increases from 0.333 to 0.417, and a ninth of the coordinates leave [-1, 1], where the generator was not
+    trained. The stickiness has no effect.
 `original_uniform`
-    The sticky kernel, redrawing from U(-0.5, 0.5): the copy's variance shrinks from 0.333 towards 0.083 with
-    every coordinate redrawn.
+    The sticky kernel, redrawing from U(-0.5, 0.5): the variance decreases from 0.333 towards 0.083.
 """
 
 import math
@@ -67,7 +64,7 @@ Prior = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """From noises (M, D) to the log-likelihood of the evidence given each, (M,), in nats; -inf where it is impossible.
-Each row's value must depend on that row alone, whatever rows stand beside it and however many."""
+The value of a row must not depend on the other rows or on their number."""
 
 State = tuple[np.ndarray, ...]
 """The random variables of a kernel for N draws, each with first dimension N."""
@@ -107,11 +104,11 @@ def discrete(probabilities: Sequence[Sequence[float]]) -> Prior:
 
 
 PRIORS: dict[str, Prior] = {"normal": standard_normal, "uniform": symmetric_uniform}
-"""The priors of a generator's latents, by their name in the configuration."""
+"""The priors of a generator's latents, by name."""
 
 
 def streams(seeds: Sequence[int], *names: str | int) -> list[np.random.Generator]:
-    """Returns the random stream `names` of each seed: a draw is a function of its own seed alone."""
+    """Returns the random stream `names` of each seed, so that a draw is a function of its own seed only."""
     return [generator(int(seed), *names) for seed in seeds]
 
 
@@ -119,7 +116,7 @@ class Kernel(Protocol):
     """A law of the counterfactual noise given the actual one."""
 
     def draw(self, dimension: int, rngs: Sequence[np.random.Generator]) -> State:
-        """Draws one state a stream, for noises of `dimension` coordinates."""
+        """Draws one state per stream, for noises of `dimension` coordinates."""
 
     def apply(self, noise: np.ndarray, state: State) -> np.ndarray:
         """Returns the counterfactual noises, (N, D), given actual noises (N, D) and states."""
@@ -133,23 +130,23 @@ class Kernel(Protocol):
         rngs: Sequence[np.random.Generator],
         weight: float = 1.0,
     ) -> tuple[State, np.ndarray, float, int]:
-        """Moves every state once, leaving the prior times the likelihood to the power `weight` as it is.
+        """Applies one Markov move to every state; prior times likelihood to the power `weight` is invariant under it.
 
         Arguments:
             noise: Actual noises, with shape (N, D).
             state: The states to move.
             values: Their log-likelihoods, with shape (N,).
             log_likelihood: The log-likelihood.
-            rngs: One stream a state.
+            rngs: One stream per state.
             weight: The power, in (0, 1].
 
         Returns:
-            The states, their log-likelihoods, the share of proposals that were accepted, and the number of
-            log-likelihoods evaluated.
+            The states, their log-likelihoods, the share of accepted proposals, and the number of evaluations of the
+            log-likelihood.
         """
 
     def kept(self, state: State) -> np.ndarray:
-        """Returns the share of coordinates kept, (N,); NaN for a kernel that keeps none as it is."""
+        """Returns the share of unchanged coordinates, (N,); NaN for a kernel that changes all of them."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +156,9 @@ class Sticky:
     Arguments:
         stickiness: The probability s that a noise is kept, in [0, 1].
         prior: The law of the noises.
-        blocks: For each coordinate the number of the noise it belongs to, 0, 1, ...; a noise of several
-            coordinates is kept or redrawn as one. By default every coordinate is a noise of its own.
-        proposal: How many noises (picked with replacement) a Metropolis proposal redraws.
+        blocks: For each coordinate the index of its noise, 0, 1, ...; the coordinates of one noise are kept or redrawn
+            together. By default every coordinate is a separate noise.
+        proposal: The number of noises, drawn with replacement, that a Metropolis proposal redraws.
 
     Raises:
         UserError: If the stickiness is not in [0, 1].
@@ -180,7 +177,9 @@ class Sticky:
             return list(np.arange(dimension)[:, None])
         blocks = np.asarray(self.blocks)
         if len(blocks) != dimension:
-            raise UserError(f"blocks: name the noise of {len(blocks)} coordinates, but there are {dimension}")
+            raise UserError(
+                f"blocks: has {len(blocks)} entries for {dimension} coordinates; give one per coordinate"
+            )
         return [np.flatnonzero(blocks == number) for number in range(blocks.max() + 1)]
 
     def draw(self, dimension: int, rngs: Sequence[np.random.Generator]) -> State:
@@ -211,7 +210,7 @@ class Sticky:
         rngs: Sequence[np.random.Generator],
         weight: float = 1.0,
     ) -> tuple[State, np.ndarray, float, int]:
-        """Redraws a few noises of (keep, value) from their prior and accepts by Metropolis' rule."""
+        """Redraws a few noises of (keep, value) from their prior and accepts by the Metropolis rule."""
         keep, value = (part.copy() for part in state)
         members = self._members(noise.shape[1])
         uniform = np.empty((len(rngs), 2 * self.proposal + 1))
@@ -233,7 +232,7 @@ class Sticky:
         return moved, np.where(accepted, proposed, values), float(accepted.mean()), len(rngs)
 
     def kept(self, state: State) -> np.ndarray:
-        """Returns the share of coordinates kept, (N,)."""
+        """Returns the share of unchanged coordinates, (N,)."""
         return state[0].mean(1)
 
 
@@ -243,7 +242,7 @@ class Affine:
 
     Arguments:
         carry: The factor a on the actual noise.
-        spread: The factor b on the fresh noise. The prior N(0, I) is kept where :math:`a^2 + b^2 = 1`.
+        spread: The factor b on the fresh noise. The prior N(0, I) is invariant if :math:`a^2 + b^2 = 1`.
     """
 
     carry: float
@@ -266,7 +265,7 @@ class Affine:
         rngs: Sequence[np.random.Generator],
         weight: float = 1.0,
     ) -> tuple[State, np.ndarray, float, int]:
-        """Moves epsilon by elliptical slice sampling (Murray et al., 2010, arXiv:1001.0175): nothing to tune."""
+        """Moves epsilon by elliptical slice sampling (Murray et al., 2010, arXiv:1001.0175), without tuning."""
         start, values = state[0], values.copy()
         other = np.stack([rng.standard_normal(start.shape[1]) for rng in rngs])
         uniform = np.stack([rng.random(2) for rng in rngs])
@@ -280,7 +279,7 @@ class Affine:
             candidate = cosine * start[waiting] + sine * other[waiting]
             proposed = log_likelihood(self.apply(noise[waiting], (candidate,)))
             calls += len(waiting)
-            # A bracket that has shrunk to nothing is the state itself, which is always on the slice.
+            # A bracket of width zero contains the current state only, which is always on the slice.
             taken = (weight * proposed >= level[waiting]) | (high[waiting] - low[waiting] < 1e-12)
             done = waiting[taken]
             moved[done], values[done] = candidate[taken], proposed[taken]
@@ -293,12 +292,12 @@ class Affine:
         return (moved,), values, len(start) / calls, calls
 
     def kept(self, state: State) -> np.ndarray:
-        """Returns NaN, (N,): no coordinate is kept as it is."""
+        """Returns NaN, (N,): every coordinate changes."""
         return np.full(len(state[0]), np.nan)
 
 
 def autoregressive(stickiness: float) -> Affine:
-    """Returns the AR(1) kernel for Gaussian noise whose correlation is `stickiness`.
+    """Returns the AR(1) kernel for Gaussian noise with the correlation `stickiness`.
 
     Raises:
         UserError: If the stickiness is not in [0, 1].
@@ -308,12 +307,12 @@ def autoregressive(stickiness: float) -> Affine:
 
 
 def original_gaussian() -> Affine:
-    """Returns the original's additive sampler, which leaves the prior (see the head of this module)."""
+    """Returns the additive sampler of the original project, which changes the prior (see the top of this module)."""
     return Affine(1.0, math.sqrt(1.0 / 12.0))
 
 
 def original_uniform(stickiness: float = 0.5) -> Sticky:
-    """Returns the original's sticky sampler with its half-width prior (see the head of this module)."""
+    """Returns the sticky sampler of the original project with its half-width prior (see the top of this module)."""
     return Sticky(stickiness, lambda rng, coordinates: rng.random(len(coordinates)) - 0.5)
 
 
@@ -324,20 +323,20 @@ def build_kernel(name: str, stickiness: float, prior: str = "normal") -> Kernel:
         UserError: If there is no such kernel or prior, or the kernel does not suit the prior.
     """
     if prior not in PRIORS:
-        raise UserError(f"prior: {prior}: no such prior; choose one of {', '.join(PRIORS)}")
+        raise UserError(f"prior: {prior}: no such prior; choose from {', '.join(PRIORS)}")
     if name == "sticky":
         return Sticky(stickiness, PRIORS[prior])
     if name == "autoregressive":
         if prior != "normal":
-            raise UserError("kernel: autoregressive needs a normal prior; choose sticky, or prior: normal")
+            raise UserError("kernel: autoregressive requires a normal prior; choose sticky, or prior: normal")
         return autoregressive(stickiness)
     if name == "original_gaussian":
         return original_gaussian()
     if name == "original_uniform":
         return original_uniform(stickiness)
-    raise UserError(f"kernel: {name}: no such kernel; choose one of {', '.join(KERNELS)}")
+    raise UserError(f"kernel: {name}: no such kernel; choose from {', '.join(KERNELS)}")
 
 
 def _check(stickiness: float) -> None:
     if not 0.0 <= stickiness <= 1.0:
-        raise UserError(f"stickiness: {stickiness:g} is not a probability; give a number from 0 to 1")
+        raise UserError(f"stickiness: {stickiness:g} is not a probability; choose a number from 0 to 1")

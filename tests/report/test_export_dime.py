@@ -12,9 +12,9 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.noise import normal
 from counterfactory.diffusion.schedule import build_schedule
 from counterfactory.report.export_dime import _noised, change_map, flips_of, summary_of, write_experiment
-from tests.metrics.flips import Judge, answer_flips, blank, lit, pixel
+from tests.metrics.flips import StubClassifier, answer_flips, blank, lit, pixel
 
-CLASSIFIER = Judge(bright=pixel(0))
+CLASSIFIER = StubClassifier(bright=pixel(0))
 LEVELS = (0, 0, 255, 51)
 """Grey levels of the pixel that the classifier looks at, in the factual images: it says 0, 0, 1 and 0."""
 

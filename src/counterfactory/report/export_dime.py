@@ -32,7 +32,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -40,8 +40,11 @@ from PIL import Image
 
 from ..core.errors import UserError
 from ..core.files import read_json, writing
-from ..metrics.inputs import Answered, load_answered
-from ..metrics.predictions import Classifier, predict
+from ..metrics.inputs import SuiteAnswers, load_suite
+from ..metrics.predictions import predict
+
+if TYPE_CHECKING:
+    from ..models.classifier.model import AttributeClassifier
 
 __all__ = ["Flips", "Sources", "change_map", "export_dime", "flips_of", "summary_of", "write_experiment"]
 
@@ -136,7 +139,7 @@ def export_dime(
     experiment = experiment or method
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", experiment):
         raise UserError(f"--exp: {experiment!r}: choose a name of letters, digits and - _ . +")
-    answered = load_answered("flip", sources.data, sources.questions, sources.answers)
+    answered = load_suite("flip", sources.data, sources.questions, sources.answers)
     attributes = answered.questions["attribute"]
     if attribute not in set(attributes):
         known = ", ".join(dict.fromkeys(attributes)) or "no attribute"
@@ -161,7 +164,7 @@ def export_dime(
     return written
 
 
-def flips_of(answered: Answered, classifier: Classifier, attribute: str, repeat: int = 0) -> Flips:
+def flips_of(answered: SuiteAnswers, classifier: "AttributeClassifier", attribute: str, repeat: int = 0) -> Flips:
     """Returns the answered questions about one attribute.
 
     Arguments:
@@ -173,7 +176,7 @@ def flips_of(answered: Answered, classifier: Classifier, attribute: str, repeat:
     questions = answered.questions
     wanted = (questions["attribute"] == attribute) & (questions["repeat"] == repeat) & questions["answered"]
     rows = np.flatnonzero(wanted.to_numpy(bool))
-    part = Answered(
+    part = SuiteAnswers(
         answered.dataset,
         answered.suite,
         questions.iloc[rows].reset_index(drop=True),

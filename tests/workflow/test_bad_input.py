@@ -51,7 +51,7 @@ answers:
     {<<: *walk, images: null, perceptual: none, classifier_scales: [20.0], warmup_mask: 0}
   dime_x: {<<: *walk, images: null, perceptual: classifier, classifier_scale: 1.0e-6, restart_step: 2, stop_step: 1}
 scores:
-  metrics: [flip, identity, mnac, correlation, diversity, cout, oracle_frechet, fid, side]
+  metrics: [flip, identity, mnac, correlation, diversity, cout, oracle_frechet, fid, graph_consistency]
   lpips: {net: alex, weights: away/alexnet.pth}
   fid: {images: 8, least: 2, weights: away/inception.pth}
   bootstrap: {resamples: 50}
@@ -76,7 +76,7 @@ def bad(folder):
 def test_more_chunks_than_questions_is_one_line_of_the_plan(bad):
     done = snakemake(bad, "-n", "--configfile", bad / "bad.yaml")
     said = [line for line in done.stderr.splitlines() if line.startswith("config: ")]
-    line = "config: answers.chunks is 7, but dime is asked 6 questions of the suite flip: they are 6 chunks"
+    line = "config: answers.chunks is 7, but dime answers 6 questions of the suite flip: 6 chunks are used"
     assert said == [line]
     assert "fetch_weights" in done.stdout + done.stderr and "models/identity" not in done.stdout + done.stderr
 

@@ -69,7 +69,7 @@ def test_the_profile_is_found_by_itself(folder):
     done = snakemake(folder, "-n", "results/morphomnist/data/dataset.json")
     assert "workflow specific profile" in done.stderr
     # What it makes of a plan: a line a job, in words.
-    assert "Making the images, attributes and splits of morphomnist" in done.stdout + done.stderr
+    assert "Generating the images, attributes and splits of morphomnist" in done.stdout + done.stderr
 
 
 def test_lint_and_format_are_clean():
@@ -128,7 +128,7 @@ def test_a_mistake_in_the_configuration_is_one_line(folder, words, said):
 
 def test_what_is_switched_off_is_not_in_the_graph(folder):
     (folder / "over.yaml").write_text(
-        "methods: [copy, vae]\nmarks: {metrics: [axioms, measured]}\nquestions: {null: {images: 0}}\n"
+        "methods: [copy, vae]\nscores: {metrics: [axioms, measured]}\nquestions: {null: {images: 0}}\n"
     )
     every = plan(folder, "--configfile", folder / "over.yaml")[1]
     made = "\n".join(every)

@@ -92,7 +92,7 @@ rule train:
         settings=lambda wildcards: training_of(wildcards.folder).settings,
         options=training_options,
         data=subpath(input.dataset, parent=True),
-        models=f"{SETTINGS.results}/{SETTINGS.dataset}/models",
+        folder=subpath(input.dataset, ancestor=2),
         out=subpath(output.model, parent=True),
         device=lambda wildcards: SETTINGS.device if training_of(wildcards.folder).model.images else "cpu",
         code=lambda wildcards: training_of(wildcards.folder).code,
@@ -100,7 +100,7 @@ rule train:
         "Training {wildcards.folder}"
     shell:
         "python -m counterfactory train {params.name} --settings {params.settings:q} {params.options:q}"
-        " --data {params.data:q} --models {params.models:q} --out {params.out:q} --device {params.device}"
+        " --data {params.data:q} --models {params.folder:q}/models --out {params.out:q} --device {params.device}"
         " 2>&1 | tee {log:q}"
 
 

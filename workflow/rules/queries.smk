@@ -6,7 +6,9 @@ QUERIES = asked_queries(SETTINGS)
 # Asked of a generator, not of a method: one that is not trained is asked nothing.
 GENERATORS = sorted({query.generator for query in QUERIES.values()})
 DRAWN = GENERATORS if SETTINGS.queries.structure else []
-QUERY_MARKS = expand("<results>/queries/seed{seed}/scores/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds)
+QUERY_MARKS = expand(
+    "<results>/queries/seed{seed}/scores/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds
+)
 STRUCTURE = expand(
     "<results>/queries/seed{seed}/structure/shown.parquet", seed=SETTINGS.seeds if DRAWN else []
 )

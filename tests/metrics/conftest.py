@@ -1,4 +1,4 @@
-"""A toy data set with questions and answers on disk, laid out as the workflow does."""
+"""A toy data set with questions and answers on disk, in the folders of the workflow."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,8 @@ import pytest
 
 from counterfactory.core.files import write_array, write_table
 from counterfactory.data.dataset import Dataset, Variable, save_dataset
+from counterfactory.metrics.resources import Resources
+from counterfactory.metrics.run import score
 
 VARIABLES = (
     Variable("thickness", "continuous", "px", 1.0, 5.0),
@@ -23,7 +25,7 @@ def toy_dataset(simulated: bool = True) -> Dataset:
 
 
 class Place:
-    """Folders of a toy run, and what writes into them."""
+    """The folders of a toy run, with functions that write into them and score the answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,7 +61,7 @@ class Place:
         seed: int = 0,
         **own,
     ) -> Path:
-        """Writes answers, in two chunks; the method's own parents are the true ones unless given."""
+        """Writes answers in two chunks; by default the method's own parents are the true ones."""
         folder = self.answers / method / f"seed{seed}"
         suite = questions["suite"][0]
         if answered is None:
@@ -75,10 +77,25 @@ class Place:
                 write_table(chunk.with_suffix(".parquet"), table.iloc[start:stop])
         return folder
 
+    def score(
+        self,
+        metric: str,
+        methods: list[str],
+        settings: SimpleNamespace,
+        seed: int = 0,
+        suites: dict[str, Path] | None = None,
+        out: Path | None = None,
+    ) -> pd.DataFrame:
+        """Scores answers to all suites (or to some) and returns the table."""
+        out = out or self.folder / "scores.parquet"
+        resources = Resources(settings, self.data, self.folder / "models", seed)
+        score(metric, methods, self.questions if suites is None else suites, self.answers, resources, out)
+        return pd.read_parquet(out)
+
 
 @pytest.fixture
 def place(tmp_path) -> Place:
-    """A test split of 6 random images, none of them near black or white, so that a shift never wraps."""
+    """A test split of 6 random images without extreme grey levels, so that a shift does not wrap around."""
     place = Place(tmp_path)
     save_dataset(place.data, toy_dataset())
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A suite `flip` in memory, and judges that can be checked by hand."""
+"""Answers to the suite `flip` in memory, and classifiers that are simple functions of pixels."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from counterfactory.data.dataset import Dataset
-from counterfactory.metrics.inputs import Answered
+from counterfactory.metrics.inputs import SuiteAnswers
 from tests.metrics.conftest import toy_dataset
 
 
@@ -20,8 +20,8 @@ def answer_flips(
     index: Sequence[int] | None = None,
     answered: bool | Sequence[bool] = True,
     dataset: Dataset | None = None,
-) -> Answered:
-    """Returns answers to questions about `factual`, one image a question."""
+) -> SuiteAnswers:
+    """Returns answers to questions about `factual`, one image per question."""
     questions = pd.DataFrame({"question": np.arange(len(images)), "suite": "flip"})
     questions = questions.assign(
         index=np.arange(len(images)) if index is None else index,
@@ -35,11 +35,11 @@ def answer_flips(
         answered=answered,
     )
     known = np.zeros(len(images), dtype=bool)
-    return Answered(dataset or toy_dataset(), "flip", questions, factual, None, known, images)
+    return SuiteAnswers(dataset or toy_dataset(), "flip", questions, factual, None, known, images)
 
 
-class Judge:
-    """Says of an image what functions of its pixels say: probabilities (N,), or of classes (N, K)."""
+class StubClassifier:
+    """A classifier or oracle whose outputs are functions of the images: probabilities (N,), or of classes (N, K)."""
 
     def __init__(self, constant: dict[str, str] | None = None, **functions: Callable) -> None:
         self.functions, self.constant = functions, constant or {}
@@ -49,12 +49,12 @@ class Judge:
         return {name: np.asarray(f(images), float) for name, f in self.functions.items()}
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        said = self.probabilities(images)
-        return {name: p.argmax(1) if p.ndim == 2 else (p > 0.5).astype(np.int64) for name, p in said.items()}
+        found = self.probabilities(images)
+        return {name: p.argmax(1) if p.ndim == 2 else (p > 0.5).astype(np.int64) for name, p in found.items()}
 
 
 def pixel(row: int, column: int = 0) -> Callable:
-    """Returns what says the probability that the pixel's grey level is of 255."""
+    """Returns a function of images: one grey level divided by 255, as a probability."""
     return lambda images: images[:, 0, row, column] / 255.0
 
 

@@ -1,10 +1,8 @@
 """Composition and reversibility: exact on constructed images."""
 
 import numpy as np
-import pandas as pd
 
 from counterfactory.metrics.axioms import l1_distance
-from counterfactory.metrics.run import score
 
 
 def test_l1_is_in_grey_levels_and_does_not_wrap():
@@ -15,23 +13,13 @@ def test_l1_is_in_grey_levels_and_does_not_wrap():
     assert l1_distance(black, half).tolist() == [5.0, 0.0]
 
 
-def test_a_shift_of_three_grey_levels_is_three(place, settings, tmp_path):
+def test_a_shift_of_three_grey_levels_scores_three(place, settings):
     null = place.ask("null", [{"cycles": 1}, {"cycles": 10, "index": 0}, {"cycles": 10, "index": 1}])
     asked = place.images[[0, 0, 1]]
     place.answer("vae", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None], seed=4)
     reverse = place.ask("reverse", [{"intervention": "thickness"}])
     place.answer("vae", reverse, place.images[:1] - np.uint8(7), seed=4)
-    score(
-        "axioms",
-        ["vae"],
-        4,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        tmp_path / "scores.parquet",
-    )
-    table = pd.read_parquet(tmp_path / "scores.parquet")
+    table = place.score("axioms", ["vae"], settings, seed=4)
     assert table["value"].tolist() == [0.0, 3.0, 3.0, 7.0]
     assert table["suite"].tolist() == ["null"] * 3 + ["reverse"]
     assert set(table["metric"]) == {"l1"} and set(table["seed"]) == {4} and set(table["dataset"]) == {"toy"}

@@ -1,4 +1,4 @@
-"""The bootstrap: closed forms for two scores, the normal limit, coverage."""
+"""The bootstrap: closed forms for two scores, the normal limit, the coverage."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,11 @@ def test_coverage():
     assert 0.90 <= hits / 300 <= 0.98
 
 
-def test_the_seed_decides(monkeypatch):
+def test_the_interval_is_a_function_of_the_seed(monkeypatch):
     values = np.random.default_rng(2).normal(size=101)
     whole = bootstrap_interval(values, seed=3)
     assert whole == bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
-    monkeypatch.setattr(bootstrap, "DRAWS", 1000)  # how much is drawn at once does not
+    monkeypatch.setattr(bootstrap, "DRAWS", 1000)  # the block size changes nothing
     assert bootstrap_interval(values, seed=3) == whole
 
 

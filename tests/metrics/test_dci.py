@@ -1,24 +1,24 @@
-"""DCI: scores of importances by hand, and of codes whose importances are plain."""
+"""DCI: scores of importances by hand, and of codes with known importances."""
 
 import numpy as np
 import pytest
 
 from counterfactory.metrics.dci import completeness, dci, disentanglement
-from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.inputs import load_suite
 
 
-def test_each_dimension_of_one_variable_and_each_variable_in_one_dimension():
+def test_one_dimension_per_variable_is_perfect():
     importances = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     assert disentanglement(importances) == completeness(importances) == 1.0
 
 
-def test_dimensions_that_all_speak_of_everything():
+def test_equal_importances_score_zero():
     assert disentanglement(np.ones((4, 2))) == pytest.approx(0.0)
     assert completeness(np.ones((4, 2))) == pytest.approx(0.0)
 
 
 def test_scores_by_hand():
-    """Dimension 0 is shared evenly, dimension 1 is of variable 0; half of the importance each."""
+    """Dimension 0 depends on both variables equally, dimension 1 on variable 0; each has half of the importance."""
     importances = np.array([[0.5, 0.5], [1.0, 0.0]])
     assert disentanglement(importances) == pytest.approx(0.5 * 0.0 + 0.5 * 1.0)
     # Variable 0 has shares 1/3 and 2/3 and three quarters of the importance, variable 1 one dimension.
@@ -26,15 +26,15 @@ def test_scores_by_hand():
     assert completeness(importances) == pytest.approx(0.75 * (1 - entropy) + 0.25)
 
 
-def test_blocks_pulled_to_one_label_are_disentangled_and_not_complete():
-    """As CausalDiffAE's prior does: each variable in three dimensions alike."""
+def test_blocks_of_one_label_are_disentangled_and_not_complete():
+    """As with the prior of CausalDiffAE: each variable is encoded in three dimensions equally."""
     importances = np.kron(np.eye(2), np.ones((3, 1)))
     assert disentanglement(importances) == 1.0
     assert completeness(importances) == pytest.approx(1 - np.log(3) / np.log(6))
 
 
 def answered(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
-    """Questions that ask to do nothing, answered by a method with these codes; labels are drawn at random."""
+    """Returns answers to null interventions by a method with these codes; labels are random."""
     rng = np.random.default_rng(1)
     true = {"thickness": rng.uniform(1, 5, count), "intensity": rng.uniform(64, 255, count)}
     true["digit"] = rng.integers(0, 3, count).astype(float)
@@ -44,7 +44,7 @@ def answered(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
     ]
     questions = place.ask("null", rows)
     folder = place.answer("any", questions, np.repeat(place.images[:1], count, axis=0))
-    one = load_answered("null", place.data, place.questions["null"], folder)
+    one = load_suite("null", place.data, place.questions["null"], folder)
     for name, make in codes.items():
         one.questions[name] = make(true)
     return one
@@ -57,7 +57,7 @@ CODES = {
 }
 
 
-def test_codes_that_are_the_labels(place):
+def test_codes_equal_to_the_labels(place):
     scores = {score.metric: score for score in dci(answered(place, CODES, 150), 1000)}
     assert all(score.n == 150 and score.group == ("none", "", 1) for score in scores.values())
     assert scores["dci_disentanglement"].value > 0.95
@@ -65,7 +65,7 @@ def test_codes_that_are_the_labels(place):
     assert scores["dci_informativeness"].value > 0.95
 
 
-def test_codes_that_say_nothing(place):
+def test_codes_of_noise(place):
     noise = {
         f"code_{k}": lambda true, k=k: np.random.default_rng(k).normal(size=len(true["digit"]))
         for k in range(3)

@@ -1,4 +1,4 @@
-"""Effectiveness, with judges whose errors are known."""
+"""Effectiveness with judges of known errors."""
 
 from dataclasses import replace
 
@@ -6,31 +6,31 @@ import numpy as np
 import pytest
 
 from counterfactory.metrics.effectiveness import effectiveness, normalised
-from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.inputs import load_suite
 
 
 @pytest.fixture
 def answered(place):
     questions = place.ask("do", [{"intervention": "thickness", "protocol": "marginal"}] * 5)
     folder = place.answer("any", questions, place.images[:5])
-    return load_answered("do", place.data, place.questions["do"], folder)
+    return load_suite("do", place.data, place.questions["do"], folder)
 
 
-def test_errors_of_a_judge_that_is_a_quarter_off(answered):
-    asked = {}
+def test_errors_of_a_judge_with_known_errors(answered):
+    seen = {}
 
     def judge(images, parents):
-        asked.update(parents)
+        seen.update(parents)
         assert images.shape == (5, 1, 32, 32)
         return answered.true("thickness") + np.array([0.25, -0.25, 0.0, 0.5, 0.0])
 
     score = effectiveness(answered, "thickness", judge)
     assert score.metric == "predicted_thickness"
     np.testing.assert_allclose(score.values, [0.25, 0.25, 0.0, 0.5, 0.0], atol=1e-12)
-    assert list(asked) == ["thickness", "intensity", "digit"]
+    assert list(seen) == ["thickness", "intensity", "digit"]
 
 
-def test_digits_are_right_or_wrong(answered):
+def test_digits_score_0_or_1(answered):
     score = effectiveness(answered, "digit", lambda images, parents: np.array([0.0, 1.0, 7.0, 3.0, 0.0]))
     assert score.values.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0]
 
@@ -44,7 +44,7 @@ def test_an_undetermined_parent_has_no_score(answered):
 
 
 def test_errors_in_published_units(answered):
-    """A quarter of a half range is a quarter; the digit has no unit, and a data set without any has no score."""
+    """The digit has no published unit; another data set has no such score."""
     scores = [
         effectiveness(answered, name, lambda images, true, name=name, off=off: true[name] + off)
         for name, off in (("thickness", 0.6), ("intensity", 23.5), ("digit", 0.0))

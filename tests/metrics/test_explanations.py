@@ -1,4 +1,4 @@
-"""Identity, attributes, correlations, diversity, transitions: each held to cases that can be checked by hand."""
+"""Identity, MNAC, CD, diversity and COUT: cases that can be checked by hand."""
 
 from types import SimpleNamespace
 
@@ -12,11 +12,11 @@ from counterfactory.metrics.identity import identity_scores, similarity
 from counterfactory.metrics.jpeg import jpeg_round_trip
 from counterfactory.metrics.mnac import changed, mnac_scores
 from counterfactory.metrics.predictions import NOT_FLIPPED
-from tests.metrics.flips import Judge, answer_flips, blank, lit, pixel
+from tests.metrics.flips import StubClassifier, answer_flips, blank, lit, pixel
 
 BOOTSTRAP = SimpleNamespace(resamples=50, level=0.95, seed=0)
-CLASSIFIER = Judge(bright=pixel(0))
-ORACLE = Judge(bright=pixel(0), thick=pixel(1), tall=pixel(2))
+CLASSIFIER = StubClassifier(bright=pixel(0))
+ORACLE = StubClassifier(bright=pixel(0), thick=pixel(1), tall=pixel(2))
 
 
 def test_similarity_is_the_cosine():
@@ -24,7 +24,7 @@ def test_similarity_is_the_cosine():
     np.testing.assert_allclose(similarity(first, second), [1.0, 0.0])
 
 
-def test_only_flipped_answers_have_an_identity():
+def test_only_flipped_answers_have_identity_scores():
     def embed(images):
         return np.stack([images[:, 0, 1, 0] + 1.0, images[:, 0, 2, 0] + 0.0], axis=1)
 
@@ -48,7 +48,7 @@ def test_classes_count_as_one_attribute():
     ).tolist() == [2.0, 0.0]
 
 
-def test_no_flip_leaves_every_score_absent_with_the_reason():
+def test_without_flips_all_scores_are_missing_with_the_reason():
     copies = answer_flips(blank(3), blank(3))
     scores = [
         *identity_scores(copies, CLASSIFIER, lambda x: None, 0.5),
@@ -67,15 +67,15 @@ def test_correlations_are_pearsons():
     assert np.isnan(correlations(np.array([[1.0, 0.1], [0.0, 0.1], [1.0, 0.1]]), 0)).tolist() == [False, True]
 
 
-def test_changes_that_hang_together_as_the_labels_do_have_no_difference():
+def test_changes_with_the_correlations_of_the_labels_have_no_difference():
     labels = np.random.default_rng(1).integers(0, 2, (200, 3)).astype(float)
     labels[:150, 1] = labels[:150, 0]
     train = correlations(labels)
-    # Each image changes to the next: differences of labels of a shuffled set hang together as the labels do.
+    # Differences between random pairs of labels have the same correlations as the labels.
     rows = np.random.default_rng(2).integers(0, 200, (2, 20_000))
     changes = labels[rows[0]] - labels[rows[1]]
     assert correlation_difference(changes, train[0], 0) < 0.05
-    # And changes that do exactly what the labels do have none at all.
+    # Changes equal to the labels have exactly the same correlations.
     assert correlation_difference(labels, train[0], 0) == pytest.approx(0.0, abs=1e-12)
 
 
@@ -88,7 +88,7 @@ def test_correlation_difference_by_hand():
     assert np.isnan(correlation_difference(changes, np.array([1.0, 0.25, -0.5]), 0, "nan"))
 
 
-def test_correlation_difference_of_a_set_tells_its_number_and_spread():
+def test_correlation_difference_has_n_and_an_interval():
     factual = np.concatenate([blank(20), lit(blank(20), 0)])
     images = np.concatenate([lit(blank(20), 0), blank(20)])
     images[::4, 0, 1, 0] = 255
@@ -103,7 +103,7 @@ def test_correlation_difference_of_a_set_tells_its_number_and_spread():
 
 
 class Lpips:
-    """Stands for the network."""
+    """A stand-in for the network."""
 
 
 def test_identical_repeats_have_no_spread(monkeypatch):
@@ -127,36 +127,36 @@ def test_identical_repeats_have_no_spread(monkeypatch):
     assert np.isnan(score.values).all() and "asked once" in score.reason
 
 
-def test_pixels_are_pasted_by_their_change():
+def test_pixels_are_ranked_by_their_change():
     images = np.array([[[[0, 5], [9, 5]]]], dtype=np.uint8)
     place, portion = transitions(np.zeros_like(images), images)
     assert place.tolist() == [[3, 1, 0, 2]] and portion == 1
     assert transitions(np.zeros((1, 3, 32, 32), np.uint8), np.ones((1, 3, 32, 32), np.uint8))[1] == 20
 
 
-def test_transition_of_a_classifier_that_is_a_step():
-    # 100 pixels, two at a time. Its one pixel turns the classifier: pasted first, in the middle, or never.
+def test_cout_of_a_step_function():
+    # 100 pixels, two per portion. One pixel flips the classifier: it is replaced first, in the middle, or never.
     factual, images = blank(3, 10), blank(3, 10)
     images[:, 0, 5:] = 100  # 50 pixels change
     images[0, 0, 0, 0] = 255  # the first of all
-    images[1, 0, 0, 0] = 99  # after those 50, so pasted as number 51
-    step = Judge(bright=lambda x: (x[:, 0, 0, 0] > 50).astype(float))
+    images[1, 0, 0, 0] = 99  # after those 50, so its rank is 50
+    step = StubClassifier(bright=lambda x: (x[:, 0, 0, 0] > 50).astype(float))
     found = cout(factual, images, step, np.array(["bright"] * 3), np.zeros(3, int), np.ones(3, int))
-    # From -1 to 1 within the portion, a share of 0.02: the trapezoid's middle lies at 0.01, at 0.51, nowhere.
+    # The curve rises from -1 to 1 within one portion of 0.02, whose middle is at 0.01 or 0.51.
     np.testing.assert_allclose(found, [0.98, -0.02, -1.0])
 
 
-def test_transitions_of_wrong_predictions_and_late_questions_are_not_scored():
+def test_cout_skips_wrong_predictions_and_later_questions():
     answered = answer_flips(blank(3), lit(blank(3), 0), label=[0, 1, 0])
     (score,) = cout_scores(answered, CLASSIFIER, questions=2)
     assert score.rows.tolist() == [0, 1] and score.values[0] > 0.9 and np.isnan(score.values[1])
     assert score.reason[1] == "the classifier is wrong about the factual image"
     (score,) = cout_scores(answer_flips(blank(3), blank(3)), CLASSIFIER, questions=9)
-    assert score.values.tolist() == [-1.0] * 3  # not flipped, and scored
+    assert score.values.tolist() == [-1.0] * 3  # answers that did not flip are scored
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_changes_a_little_and_keeps_flat_images(channels):
+def test_jpeg_keeps_shape_and_flat_images(channels):
     images = np.random.default_rng(0).integers(0, 256, (3, channels, 16, 16), dtype=np.uint8)
     back = jpeg_round_trip(images)
     assert back.shape == images.shape and back.dtype == np.uint8 and (back != images).any()

@@ -1,4 +1,4 @@
-"""Distances of sets: closed forms of normal distributions, halves, and what too few images leave."""
+"""Distances between sets: closed forms for normal distributions, split distances, too few images."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from counterfactory.metrics.bootstrap import bootstrap_statistic
 from counterfactory.metrics.fid import fid_scores
 from counterfactory.metrics.frechet import frechet_distance, kernel_distance, split_frechet_distance
 from counterfactory.metrics.oracle_frechet import oracle_frechet_scores
-from tests.metrics.flips import Judge, answer_flips, lit, pixel
+from tests.metrics.flips import StubClassifier, answer_flips, lit, pixel
 
 
 def with_moments(mean, covariance, count, seed=0):
@@ -20,7 +20,7 @@ def with_moments(mean, covariance, count, seed=0):
     return whitened @ np.linalg.cholesky(covariance).T + mean
 
 
-def test_identical_sets_are_at_zero():
+def test_identical_sets_have_distance_zero():
     for count in (10, 100):  # fewer and more images than features
         features = np.random.default_rng(0).normal(size=(count, 30))
         assert frechet_distance(features, features[::-1]) == pytest.approx(0.0, abs=1e-9)
@@ -38,7 +38,7 @@ def test_normal_distributions_have_a_closed_form():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_equals_pytorch_fid_where_that_is_well_conditioned():
+def test_equals_pytorch_fid_if_well_conditioned():
     from counterfactory.pretrained.inception import _package
 
     _package()
@@ -64,7 +64,7 @@ def test_fewer_images_than_features_is_the_same_formula():
 
 
 def test_halves_share_no_content():
-    # Every answer is its own original: paired sets look perfect, halves tell what chance leaves.
+    # Every answer equals its factual image: the distance is 0, the split distance is not.
     real = np.random.default_rng(0).normal(size=(40, 5))
     pairs = np.arange(40)
     assert frechet_distance(real, real) == pytest.approx(0.0, abs=1e-9)
@@ -81,7 +81,7 @@ def test_halves_share_no_content():
     assert np.isnan(split_frechet_distance(real[:3], real[:3], pairs[:3], 1, seed=0))
 
 
-def test_kernel_distance_has_no_bias_and_sees_a_shift():
+def test_kernel_distance_is_unbiased_and_detects_a_shift():
     rng = np.random.default_rng(0)
     same = [kernel_distance(rng.normal(size=(20, 8)), rng.normal(size=(20, 8))) for _ in range(300)]
     assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(300) and min(same) < 0
@@ -92,11 +92,13 @@ def test_kernel_distance_has_no_bias_and_sees_a_shift():
     assert kernel_distance(real, made, np.array([0, 1])) == pytest.approx(1 + 27 - 2 * (1 + 8) / 2)
 
 
-def test_interval_lies_around_the_statistic():
+def test_the_interval_contains_the_statistic():
     values = np.random.default_rng(0).normal(size=200)
 
     def spread(rows):
-        return np.unique(values[rows]).std() + len(np.unique(rows))  # grows with the different ones drawn
+        return np.unique(values[rows]).std() + len(
+            np.unique(rows)
+        )  # grows with the number of distinct members
 
     low, high = bootstrap_statistic(spread, 200, 300)
     assert low < spread(np.arange(200)) < high
@@ -108,7 +110,7 @@ def test_interval_lies_around_the_statistic():
 
 
 SETTINGS = SimpleNamespace(images=40, least=5, real="flipped", shuffles=3, jpeg=False)
-CLASSIFIER = Judge(bright=pixel(0))
+CLASSIFIER = StubClassifier(bright=pixel(0))
 
 
 def features(images):
@@ -120,7 +122,7 @@ def some_images(count, seed=0):
     return images
 
 
-def test_fid_of_flipped_answers_tells_their_number():
+def test_fid_is_of_flipped_answers_and_has_their_number():
     factual = some_images(60)
     images = lit(factual, 0, level=200)
     images[7] = factual[7]  # does not flip
@@ -141,7 +143,7 @@ def test_fid_of_flipped_answers_tells_their_number():
     assert fid.value == pytest.approx(frechet_distance(features(factual[:40]), features(images[kept])))
 
 
-def test_too_few_flips_are_refused_before_anything_is_embedded():
+def test_too_few_flips_are_not_embedded():
     def never(images):
         raise AssertionError("embedded")
 
@@ -152,7 +154,7 @@ def test_too_few_flips_are_refused_before_anything_is_embedded():
         assert all(np.isnan(score.value) and score.n == 0 and reason in score.reason for score in scores)
 
 
-def test_oracle_needs_more_images_than_features():
+def test_oracle_frechet_requires_more_images_than_features():
     oracle = SimpleNamespace(embed=features)
     bootstrap = SimpleNamespace(resamples=20, level=0.9, seed=0)
     factual = some_images(30)

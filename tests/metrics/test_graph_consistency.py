@@ -1,4 +1,4 @@
-"""What flips do to the other attribute, against the true world: by rendering answers whose change is known."""
+"""Graph consistency of rendered answers whose changes are known."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,9 @@ import pytest
 from counterfactory.data.morphology import measure, render
 from counterfactory.data.morphomnist import DATASET
 from counterfactory.data.processes import INTENSITY as PROCESS
-from counterfactory.metrics.graph_consistency import OWN, side_scores
+from counterfactory.metrics.graph_consistency import FLIPPED, consistency_scores
 from counterfactory.metrics.mnac import mnac_scores
-from tests.metrics.flips import Judge, answer_flips
+from tests.metrics.flips import StubClassifier, answer_flips
 
 THICKNESS, NOISE = np.array([1.8, 2.2, 2.8]), np.array([0.3, -1.0, -0.5])
 INTENSITY = PROCESS.value(THICKNESS, NOISE)
@@ -24,7 +24,7 @@ LINES = (
 
 
 def drawn(thickness, intensity):
-    """Returns three figures of a few lines, rendered at these parents."""
+    """Returns three figures of lines, rendered with these parents."""
     digits = np.zeros((3, 28, 28))
     y, x = np.mgrid[:28, :28]
     for image, points in zip(digits, LINES, strict=True):
@@ -44,71 +44,77 @@ TEST = TEST.assign(**PROCESS.abduct(THICKNESS, INTENSITY))
 
 
 def classifier(name, flips=True):
-    """Returns a classifier whose prediction differs between what it is asked about first, and all else."""
+    """Returns a classifier that predicts 0 for the factual images and `flips` for all others."""
 
-    def said(images):
+    def probability(images):
         same = [(images[i] == FACTUAL).all((1, 2, 3)).any() for i in range(len(images))]
         return np.where(same, 0.0, float(flips))
 
-    judge = Judge(**{name: said})
-    judge.attributes = ATTRIBUTES
-    return judge
+    stub = StubClassifier(**{name: probability})
+    stub.attributes = ATTRIBUTES
+    return stub
 
 
 def scores_of(images, name, **more):
     answered = answer_flips(FACTUAL, images, attribute=name, dataset=DATASET, **more)
-    return {score.metric: score for score in side_scores(answered, classifier(name), ATTRIBUTES, TEST)}
+    return {score.metric: score for score in consistency_scores(answered, classifier(name), ATTRIBUTES, TEST)}
 
 
-def test_a_thicker_stroke_is_to_be_brighter():
+def test_a_thicker_stroke_should_be_brighter():
     thicker = THICKNESS + 1.0
     true = scores_of(drawn(thicker, PROCESS.value(thicker, NOISE)), "thick")
     ignorant = scores_of(drawn(thicker, INTENSITY), "thick")
-    # Rendering is quantised, so the measured thickness, and what is due to it, is off by some tenths of a px.
-    assert (true["side_intensity"].values < 15).all() and (ignorant["side_intensity"].values > 15).all()
+    # Rendering is quantized, so the measured thickness has an error of some tenths of a px.
+    assert (true["inconsistency_intensity"].values < 15).all() and (
+        ignorant["inconsistency_intensity"].values > 15
+    ).all()
     np.testing.assert_allclose(true["moved_intensity"].values, true["due_intensity"].values, atol=15)
     np.testing.assert_allclose(ignorant["moved_intensity"].values, 0.0, atol=1.0)
-    np.testing.assert_allclose(ignorant["side_intensity"].values, ignorant["due_intensity"].values, atol=1.0)
-    assert np.isnan(true["side_thickness"].values).all() and set(true["side_thickness"].reason) == {OWN}
+    np.testing.assert_allclose(
+        ignorant["inconsistency_intensity"].values, ignorant["due_intensity"].values, atol=1.0
+    )
+    assert np.isnan(true["inconsistency_thickness"].values).all() and set(
+        true["inconsistency_thickness"].reason
+    ) == {FLIPPED}
 
 
-def test_a_brighter_stroke_is_to_be_as_thick_as_before():
+def test_a_brighter_stroke_should_keep_its_thickness():
     brighter = INTENSITY + 30.0
     true = scores_of(drawn(THICKNESS, brighter), "bright")
     confused = scores_of(drawn(THICKNESS + 1.0, brighter), "bright")
-    np.testing.assert_allclose(true["side_thickness"].values, 0.0, atol=0.1)
+    np.testing.assert_allclose(true["inconsistency_thickness"].values, 0.0, atol=0.1)
     np.testing.assert_array_equal(true["due_thickness"].values, 0.0)
-    np.testing.assert_allclose(confused["side_thickness"].values, 1.0, atol=0.3)
+    np.testing.assert_allclose(confused["inconsistency_thickness"].values, 1.0, atol=0.3)
 
 
-def test_changes_are_told_along_the_flip():
+def test_changes_are_in_the_direction_of_the_flip():
     darker = drawn(THICKNESS + 0.5, INTENSITY - 30.0)
-    judge = classifier("bright")
-    said = judge.functions["bright"]
-    judge.functions["bright"] = lambda images: 1.0 - said(images)  # bright before, not so after
+    stub = classifier("bright")
+    probability = stub.functions["bright"]
+    stub.functions["bright"] = lambda images: 1.0 - probability(images)  # bright before, dark after
     answered = answer_flips(FACTUAL, darker, attribute="bright", label=1, target=0, dataset=DATASET)
-    scores = {score.metric: score.values for score in side_scores(answered, judge, ATTRIBUTES, TEST)}
-    assert (scores["moved_thickness"] < 0).all() and (scores["side_thickness"] > 0).all()
+    scores = {score.metric: score.values for score in consistency_scores(answered, stub, ATTRIBUTES, TEST)}
+    assert (scores["moved_thickness"] < 0).all() and (scores["inconsistency_thickness"] > 0).all()
 
 
-def test_a_class_moves_no_other_parent_and_a_blank_answer_is_far_away():
-    judge = Judge(digit=lambda images: np.tile([0.0, 0.0, 1.0], (len(images), 1)))
+def test_a_class_changes_no_other_parent_and_a_blank_answer_is_scored():
+    stub = StubClassifier(digit=lambda images: np.tile([0.0, 0.0, 1.0], (len(images), 1)))
     answered = answer_flips(FACTUAL, FACTUAL * 0, attribute="digit", target=2, dataset=DATASET)
-    scores = {score.metric: score.values for score in side_scores(answered, judge, ATTRIBUTES, TEST)}
+    scores = {score.metric: score.values for score in consistency_scores(answered, stub, ATTRIBUTES, TEST)}
     np.testing.assert_array_equal(scores["due_thickness"], 0.0)
-    np.testing.assert_allclose(scores["side_thickness"], SEEN["thickness"])
-    np.testing.assert_allclose(scores["side_intensity"], SEEN["intensity"])
+    np.testing.assert_allclose(scores["inconsistency_thickness"], SEEN["thickness"])
+    np.testing.assert_allclose(scores["inconsistency_intensity"], SEEN["intensity"])
     blank = scores_of(FACTUAL * 0, "thick")
-    assert np.isfinite(blank["side_intensity"].values).all()
+    assert np.isfinite(blank["inconsistency_intensity"].values).all()
 
 
-def test_what_did_not_flip_has_no_side():
+def test_answers_that_did_not_flip_have_no_score():
     scores = scores_of(FACTUAL, "thick")
     assert all(np.isnan(score.values).all() for score in scores.values())
-    assert "did not flip" in scores["side_intensity"].reason[0]
+    assert "did not flip" in scores["inconsistency_intensity"].reason[0]
 
 
-def test_attributes_are_counted_by_measuring_too():
+def test_mnac_by_measurement():
     thicker = drawn([3.5, 3.5, 3.6], INTENSITY)
     answered = answer_flips(FACTUAL, thicker, attribute="thick", dataset=DATASET)
     counted, measured = mnac_scores(answered, classifier("thick"), classifier("thick"))
@@ -116,9 +122,9 @@ def test_attributes_are_counted_by_measuring_too():
     assert counted.values.tolist() == [1.0, 1.0, 1.0]
     nothing = answer_flips(FACTUAL, FACTUAL, attribute="thick", dataset=DATASET)
     assert np.isnan(mnac_scores(nothing, classifier("thick"), classifier("thick"))[1].values).all()
-    judge = Judge(digit=lambda images: np.tile([0.0, 0.0, 1.0], (len(images), 1)))
+    stub = StubClassifier(digit=lambda images: np.tile([0.0, 0.0, 1.0], (len(images), 1)))
     digit = answer_flips(FACTUAL, thicker, attribute="digit", target=2, dataset=DATASET)
-    measured = mnac_scores(digit, judge, classifier("thick"))[1]
+    measured = mnac_scores(digit, stub, classifier("thick"))[1]
     assert np.isnan(measured.values).all() and set(measured.reason) == {"this attribute is not measured"}
 
 
@@ -126,6 +132,6 @@ def test_only_simulated_worlds_are_measured():
     answered = answer_flips(FACTUAL, FACTUAL, attribute="thick", dataset=None)
     unknown = answered.dataset.__class__("toy", DATASET.variables, DATASET.edges, DATASET.shape, False)
     answered = answer_flips(FACTUAL, drawn(THICKNESS + 1, INTENSITY), attribute="thick", dataset=unknown)
-    assert side_scores(answered, classifier("thick"), ATTRIBUTES, TEST) == []
+    assert consistency_scores(answered, classifier("thick"), ATTRIBUTES, TEST) == []
     measured = mnac_scores(answered, classifier("thick"), classifier("thick"))[1]
     assert "not simulated" in measured.reason[0] and pytest.approx(0) == np.isfinite(measured.values).sum()

@@ -1,4 +1,4 @@
-"""Inception: pytorch-fid's network takes the weights strictly; features are kept by row; mistakes are one line."""
+"""Inception: the network of pytorch-fid, features stored by row, one-line errors."""
 
 import zipfile
 
@@ -11,6 +11,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.metrics.fid import compute_reference
 from counterfactory.metrics.inception import inception_features, read_features, write_features
 from counterfactory.metrics.resources import Resources
+from counterfactory.pretrained import inception as inception_weights
 from counterfactory.pretrained.inception import (
     FEATURES,
     REFERENCE,
@@ -18,11 +19,10 @@ from counterfactory.pretrained.inception import (
     load_inception,
     reference_features,
 )
-from counterfactory.pretrained import inception as inception_weights
 
 
 class Mean(torch.nn.Module):
-    """Stands for the network: the mean grey level, many times."""
+    """A stand-in for the network: the mean grey level, repeated."""
 
     def __init__(self):
         super().__init__()
@@ -34,14 +34,14 @@ class Mean(torch.nn.Module):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_images_are_seen_from_0_to_1_in_three_channels(channels):
+def test_inputs_are_in_0_to_1_with_three_channels(channels):
     images = np.random.default_rng(0).integers(0, 256, (11, channels, 8, 8), dtype=np.uint8)
     features = inception_features(Mean(), images)
     assert features.shape == (11, FEATURES) and features.dtype == np.float32
     np.testing.assert_allclose(features[:, 0], images.mean((1, 2, 3)) / 255, rtol=1e-6)
 
 
-def test_features_survive_the_disk(tmp_path):
+def test_features_are_written_and_read(tmp_path):
     features = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     write_features(tmp_path / "real.safetensors", np.array([7, 2, 9]), features)
     found = read_features(tmp_path / "real.safetensors")
@@ -54,7 +54,7 @@ def test_features_survive_the_disk(tmp_path):
         read_features(tmp_path / "real.safetensors")
 
 
-def test_real_images_are_those_asked_about_first(place, settings, tmp_path, monkeypatch):
+def test_the_reference_has_the_first_questions_of_each_set(place, settings, tmp_path, monkeypatch):
     monkeypatch.setattr("counterfactory.metrics.fid.load_inception", lambda *args: Mean())
     settings.fid = settings.lpips.__class__(images=2, jpeg=False)
     blocks = [("thick", 0), ("bright", 0), ("thick", 1)]
@@ -65,14 +65,14 @@ def test_real_images_are_those_asked_about_first(place, settings, tmp_path, monk
     ]
     place.ask("flip", rows)
     resources = Resources(settings, place.data, tmp_path)
-    compute_reference(resources, place.questions["flip"], tmp_path / "real.safetensors")
+    compute_reference(resources, {"flip": place.questions["flip"]}, tmp_path / "real.safetensors")
     found = read_features(tmp_path / "real.safetensors")
     assert sorted(found) == [1, 4]
     assert found[4][0] == pytest.approx(place.images[4].mean() / 255, rel=1e-6)
     assert len(pd.read_parquet(place.questions["flip"])) == 9
 
 
-def test_no_source_is_one_line_with_the_mend(tmp_path, monkeypatch):
+def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
     def fail():
         raise UserError("out of reach")
 

@@ -1,19 +1,19 @@
-"""LPIPS: the squared distance of embeddings is what the package computes."""
+"""LPIPS: the squared distance between embeddings equals the value of the package."""
 
 import numpy as np
 import pytest
 import torch
 
 from counterfactory.core.errors import UserError
-from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.inputs import load_suite
 from counterfactory.metrics.lpips import embed, first_questions, lpips_distance, lpips_scores
-from counterfactory.pretrained.lpips import REFERENCE, fetch_lpips, load_lpips, reference_distance
 from counterfactory.pretrained import lpips as lpips_weights
+from counterfactory.pretrained.lpips import REFERENCE, fetch_lpips, load_lpips, reference_distance
 
 
 @pytest.fixture(scope="module")
 def model():
-    """An AlexNet with random weights, and the heads of the package."""
+    """An AlexNet with random weights and the heads of the package."""
     bare = lpips_weights._bare("alex")
     generator = torch.Generator().manual_seed(0)
     trunk = []
@@ -56,7 +56,7 @@ def test_references_are_shared_without_mixing(model, monkeypatch):
     np.testing.assert_allclose(lpips_distance(model, answers, references), expected, rtol=1e-4)
 
 
-def test_identical_images_are_at_zero_and_cost_nothing(model, monkeypatch):
+def test_identical_images_have_distance_0_and_are_not_embedded(model, monkeypatch):
     same = images(4)
     calls = []
     monkeypatch.setattr(
@@ -69,7 +69,7 @@ def test_identical_images_are_at_zero_and_cost_nothing(model, monkeypatch):
     assert distances[2] > 0 and distances[[0, 1, 3]].tolist() == [0.0] * 3 and calls == [1, 1]
 
 
-def test_only_the_first_questions_of_each_kind(place, model):
+def test_the_first_questions_of_each_set_are_scored(place, model):
     kinds = [
         ("thickness", "marginal"),
         ("thickness", "other_bin"),
@@ -83,9 +83,9 @@ def test_only_the_first_questions_of_each_kind(place, model):
     questions = place.ask("do", rows)
     truth = place.answer("truth", questions, place.images[questions["index"]])
     answers = place.answer("shift", questions, place.images[questions["index"]] + np.uint8(20))
-    answered = load_answered("do", place.data, place.questions["do"], answers, truth)
-    assert first_questions(answered, 1).tolist() == [0, 1, 3]
-    assert first_questions(answered, 2).tolist() == [0, 1, 2, 3, 5, 7]
+    answered = load_suite("do", place.data, place.questions["do"], answers, truth)
+    assert first_questions(answered.questions, 1).tolist() == [0, 1, 3]
+    assert first_questions(answered.questions, 2).tolist() == [0, 1, 2, 3, 5, 7]
     (score,) = lpips_scores(answered, model, 2)
     assert score.metric == "truth_lpips" and score.rows.tolist() == [0, 1, 2, 3, 5, 7]
     assert np.isnan(score.values).tolist() == [
@@ -98,14 +98,14 @@ def test_only_the_first_questions_of_each_kind(place, model):
     ]  # no truth under do(digit)
 
 
-def test_null_is_held_against_the_factual_image(place, model):
+def test_null_interventions_are_compared_with_the_factual_image(place, model):
     questions = place.ask("null", [{}, {"cycles": 10}])
     answers = place.answer("partly", questions, np.stack([place.images[0], place.images[1] // 2]))
-    (score,) = lpips_scores(load_answered("null", place.data, place.questions["null"], answers), model, 5)
+    (score,) = lpips_scores(load_suite("null", place.data, place.questions["null"], answers), model, 5)
     assert score.metric == "lpips" and score.values[0] == 0.0 < score.values[1]
 
 
-def test_weights_survive_the_disk(model, tmp_path, monkeypatch):
+def test_weights_are_written_and_read(model, tmp_path, monkeypatch):
     trunk = [(m.weight, m.bias) for m in model.net.modules() if isinstance(m, torch.nn.Conv2d)]
     monkeypatch.setattr(lpips_weights, "_trunk", lambda net, source: (trunk, "test"))
     with pytest.raises(UserError, match="on the reference pair"):
@@ -121,7 +121,7 @@ def test_weights_that_were_not_fetched(tmp_path):
         load_lpips(tmp_path)
 
 
-def test_no_source_is_one_line_with_the_mend(tmp_path, monkeypatch):
+def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
     def fail(net):
         raise UserError("out of reach")
 

@@ -1,4 +1,4 @@
-"""Effectiveness by measurement, with a world whose measurement is known."""
+"""Effectiveness by measurement in a world with a known measurement."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pytest
 
 from counterfactory.data.dataset import save_dataset
 from counterfactory.metrics import measured as module
-from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.inputs import load_suite
 
 from .conftest import toy_dataset
 
@@ -17,7 +17,7 @@ BLANK = {"thickness": 0.0}
 
 @pytest.fixture(autouse=True)
 def world(monkeypatch):
-    """Measures thickness as the lit pixels / 10, and intensity as their mean; no stroke, no thickness."""
+    """Thickness is the number of bright pixels / 10, intensity their mean; without a stroke, thickness is NaN."""
 
     def measure(images):
         lit = (images > 0).sum((1, 2, 3))
@@ -48,12 +48,12 @@ def found(place):
     truth = place.answer("truth", questions, np.stack([stroke(21, 101)] * 3))
     answers = np.stack([stroke(23, 90), stroke(0, 0), stroke(20, 100)])
     folder = place.answer("any", questions, answers)
-    scores = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    scores = module.measured(load_suite("do", place.data, place.questions["do"], folder, truth))
     return {score.metric: score for score in scores}
 
 
 def test_against_the_true_parents(found):
-    # The second answer is blank: a wrong answer, not a missing one.
+    # The second answer is blank: a wrong answer, not a missing score.
     np.testing.assert_allclose(found["measured_thickness"].values, [0.3, 2.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(found["measured_intensity"].values, [10.0, 100.0, 0.0], atol=1e-12)
 
@@ -65,7 +65,7 @@ def test_against_the_measured_truth(found):
     assert len(found) == 4  # area is no parent
 
 
-def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(place, monkeypatch):
+def test_without_a_blank_value_the_score_is_missing(place, monkeypatch):
     monkeypatch.delitem(BLANK, "thickness")
     asked = {
         "intervention": "thickness",
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(
     questions = place.ask("do", [{**asked, "steps": [{"thickness": 2.0}]}] * 3)
     truth = place.answer("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
     folder = place.answer("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))
-    scores = module.measured(load_answered("do", place.data, place.questions["do"], folder, truth))
+    scores = module.measured(load_suite("do", place.data, place.questions["do"], folder, truth))
     thickness, to_truth = (score for score in scores if score.metric.startswith("measured_thickness"))
     np.testing.assert_allclose(thickness.values, [np.nan, 0.2, np.nan], atol=1e-12)
     assert np.isnan(to_truth.values).all()
@@ -84,8 +84,8 @@ def test_what_is_not_there_is_absent_where_the_world_knows_no_value_for_nothing(
     assert list(to_truth.reason) == [module.NOT_SEEN, module.NOT_SEEN_TRUE, module.NOT_SEEN]
 
 
-def test_nothing_is_measured_where_no_world_is_simulated(place):
+def test_without_a_simulated_world_there_are_no_scores(place):
     questions = place.ask("do", [{"intervention": "digit", "protocol": "marginal"}])
     answers = place.answer("any", questions, place.images[:1])
     save_dataset(place.data, toy_dataset(simulated=False))
-    assert module.measured(load_answered("do", place.data, place.questions["do"], answers)) == []
+    assert module.measured(load_suite("do", place.data, place.questions["do"], answers)) == []

@@ -1,4 +1,4 @@
-"""Scoring: what a method leaves unanswered is absent with a reason, and mistakes are one line."""
+"""Scoring by one metric: all methods in one process, missing scores with reasons, one-line errors."""
 
 from importlib import import_module
 
@@ -7,67 +7,60 @@ import pandas as pd
 import pytest
 
 from counterfactory.core.checkpoint import save_missing
-from counterfactory.core.errors import UserError
+from counterfactory.core.errors import BadFile, UserError
+from counterfactory.core.files import write_array, write_table
 from counterfactory.metrics.axioms import l1_distance
 from counterfactory.metrics.inputs import Score, SetScore
 from counterfactory.metrics.registry import METRICS, Metric
-from counterfactory.metrics.run import compute_reference, score
+from counterfactory.metrics.resources import Resources
+from counterfactory.metrics.run import compute_reference
 from counterfactory.metrics.summary import WHOLE, summarise
 
 
-def test_unanswered_questions_are_absent(place, settings, tmp_path):
+def use(monkeypatch, name, module, metric):
+    """Registers a metric whose module is `module`."""
+    monkeypatch.setitem(METRICS, name, metric)
+    monkeypatch.setattr("counterfactory.metrics.run.import_module", lambda name: module)
+
+
+def test_unanswered_questions_have_no_score(place, settings):
     questions = place.ask("null", [{}, {}, {}])
     answered = np.array([True, False, True])
     images = place.images[:3] * answered[:, None, None, None].astype(np.uint8)
     place.answer("vae", questions, images, answered=answered)
-    score(
-        "axioms",
-        ["vae"],
-        0,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        tmp_path / "scores.parquet",
-    )
-    table = pd.read_parquet(tmp_path / "scores.parquet")
+    table = place.score("axioms", ["vae"], settings)
     np.testing.assert_array_equal(table["value"], [0.0, np.nan, 0.0])
     assert table["reason"].tolist() == ["", "the method does not answer this question", ""]
+
+
+def test_the_reason_of_a_method_is_kept(place, settings):
+    questions = place.ask("null", [{}, {}]).assign(reason=["", "out of weights"])
+    place.answer("vae", questions, place.images[:2], answered=np.array([True, False]))
+    assert place.score("axioms", ["vae"], settings)["reason"].tolist() == ["", "out of weights"]
 
 
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        ("axiom", "no such metric; the nearest is axioms"),
-        ("effectiveness", "needs models"),
-        ("lpips", "needs models"),
-        ("axioms", "none of its suites \\(null, reverse\\) is asked"),
+        ("axiom", "scores.metrics: axiom: no such metric; the nearest is axioms"),
+        ("correlation", "requires --reference"),
+        ("lpips", "lpips"),
+        ("axioms", "no questions of its suites \\(null, reverse\\)"),
     ],
 )
-def test_mistakes(place, settings, tmp_path, metric, message):
+def test_errors_are_one_line(place, settings, metric, message):
     with pytest.raises(UserError, match=message) as caught:
-        score(metric, ["copy"], 0, settings, place.data, {}, tmp_path, tmp_path / "scores.parquet")
+        place.score(metric, ["copy"], settings, suites={})
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "scores.parquet").exists()
+    assert not (place.folder / "scores.parquet").exists()
 
 
-def test_one_process_scores_every_method_by_the_suites_that_it_answers(place, settings, tmp_path):
+def test_one_process_scores_every_method_on_the_suites_that_it_answers(place, settings):
     null, reverse = place.ask("null", [{}, {}]), place.ask("reverse", [{"intervention": "thickness"}])
     for method, shift in (("vae", 2), ("copy", 0)):
         place.answer(method, null, place.images[:2] + np.uint8(shift))
         place.answer(method, reverse, place.images[:1] + np.uint8(shift))
-    methods = ["copy", "dime", "vae"]  # dime answers neither suite
-    score(
-        "axioms",
-        methods,
-        0,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        tmp_path / "scores.parquet",
-    )
-    table = pd.read_parquet(tmp_path / "scores.parquet")
+    table = place.score("axioms", ["copy", "dime", "vae"], settings)  # dime answers neither suite
     assert list(zip(table["method"], table["suite"], table["value"], strict=True)) == [
         *[("copy", "null", 0.0)] * 2,
         ("copy", "reverse", 0.0),
@@ -75,72 +68,57 @@ def test_one_process_scores_every_method_by_the_suites_that_it_answers(place, se
         ("vae", "reverse", 2.0),
     ]
     with pytest.raises(UserError, match="methods: vea: no such method; the nearest is vae"):
-        score(
-            "axioms",
-            ["vea"],
-            0,
-            settings,
-            place.data,
-            place.questions,
-            place.answers,
-            tmp_path / "again.parquet",
-        )
+        place.score("axioms", ["vea"], settings)
 
 
-class Apart:
-    """How far an answer is from the factual and from the true image."""
+class Distances:
+    """The distances to the factual and to the true image."""
 
     @staticmethod
     def load(resources):
-        return lambda answered: [
-            Score("factual", l1_distance(answered.images, answered.factual)),
-            Score("true", l1_distance(answered.images, answered.truth)),
+        return lambda answers: [
+            Score("factual", l1_distance(answers.images, answers.factual)),
+            Score("true", l1_distance(answers.images, answers.truth)),
         ]
 
 
-def test_what_is_of_no_method_is_read_once_and_the_scores_are_those_of_each_method_alone(
-    place, settings, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(METRICS, "apart", Metric(("do", "null"), truth=True))
-    monkeypatch.setattr("counterfactory.metrics.run.import_module", lambda name: Apart)
+def test_methods_share_what_is_read_and_have_the_same_scores_as_alone(place, settings, monkeypatch):
+    use(monkeypatch, "distances", Distances, Metric(("do", "null"), truth=True))
     methods = ("vae", "copy", "hvae")
     for asked in (place.ask("do", [{"index": 4}, {"index": 1}, {}]), place.ask("null", [{}, {"index": 5}])):
         for shift, method in enumerate((*methods, "truth")):
             place.answer(method, asked, place.images[: len(asked)] + np.uint8(shift))
     read, load = [], np.load
-    monkeypatch.setattr(np, "load", lambda path, **given: read.append(path) or load(path, **given))
-
-    def scores(methods, out):
-        read.clear()
-        place_of = (place.data, place.questions, place.answers, tmp_path / out)
-        score("apart", methods, 0, settings, *place_of)
-        return pd.read_parquet(tmp_path / out)
-
-    alone = [scores([method], f"{method}.parquet") for method in methods]
-    together = scores(methods, "all.parquet")
+    monkeypatch.setattr(np, "load", lambda path, **more: read.append(path) or load(path, **more))
+    alone = [place.score("distances", [method], settings) for method in methods]
+    read.clear()
+    together = place.score("distances", methods, settings)
     pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True), check_exact=True)
     assert together["value"].nunique() > 5
     assert read.count(place.data / "test" / "images.npy") == 1
     true = [path for path in read if "truth" in path.parts]
-    assert len(true) == len(set(true)) == 4  # two chunks of each suite
+    assert len(true) == len(set(true)) == 4  # two chunks per suite
 
 
-def test_the_tidy_table_keeps_a_methods_scores_together(place, settings, tmp_path):
+def test_a_metric_with_any_suite(place, settings, monkeypatch):
+    """A metric needs no change outside its module and its line for the suites `flip` and `sweep`."""
+    use(monkeypatch, "distances", Distances, Metric(("flip", "sweep"), truth=True))
+    flip = {"intervention": "bright", "attribute": "bright", "label": 0, "target": 1, "repeat": 0}
+    for suite, row in (("flip", flip), ("sweep", {"intervention": "thickness"})):
+        questions = place.ask(suite, [row] * 2)
+        for method in ("vae", "truth"):
+            place.answer(method, questions, place.images[:2])
+    table = place.score("distances", ["vae"], settings)
+    assert table["suite"].tolist() == ["flip"] * 4 + ["sweep"] * 4 and (table["value"] == 0.0).all()
+
+
+def test_the_tidy_table_is_ordered_by_method(place, settings, tmp_path):
     for suite, file in (("null", "one"), ("reverse", "two")):
         row = {"intervention": "thickness"} if suite == "reverse" else {}
         for method in ("copy", "vae"):
             place.answer(method, place.ask(suite, [row]), place.images[:1])
-        asked = {suite: place.questions[suite]}
-        score(
-            "axioms",
-            ["vae", "copy"],
-            0,
-            settings,
-            place.data,
-            asked,
-            place.answers,
-            tmp_path / f"{file}.parquet",
-        )
+        suites = {suite: place.questions[suite]}
+        place.score("axioms", ["vae", "copy"], settings, suites=suites, out=tmp_path / f"{file}.parquet")
     summarise(
         [tmp_path / "one.parquet", tmp_path / "two.parquet"], settings.bootstrap, tmp_path / "scores.csv"
     )
@@ -150,136 +128,120 @@ def test_the_tidy_table_keeps_a_methods_scores_together(place, settings, tmp_pat
     ]
 
 
-def test_answers_to_other_questions_are_refused(place, settings, tmp_path):
+def test_answers_to_other_questions_are_refused(place, settings):
     place.answer("copy", place.ask("null", [{}, {}]), place.images[:2])
     place.ask("null", [{}, {"index": 5}])
     with pytest.raises(UserError, match="not the answers to these 2 questions"):
-        score(
-            "axioms",
-            ["copy"],
-            0,
-            settings,
-            place.data,
-            place.questions,
-            place.answers,
-            tmp_path / "scores.parquet",
-        )
+        place.score("axioms", ["copy"], settings)
+
+
+def test_damaged_questions_are_refused(place, settings):
+    questions = place.ask("null", [{}, {}])
+    place.answer("copy", questions, place.images[:2])
+    path = place.questions["null"]
+    for table, message in (
+        (questions.drop(columns="index"), "no column index"),
+        (questions.assign(index=["0", "one"]), "column index is not numeric"),
+        (questions.assign(index=[0, 6]), "row 6 of the test split, which has 6 images"),
+        (questions.assign(index=[0, -1]), "row -1 of the test split"),
+        (questions.assign(suite="reverse"), "not the questions of the suite null"),
+    ):
+        write_table(path, table)
+        with pytest.raises(UserError, match=message) as caught:
+            place.score("axioms", ["copy"], settings)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_damaged_answers_are_refused(place, settings):
+    questions = place.ask("null", [{}])
+    folder = place.answer("copy", questions, place.images[:1])
+    chunk = folder / "null" / "000000-000001"
+    table = pd.read_parquet(chunk.with_suffix(".parquet"))
+    for damaged, message in (
+        (table.drop(columns="answered"), "no column answered"),
+        (table.assign(thickness="thin"), "column thickness is not numeric"),
+    ):
+        write_table(chunk.with_suffix(".parquet"), damaged)
+        with pytest.raises(UserError, match=message):
+            place.score("axioms", ["copy"], settings)
+    write_table(chunk.with_suffix(".parquet"), table)
+    write_array(chunk.with_suffix(".npy"), place.images[:1, :, :16])
+    with pytest.raises(UserError, match="shape"):
+        place.score("axioms", ["copy"], settings)
 
 
 class Half:
-    """A metric of one score of the whole set and one a question."""
+    """A metric with one score of the whole set and one per question."""
 
     @staticmethod
     def load(resources):
         assert resources.seed == 3 and resources.classifier == resources.models / "classifier" / "seed3"
-        return lambda answered: [
+        return lambda answers: [
             Score("each", np.array([1.0, 3.0, np.nan]), np.array(["", "", "too dark"], dtype=object)),
-            SetScore("half", ("bright", "", 1), 0.5, 2, 0.25, 0.75, "of 2 images: mind that"),
+            SetScore("half", ("bright", "", 1), 0.5, 2, 0.25, 0.75, "of 2 images: compare with care"),
             SetScore("none", ("bright", "", 1), np.nan, 0, reason="nothing flipped"),
         ]
 
 
 def test_a_score_of_a_whole_set_reaches_the_tidy_table(place, settings, tmp_path, monkeypatch):
-    monkeypatch.setitem(METRICS, "half", Metric(("flip",), models=("classifier",)))
-    monkeypatch.setattr("counterfactory.metrics.run.import_module", lambda name: Half)
+    use(monkeypatch, "half", Half, Metric(("flip",), models=("classifier",)))
     row = {"intervention": "bright", "attribute": "bright", "label": 0, "target": 1, "repeat": 0}
     place.answer("vae", place.ask("flip", [row] * 3), place.images[:3], seed=3)
-    out = tmp_path / "scores.parquet"
-    score(
-        "half",
-        ["vae"],
-        3,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        out,
-        models=tmp_path / "models",
-    )
-    assert pd.read_parquet(out)["question"].tolist() == [0, 1, 2, WHOLE, WHOLE]
+    out = tmp_path / "scores" / "half" / "seed3.parquet"
+    assert place.score("half", ["vae"], settings, 3, out=out)["question"].tolist() == [0, 1, 2, WHOLE, WHOLE]
     summarise([out], settings.bootstrap, tmp_path / "scores.csv")
     each, half, none = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False).itertuples()
-    assert (each.metric, float(each.value), each.n, each.reason) == (
-        "each",
-        2.0,
-        2,
-        "1 of 3 absent: too dark",
-    )
-    assert (half.metric, half.method, half.seed, half.suite, half.intervention) == (
-        "half",
-        "vae",
-        3,
-        "flip",
-        "bright",
-    )
+    assert (each.metric, float(each.value), each.n) == ("each", 2.0, 2)
+    assert each.reason == "1 of 3 absent: too dark"
+    assert (half.metric, half.method, half.seed, half.suite) == ("half", "vae", 3, "flip")
+    assert half.intervention == "bright" and half.reason == "of 2 images: compare with care"
     assert (float(half.value), float(half.low), float(half.high), half.n) == (0.5, 0.25, 0.75, 2)
-    assert half.reason == "of 2 images: mind that"
     assert (none.value, none.low, none.n, none.reason) == ("", "", 0, "nothing flipped")
 
 
-def test_only_some_metrics_compute_something_beforehand(settings, tmp_path):
-    with pytest.raises(UserError, match="computes nothing beforehand"):
-        compute_reference("flip", settings, tmp_path, tmp_path, tmp_path, tmp_path / "out")
+def test_scores_of_another_metric_or_seed_are_noticed(place, settings, tmp_path):
+    place.answer("copy", place.ask("null", [{}]), place.images[:1])
+    folder = tmp_path / "scores"
+    place.score("axioms", ["copy"], settings, out=folder / "axioms" / "seed0.parquet")
+    summarise([folder / "axioms" / "seed0.parquet"], settings.bootstrap, tmp_path / "scores.csv")
+    place.score("axioms", ["copy"], settings, out=folder / "lpips" / "seed0.parquet")
+    with pytest.raises(BadFile, match="lpips/seed0.parquet: has the scores of the metric axioms"):
+        summarise([folder / "lpips" / "seed0.parquet"], settings.bootstrap, tmp_path / "scores.csv")
+    place.score("axioms", ["copy"], settings, out=folder / "axioms" / "seed1.parquet")
+    with pytest.raises(BadFile, match="seed1.parquet: has the scores of seed0"):
+        summarise([folder / "axioms" / "seed1.parquet"], settings.bootstrap, tmp_path / "scores.csv")
 
 
-def test_a_metric_whose_weights_are_missing_is_absent_with_the_reason(place, settings, tmp_path, capsys):
-    save_missing(
-        tmp_path / "models" / "lpips" / settings.lpips.net,
-        "lpips",
-        "scores.lpips.weights: 'away' is not a file",
-    )
-    questions = (
-        place.ask("null", [{}, {}]),
-        place.ask("do", [{"intervention": "thickness"}, {"intervention": "digit"}]),
-    )
-    for asked in questions:
+def test_only_some_metrics_have_a_reference(settings, tmp_path):
+    resources = Resources(settings, tmp_path, tmp_path)
+    with pytest.raises(UserError, match="reference flip: this metric has no reference"):
+        compute_reference("flip", {}, resources, tmp_path / "out")
+    with pytest.raises(UserError, match="no questions of its suites"):
+        compute_reference("fid", {"do": tmp_path}, resources, tmp_path / "out")
+
+
+def test_a_metric_without_its_weights_has_missing_scores_with_the_reason(place, settings, tmp_path, capsys):
+    reason = "scores.lpips.weights: 'away' is not a file"
+    save_missing(tmp_path / "models" / "lpips" / settings.lpips.net, "lpips", reason)
+    null = place.ask("null", [{}, {}])
+    do = place.ask("do", [{"intervention": "thickness"}, {"intervention": "digit"}])
+    for asked in (null, do):
         place.answer("copy", asked, place.images[:2])
         place.answer("truth", asked, place.images[:2])
-    out = tmp_path / "scores.parquet"
-    score(
-        "lpips",
-        ["copy"],
-        0,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        out,
-        models=tmp_path / "models",
-    )
-    table = pd.read_parquet(out)
+    table = place.score("lpips", ["copy"], settings)
     assert table[["suite", "intervention", "metric"]].values.tolist() == [
         ["do", "thickness", "truth_lpips"],
         ["do", "digit", "truth_lpips"],
         ["null", "none", "lpips"],
     ]
     assert table["value"].isna().all() and (table["n"] == 0).all() and (table["question"] == WHOLE).all()
-    assert set(table["reason"]) == {"scores.lpips.weights: 'away' is not a file"}
-    assert capsys.readouterr().err.splitlines() == [
-        "score lpips: absent: scores.lpips.weights: 'away' is not a file"
-    ]
-    summarise([out], settings.bootstrap, tmp_path / "scores.csv")
+    assert set(table["reason"]) == {reason}
+    assert capsys.readouterr().err.splitlines() == [f"score lpips: no scores: {reason}"]
+    summarise([place.folder / "scores.parquet"], settings.bootstrap, tmp_path / "scores.csv")
     assert (pd.read_csv(tmp_path / "scores.csv")["n"] == 0).all()
 
 
-def test_every_metric_that_asks_for_pretrained_weights_names_its_scores():
+def test_metrics_with_pretrained_weights_declare_their_scores():
     for name, needs in METRICS.items():
         if {"lpips", "inception", "identity"} & set(needs.models):
             assert set(import_module(f"counterfactory.metrics.{name}").SCORES) == set(needs.suites)
-
-
-def test_a_reason_of_the_method_own_is_told(place, settings, tmp_path):
-    questions = place.ask("null", [{}, {}])
-    told = questions.assign(reason=["", "out of weights"])
-    place.answer("vae", told, place.images[:2], answered=np.array([True, False]))
-    score(
-        "axioms",
-        ["vae"],
-        0,
-        settings,
-        place.data,
-        place.questions,
-        place.answers,
-        tmp_path / "scores.parquet",
-    )
-    assert pd.read_parquet(tmp_path / "scores.parquet")["reason"].tolist() == ["", "out of weights"]

@@ -1,10 +1,10 @@
-"""The error against the truth: zero for it, exact for a shift of it, absent where there is none."""
+"""The error against the truth: zero for the truth, exact for a shift, missing if there is no truth."""
 
 import numpy as np
 import pytest
 
 from counterfactory.data.dataset import save_dataset
-from counterfactory.metrics.inputs import load_answered
+from counterfactory.metrics.inputs import load_suite
 from counterfactory.metrics.truth import truth
 
 from .conftest import toy_dataset
@@ -41,7 +41,7 @@ def ready(place):
 
 def scores(place, folder, compare=True):
     folder_of_truth = place.answers / "truth" / "seed0" if compare else None
-    found = truth(load_answered("do", place.data, place.questions["do"], folder, folder_of_truth))
+    found = truth(load_suite("do", place.data, place.questions["do"], folder, folder_of_truth))
     return {score.metric: score for score in found}
 
 
@@ -49,7 +49,7 @@ def test_a_shift_of_the_truth(ready):
     place, questions = ready
     own = questions["true_thickness"] + [0.5, -0.25, 0.0, 0.0]
     found = scores(place, place.answer("shift", questions, place.images[:4] + np.uint8(3), thickness=own))
-    # Setting the digit asks for another handwritten image, even where the value is the factual digit.
+    # Setting the digit requires another handwritten image, even if the value is the factual digit.
     np.testing.assert_array_equal(found["truth_l1"].values, [3.0, 3.0, np.nan, np.nan])
     assert "handwritten" in found["truth_l1"].reason
     assert found["parents_thickness"].values.tolist() == [0.5, 0.25, 0.0, 0.0]
@@ -57,20 +57,20 @@ def test_a_shift_of_the_truth(ready):
     assert set(found) == {"truth_l1", "parents_thickness", "parents_intensity"}
 
 
-def test_the_truth_is_at_zero(ready):
+def test_the_truth_scores_zero(ready):
     place, _ = ready
     values = scores(place, place.answers / "truth" / "seed0")["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, 0.0, np.nan, np.nan])
 
 
-def test_what_the_truth_does_not_answer_has_no_score(ready):
+def test_questions_without_a_true_answer_have_no_score(ready):
     place, questions = ready
     place.answer("truth", questions, place.images[:4], answered=np.array([True, False, True, True]))
     values = scores(place, place.answer("copy", questions, place.images[:4]))["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, np.nan, np.nan, np.nan])
 
 
-def test_a_world_that_is_not_simulated(ready):
+def test_a_data_set_that_is_not_simulated(ready):
     place, questions = ready
     save_dataset(place.data, toy_dataset(simulated=False))
     found = scores(place, place.answer("copy", questions, place.images[:4]), compare=False)

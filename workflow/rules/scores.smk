@@ -1,4 +1,8 @@
-"""Scores: each metric scores all methods' answers, a training seed a job; one tidy table gathers all."""
+"""Scores of the answers: one job per metric and training seed for all methods, and one tidy table of all scores.
+
+Rules: `score` (command `score`), `reference` (statistics that all methods share, for the metrics that declare
+`reference`), `summarise` (the table `scores.csv`). Code: `counterfactory.metrics`.
+"""
 
 
 rule score:
@@ -46,7 +50,7 @@ rule score:
         ),
         code=lambda wildcards: code_of("metrics.run:score", f"metrics.{wildcards.metric}"),
     message:
-        "Scoring by {wildcards.metric} (seed {wildcards.seed})"
+        "Scoring answers: {wildcards.metric} (seed {wildcards.seed})"
     shell:
         "python -m counterfactory score {wildcards.metric} {params.methods} --settings {params.settings:q}"
         " --seed {wildcards.seed} --data {params.data:q} --questions {input.questions:q}"
@@ -59,7 +63,9 @@ rule reference:
         dataset=rules.synthesise.output.dataset,
         images=expand("<results>/data/{split}/images.npy", split=["train", "test"]),
         attributes=expand("<results>/data/{split}/attributes.parquet", split=["train", "test"]),
-        questions="<results>/questions/flip.parquet",
+        questions=lambda wildcards: [
+            f"<results>/questions/{suite}.parquet" for suite in scored_suites(wildcards.metric)
+        ],
         networks=lambda wildcards: [path for path in networks_used(wildcards) if "/classifier/" not in path],
     output:
         "<results>/scores/reference/{metric}.safetensors",
@@ -79,9 +85,11 @@ rule reference:
         data=subpath(input.dataset, parent=True),
         folder=subpath(input.dataset, ancestor=2),
         device=SETTINGS.device,
-        code=lambda wildcards: code_of("metrics.run:compute_reference", f"metrics.{wildcards.metric}:compute_reference"),
+        code=lambda wildcards: code_of(
+            "metrics.run:compute_reference", f"metrics.{wildcards.metric}:compute_reference"
+        ),
     message:
-        "Computing what all methods are held against: {wildcards.metric}"
+        "Computing reference statistics: {wildcards.metric}"
     shell:
         "python -m counterfactory reference {wildcards.metric} --settings {params.settings:q} --data {params.data:q}"
         " --models {params.folder:q}/models --questions {input.questions:q} --out {output:q}"
@@ -109,6 +117,6 @@ rule summarise:
         settings=settings_file(SETTINGS.scores.bootstrap),
         code=lambda wildcards: code_of("metrics.summary:summarise"),
     message:
-        "Gathering all scores"
+        "Summarizing all scores"
     shell:
         "python -m counterfactory summarise {input:q} --settings {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -26,14 +26,13 @@ def _query(args: argparse.Namespace) -> None:
 def _score_query(args: argparse.Namespace) -> None:
     settings = section_of(args, "scores")
     from ..metrics.queries import score_query
+    from ..metrics.resources import Resources
 
-    folder = path_of(args, "answers", f"queries/seed{args.seed}")
     score_query(
         args.name,
-        folder,
-        settings,
-        out=path_of(args, "out", f"queries/seed{args.seed}/scores/{args.name}.parquet"),
-        **_where(args),
+        path_of(args, "answers", f"queries/seed{args.seed}"),
+        Resources(settings, **_where(args)),
+        path_of(args, "out", f"queries/seed{args.seed}/scores/{args.name}.parquet"),
     )
 
 

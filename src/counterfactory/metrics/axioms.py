@@ -1,17 +1,18 @@
-r"""Composition and reversibility: what an answer must leave as it was.
+r"""Composition and reversibility: the L1 distance between an answer and its factual image.
 
-Doing nothing m times over, or setting a parent and setting it back m times over, should return the image:
+After m null interventions (suite `null`), or m cycles of an intervention and its inverse (suite `reverse`), an ideal
+model returns the factual image. The score `l1` is the distance
 
 .. math:: L_1 = \frac{1}{CHW} \sum_p \left| x_p - \hat x^{(m)}_p \right|
 
-on the scale of grey levels 0-255, between the factual image and the answer after m cycles (Monteiro et al.,
-2023, arXiv:2303.01274; the same distance in Melistas et al., 2024, arXiv:2403.20287). The suite `null` scores
-composition, the suite `reverse` reversibility.
+in grey levels, between 0 and 255, of the factual image x and the answer after m cycles (Monteiro et al., 2023,
+arXiv:2303.01274; Melistas et al., 2024, arXiv:2403.20287). It is composition on the suite `null` and reversibility on
+the suite `reverse`; lower is better.
 """
 
 import numpy as np
 
-from .inputs import Answered, Score, Scorer
+from .inputs import Score, Scorer, SuiteAnswers
 from .resources import Resources
 
 __all__ = ["axioms", "l1_distance", "load"]
@@ -22,20 +23,20 @@ def load(resources: Resources) -> Scorer:
     return axioms
 
 
-def axioms(answered: Answered) -> list[Score]:
-    """Returns the scores of a suite."""
-    return [Score("l1", l1_distance(answered.images, answered.factual))]
+def axioms(answers: SuiteAnswers) -> list[Score]:
+    """Returns `l1` of each answer to a suite."""
+    return [Score("l1", l1_distance(answers.images, answers.factual))]
 
 
 def l1_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the mean absolute difference over channels and pixels, in grey levels.
+    """Returns the mean absolute difference over channels and pixels.
 
     Arguments:
         first: Uint8 images with shape (N, C, H, W).
         second: Uint8 images of the same shape.
 
     Returns:
-        Float64 distances in [0, 255], with shape (N,).
+        Distances in grey levels, float64 in [0, 255], with shape (N,).
     """
-    difference = np.maximum(first, second) - np.minimum(first, second)  # no wrap-around in uint8
+    difference = np.maximum(first, second) - np.minimum(first, second)  # does not wrap around in uint8
     return difference.reshape(len(difference), -1).mean(1, dtype=np.float64)

@@ -1,11 +1,12 @@
-r"""The percentile bootstrap interval of a mean (Efron, 1979; Efron & Tibshirani, 1993, chapter 13).
+r"""Bootstrap confidence intervals of means and of statistics of a whole set.
 
-From n scores, R resamples of n scores each are drawn with replacement; the interval of level a spans the
-quantiles :math:`(1-a)/2` and :math:`(1+a)/2` of their means,
+The percentile interval of a mean (Efron, 1979; Efron & Tibshirani, 1993, chapter 13): from n scores, R resamples of n
+scores each are drawn with replacement. The interval of level a spans the quantiles :math:`(1-a)/2` and
+:math:`(1+a)/2` of their means
 
 .. math:: \bar m_r = \frac1n \sum_{i=1}^n m_{J_{ri}}, \qquad J_{ri} \sim U\{1, \ldots, n\}
 
-It speaks of the questions drawn, with the trained model held fixed; seeds of training are compared apart.
+The interval covers the sampling of questions for a fixed trained model. It does not cover the training seed.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from ..core.noise import generator
 
 __all__ = ["bootstrap_interval", "bootstrap_statistic"]
 
-DRAWS = 2_000_000  # scores drawn at once, so that memory does not grow with n
+DRAWS = 2_000_000
+"""The number of scores drawn at once, which bounds the memory."""
 
 
 def bootstrap_interval(
@@ -27,18 +29,18 @@ def bootstrap_interval(
     Arguments:
         values: Finite scores with shape (n,), n at least 1.
         resamples: The number R of resamples.
-        level: The interval's level, in (0, 1).
-        seed: Where the resamples come from.
+        level: The level of the interval, in (0, 1).
+        seed: The seed of the resamples.
 
     Returns:
-        The lower and upper end; both are the mean where all scores are equal.
+        The lower and upper end; both are the mean if all scores are equal.
 
     Raises:
         ValueError: If there is no score, or one is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError("a bootstrap needs at least one score, and finite ones")
+        raise ValueError("a bootstrap requires at least one score and finite scores only")
     if values.min() == values.max():
         return float(values[0]), float(values[0])
     draw = generator(seed, "bootstrap")
@@ -58,25 +60,25 @@ def bootstrap_statistic(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    r"""Returns an interval of a statistic of a whole set, from resamples of its members.
+    r"""Returns a bootstrap interval of a statistic of a whole set.
 
-    Statistics such as a Frechet distance or a sum of absolute differences grow with the ties that a resample has, so
-    that their percentile interval may lie beside the statistic itself. The spread of the resamples is what the
-    interval tells; it is moved so that their mean lies on the statistic,
+    Repeated members of a resample bias statistics such as a Frechet distance upwards, so the percentile interval may
+    exclude the statistic itself. The interval is therefore shifted, so that the mean of the resamples is the
+    statistic:
 
     .. math:: [\hat\theta + q_{(1-a)/2} - \bar\theta^*, \; \hat\theta + q_{(1+a)/2} - \bar\theta^*]
 
-    It says nothing of the statistic's own bias at this number of members.
+    The bias of the statistic itself at this number of members is not corrected.
 
     Arguments:
-        statistic: Called with the drawn members, int64 (n,); what is not finite is left out.
+        statistic: Called with the indices of the drawn members, int64 (n,). Results that are not finite are left out.
         count: The number n of members, at least 1.
         resamples: The number of resamples.
-        level: The interval's level, in (0, 1).
-        seed: Where the resamples come from.
+        level: The level of the interval, in (0, 1).
+        seed: The seed of the resamples.
 
     Returns:
-        The lower and upper end; both NaN if no resample has a finite statistic.
+        The lower and upper end; both NaN if the statistic is not finite in any resample.
     """
     draw = generator(seed, "bootstrap")
     values = np.array([statistic(draw.integers(count, size=count)) for _ in range(resamples)])

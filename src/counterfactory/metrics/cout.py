@@ -1,24 +1,29 @@
-r"""COUT: whether the pixels that change most are those that turn the classifier.
+r"""COUT (counterfactual transition): whether the pixels that change most are those that flip the classifier.
 
-Pixels are put in the order of :math:`\sum_c |x - \hat x|`, largest first, and the answer's are pasted over those of the
-factual image, about 50 equal portions one after another. With :math:`f_y(t)` the probability of y when the share t has
-been pasted,
+Pixels are ranked by :math:`\sum_c |x - \hat x|`, largest first. In this order the pixels of the answer replace those of
+the factual image, in about 50 equal portions. With :math:`f_y(t)` the classifier's probability of y after the share t
+of the pixels has been replaced,
 
 .. math:: \mathrm{COUT} = \int_0^1 f_{y^*}(t)\,\mathrm{d}t - \int_0^1 f_{y}(t)\,\mathrm{d}t \in [-1, 1]
 
-y being the prediction for the factual image and :math:`y^*` the goal, by the trapezoidal rule (counterfactual
-transition, Khorram & Fuxin, 2022, arXiv:2203.15064; as in ACE, Jeanneret et al., 2023, arXiv:2303.09962). A sparse
-change that turns the classifier early scores near 1. As published, it is the mean over all answers, flipped or not,
-to factual images that the classifier gets right. A portion is HW // 50 pixels, at least one, so there are 50 or a few
-more.
+where y is the prediction for the factual image and :math:`y^*` the goal, by the trapezoidal rule (Khorram & Fuxin,
+2022, arXiv:2203.15064; as in ACE, Jeanneret et al., 2023, arXiv:2303.09962). Higher is better: a sparse change that
+flips the classifier early scores near 1. As published, the score is the mean over all answers, flipped or not, to
+factual images that the classifier predicts correctly. A portion is `HW // 50` pixels, at least one, so there are 50
+portions or slightly more.
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..models.classifier.model import load_classifier
-from .inputs import Answered, Score, Scorer, first_answers
-from .predictions import Classifier, predict, probability_of
+from .inputs import Score, Scorer, SuiteAnswers, first_answers
+from .predictions import predict, probability_of
 from .resources import Resources
+
+if TYPE_CHECKING:
+    from ..models.classifier.model import AttributeClassifier
 
 __all__ = ["cout", "cout_scores", "load", "transitions"]
 
@@ -26,38 +31,37 @@ __all__ = ["cout", "cout_scores", "load", "transitions"]
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `cout`; reads `scores.cout`."""
     settings = resources.settings.cout
-    classifier = load_classifier(resources.classifier, resources.device)
-    return lambda answered: cout_scores(answered, classifier, settings.questions)
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
+    return lambda answers: cout_scores(answers, classifier, settings.questions)
 
 
-def cout_scores(answered: Answered, classifier: Classifier, questions: int) -> list[Score]:
-    """Returns the score of the first `questions` of each intervention, repeats left out.
+def cout_scores(answers: SuiteAnswers, classifier: "AttributeClassifier", questions: int) -> list[Score]:
+    """Returns `cout` of the first `questions` questions of each set; repeats are left out.
 
     Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        questions: How many questions of each intervention are scored.
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        questions: The number of questions scored per set.
     """
-    first = first_answers(answered)
-    kinds = answered.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)
+    first = first_answers(answers.questions)
+    kinds = answers.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)
     rows = first[kinds.cumcount().to_numpy() < questions]
-    said = predict(answered, classifier)
-    right = said.before == answered.questions["label"].to_numpy(np.int64)
-    scored = (right & said.answered & (said.constant == ""))[rows]
+    predictions = predict(answers, classifier)
+    correct = predictions.before == answers.questions["label"].to_numpy(np.int64)
+    scored = (correct & predictions.answered & (predictions.constant == ""))[rows]
     wrong = "the classifier is wrong about the factual image"
-    reasons = np.where(said.constant != "", said.constant, np.where(said.answered, wrong, said.unanswered))[
-        rows
-    ]
-    attribute = answered.questions["attribute"].to_numpy(str)
+    reasons = np.where(predictions.answered, wrong, predictions.unanswered)
+    reasons = np.where(predictions.constant != "", predictions.constant, reasons)[rows]
+    attribute = answers.questions["attribute"].to_numpy(str)
     values, kept = np.full(len(rows), np.nan), rows[scored]
     if len(kept):
         values[scored] = cout(
-            answered.factual[kept],
-            answered.images[kept],
+            answers.factual[kept],
+            answers.images[kept],
             classifier,
             attribute[kept],
-            said.before[kept],
-            said.goal[kept],
+            predictions.before[kept],
+            predictions.goal[kept],
         )
     return [Score("cout", values, reasons, rows)]
 
@@ -65,48 +69,48 @@ def cout_scores(answered: Answered, classifier: Classifier, questions: int) -> l
 def cout(
     factual: np.ndarray,
     images: np.ndarray,
-    classifier: Classifier,
+    classifier: "AttributeClassifier",
     attribute: np.ndarray,
     before: np.ndarray,
     goal: np.ndarray,
 ) -> np.ndarray:
-    """Returns COUT of each pair.
+    """Returns COUT of each pair of a factual image and an answer.
 
     Arguments:
         factual: Uint8 images with shape (N, C, H, W).
-        images: The answers, likewise.
-        classifier: The classifier under observation.
-        attribute: The attribute that each pair is about, with shape (N,).
+        images: The answers, of the same shape.
+        classifier: The classifier whose decisions are flipped.
+        attribute: The flipped attribute of each pair, with shape (N,).
         before: The prediction for the factual image, int (N,).
-        goal: What the answer should be predicted as, int (N,).
+        goal: The prediction that the answer should have, int (N,).
 
     Returns:
         Float64 scores in [-1, 1], with shape (N,).
     """
-    order, portion = transitions(factual, images)
-    pixels = order.shape[1]
-    pasted = np.unique(np.append(np.arange(0, pixels, portion), pixels))
-    curve = np.empty((len(pasted), len(factual)))
-    for step, count in enumerate(pasted):
-        mixed = np.where((order < count).reshape(-1, 1, *factual.shape[2:]), images, factual)
-        said = classifier.probabilities(mixed)
-        curve[step] = probability_of(said, attribute, goal) - probability_of(said, attribute, before)
-    return np.trapezoid(curve, pasted / pixels, axis=0)
+    rank, portion = transitions(factual, images)
+    pixels = rank.shape[1]
+    replaced = np.unique(np.append(np.arange(0, pixels, portion), pixels))
+    curve = np.empty((len(replaced), len(factual)))
+    for step, count in enumerate(replaced):
+        mixed = np.where((rank < count).reshape(-1, 1, *factual.shape[2:]), images, factual)
+        found = classifier.probabilities(mixed)
+        curve[step] = probability_of(found, attribute, goal) - probability_of(found, attribute, before)
+    return np.trapezoid(curve, replaced / pixels, axis=0)
 
 
 def transitions(factual: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, int]:
-    """Returns in which order pixels are pasted, and how many at once.
+    """Returns the order in which pixels are replaced, and the number replaced at once.
 
     Arguments:
         factual: Uint8 images with shape (N, C, H, W).
-        images: The answers, likewise.
+        images: The answers, of the same shape.
 
     Returns:
-        The place of each pixel in the order, int (N, HW), 0 for the one that changes most, equal ones as they lie in
-        the image; and the size of a portion.
+        The rank of each pixel, int (N, HW), 0 for the pixel that changes most, ties in the order of the image; and the
+        number of pixels of a portion.
     """
     change = np.abs(images.astype(np.int32) - factual.astype(np.int32)).sum(1).reshape(len(factual), -1)
     order = np.argsort(-change, axis=1, kind="stable")
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
-    return place, max(1, order.shape[1] // 50)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(order.shape[1])[None], axis=1)
+    return rank, max(1, order.shape[1] // 50)

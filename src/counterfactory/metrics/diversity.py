@@ -1,11 +1,11 @@
-r"""sigma_L: how far answers to the same question lie apart when only the seed differs.
+r"""sigma_L: the LPIPS distance between answers to the same question under different seeds.
 
 .. math:: \sigma_L = \frac1N \sum_i \frac{2}{R (R - 1)} \sum_{r < s}
    \mathrm{LPIPS}\big(\hat x_i^{(r)}, \hat x_i^{(s)}\big)
 
-over R repeats of a question (Jeanneret et al., 2022, arXiv:2203.15636, with LPIPS-VGG). As published, a question counts
-if all its repeats flipped, or none did: the files of the others lie in different folders. Published tables call more
-better; but the spread may come from what was not to change, and a method without chance has none.
+over R repeats of each question (Jeanneret et al., 2022, arXiv:2203.15636, with LPIPS-VGG). As published, a question
+counts if all of its repeats flipped, or none did. Published tables treat a higher value as better. It has no direction
+here, because the diversity may come from content that should stay the same, and a deterministic method has none.
 """
 
 from itertools import combinations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.device import choose_device
-from ..models.classifier.model import load_classifier
+from ..models.classifier.model import AttributeClassifier, load_classifier
 from ..pretrained.lpips import load_lpips
-from .inputs import Answered, Score, Scorer, first_answers
+from .inputs import Score, Scorer, SuiteAnswers, first_answers
 from .jpeg import jpeg_round_trip
 from .lpips import lpips_distance
-from .predictions import Classifier, predict
+from .predictions import predict
 from .resources import Resources
 
 if TYPE_CHECKING:
@@ -33,37 +33,37 @@ SCORES = {"flip": ("sigma_l",)}
 
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `sigma_l` (LPIPS); reads `scores.diversity` and `scores.lpips.net`."""
-    classifier = load_classifier(resources.classifier, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
     model = load_lpips(resources.lpips, choose_device(resources.device))
     jpeg = resources.settings.diversity.jpeg
-    return lambda answered: diversity_scores(answered, classifier, model, jpeg)
+    return lambda answers: diversity_scores(answers, classifier, model, jpeg)
 
 
 def diversity_scores(
-    answered: Answered, classifier: Classifier, model: "lpips.LPIPS", jpeg: bool = False
+    answers: SuiteAnswers, classifier: AttributeClassifier, model: "lpips.LPIPS", jpeg: bool = False
 ) -> list[Score]:
-    """Returns the score of every question that was asked more than once.
+    """Returns `sigma_l` of every question with repeats.
 
     Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        model: The perceptual network.
-        jpeg: Whether images are looked at after JPEG, as published.
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        model: The LPIPS network.
+        jpeg: Whether images are compressed as JPEG first, as published.
     """
-    repeats = repeats_of(answered)
+    repeats = repeats_of(answers)
     if not repeats:
-        rows = first_answers(answered)
+        rows = first_answers(answers.questions)
         reason = "every question was asked once (questions.flip.repeats)"
         return [Score("sigma_l", np.full(len(rows), np.nan), reason, rows)]
-    said = predict(answered, classifier)
-    images = jpeg_round_trip(answered.images) if jpeg else answered.images
+    predictions = predict(answers, classifier)
+    images = jpeg_round_trip(answers.images) if jpeg else answers.images
     values, reasons, pairs, owners = np.full(len(repeats), np.nan), [], [], []
     for number, rows in enumerate(repeats):
-        if not said.answered[rows].all():
+        if not predictions.answered[rows].all():
             reasons.append("the method does not answer all repeats of this question")
-        elif said.constant[rows[0]]:
-            reasons.append(said.constant[rows[0]])
-        elif len(set(said.flipped[rows])) > 1:
+        elif predictions.constant[rows[0]]:
+            reasons.append(predictions.constant[rows[0]])
+        elif len(set(predictions.flipped[rows])) > 1:
             reasons.append("some repeats flipped and some did not")
         else:
             reasons.append("")
@@ -81,8 +81,8 @@ def diversity_scores(
     ]
 
 
-def repeats_of(answered: Answered) -> list[np.ndarray]:
-    """Returns, of each question that was asked more than once, the rows of its repeats in order."""
-    table = answered.questions.reset_index(drop=True)
+def repeats_of(answers: SuiteAnswers) -> list[np.ndarray]:
+    """Returns the rows of the repeats, in order, of each question with more than one."""
+    table = answers.questions.reset_index(drop=True)
     grouped = table.groupby(["intervention", "protocol", "cycles", "index"], sort=False)["repeat"]
     return [part.sort_values().index.to_numpy() for _, part in grouped if len(part) > 1]

@@ -1,58 +1,66 @@
-r"""FID, sFID and KID: whether flipped answers look real to Inception.
+r"""FID, sFID and KID: distances between flipped answers and real images in features of Inception.
 
-`fid` is the Frechet distance (:mod:`counterfactory.metrics.frechet`) of the flipped answers from real images in the
-features of `pytorch-fid`'s Inception; `sfid` between one half's real images and the other half's answers, mean of ten
-shuffles; `kid` the kernel distance, which does not depend on the number of images. Published values stand on about
-20,000 faces. Inception costs 0.15 s an image on a CPU, so here only the first `images` questions of an intervention
-are looked at, and every value tells n: under 2,048, the number of features, FID says more of n than of the images,
-and only values at equal n can be compared. Inception also never saw digits; read `oracle_frechet` beside it.
+- `fid` is the Frechet distance (:mod:`counterfactory.metrics.frechet`) between flipped answers and real images in the
+  2,048 features of the Inception network of `pytorch-fid` (Heusel et al., 2017, arXiv:1706.08500).
+- `sfid` is the distance between the real images of one half of the questions and the answers of the other half, mean of
+  several random splits (Jeanneret et al., 2023, arXiv:2303.09962).
+- `kid` is the kernel distance (Binkowski et al., 2018, arXiv:1801.01401). Its expectation does not depend on the number
+  of images.
 
-As published, real images are the originals of all answers, also those that never flipped, and both come from JPEG
-files (`real: all`, `jpeg: true`). By default they are the originals of the flipped answers, so that a method is not
-scored by what it could not flip. Either way an answer shares its content with an original, which flatters `fid` and
-not `sfid`; `kid` leaves such pairs out.
+Lower is better for all three. Published values use about 20,000 faces. Inception takes 0.15 s per image on a CPU, so
+only the first `scores.fid.images` questions of each set are scored, and every value has its n. Below n = 2,048, the
+number of features, FID depends more on n than on the images: compare values at equal n only. Inception was trained on
+photographs; for digits, :mod:`counterfactory.metrics.oracle_frechet` is more meaningful.
+
+As published, the real images are the factual images of all answers, including those that did not flip, and all images
+are compressed as JPEG (`real: all`, `jpeg: true`). By default they are the factual images of the flipped answers, so
+that a method is not penalized here for answers that did not flip. An answer shares content with its factual image,
+which lowers `fid`, but not `sfid`; `kid` leaves out such pairs.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..core.device import choose_device
 from ..core.errors import MissingWeights
-from ..core.files import read_table
 from ..core.noise import derive_seed
 from ..data.dataset import load_split
-from ..models.classifier.model import load_classifier
+from ..models.classifier.model import AttributeClassifier, load_classifier
 from ..pretrained.inception import FEATURES, load_inception
 from .frechet import frechet_distance, kernel_distance, note_on, split_frechet_distance
 from .inception import inception_features, read_features, write_features
-from .inputs import Answered, Group, Scorer, SetScore, sets
+from .inputs import Group, Scorer, SetScore, SuiteAnswers, read_questions, sets
 from .jpeg import jpeg_round_trip
-from .predictions import Classifier, predict
+from .predictions import predict
 from .resources import Resources
 
-__all__ = ["SCORES", "fid_scores", "compute_reference", "load"]
+if TYPE_CHECKING:
+    from ..config.scores import FidSettings
+
+__all__ = ["SCORES", "compute_reference", "fid_scores", "load"]
 
 SCORES = {"flip": ("fid", "sfid", "kid")}
 
 Features = Callable[[np.ndarray], np.ndarray]
 
 
-def compute_reference(resources: Resources, questions: Path, out: Path) -> None:
-    """Writes the features of the real images asked about, the same for all methods; reads `scores.fid`.
+def compute_reference(resources: Resources, questions: Mapping[str, Path], out: Path) -> None:
+    """Writes the features of the factual images, which are the same for all methods; reads `scores.fid`.
 
     Arguments:
         resources: The data and the weights of Inception.
-        questions: The questions of the suite `flip`.
+        questions: The table of questions of the suite `flip`, by the name of the suite.
         out: The safetensors file to write: `rows` of the test split, int64 (N,), and `features`, float32 (N, 2048).
     """
     settings = resources.settings.fid
-    asked = read_table(questions)
-    firsts = [rows[: settings.images] for _, rows in sets(asked)]
-    rows = np.unique(asked["index"].to_numpy(np.int64)[np.concatenate(firsts)])
-    images = load_split(resources.data, "test").images[rows]
+    test = load_split(resources.data, "test")
+    table = read_questions(questions["flip"], len(test.images))
+    firsts = [rows[: settings.images] for _, rows in sets(table)]
+    rows = np.unique(table["index"].to_numpy(np.int64)[np.concatenate(firsts)])
+    images = test.images[rows]
     embed = _features(resources, "inception, real images")
     try:
         write_features(out, rows, embed(jpeg_round_trip(images) if settings.jpeg else images))
@@ -62,14 +70,48 @@ def compute_reference(resources: Resources, questions: Path, out: Path) -> None:
 
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `fid`, `sfid` and `kid`; reads `scores.fid`."""
-    classifier = load_classifier(resources.classifier, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
     real = read_features(resources.reference)
     embed = _features(resources, "inception")
-    return lambda answered: fid_scores(answered, classifier, real, embed, resources.settings.fid)
+    return lambda answers: fid_scores(answers, classifier, real, embed, resources.settings.fid)
+
+
+def fid_scores(
+    answers: SuiteAnswers,
+    classifier: AttributeClassifier,
+    real: Mapping[int, np.ndarray],
+    embed: Features,
+    settings: "FidSettings",
+) -> list[SetScore]:
+    """Returns `fid`, `sfid` and `kid` of the flipped answers of each set of questions.
+
+    Arguments:
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        real: The features (D,) of each factual image, by its row of the test split.
+        embed: A function from uint8 images (N, C, H, W) to features (N, D).
+        settings: The section `scores.fid` of the configuration.
+    """
+    predictions = predict(answers, classifier)
+    scores = []
+    for group, questions in sets(answers.questions):
+        rows = questions[: settings.images]
+        flips = np.flatnonzero(predictions.flipped[rows])
+        if len(flips) < settings.least:
+            reason = f"{len(flips)} of {len(rows)} answers flipped; scores.fid.least is {settings.least}"
+            if not len(flips):
+                reason = predictions.why_none(rows)
+            scores += [SetScore(name, group, np.nan, 0, reason=reason) for name in SCORES["flip"]]
+            continue
+        images = answers.images[rows[flips]]
+        made = embed(jpeg_round_trip(images) if settings.jpeg else images)
+        originals = np.stack([real[index] for index in answers.questions["index"].iloc[rows].tolist()])
+        scores += _scores(group, originals, made, flips, settings.real, settings.shuffles)
+    return scores
 
 
 def _features(resources: Resources, label: str) -> Features:
-    """Returns what embeds images; the network is loaded when there are any."""
+    """Returns a function that embeds images. It loads Inception when it is called first."""
     loaded = []
 
     def embed(images: np.ndarray) -> np.ndarray:
@@ -80,40 +122,6 @@ def _features(resources: Resources, label: str) -> Features:
     return embed
 
 
-def fid_scores(
-    answered: Answered,
-    classifier: Classifier,
-    real: Mapping[int, np.ndarray],
-    embed: Features,
-    settings: Any,
-) -> list[SetScore]:
-    """Returns the scores of the flipped answers of each intervention.
-
-    Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        real: The features (D,) of each row of the test split that is asked about.
-        embed: From uint8 images (N, C, H, W) to features (N, D).
-        settings: The configuration's section `scores.fid`.
-    """
-    said = predict(answered, classifier)
-    scores = []
-    for group, asked in sets(answered.questions):
-        rows = asked[: settings.images]
-        flips = np.flatnonzero(said.flipped[rows])
-        if len(flips) < settings.least:
-            reason = f"{len(flips)} of {len(rows)} looked at flipped; scores.fid.least is {settings.least}"
-            if not len(flips):
-                reason = said.why_none(rows)
-            scores += [SetScore(name, group, np.nan, 0, reason=reason) for name in SCORES["flip"]]
-            continue
-        images = answered.images[rows[flips]]
-        made = embed(jpeg_round_trip(images) if settings.jpeg else images)
-        originals = np.stack([real[index] for index in answered.questions["index"].iloc[rows].tolist()])
-        scores += _scores(group, originals, made, flips, settings.real, settings.shuffles)
-    return scores
-
-
 def _scores(
     group: Group,
     originals: np.ndarray,
@@ -122,10 +130,10 @@ def _scores(
     real: Literal["flipped", "all"],
     shuffles: int,
 ) -> list[SetScore]:
-    """Returns the three scores of one set of answers with features `made`, of the originals in the rows `pairs`."""
+    """Returns the three scores of answers with features `made`, whose factual images are the rows `pairs`."""
     if real == "flipped":
         originals, pairs = originals[pairs], np.arange(len(made))
-    # Named by the set alone, so that all methods are shuffled alike.
+    # The seed depends on the set only: the splits of all methods are the same.
     seed = derive_seed(0, "sfid", *group)
     values = {
         "fid": frechet_distance(originals, made),
@@ -133,7 +141,7 @@ def _scores(
         "kid": kernel_distance(originals, made, pairs),
     }
     notes = {name: note_on(len(made), FEATURES) for name in ("fid", "sfid")} | {"kid": ""}
-    few = "some half has fewer than two originals or answers"
+    few = "a half has fewer than two factual images or answers"
     return [
         SetScore(name, group, value, len(made), reason=notes[name])
         if np.isfinite(value)

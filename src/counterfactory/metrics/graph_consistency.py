@@ -1,20 +1,22 @@
-r"""Whether an explanation respects the causal graph: what a flip does to the attributes that were not to be flipped.
+r"""Graph consistency: whether a flip changes the other parents as the causal graph implies.
 
 Measured on the pixels, a flipped answer has changed the quantity k by :math:`m_k(\hat x) - m_k(x)`. The true change is
-that of the simulated world when the quantity q that was to be flipped takes the value which the answer shows,
+that of the simulated world if the flipped quantity q takes the value that the answer shows,
 
 .. math:: \Delta^*_k = \mathrm{pa}_k\big(\mathrm{do}(q := \mathrm{pa}_q + m_q(\hat x) - m_q(x))\big) - \mathrm{pa}_k
 
-with the exogenous noise of the factual image: on Morpho-MNIST a thicker stroke is to be brighter, and a brighter one no
-thicker. So an explainer, which chooses itself how far to go, is held against what that very step brings about.
+with the exogenous noise of the factual image. On Morpho-MNIST a thicker stroke must become brighter, and a brighter
+stroke must keep its thickness. An explainer chooses the size of its change itself, so it is compared with the
+consequences of a change of exactly that size.
 
-- `side_<quantity>` is :math:`|m_k(\hat x) - m_k(x) - \Delta^*_k|`, 0 for an answer that is true to the graph;
-- `moved_<quantity>` is the measured change and `due_<quantity>` the true one, both along the flip: with the other sign
-  where the attribute was to be lost. They should be equal.
+- `inconsistency_<quantity>` is :math:`|m_k(\hat x) - m_k(x) - \Delta^*_k|`: 0 if the answer agrees with the graph;
+  lower is better.
+- `moved_<quantity>` is the measured change and `due_<quantity>` the true change, both in the direction of the flip:
+  with opposite sign if the attribute was to be removed. They should be equal.
 
-All in the quantity's own unit, over the flipped answers, and to be read beside the method `truth`: a measured
-thickness is off by a tenth of a px, and a px is worth up to 95 grey levels. For a class that was to change, no other
-parent is to move. An answer without a stroke counts as thickness 0.
+All are in the unit of the quantity, over the flipped answers. Compare with the method `truth`: the measured thickness
+has an error of about 0.1 px, and 1 px corresponds to up to 95 grey levels. If a class is flipped, no other parent
+should change. An answer without a stroke counts as thickness 0.
 """
 
 from collections.abc import Mapping
@@ -25,64 +27,64 @@ import pandas as pd
 
 from ..data.dataset import load_split
 from ..data.worlds import world
-from ..models.classifier.model import load_classifier
-from .inputs import Answered, Score, Scorer, first_answers
-from .predictions import Classifier, predict
+from ..models.classifier.model import AttributeClassifier, load_classifier
+from .inputs import Score, Scorer, SuiteAnswers, first_answers
+from .predictions import predict
 from .resources import Resources
 
-__all__ = ["load", "side_scores", "true_changes"]
+__all__ = ["FLIPPED", "consistency_scores", "load", "true_changes"]
 
-OWN = "this is what was to be flipped"
+FLIPPED = "this quantity is the flipped one"
 
 
 def load(resources: Resources) -> Scorer:
-    """Returns the scorer of `side_<quantity>`, `moved_<quantity>` and `due_<quantity>`."""
-    classifier = load_classifier(resources.classifier, resources.device)
+    """Returns the scorer of `inconsistency_<quantity>`, `moved_<quantity>` and `due_<quantity>`."""
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
     test = load_split(resources.data, "test").attributes
-    return lambda answered: side_scores(answered, classifier, classifier.attributes, test)
+    return lambda answers: consistency_scores(answers, classifier, classifier.attributes, test)
 
 
-def side_scores(
-    answered: Answered,
-    classifier: Classifier,
+def consistency_scores(
+    answers: SuiteAnswers,
+    classifier: AttributeClassifier,
     attributes: Mapping[str, Mapping[str, Any]],
     test: pd.DataFrame,
 ) -> list[Score]:
-    """Returns the scores of the flipped answers of a suite, repeats left out; none where no world measures.
+    """Returns the scores of the flipped answers; repeats are left out. There are none without a simulated world.
 
     Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        attributes: For each binary attribute what it is `of`; a categorical variable is of itself.
-        test: The attributes of the test split, with the exogenous noises.
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        attributes: The key `of` of each binary attribute: its quantity. A categorical variable is its own quantity.
+        test: The attributes of the test split, with the exogenous noise.
     """
-    if not answered.dataset.simulated:
+    if not answers.dataset.simulated:
         return []
-    rows = first_answers(answered)
-    said = predict(answered, classifier)
-    flipped = said.flipped[rows]
+    rows = first_answers(answers.questions)
+    predictions = predict(answers, classifier)
+    flipped = predictions.flipped[rows]
     kept = rows[flipped]
-    questions = answered.questions.iloc[kept]
-    names = [variable.name for variable in answered.dataset.variables if variable.kind == "continuous"]
+    questions = answers.questions.iloc[kept]
+    names = [variable.name for variable in answers.dataset.variables if variable.kind == "continuous"]
     of = {name: one["of"] for name, one in attributes.items()}
-    asked = answered.questions["attribute"].iloc[rows].map(lambda name: of.get(name, name)).to_numpy()
+    quantity = answers.questions["attribute"].iloc[rows].map(lambda name: of.get(name, name)).to_numpy()
     measured = {name: np.full(len(kept), np.nan) for name in names}
     due = dict(measured)
     if len(kept):
-        measure = world(answered.dataset.name).measure
-        before, after = measure(answered.factual[kept]), measure(answered.images[kept])
+        measure = world(answers.dataset.name).measure
+        before, after = measure(answers.factual[kept]), measure(answers.images[kept])
         measured = {name: np.nan_to_num(after[name]) - np.nan_to_num(before[name]) for name in names}
         factual = test.iloc[questions["index"]].reset_index(drop=True)
-        due = true_changes(answered, factual, questions, asked[flipped], measured)
-    # Along the flip; a class has no direction.
+        due = true_changes(answers, factual, questions, quantity[flipped], measured)
+    # In the direction of the flip; a class has no direction.
     binary = np.array([name in of for name in questions["attribute"]], dtype=bool)
-    sign = np.where(binary & (said.goal[kept] == 0), -1.0, 1.0)
+    sign = np.where(binary & (predictions.goal[kept] == 0), -1.0, 1.0)
     scores = []
     for name in names:
-        own = asked == name
-        reasons = np.where(own, OWN, said.reasons[rows])
+        own = quantity == name
+        reasons = np.where(own, FLIPPED, predictions.reasons[rows])
         for kind, values in (
-            ("side", np.abs(measured[name] - due[name])),
+            ("inconsistency", np.abs(measured[name] - due[name])),
             ("moved", sign * measured[name]),
             ("due", sign * due[name] + 0.0),  # no negative zero
         ):
@@ -94,31 +96,31 @@ def side_scores(
 
 
 def true_changes(
-    answered: Answered,
+    answers: SuiteAnswers,
     factual: pd.DataFrame,
     questions: pd.DataFrame,
-    asked: np.ndarray,
+    quantity: np.ndarray,
     measured: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Returns how far each continuous parent moves in the world when what was asked moves as far as was measured.
+    """Returns the true change of each continuous parent, if the flipped quantity changes as measured.
 
     Arguments:
-        answered: The suite, for its data set.
+        answers: The answers to the suite, for their data set.
         factual: The factual attributes of each row, N rows.
         questions: The questions, N rows.
-        asked: The variable that was to be flipped, with shape (N,).
+        quantity: The flipped quantity, with shape (N,).
         measured: The measured change of each continuous parent, with shape (N,).
     """
     do = {}
-    for variable in answered.dataset.variables:
-        own = asked == variable.name
+    for variable in answers.dataset.variables:
+        own = quantity == variable.name
         if variable.kind == "categorical":
             value = questions["target"].to_numpy(np.float64)
         else:
-            # A blank answer has moved further than the world goes.
+            # The change of a blank answer leaves the range of the world.
             before = factual[variable.name].to_numpy(np.float64)
             low, high = np.minimum(before, variable.low), np.maximum(before, variable.high)
             value = np.clip(before + measured[variable.name], low, high)
         do[variable.name] = np.where(own, value, np.nan)
-    true = world(answered.dataset.name).counterfactual_parents(factual, do)
+    true = world(answers.dataset.name).counterfactual_parents(factual, do)
     return {name: true[name] - factual[name].to_numpy(np.float64) for name in measured}

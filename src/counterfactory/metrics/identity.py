@@ -1,31 +1,31 @@
-r"""FVA and FS: whether a flipped answer still shows the same one.
+r"""FVA and FS: whether a flipped answer still shows the same identity.
 
-With :math:`\phi` an embedding of unit length that was trained to tell identities apart, over the flipped answers,
+With :math:`\phi` an embedding of norm 1 that was trained to discriminate identities, over the M flipped answers,
 
 .. math:: \mathrm{FS} = \frac1M \sum_i \langle \phi(x_i), \phi(\hat x_i) \rangle, \qquad
    \mathrm{FVA} = \frac1M \sum_i \left[\langle \phi(x_i), \phi(\hat x_i) \rangle > \theta\right]
 
-face verification accuracy and face similarity (Jeanneret et al., 2022, arXiv:2203.15636; 2023, arXiv:2303.09962).
-Published with VGGFace2's ResNet-50 (`identity.network.name: vggface2_resnet50`), whose scale
-:math:`\theta = 0.5` belongs to; by default :math:`\theta` is the
-threshold that the embedding's own training chose at a given false accept rate, since a cosine of 0.5 means another
-thing to another network. On digits the embedding tells handwritings, not faces.
+- `fs`: face similarity, a cosine (Jeanneret et al., 2023, arXiv:2303.09962).
+- `fva`: face verification accuracy, a share (Jeanneret et al., 2022, arXiv:2203.15636).
+
+Higher is better for both. Published values use the ResNet-50 of VGGFace2 (`identity.network.name:
+vggface2_resnet50`) and :math:`\theta = 0.5`, which is on the scale of that network. By default :math:`\theta` is the
+threshold that the training of the identity network chose at a fixed false accept rate. On digits, the network
+discriminates handwritten originals instead of faces.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from ..core.files import read_json
-from ..models.classifier.model import load_classifier
+from ..models.classifier.model import AttributeClassifier, load_classifier
 from ..models.identity.model import load_identity
-from .inputs import Answered, Score, Scorer, first_answers
+from .inputs import Score, Scorer, SuiteAnswers, first_answers
 from .jpeg import jpeg_round_trip
-from .predictions import Classifier, predict
+from .predictions import predict
 from .resources import Resources
 
-__all__ = ["SCORES", "identity_scores", "identity_threshold", "load", "similarity"]
+__all__ = ["SCORES", "identity_scores", "load", "similarity"]
 
 SCORES = {"flip": ("fva", "fs")}
 
@@ -35,45 +35,39 @@ Embedding = Callable[[np.ndarray], np.ndarray]
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `fva` (share) and `fs` (cosine); reads `scores.identity`."""
     settings = resources.settings.identity
-    classifier = load_classifier(resources.classifier, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
     embed = load_identity(resources.identity, resources.device)
-    threshold = identity_threshold(settings.threshold, resources.identity)
-    return lambda answered: identity_scores(answered, classifier, embed, threshold, settings.jpeg)
-
-
-def identity_threshold(given: float | None, folder: Path) -> float:
-    """Returns the cosine above which two images count as one identity.
-
-    Arguments:
-        given: The configuration's, `scores.identity.threshold`; None: the one that the embedding's training chose.
-        folder: The folder of the embedding.
-    """
-    return float(read_json(folder / "model.json")["threshold"]) if given is None else given
+    threshold = embed.threshold if settings.threshold is None else settings.threshold
+    return lambda answers: identity_scores(answers, classifier, embed, threshold, settings.jpeg)
 
 
 def identity_scores(
-    answered: Answered, classifier: Classifier, embed: Embedding, threshold: float, jpeg: bool = False
+    answers: SuiteAnswers,
+    classifier: AttributeClassifier,
+    embed: Embedding,
+    threshold: float,
+    jpeg: bool = False,
 ) -> list[Score]:
-    """Returns the scores of the flipped answers of a suite, repeats left out.
+    """Returns `fva` and `fs` of the flipped answers; repeats are left out.
 
     Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        embed: From uint8 images (N, C, H, W) to embeddings (N, F) of unit length.
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        embed: A function from uint8 images (N, C, H, W) to embeddings (N, F) of norm 1.
         threshold: The cosine above which two images count as one identity.
-        jpeg: Whether images are looked at after JPEG, as published.
+        jpeg: Whether images are compressed as JPEG first, as published.
     """
-    rows = first_answers(answered)
-    said = predict(answered, classifier)
-    flipped = said.flipped[rows]
+    rows = first_answers(answers.questions)
+    predictions = predict(answers, classifier)
+    flipped = predictions.flipped[rows]
     similar = np.full(len(rows), np.nan)
-    one, other = answered.factual[rows[flipped]], answered.images[rows[flipped]]
+    factual, images = answers.factual[rows[flipped]], answers.images[rows[flipped]]
     if jpeg:
-        one, other = jpeg_round_trip(one), jpeg_round_trip(other)
+        factual, images = jpeg_round_trip(factual), jpeg_round_trip(images)
     if flipped.any():
-        similar[flipped] = similarity(embed(one), embed(other))
+        similar[flipped] = similarity(embed(factual), embed(images))
     same = np.where(flipped, (similar > threshold).astype(np.float64), np.nan)
-    reasons = said.reasons[rows]
+    reasons = predictions.reasons[rows]
     return [Score("fva", same, reasons, rows), Score("fs", similar, reasons, rows)]
 
 
@@ -81,8 +75,8 @@ def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Returns the cosine of each pair of embeddings.
 
     Arguments:
-        first: Embeddings with shape (N, F), of any length but 0.
-        second: Embeddings likewise.
+        first: Embeddings with shape (N, F), of any norm but 0.
+        second: Embeddings of the same shape.
 
     Returns:
         Float64 cosines in [-1, 1], with shape (N,).

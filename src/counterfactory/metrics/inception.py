@@ -1,8 +1,7 @@
-"""Features of images by Inception, as `pytorch-fid` computes them: 2,048 numbers an image.
+"""Features of images by Inception, as `pytorch-fid` computes them: 2,048 numbers per image.
 
-Images of any size are resized to 299 px by the network itself, bilinearly and without antialiasing; a grey image is
-given three equal channels. On a CPU an image takes about 0.15 s, so real images are embedded once and kept for all
-methods (:func:`real_features`).
+The network resizes its input to 299 px, bilinearly and without antialiasing. Grey images are repeated to three
+channels. On a CPU an image takes about 0.15 s, so the features of real images are computed once for all methods.
 """
 
 from pathlib import Path
@@ -13,14 +12,15 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from ..core.errors import BadFile, MissingWeights, UserError
+from ..core.errors import MissingWeights, UserError, reading
 from ..core.files import writing
 from ..core.progress import progress
 from ..pretrained.inception import FEATURES
 
 __all__ = ["inception_features", "read_features", "write_features"]
 
-BATCH = 8  # images in one forward pass; more is no faster on a CPU
+BATCH = 8
+"""Images per forward pass; larger batches are not faster on a CPU."""
 
 
 @torch.inference_mode()
@@ -28,9 +28,9 @@ def inception_features(model: Any, images: np.ndarray, label: str = "inception")
     """Returns the features of images.
 
     Arguments:
-        model: The network, :func:`counterfactory.pretrained.inception.load_inception`.
+        model: The network of :func:`counterfactory.pretrained.inception.load_inception`.
         images: Uint8 images with shape (N, C, H, W), C 1 or 3.
-        label: What progress is shown under.
+        label: The label of the progress bar.
 
     Returns:
         Float32 features with shape (N, 2048).
@@ -45,38 +45,32 @@ def inception_features(model: Any, images: np.ndarray, label: str = "inception")
 
 
 def write_features(path: Path, rows: np.ndarray, features: np.ndarray, missing: str = "") -> None:
-    """Writes the features (N, D) of the images in the rows (N,) of the test split, as safetensors.
+    """Writes the features of some images of the test split.
 
     Arguments:
-        path: The file to write.
-        rows: The rows.
-        features: The features.
-        missing: Why there are none.
+        path: The safetensors file to write.
+        rows: The rows of the images in the test split, int (N,).
+        features: The features, with shape (N, D).
+        missing: The reason why there are none, if there are none.
     """
     tensors = {"rows": rows.astype(np.int64), "features": np.ascontiguousarray(features)}
     with writing(path) as temporary:
         save_file(tensors, temporary, {"missing": missing} if missing else None)
 
 
-def read_features(path: Path) -> dict[int, np.ndarray]:
+def read_features(path: Path | None) -> dict[int, np.ndarray]:
     """Returns the features (D,) of each row that :func:`write_features` wrote.
 
     Raises:
         UserError: If the file is missing or damaged.
         MissingWeights: If there were no weights to compute features with.
     """
-    if not path.exists():
-        raise UserError(
-            f"{path}: no such file; run the step that makes it first (counterfactory reference fid)"
-        )
-    try:
+    if path is None:
+        raise UserError("score fid: requires --reference; run `counterfactory reference fid` first")
+    with reading(path, "not the features of real images", step="run `counterfactory reference fid`"):
         with safe_open(path, "np") as file:
             missing = (file.metadata() or {}).get("missing")
         found = load_file(path)
         if missing:
             raise MissingWeights(missing)
         return dict(zip(found["rows"].tolist(), found["features"], strict=True))
-    except MissingWeights:
-        raise
-    except Exception as error:
-        raise BadFile(f"{path}: cannot be read ({type(error).__name__}); delete it and run again") from None

@@ -1,6 +1,6 @@
-"""What a metric sees: one suite's questions, the answers of one method, and what to hold them against.
+"""The inputs and outputs of a metric: the questions of one suite, the answers of one method, and the scores.
 
-How an answer was made is not in it.
+A metric does not see how an answer was made.
 """
 
 import json
@@ -15,38 +15,41 @@ from ..answers.store import gather
 from ..core.errors import UserError
 from ..core.files import read_table
 from ..data.dataset import Dataset, Split, load_dataset, load_split
+from .columns import require_columns
 
 __all__ = [
-    "Answered",
-    "Asked",
+    "NOT_SIMULATED",
     "Group",
     "Score",
     "Scorer",
     "SetScore",
+    "SuiteAnswers",
+    "SuiteQuestions",
     "absent",
     "first_answers",
-    "load_answered",
     "load_answers",
-    "load_asked",
+    "load_questions",
+    "load_suite",
+    "read_questions",
     "sets",
 ]
 
 UNANSWERED = "the method does not answer this question"
 NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
-NOT_SIMULATED = "the world is not simulated: there is no true counterfactual image"
+NOT_SIMULATED = "the data set is not simulated: there is no true counterfactual image"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One suite before any method answers it: what all methods are scored with.
+class SuiteQuestions:
+    """The questions of one suite, and the images that all methods are compared with.
 
     Arguments:
         dataset: The data set.
-        suite: The suite's name.
-        questions: The questions, one row each.
-        factual: The images asked about, uint8 with shape (N, C, H, W).
+        suite: The name of the suite.
+        questions: The questions, N rows.
+        factual: The factual image of each question, uint8 with shape (N, C, H, W).
         truth: The true counterfactual images, uint8 with shape (N, C, H, W); None if there are none.
-        known: Which rows of `truth` mean anything, with shape (N,).
+        known: Whether each row of `truth` is determined, bool (N,).
     """
 
     dataset: Dataset
@@ -58,9 +61,11 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered(Asked):
-    """One suite, answered by one method; `questions` also has the column `answered` and, under the variables' names,
-    the method's own parents in the end.
+class SuiteAnswers(SuiteQuestions):
+    """The answers of one method to the questions of one suite.
+
+    `questions` also has the column `answered` and, under the names of the variables, the method's own parents after
+    the intervention.
 
     Arguments:
         images: The answers, uint8 with shape (N, C, H, W).
@@ -69,34 +74,34 @@ class Answered(Asked):
     images: np.ndarray
 
     def true(self, variable: str) -> np.ndarray:
-        """Returns the true value of a parent in the end, float64 (N,), NaN where it is not determined."""
+        """Returns the true value of a parent after the intervention, float64 (N,); NaN if it is not determined."""
         return self.questions[f"true_{variable}"].to_numpy(np.float64)
 
     def own(self, variable: str) -> np.ndarray:
-        """Returns the method's own value of a parent in the end, float64 (N,)."""
+        """Returns the method's own value of a parent after the intervention, float64 (N,)."""
         return self.questions[variable].to_numpy(np.float64)
 
     @property
     def unanswered(self) -> np.ndarray:
-        """Why each question is not answered, str (N,), where it is not."""
-        told = self.questions.get("reason", pd.Series("", index=self.questions.index)).fillna("")
-        return np.where(told != "", told, UNANSWERED).astype(object)
+        """The reason why each question has no answer, if it has none, str (N,)."""
+        reasons = self.questions.get("reason", pd.Series("", index=self.questions.index)).fillna("")
+        return np.where(reasons != "", reasons, UNANSWERED).astype(object)
 
     @property
     def no_truth(self) -> str:
-        """Why a true counterfactual image is missing."""
+        """The reason why a true counterfactual image is missing."""
         return NOT_SIMULATED if self.truth is None else NO_TRUTH
 
 
 @dataclass(frozen=True)
 class Score:
-    """One score of a suite's questions.
+    """One score of each question of a suite.
 
     Arguments:
-        metric: The score's name.
-        values: The scores, float64 with shape (N,) or that of `rows`; NaN where there is none.
-        reason: Why there is none, where there is none: one for all, or one a score.
-        rows: The questions scored, if not all; the others were not asked for.
+        metric: The name of the score.
+        values: The values, float64 with shape (N,), or (M,) if `rows` is given; NaN if there is none.
+        reason: Why a value is missing: one reason for all, or an array of the same shape as `values`.
+        rows: The M rows of the questions that are scored; None: all of them.
     """
 
     metric: str
@@ -106,21 +111,21 @@ class Score:
 
 
 Group = tuple[str, str, int]
-"""Intervention, protocol and cycles: what the questions of one set have in common."""
+"""Intervention, protocol and number of cycles of a set of questions."""
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """One score of a whole set of answers, which is no mean of scores of single ones.
+    """One score of a set of answers that is not a mean over single answers.
 
     Arguments:
-        metric: The score's name.
-        group: The set's intervention, protocol and cycles.
-        value: The score; NaN if there is none.
-        n: The number of answers behind it.
+        metric: The name of the score.
+        group: Intervention, protocol and number of cycles of the set.
+        value: The value; NaN if there is none.
+        n: The number of answers that it depends on.
         low: The lower end of its interval; NaN if it has none.
-        high: The upper end, likewise.
-        reason: Why there is no score, or what to mind about it.
+        high: The upper end of its interval; NaN if it has none.
+        reason: Why the value is missing, or a warning about it.
     """
 
     metric: str
@@ -132,100 +137,130 @@ class SetScore:
     reason: str = ""
 
 
-Scorer = Callable[[Answered], list[Score | SetScore]]
-"""A metric, ready to score a suite."""
+Scorer = Callable[[SuiteAnswers], list[Score | SetScore]]
+"""The function that a metric's `load` returns: from the answers to one suite to their scores."""
 
 
-def first_answers(answered: Answered) -> np.ndarray:
-    """Returns the rows of all questions but repeats, which are asked for the spread between seeds alone."""
-    return np.flatnonzero(answered.questions["repeat"].to_numpy() == 0)
+def first_answers(questions: pd.DataFrame) -> np.ndarray:
+    """Returns the rows of all questions except repeats, which only measure the diversity over seeds."""
+    if "repeat" not in questions:
+        return np.arange(len(questions))
+    return np.flatnonzero(questions["repeat"].to_numpy() == 0)
 
 
 def sets(questions: pd.DataFrame) -> Iterator[tuple[Group, np.ndarray]]:
-    """Yields each set of questions of a suite, repeats left out, and its rows in order."""
-    rows = np.flatnonzero(questions["repeat"].to_numpy() == 0)
+    """Yields each set of questions (intervention, protocol, cycles) and its rows in order; repeats are left out."""
+    rows = first_answers(questions)
     keys = questions[["intervention", "protocol", "cycles"]].iloc[rows].reset_index(drop=True)
     for key, part in keys.groupby(list(keys), sort=False):
         yield key, rows[part.index.to_numpy()]
 
 
-def absent(names: Mapping[str, Sequence[str]], reason: str, answered: Answered) -> list[SetScore]:
-    """Returns, for each set of questions of a suite, the scores that a metric would give it, all absent.
+def absent(names: Mapping[str, Sequence[str]], reason: str, answers: SuiteAnswers) -> list[SetScore]:
+    """Returns the scores of a metric that cannot be computed: one missing value per score and set of questions.
 
     Arguments:
-        names: The scores of each suite.
-        reason: Why there are none.
-        answered: The suite.
+        names: The names of the scores of each suite.
+        reason: Why they are missing.
+        answers: The answers to one suite.
     """
-    groups = answered.questions[["intervention", "protocol", "cycles"]].drop_duplicates()
+    groups = answers.questions[["intervention", "protocol", "cycles"]].drop_duplicates()
     return [
         SetScore(name, group, np.nan, 0, reason=reason)
         for group in groups.itertuples(index=False, name=None)
-        for name in names[answered.suite]
+        for name in names[answers.suite]
     ]
 
 
-def load_asked(
-    suite: str, dataset: Dataset, test: Split, questions: Path | str, truth: Path | str | None = None
-) -> Asked:
-    """Reads what does not depend on the method: one suite's questions, the images asked about, the true ones.
+def read_questions(path: Path | str, images: int) -> pd.DataFrame:
+    """Reads the table of questions of a suite.
 
     Arguments:
-        suite: The suite's name.
+        path: The parquet file.
+        images: The number of images of the test split.
+
+    Raises:
+        UserError: If the file is missing or damaged, or is not a table of questions about these images.
+    """
+    table = read_table(path)
+    texts = ("suite", "intervention", "protocol", "steps")
+    require_columns(path, table, "a table of questions", numbers=("question", "index", "cycles"), texts=texts)
+    rows = table["index"].to_numpy(np.int64)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < images:
+        wrong = rows.max() if rows.min() >= 0 else rows.min()
+        raise UserError(
+            f"{path}: row {wrong} of the test split, which has {images} images; write the questions again"
+        )
+    return table
+
+
+def load_questions(
+    suite: str, dataset: Dataset, test: Split, questions: Path | str, truth: Path | str | None = None
+) -> SuiteQuestions:
+    """Reads what does not depend on the method: the questions of a suite, the factual and the true images.
+
+    Arguments:
+        suite: The name of the suite.
         dataset: The data set.
         test: Its test split.
-        questions: The suite's table of questions.
-        truth: The answers of the method `truth`, with a folder for each suite; None where no metric compares with them.
+        questions: The table of questions of the suite.
+        truth: The folder of the answers of the method `truth`, with a folder per suite; None if they are not used.
 
     Raises:
-        UserError: If something is missing or damaged, or the true answers are to other questions.
+        UserError: If a file is missing or damaged, or the true answers belong to other questions.
     """
-    asked = read_table(questions)
-    rows = asked["index"].to_numpy(np.int64)
-    if len(rows) and rows.max() >= len(test.images):
-        raise UserError(
-            f"{questions}: asks about image {rows.max()} of {len(test.images)}; delete it and run again"
-        )
-    true_images, known = None, np.zeros(len(asked), dtype=bool)
+    table = read_questions(questions, len(test.images))
+    if len(table) and set(table["suite"]) != {suite}:
+        raise UserError(f"{questions}: not the questions of the suite {suite}; write the questions again")
+    true_images, known = None, np.zeros(len(table), dtype=bool)
     if truth is not None and dataset.simulated:
-        true_images, true_table = gather(truth, suite, asked)
-        # Setting a category, such as the digit, asks for an image that no rendering of this one gives; by
-        # chance the value may be the factual one, and scoring those few questions alone would flatter every
-        # method.
+        true_images, true_table = gather(truth, suite, table)
+        # No rendering determines the image after a category, such as the digit, is set. By chance the value may be
+        # the factual one; to score only those questions would favour every method.
         categories = {variable.name for variable in dataset.variables if variable.kind == "categorical"}
-        untouched = [categories.isdisjoint(set().union(*json.loads(steps))) for steps in asked["steps"]]
+        untouched = [categories.isdisjoint(set().union(*json.loads(steps))) for steps in table["steps"]]
         known = true_table["answered"].to_numpy(bool) & np.array(untouched, dtype=bool)
-    return Asked(dataset, suite, asked, test.images[rows], true_images, known)
+    return SuiteQuestions(
+        dataset, suite, table, test.images[table["index"].to_numpy(np.int64)], true_images, known
+    )
 
 
-def load_answers(asked: Asked, answers: Path | str) -> Answered:
-    """Reads one method's answers to a suite.
+def load_answers(questions: SuiteQuestions, folder: Path | str) -> SuiteAnswers:
+    """Reads the answers of one method to a suite.
 
     Arguments:
-        asked: The suite.
-        answers: The answers of one method and training seed, with a folder for each suite.
+        questions: The questions of the suite.
+        folder: The folder of the answers of one method and training seed, with a folder per suite.
 
     Raises:
-        UserError: If they are missing, damaged, or to other questions.
+        UserError: If the answers are missing or damaged, or belong to other questions.
     """
-    images, table = gather(answers, asked.suite, asked.questions)
-    return Answered(asked.dataset, asked.suite, table, asked.factual, asked.truth, asked.known, images)
+    suite, dataset = questions.suite, questions.dataset
+    images, table = gather(folder, suite, questions.questions)
+    path = Path(folder) / suite
+    require_columns(path, table, "the answers of a method", numbers=("answered", *dataset.names))
+    if images.shape[1:] != tuple(dataset.shape) or images.dtype != np.uint8:
+        raise UserError(
+            f"{path}: images of shape {images.shape[1:]} and type {images.dtype}, but those of {dataset.name} have"
+            f" shape {tuple(dataset.shape)} and type uint8; delete it and run again"
+        )
+    return SuiteAnswers(dataset, suite, table, questions.factual, questions.truth, questions.known, images)
 
 
-def load_answered(
+def load_suite(
     suite: str, data: Path | str, questions: Path | str, answers: Path | str, truth: Path | str | None = None
-) -> Answered:
-    """Reads one suite's questions and the answers of one method.
+) -> SuiteAnswers:
+    """Reads the questions of one suite and the answers of one method.
 
     Arguments:
-        suite: The suite's name.
-        data: The data set's folder.
-        questions: The suite's table of questions.
-        answers: The answers of one method and training seed, with a folder for each suite.
-        truth: The answers of the method `truth`, likewise; None where no metric compares with them.
+        suite: The name of the suite.
+        data: The folder of the data set.
+        questions: The table of questions of the suite.
+        answers: The folder of the answers of one method and training seed, with a folder per suite.
+        truth: The same for the method `truth`; None if they are not used.
 
     Raises:
-        UserError: If something is missing or damaged, or the answers are to other questions.
+        UserError: If a file is missing or damaged, or the answers belong to other questions.
     """
-    asked = load_asked(suite, load_dataset(data), load_split(data, "test"), questions, truth)
-    return load_answers(asked, answers)
+    dataset = load_dataset(data)
+    return load_answers(load_questions(suite, dataset, load_split(data, "test"), questions, truth), answers)

@@ -1,7 +1,8 @@
-"""A trip through JPEG: what published evaluation scripts do to images before they look at them.
+"""JPEG compression of images before scoring, as in published evaluation scripts.
 
-They read answers and originals from files written at quality 75, the default of Pillow, which softens both and hides
-small differences. It is off by default here, and an option of each metric so that tables can be compared.
+Those scripts read answers and factual images from files of quality 75, the default of Pillow. Compression smooths both
+and hides small differences. It is off by default, and an option of each metric, so that values can be compared with
+published tables.
 """
 
 from io import BytesIO
@@ -15,11 +16,11 @@ QUALITY = 75
 
 
 def jpeg_round_trip(images: np.ndarray, quality: int = QUALITY) -> np.ndarray:
-    """Returns images as they come back from a JPEG file.
+    """Returns images after JPEG compression and decompression.
 
     Arguments:
         images: Uint8 images with shape (N, C, H, W), C 1 or 3; one channel is written as grey.
-        quality: Pillow's quality.
+        quality: The quality, as Pillow defines it.
 
     Returns:
         Uint8 images of the same shape.
@@ -30,6 +31,6 @@ def jpeg_round_trip(images: np.ndarray, quality: int = QUALITY) -> np.ndarray:
             Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
                 file, format="JPEG", quality=quality
             )
-            read = np.asarray(Image.open(file))
-        back[row] = read[None] if read.ndim == 2 else read.transpose(2, 0, 1)
+            decoded = np.asarray(Image.open(file))
+        back[row] = decoded[None] if decoded.ndim == 2 else decoded.transpose(2, 0, 1)
     return back

@@ -1,30 +1,31 @@
 r"""LPIPS, the learned perceptual distance (Zhang et al., 2018, arXiv:1801.03924).
 
-With :math:`\hat\phi_l` the channel-normalised features of layer l of a trunk trained on ImageNet and
+With :math:`\hat\phi_l` the channel-normalized features of layer l of a trunk trained on ImageNet and
 :math:`w_l \ge 0` the weights of its channels,
 
 .. math:: d(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h,w} \left\| \sqrt{w_l} \odot
    \big( \hat\phi_l(x) - \hat\phi_l(y) \big)_{hw} \right\|_2^2
 
-which is the squared Euclidean distance of two embeddings. So each image is embedded once, however many
-answers are held against it; identical images are at distance exactly 0 and are not embedded at all. Network,
-heads and input scaling are those of the `lpips` package; grey images are given three equal channels.
+This is the squared Euclidean distance between two embeddings, so each image is embedded once for all of its pairs.
+Identical images have distance exactly 0 and are not embedded. The network, its heads and the scaling of its input are
+those of the package `lpips`. Grey images are repeated to three channels. Lower is better.
 
-On the suites `null` and `reverse` the score is `lpips`, against the factual image (composition and
-reversibility as in Melistas et al., 2024, arXiv:2403.20287); on `do` it is `truth_lpips`, against the
-rendered true counterfactual.
+- `lpips` (suites `null` and `reverse`): the distance to the factual image (composition and reversibility, Melistas et
+  al., 2024, arXiv:2403.20287).
+- `truth_lpips` (suite `do`): the distance to the rendered true counterfactual.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from ..core.device import choose_device
 from ..core.progress import progress
 from ..pretrained.lpips import load_lpips
-from .inputs import Answered, Score, Scorer
+from .inputs import Score, Scorer, SuiteAnswers
 from .resources import Resources
 
 if TYPE_CHECKING:
@@ -33,35 +34,40 @@ if TYPE_CHECKING:
 __all__ = ["SCORES", "embed", "first_questions", "load", "lpips_distance", "lpips_scores"]
 
 SCORES = {"do": ("truth_lpips",), "null": ("lpips",), "reverse": ("lpips",)}
-BATCH = 50  # images in one forward pass; more is no faster on a CPU
+BATCH = 50
+"""Images per forward pass; larger batches are not faster on a CPU."""
 
 
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `lpips` and `truth_lpips`; reads `scores.lpips`.
 
-    Its `questions` is how many questions of each (intervention, protocol, cycles) are scored.
+    The first `scores.lpips.questions` questions of each (intervention, protocol, cycles) are scored.
     """
     model = load_lpips(resources.lpips, choose_device(resources.device))
-    return lambda answered: lpips_scores(answered, model, resources.settings.lpips.questions)
+    return lambda answers: lpips_scores(answers, model, resources.settings.lpips.questions)
 
 
-def lpips_scores(answered: Answered, model: "lpips.LPIPS", questions: int) -> list[Score]:
-    """Returns the scores of the first `questions` of each (intervention, protocol, cycles) of a suite."""
-    rows = first_questions(answered, questions)
-    if answered.suite != "do":
-        return [
-            Score("lpips", lpips_distance(model, answered.images[rows], answered.factual[rows]), rows=rows)
-        ]
+def lpips_scores(answers: SuiteAnswers, model: "lpips.LPIPS", questions: int) -> list[Score]:
+    """Returns the scores of the first `questions` questions of each (intervention, protocol, cycles).
+
+    Arguments:
+        answers: The answers to the suite `do`, `null` or `reverse`.
+        model: The LPIPS network.
+        questions: The number of questions scored per set.
+    """
+    rows = first_questions(answers.questions, questions)
+    if answers.suite != "do":
+        return [Score("lpips", lpips_distance(model, answers.images[rows], answers.factual[rows]), rows=rows)]
     values = np.full(len(rows), np.nan)
-    known = answered.known[rows]
-    if answered.truth is not None:
-        values[known] = lpips_distance(model, answered.images[rows[known]], answered.truth[rows[known]])
-    return [Score("truth_lpips", values, answered.no_truth, rows)]
+    known = answers.known[rows]
+    if answers.truth is not None:
+        values[known] = lpips_distance(model, answers.images[rows[known]], answers.truth[rows[known]])
+    return [Score("truth_lpips", values, answers.no_truth, rows)]
 
 
-def first_questions(answered: Answered, count: int) -> np.ndarray:
+def first_questions(questions: pd.DataFrame, count: int) -> np.ndarray:
     """Returns the rows of the first `count` questions of each (intervention, protocol, cycles)."""
-    groups = answered.questions.groupby(["intervention", "protocol", "cycles"], sort=False)
+    groups = questions.groupby(["intervention", "protocol", "cycles"], sort=False)
     return np.flatnonzero(groups.cumcount().to_numpy() < count)
 
 
@@ -70,9 +76,9 @@ def lpips_distance(model: "lpips.LPIPS", images: np.ndarray, references: np.ndar
     """Returns the LPIPS distance of each pair.
 
     Arguments:
-        model: The network.
+        model: The LPIPS network.
         images: Uint8 images with shape (N, C, H, W), C 1 or 3, H and W at least 28.
-        references: Images likewise; equal ones are embedded once.
+        references: Images of the same shape; equal ones are embedded once.
 
     Returns:
         Float64 distances, 0 or more, with shape (N,).
@@ -84,7 +90,7 @@ def lpips_distance(model: "lpips.LPIPS", images: np.ndarray, references: np.ndar
     flat = references[different].reshape(len(different), -1)
     unique, which = np.unique(flat, axis=0, return_inverse=True)
     which = which.reshape(-1)
-    # Blocks of references bound the memory: an embedding of VGG-16 at 32 px takes half a megabyte.
+    # Blocks of references bound the memory: an embedding by VGG-16 at 32 px takes half a megabyte.
     starts = range(0, len(unique), BATCH)
     for start in progress(starts, label="lpips", unit=f"blocks of {BATCH} images"):
         stop = min(start + BATCH, len(unique))
@@ -101,14 +107,14 @@ def lpips_distance(model: "lpips.LPIPS", images: np.ndarray, references: np.ndar
 
 @torch.inference_mode()
 def embed(model: "lpips.LPIPS", images: np.ndarray) -> Tensor:
-    """Returns the embeddings whose squared Euclidean distance is LPIPS.
+    """Returns embeddings whose squared Euclidean distance is LPIPS.
 
     Arguments:
-        model: The network.
+        model: The LPIPS network.
         images: Uint8 images with shape (N, C, H, W).
 
     Returns:
-        Float32 embeddings with shape (N, D), D given by the trunk, H and W.
+        Float32 embeddings with shape (N, D); D depends on the trunk, H and W.
     """
     device = model.scaling_layer.shift.device
     inputs = torch.from_numpy(np.ascontiguousarray(images)).to(device).float() / 127.5 - 1.0
@@ -116,7 +122,7 @@ def embed(model: "lpips.LPIPS", images: np.ndarray) -> Tensor:
     parts = []
     for layer, head in zip(features, model.lins, strict=True):  # layer: (N, C_l, H_l, W_l)
         weight = (head.model[-1].weight / layer[0, 0].numel()).sqrt()  # (1, C_l, 1, 1)
-        # As in the package: the norm is moved off zero by 1e-10.
+        # As in the package, 1e-10 is added to the norm.
         norm = layer.square().sum(1, keepdim=True).sqrt() + 1e-10
         parts.append((layer * (weight / norm)).flatten(1))
     return torch.cat(parts, 1)

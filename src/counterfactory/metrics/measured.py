@@ -1,56 +1,57 @@
-r"""Effectiveness by measurement: the parents as the pixels themselves show them, with no network between.
+r"""Effectiveness by measurement: the error of the parents measured on the pixels of the answer, without a network.
 
-The world of the data set measures an image, :math:`m_k(x)`: on Morpho-MNIST the mean stroke thickness and the
-median grey level of the stroke (Pawlowski et al., 2020, arXiv:2006.06485). Two scores a quantity:
+The simulated world of the data set measures an image, :math:`m_k(x)`: on Morpho-MNIST the mean stroke thickness and the
+median grey level of the stroke (Pawlowski et al., 2020, arXiv:2006.06485). There are two scores per quantity k, both in
+its unit; lower is better:
 
 .. math:: \mathrm{measured}_k = \left| m_k(\hat x) - \mathrm{pa}^*_k \right|, \qquad
    \mathrm{measured}_k\mathrm{\_truth} = \left| m_k(\hat x) - m_k(x^*) \right|
 
-The first is against the true parents. Even perfect images do not reach 0 there (on Morpho-MNIST 0.125 px and
-0.5 grey levels), because rendering is quantised and strokes merge. The second is against the measured true
-counterfactual image, and 0 for it. What cannot be measured, because nothing of it is in the image, counts as what the
-world says that nothing is (`BLANK`): an answer without a stroke has thickness 0, and is a wrong answer, not a missing
-one. Where the world says nothing, as of the angle of a pendulum that is not there, the score is absent.
+The first compares with the true parents. It is not 0 even for true images (on Morpho-MNIST 0.125 px and 0.5 grey
+levels), because rendering is quantized and strokes merge. The second compares with the measurement of the true
+counterfactual image, and is 0 for that image. If the answer shows nothing of a quantity, its value is that of the dict
+`BLANK` of the world: an answer without a stroke has thickness 0, which is a wrong answer and not a missing one. If
+`BLANK` has no value, as for the angle of a pendulum that the image does not show, the score is missing.
 """
 
 import numpy as np
 
 from ..data.worlds import world
-from .inputs import Answered, Score, Scorer
+from .inputs import Score, Scorer, SuiteAnswers
 from .resources import Resources
 
 __all__ = ["load", "measured"]
 
 
-NOT_SEEN = "nothing of it is in the answer, so it cannot be measured"
-NOT_SEEN_TRUE = "nothing of it is in the true counterfactual image, so it cannot be measured there"
+NOT_SEEN = "the answer shows nothing of it, so it cannot be measured"
+NOT_SEEN_TRUE = "the true counterfactual image shows nothing of it, so it cannot be measured"
 
 
 def load(resources: Resources) -> Scorer:
-    """Returns the scorer of `measured_<quantity>` and `measured_<quantity>_truth`, in the quantity's unit."""
+    """Returns the scorer of `measured_<quantity>` and `measured_<quantity>_truth`, in the unit of the quantity."""
     return measured
 
 
-def measured(answered: Answered) -> list[Score]:
-    """Returns the scores of a suite; there are none where no simulated world can measure an image."""
-    if not answered.dataset.simulated:
+def measured(answers: SuiteAnswers) -> list[Score]:
+    """Returns the scores of the answers to a suite; there are none without a simulated world."""
+    if not answers.dataset.simulated:
         return []
-    simulation = world(answered.dataset.name)
-    shown = simulation.measure(answered.images)
-    names = [variable.name for variable in answered.dataset.variables if variable.name in shown]
+    simulation = world(answers.dataset.name)
+    shown = simulation.measure(answers.images)
+    names = [variable.name for variable in answers.dataset.variables if variable.name in shown]
     blank = getattr(simulation, "BLANK", {})
-    true = {name: np.full(len(answered.images), np.nan) for name in names}
-    if answered.known.any():
-        there = simulation.measure(answered.truth[answered.known])
+    true = {name: np.full(len(answers.images), np.nan) for name in names}
+    if answers.known.any():
+        measurements = simulation.measure(answers.truth[answers.known])
         for name in names:
-            true[name][answered.known] = there[name].fillna(blank.get(name, np.nan))
+            true[name][answers.known] = measurements[name].fillna(blank.get(name, np.nan))
     scores = []
     for name in names:
-        seen = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
-        asked = answered.true(name)
-        why = np.where(np.isnan(seen), NOT_SEEN, "the true parent is not determined")
-        scores.append(Score(f"measured_{name}", np.abs(seen - asked), why))
-        why = np.where(np.isnan(seen) & answered.known, NOT_SEEN, answered.no_truth)
-        why = np.where(answered.known & ~np.isnan(seen), NOT_SEEN_TRUE, why)
-        scores.append(Score(f"measured_{name}_truth", np.abs(seen - true[name]), why))
+        value = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
+        target = answers.true(name)
+        reason = np.where(np.isnan(value), NOT_SEEN, "the true parent is not determined")
+        scores.append(Score(f"measured_{name}", np.abs(value - target), reason))
+        reason = np.where(np.isnan(value) & answers.known, NOT_SEEN, answers.no_truth)
+        reason = np.where(answers.known & ~np.isnan(value), NOT_SEEN_TRUE, reason)
+        scores.append(Score(f"measured_{name}_truth", np.abs(value - true[name]), reason))
     return scores

@@ -1,78 +1,76 @@
-r"""The Frechet distance in the oracle's features, which is meaningful for digits.
+r"""The Frechet distance between flipped answers and real images in the features of the oracle.
 
-:math:`d^2` of :mod:`counterfactory.metrics.frechet` between the flipped answers and real images, in the features that
-the oracle's predictions are linear in (:mod:`counterfactory.models.classifier.network`): it was trained on these images, as
-Inception was not, and its few features have a covariance that a few hundred images determine. Below that there is no
-score. The real images are the originals of the flipped answers, or (`real: all`, as FID is published) of all answers.
+:math:`d^2` of :mod:`counterfactory.metrics.frechet`, in the features before the last layer of the oracle
+(:mod:`counterfactory.models.classifier.network`); lower is better. Unlike Inception, the oracle was trained on images
+of this data set, and a few hundred images determine the covariance of its few features. With fewer images than
+features there is no score. The real images are the factual images of the flipped answers or, as published for FID
+(`real: all`), of all answers.
 """
 
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..core.noise import derive_seed
-from ..models.classifier.model import load_classifier
+from ..models.classifier.model import AttributeClassifier, load_classifier
 from .bootstrap import bootstrap_statistic
 from .frechet import frechet_distance, note_on
-from .inputs import Answered, Scorer, SetScore, sets
-from .predictions import Classifier, predict
+from .inputs import Scorer, SetScore, SuiteAnswers, sets
+from .predictions import predict
 from .resources import Resources
 
-__all__ = ["Embedder", "load", "oracle_frechet_scores"]
+if TYPE_CHECKING:
+    from ..config import BootstrapSettings
 
-ENOUGH = 2_048  # images, as many as Inception has features, and customary
+__all__ = ["load", "oracle_frechet_scores"]
 
-
-class Embedder(Protocol):
-    """What is asked of the oracle."""
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """Returns the features (N, F) of uint8 images (N, C, H, W)."""
+ENOUGH = 2_048
+"""The number of images above which values have no warning: the number of features of Inception, by convention."""
 
 
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `oracle_frechet`; reads `scores.oracle_frechet` and `scores.bootstrap`."""
-    classifier = load_classifier(resources.classifier, resources.device)
-    oracle = load_classifier(resources.oracle, resources.device)
+    classifier = load_classifier(resources.classifier, resources.device, "classifier")
+    oracle = load_classifier(resources.oracle, resources.device, "oracle")
     settings, bootstrap = resources.settings.oracle_frechet, resources.settings.bootstrap
-    return lambda answered: oracle_frechet_scores(answered, classifier, oracle, bootstrap, settings.real)
+    return lambda answers: oracle_frechet_scores(answers, classifier, oracle, bootstrap, settings.real)
 
 
 def oracle_frechet_scores(
-    answered: Answered,
-    classifier: Classifier,
-    oracle: Embedder,
-    bootstrap: Any,
+    answers: SuiteAnswers,
+    classifier: AttributeClassifier,
+    oracle: AttributeClassifier,
+    bootstrap: "BootstrapSettings",
     real: Literal["flipped", "all"] = "flipped",
 ) -> list[SetScore]:
-    """Returns the score of the flipped answers of each intervention.
+    """Returns `oracle_frechet` of the flipped answers of each set of questions.
 
     Arguments:
-        answered: The suite `flip`.
-        classifier: The classifier under observation.
-        oracle: What gives features.
-        bootstrap: The configuration's section `scores.bootstrap`.
-        real: Which originals they are held against.
+        answers: The answers to the suite `flip`.
+        classifier: The classifier whose decisions are flipped.
+        oracle: The network that computes the features.
+        bootstrap: The section `scores.bootstrap` of the configuration.
+        real: The real images: the factual images of the flipped answers, or of all answers.
     """
-    said = predict(answered, classifier)
+    predictions = predict(answers, classifier)
     scores = []
-    for group, rows in sets(answered.questions):
-        flips = np.flatnonzero(said.flipped[rows])
-        made = oracle.embed(answered.images[rows[flips]])
+    for group, rows in sets(answers.questions):
+        flips = np.flatnonzero(predictions.flipped[rows])
+        made = oracle.embed(answers.images[rows[flips]])
         reason = ""
         if not len(flips):
-            reason = said.why_none(rows)
+            reason = predictions.why_none(rows)
         elif len(flips) <= made.shape[1]:
-            reason = f"{len(flips)} images; the covariance of {made.shape[1]} features needs more than that"
+            reason = f"{len(flips)} images; the covariance of {made.shape[1]} features requires more"
         if reason:
             scores.append(SetScore("oracle_frechet", group, np.nan, 0, reason=reason))
             continue
-        originals = oracle.embed(answered.factual[rows])
-        # Named by the set alone, so that all methods are resampled alike.
-        seed = derive_seed(bootstrap.seed, answered.suite, *group, "oracle_frechet")
+        originals = oracle.embed(answers.factual[rows])
+        # The seed depends on the set only: the resamples of all methods are the same.
+        seed = derive_seed(bootstrap.seed, answers.suite, *group, "oracle_frechet")
 
         def distance(drawn: np.ndarray, made=made, originals=originals, flips=flips) -> float:
-            # An original is drawn with its answer; those of no flip stay.
+            # A factual image is drawn together with its answer; those of answers that did not flip all stay.
             against = originals[flips[drawn]] if real == "flipped" else originals
             return frechet_distance(against, made[drawn])
 

@@ -1,7 +1,8 @@
-"""Which metrics there are, and what each one needs: names only, nothing heavy is imported.
+"""The metrics: what each one scores and requires, as names only.
 
-The configuration checks names against this table and the workflow plans by it. A metric called `x` is the
-module `counterfactory.metrics.x`; adding one is that file and a line here.
+The configuration checks metric names against this table and the workflow plans with it. Nothing heavy is imported.
+A new metric is one module, `metrics/<name>.py`, and one line in :data:`METRICS`.
+:mod:`counterfactory.metrics.run` describes the functions of the module.
 """
 
 from collections.abc import Mapping
@@ -12,18 +13,20 @@ __all__ = ["METRICS", "Metric"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric scores, and what it needs besides questions, answers and data.
+    """One metric: which suites it scores and what it requires besides questions, answers and data.
 
     Arguments:
-        suites: The suites whose answers it scores.
-        judges: Whether it asks the judges (predictors trained on the judges' split), one of every variable.
+        suites: The suites whose answers it scores, keys of :data:`counterfactory.questions.registry.SUITES`.
+        judges: Whether it requires the judges of all variables.
         truth: Whether it compares with the rendered true counterfactuals.
-        models: What else it asks: `classifier` (the one under observation, of the method's seed), `oracle`, `identity`,
-            or pretrained weights, `lpips` or `inception`.
-        reads: The sections of `scores`, or single keys of one, that it reads besides its own.
-        reference: Whether it has a step `compute_reference`, which computes once what all methods are held against.
-        codes: Whether it scores codes, which few methods have.
-        simulated: Whether it asks the world itself, and so scores simulated data sets only.
+        models: The other networks that it requires: `classifier` (whose decisions are flipped, with the seed of the
+            method), `oracle`, `identity`, or the pretrained weights `lpips` or `inception`.
+        reads: The sections of `scores` in the configuration, or single keys of a section, that it reads besides its
+            own.
+        reference: Whether it has a function `compute_reference`, which computes statistics that are the same for all
+            methods.
+        codes: Whether it scores the codes of a method, which few methods have.
+        simulated: Whether it requires a simulated data set.
         scores: Title, unit and better direction (`lower`, `higher` or empty) of its scores by name. The report shows
             a score without an entry here and in `report/vocabulary.py` under its own name.
     """

@@ -1,18 +1,18 @@
-r"""The error against the true counterfactual, which a simulated world lets us see.
+r"""The error against the true counterfactual, which a simulated world can render.
 
 .. math:: \mathrm{truth\_l1} = \frac{1}{CHW} \sum_p \left| x^*_p - \hat x_p \right|, \qquad
    \mathrm{parents}_k = \left| \mathrm{pa}^*_k - \hat{\mathrm{pa}}_k \right|
 
-where :math:`x^*` is the image that the world renders from the same exogenous noise under the intervention,
-:math:`\mathrm{pa}^*` its parents, and the hats are the method's image and the method's own parents. The first
-is on grey levels 0-255, the second in the variable's unit. No published benchmark has either on images like
-these.
+where :math:`x^*` is the image that the world renders under the intervention with the exogenous noise of the factual
+image, :math:`\mathrm{pa}^*` are its parents, and :math:`\hat x` and :math:`\hat{\mathrm{pa}}` are the method's image
+and its own parents. `truth_l1` is in grey levels, between 0 and 255; `parents_<variable>` is in the unit of the
+variable. Lower is better. Published benchmarks have neither score on such images.
 """
 
 import numpy as np
 
 from .axioms import l1_distance
-from .inputs import Answered, Score, Scorer
+from .inputs import Score, Scorer, SuiteAnswers
 from .resources import Resources
 
 __all__ = ["load", "truth"]
@@ -23,14 +23,14 @@ def load(resources: Resources) -> Scorer:
     return truth
 
 
-def truth(answered: Answered) -> list[Score]:
-    """Returns the scores of a suite."""
-    distance = np.full(len(answered.images), np.nan)
-    if answered.truth is not None:
-        distance[answered.known] = l1_distance(answered.images, answered.truth)[answered.known]
-    scores = [Score("truth_l1", distance, answered.no_truth)]
-    for variable in answered.dataset.variables:
+def truth(answers: SuiteAnswers) -> list[Score]:
+    """Returns the scores of the answers to a suite."""
+    distance = np.full(len(answers.images), np.nan)
+    if answers.truth is not None:
+        distance[answers.known] = l1_distance(answers.images, answers.truth)[answers.known]
+    scores = [Score("truth_l1", distance, answers.no_truth)]
+    for variable in answers.dataset.variables:
         if variable.kind == "continuous":
-            error = np.abs(answered.own(variable.name) - answered.true(variable.name))
+            error = np.abs(answers.own(variable.name) - answers.true(variable.name))
             scores.append(Score(f"parents_{variable.name}", error, "the true parent is not determined"))
     return scores

@@ -1,0 +1,95 @@
+"""The recipes of the documentation, copied word for word into a fresh tree: the workflow plans, and one step runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```\{code-block\} \w+\n:caption: ([^\n]+)\n\n(.*?)```", re.S)
+TINY = (
+    "data: {train: 256, valid: 32, judges: 256, test: 24}\n"
+    "questions: {do: {images: 8}, null: {images: 8}, reverse: {images: 8}, sweep: {images: 0}, flip: {images: 0}}\n"
+)
+
+
+def blocks(page):
+    found = BLOCK.findall((ROOT / "docs" / "howto" / page).read_text())
+    assert found, f"docs/howto/{page} has no code blocks with a caption"
+    return found
+
+
+def apply(tree, page):
+    """Writes the files of a page, and inserts its registry lines at the end of the tables that it names."""
+    for caption, text in blocks(page):
+        path, _, table = caption.partition(", in ")
+        file = tree / path
+        if table:
+            source = file.read_text()
+            start = re.search(rf"^{table}\b[^\n]*= \{{$", source, re.M).end()
+            end = source.index("\n}\n", start) + 1
+            file.write_text(source[:end] + text + source[end:])
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("src", "workflow", "envs"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+    return tmp_path
+
+
+def run(tree, *words):
+    environment = os.environ | {"PYTHONPATH": str(tree / "src")}
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    return done.stdout + done.stderr
+
+
+def plan(tree, config):
+    (tree / "mine.yaml").write_text(config)
+    return run(tree, "snakemake", "-n", "--configfile", "mine.yaml")
+
+
+def make(tree, *targets):
+    return run(tree, "snakemake", "--cores", "1", "--configfile", "mine.yaml", "--", *targets)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_method_with_a_model_and_a_metric(tree):
+    for page in ("method.md", "model.md", "metric.md"):
+        apply(tree, page)
+    config = TINY + (
+        "methods: [copy, nearest, linear, truth]\n"
+        "scores: {metrics: [axioms, largest_change], fid: {least: 10}}\n"
+    )
+    planned = plan(tree, config)
+    assert "models/linear/seed0/model.safetensors" in planned and "largest_change/seed0.parquet" in planned
+    make(
+        tree, "results/morphomnist/scores/largest_change/seed0.parquet", "results/morphomnist/tables/main.csv"
+    )
+    main = (tree / "results" / "morphomnist" / "tables" / "main.csv").read_text()
+    header, *rows = main.splitlines()
+    assert {"null_largest_change", "do_thickness_marginal_largest_change"} <= set(header.split(","))
+    assert {"nearest", "linear"} <= {row.split(",")[0] for row in rows}
+
+
+@pytest.mark.slow
+def test_a_data_set(tree):
+    apply(tree, "data.md")
+    assert "squares" in plan(tree, (tree / "squares.yaml").read_text())
+    make(tree, "results/squares/squares/questions/do.parquet")
+    assert (tree / "results" / "squares" / "squares" / "data" / "test" / "images.npy").exists()

@@ -21,7 +21,7 @@ from counterfactory.diffusion.velocity import Velocity
 from counterfactory.models.ddpm.model import build_ddpm, load_ddpm
 from counterfactory.models.ddpm.train import DiffusionLoss, stratified_steps, train_ddpm
 from counterfactory.nets.likelihood import discretised_gaussian_nll
-from counterfactory.training import loop
+from counterfactory.training import clock
 from tests.diffusion.reference import ancestral
 from tests.squares import SQUARES
 
@@ -208,7 +208,7 @@ def test_a_network_that_predicts_velocity_is_used_as_one_that_predicts_noise(squ
 
 @pytest.mark.parametrize("variance", ["learned", "fixed"])
 def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch, variance):
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
     given = settings(variance, mirror=True, ema=0.9, network={"dropout": 0.0})
     train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "whole", seed=1))
     steps, call = itertools.count(), DiffusionLoss.__call__

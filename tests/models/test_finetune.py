@@ -25,7 +25,7 @@ from counterfactory.models.image.train import train_image_mechanism
 from counterfactory.models.judges.model import Judge, load_judge
 from counterfactory.models.judges.train import train_judge
 from counterfactory.scm.fit import fit_scm, load_scm
-from counterfactory.training import loop
+from counterfactory.training import clock
 from tests.models.test_image_mechanism import settings as image_settings
 from tests.squares import SQUARES
 
@@ -160,8 +160,8 @@ def test_predictors_see_the_image_that_is_answered(world, monkeypatch):
 
     tuned = load_image_mechanism(world.start, SQUARES)
     tuned.head.sharpness.fill_(1.5)
-    assert module._blunt(tuned.head) == 1.5
-    monkeypatch.setattr(module, "_noise", lambda *_: noise)
+    assert module._remove_sharpness(tuned.head) == 1.5
+    monkeypatch.setattr(module, "draw_noise", lambda *_: noise)
     monkeypatch.setattr(module, "intervene", lambda *_: after)
     monkeypatch.setattr(module, "to_pixels", lambda images: images)
     seen = []
@@ -257,7 +257,7 @@ def test_validation_weighs_no_multiplier(monkeypatch):
 
 def test_what_holds_the_constraint_is_kept_before_what_pleases_more(world, tmp_path, monkeypatch):
     chosen = []
-    monkeypatch.setattr(module, "fit", lambda *_, select, **__: chosen.append(select) or 1 / 0)
+    monkeypatch.setattr(module, "fit", lambda *arguments: chosen.append(arguments[-1].select) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         tune(world, tmp_path)
     kept = min(
@@ -316,7 +316,7 @@ def test_categorical_parents_weigh_what_is_set():
 @pytest.fixture
 def hasty(monkeypatch):
     """Lets the loop believe that much time passes, so that it saves its state after every step."""
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
 
 
 @pytest.mark.parametrize("after", [1, 4])
@@ -357,7 +357,7 @@ def test_a_tuned_model_is_an_image_mechanism_and_says_where_it_is_from(world, tm
         "after": pytest.approx(float(model.head.sharpness)),
     }
     kept = float(model.head.sharpness)
-    train = module._tensors(SQUARES, world.data, "train", "cpu")
+    train = module._split(SQUARES, world.data, "train", "cpu")
     fit_sharpness(model, train["images"], train["parents"], 3)
     assert float(model.head.sharpness) == pytest.approx(kept)
 
@@ -384,7 +384,7 @@ def test_tuning_teaches_obedience_within_the_constraint(world, tmp_path):
     scm = load_scm(world.parents, SQUARES)
     predictors = {name: load_judge(world.predictors / name) for name in SQUARES.names}
     loss = CounterfactualLoss(settings(intervene="image"), SQUARES, scm, predictors)
-    batch = module._tensors(SQUARES, world.data, "train", "cpu") | {"allowed": torch.zeros(400)}
+    batch = module._split(SQUARES, world.data, "train", "cpu") | {"allowed": torch.zeros(400)}
     errors = []
     for folder in (world.start, tmp_path):
         with torch.no_grad():

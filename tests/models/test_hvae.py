@@ -154,7 +154,7 @@ def test_before_training_the_prior_is_standard_normal():
 
 def priors(model: Hvae, z: list[torch.Tensor], parents: torch.Tensor) -> torch.Tensor:
     """All priors of the chain, given the latents."""
-    latents = model._descend(parents, lambda number, prior, posterior: z[number])[1]
+    latents = model._decode(parents, lambda number, prior, posterior: z[number])[1]
     return torch.cat([moment.flatten(1) for latent in latents for moment in latent.prior], dim=1)
 
 
@@ -221,7 +221,7 @@ def test_each_mediator_follows_from_those_above_it():
     changed, a = parents + 1, 0.4
     latents = model.abduct(x, parents, noise)
     mediated = model.mediate(latents, changed, a)
-    after = model._descend(changed, lambda number, prior, posterior: mediated[number])[1]
+    after = model._decode(changed, lambda number, prior, posterior: mediated[number])[1]
     for z, latent, new, eps in zip(mediated, latents, after, noise, strict=True):
         (m_q, s_q), (m_p, s_p) = latent.posterior, new.prior
         spread = (a**2 * (2 * s_q).exp() + (1 - a) ** 2 * (2 * s_p).exp()).sqrt()

@@ -16,9 +16,9 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_split
 from counterfactory.models.image import native
-from counterfactory.models.image.model import build, exposed_columns, load_image_mechanism
+from counterfactory.models.image.model import build_image_mechanism, exposed_columns, load_image_mechanism
 from counterfactory.models.image.train import ElboLoss, droppable_columns, to_pixels, train_image_mechanism
-from counterfactory.training import loop
+from counterfactory.training import clock
 from tests.squares import SQUARES
 
 pytest_plugins = ["tests.squares"]
@@ -105,13 +105,13 @@ def test_weight_of_the_divergence_without_a_schedule():
     assert {beta(progress) for progress in (0.0, 0.3, 1.0)} == {2.0}
 
 
-def test_freedom_of_the_scale():
-    freedom = ElboLoss(training(scale_hold=0.2, scale_release=0.6), torch.zeros(1)).freedom
-    found = [freedom(progress) for progress in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)]
+def test_the_scale_gate():
+    gate = ElboLoss(training(scale_hold=0.2, scale_release=0.6), torch.zeros(1)).scale_gate
+    found = [gate(progress) for progress in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)]
     assert found == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1])
-    free = ElboLoss(training(), torch.zeros(1)).freedom
+    free = ElboLoss(training(), torch.zeros(1)).scale_gate
     assert free(0.0) == free(1.0) == 1.0
-    at_once = ElboLoss(training(scale_hold=0.3, scale_release=0.3), torch.zeros(1)).freedom
+    at_once = ElboLoss(training(scale_hold=0.3, scale_release=0.3), torch.zeros(1)).scale_gate
     assert [at_once(progress) for progress in (0.0, 0.2, 0.3, 0.4)] == [0, 0, 1, 1]
 
 
@@ -126,7 +126,7 @@ class Recorder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Module()
-        self.head.register_buffer("freedom", torch.tensor(-1.0))
+        self.head.register_buffer("scale_gate", torch.tensor(-1.0))
 
     def elbo(self, x, parents, noise, free_bits=0.0, prior_parents=None):
         self.x, self.parents, self.prior_parents, self.noise, self.free_bits = (
@@ -163,11 +163,11 @@ def test_what_training_alone_does_is_not_done_in_validation():
     model, given, *_ = record(train=False, **options)
     assert torch.equal(model.x, to_pixels(given["images"]))
     assert torch.equal(model.parents, given["parents"]) and torch.equal(model.prior_parents, given["parents"])
-    assert model.head.freedom == -1
+    assert model.head.scale_gate == -1
     assert [tuple(noise.shape) for noise in model.noise] == [(12, 2), (12, 1, 3, 3)]
     model, given, *_ = record(train=True, **options)
     assert not torch.equal(model.x, to_pixels(given["images"]))
-    assert model.head.freedom == 0.5 and model.free_bits == 0.25
+    assert model.head.scale_gate == 0.5 and model.free_bits == 0.25
 
 
 def test_columns_of_categorical_variables_are_droppable():
@@ -198,13 +198,13 @@ def test_variables_that_act_as_exposure_are_columns():
     for names, columns in (([], []), (["shade"], [1]), (["kind", "size"], [0, 2, 3, 4])):
         assert exposed_columns(SQUARES, {"exposure": names}) == columns
     assert exposed_columns(SQUARES, {}) == []
-    assert build("hvae", SQUARES, NETWORK).head.columns == [1]
+    assert build_image_mechanism("hvae", SQUARES, NETWORK).head.columns == [1]
 
 
 @pytest.mark.parametrize(
     ("name", "network", "text"),
     [
-        ("flow", {}, "models: flow: no such image mechanism; choose one of vae, hvae"),
+        ("flow", {}, "models: flow is not an image mechanism; choose one of vae, hvae"),
         ("vae", {}, "models.vae.network: images are 6 x 6 px"),
         ("hvae", {**NETWORK, "patch": 2}, "models.hvae.network: resolutions"),
         ("hvae", {**NETWORK, "widths": [6]}, "models.hvae.network: widths"),
@@ -213,7 +213,7 @@ def test_variables_that_act_as_exposure_are_columns():
 )
 def test_what_cannot_be_built_is_refused(name, network, text):
     with pytest.raises(UserError, match=text) as error:
-        build(name, SQUARES, network)
+        build_image_mechanism(name, SQUARES, network)
     assert "\n" not in str(error.value)
 
 
@@ -243,8 +243,8 @@ def test_a_run(squares, tmp_path):
 
 
 def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch):
-    clock = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
-    monkeypatch.setattr(loop, "time", clock)
+    hasty = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
+    monkeypatch.setattr(clock, "time", hasty)
     given = settings(
         shift=1,
         beta_start=9.0,
@@ -271,13 +271,16 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
     whole, halved = (tmp_path / name / "model.safetensors" for name in ("whole", "halved"))
     assert whole.read_bytes() == halved.read_bytes()
     # The adversary only served training.
-    assert load_file(whole).keys() == build("hvae", SQUARES, dict(given.network)).state_dict().keys()
+    assert (
+        load_file(whole).keys()
+        == build_image_mechanism("hvae", SQUARES, dict(given.network)).state_dict().keys()
+    )
 
 
 @pytest.mark.skipif(not native.available(), reason="no C++ compiler")
 def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, monkeypatch):
-    clock = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
-    monkeypatch.setattr(loop, "time", clock)
+    hasty = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
+    monkeypatch.setattr(clock, "time", hasty)
     given = settings({"block": "heavy"}, steps=6, valid_every=6)
     started, call = [], ElboLoss.__call__
 
@@ -306,7 +309,7 @@ def test_the_seed_decides_the_weights(squares, tmp_path):
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
-    model = build("hvae", SQUARES, NETWORK)
+    model = build_image_mechanism("hvae", SQUARES, NETWORK)
     whole = {"model": "hvae", "network": NETWORK}
     save_model(tmp_path, model.state_dict(), whole)
     loaded = load_image_mechanism(tmp_path, SQUARES)

@@ -46,19 +46,19 @@ def test_continuous_variables_are_cut_into_equally_full_classes(parents):
 def test_noise_tells_nothing_and_a_copy_tells_all(parents):
     noise = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(1))
     fresh = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(2))
-    _, known = dependence(trained(parents, noise), [fresh], parents)
-    assert known.item() < 0.05
-    _, known = dependence(trained(parents, parents), [parents], parents)
-    assert known.item() > 0.7 * (math.log(8) + math.log(4))
-    assert known.item() <= math.log(8) + math.log(4)
+    _, information = dependence(trained(parents, noise), [fresh], parents)
+    assert information.item() < 0.05
+    _, information = dependence(trained(parents, parents), [parents], parents)
+    assert information.item() > 0.7 * (math.log(8) + math.log(4))
+    assert information.item() <= math.log(8) + math.log(4)
 
 
 def test_gradients_part_ways(parents):
     adversary = Adversary(DATASET, parents, latents=5)
     latents = [parents.clone().requires_grad_()]
-    error, known = dependence(adversary, latents, parents)
+    error, information = dependence(adversary, latents, parents)
     assert torch.autograd.grad(error, latents[0], retain_graph=True, allow_unused=True) == (None,)
-    (error + known).backward()
+    (error + information).backward()
     only_error = [p.grad.clone() for p in adversary.parameters()]
     adversary.zero_grad()
     error, _ = dependence(adversary, latents, parents)
@@ -73,7 +73,7 @@ def test_beyond_chance_nothing_is_asked(parents):
         adversary.layers[-1].bias.copy_(torch.linspace(-3, 3, 12))  # confidently wrong: worse than chance
         adversary.layers[-1].weight.mul_(0.01)
     latents = torch.randn(len(parents), 5).requires_grad_()
-    _, known = dependence(adversary, [latents], parents)
-    known.backward()
-    assert known.item() == 0.0
+    _, information = dependence(adversary, [latents], parents)
+    information.backward()
+    assert information.item() == 0.0
     assert not latents.grad.any()

@@ -1,6 +1,8 @@
-"""The compiled kernels: the same bound and gradients as PyTorch's operations, which float64 judges."""
+"""Tests of the C++ kernels: ELBO and gradients agree with PyTorch's operations in float64."""
 
 import copy
+from functools import partial
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from counterfactory.models.image import native
 from counterfactory.models.image.hvae import Hvae
 from counterfactory.models.image.native.build import gelu_tables
+from counterfactory.models.image.train import ElboLoss
 from counterfactory.nets.head import Head
 
 PARENTS, SHAPE = 3, (1, 8, 8)
@@ -45,14 +48,15 @@ def draw(model: Hvae, count: int) -> tuple[torch.Tensor, torch.Tensor, list[torc
     return x, torch.randn(count, PARENTS), [torch.randn(count, *shape) for shape in model.noise_shapes]
 
 
-def results(model: Hvae, count: int) -> dict[str, torch.Tensor]:
-    """The two parts of the bound, the latents, and the gradients of something that needs all of them."""
+def results(model: Hvae, count: int, kernels: bool = True) -> dict[str, torch.Tensor]:
+    """Returns both terms of the ELBO, the latents, and the gradients of a function of all of them."""
     dtype = model.head.location.weight.dtype
     x, parents, noise = draw(model, count)
     parents = parents.to(dtype).requires_grad_()
     hidden = parents * torch.tensor([1.0, 1.0, 0.0])
     model.zero_grad()
-    nll, kl, z = model.elbo(x.to(dtype), parents, [eps.to(dtype) for eps in noise], 0.05, hidden)
+    elbo = partial(native.elbo, model) if kernels else model.elbo
+    nll, kl, z = elbo(x.to(dtype), parents, [eps.to(dtype) for eps in noise], 0.05, hidden)
     (nll + 2 * kl + sum(latent.square().mean() for latent in z)).backward()
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     latents = {f"z{number}": latent.detach() for number, latent in enumerate(z)}
@@ -73,10 +77,8 @@ forward = Head.forward
 def test_bound_and_gradients_are_those_of_float64(name, count):
     model = build(**NETWORKS[name])
     with patch.object(Head, "forward", plain_head):
-        expected = results(copy.deepcopy(model).double(), count)
-    with patch.object(native, "elbo", wraps=native.elbo) as called:
-        found = results(model, count)
-    assert called.call_count == 1
+        expected = results(copy.deepcopy(model).double(), count, kernels=False)
+    found = results(model, count)
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert float((found[key] - value).norm() / value.norm()) < 2e-4, key
@@ -96,9 +98,8 @@ def test_published_size():
     torch.manual_seed(1)
     x, parents = torch.randint(0, 256, (16, 1, 32, 32)) / 127.5 - 1, torch.randn(16, PARENTS)
     noise = [torch.randn(16, *shape) for shape in model.noise_shapes]
-    found = model.elbo(x, parents, noise)
-    with patch.object(native, "available", return_value=False):
-        expected = model.elbo(x, parents, noise)
+    found = native.elbo(model, x, parents, noise)
+    expected = model.elbo(x, parents, noise)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -108,13 +109,6 @@ def test_only_suitable_networks_and_batches():
     assert not native.suits(build(), x[:15])
     assert not native.suits(build(), x.double())
     assert not native.suits(build(block="light"), x)
-
-
-def test_without_a_compiler_pytorch_does_the_work():
-    model = build()
-    with patch.object(native, "available", return_value=False), patch.object(native, "elbo") as elbo:
-        assert results(model, 16)["nll"].isfinite()
-    elbo.assert_not_called()
 
 
 def test_tables_are_gelu():
@@ -130,3 +124,22 @@ def test_tables_are_gelu():
     )
     torch.testing.assert_close(x.detach().clamp(min=0) - value, expected.detach(), rtol=0, atol=1e-7)
     torch.testing.assert_close(torch.where(x > 0, 1 - slope, slope).detach(), slopes, rtol=0, atol=2e-7)
+
+
+class Unscheduled(SimpleNamespace):
+    """Settings of a loss without schedules, augmentation and penalties."""
+
+    beta = beta_start = 1.0
+    beta_until = scale_hold = scale_release = conditioning_dropout = free_bits = independence = 0.0
+    shift = 0
+
+
+@pytest.mark.parametrize("kernels, count, calls", [(True, 16, 1), (True, 15, 0), (False, 16, 0)])
+def test_the_training_loss_uses_the_kernels_for_supported_batches_only(kernels, count, calls):
+    model = build()
+    batch = {"images": torch.zeros(count, *SHAPE, dtype=torch.uint8), "parents": torch.zeros(count, PARENTS)}
+    loss = ElboLoss(Unscheduled(), torch.zeros(PARENTS, dtype=torch.bool), kernels)
+    expected = (torch.tensor(0.0), torch.tensor(0.0), [])
+    with patch.object(native, "elbo", return_value=expected) as called:
+        loss(model, batch, torch.Generator().manual_seed(0), 1.0)
+    assert called.call_count == calls

@@ -133,7 +133,7 @@ def linear(steps: int) -> Schedule:
     """
     if steps < 21:
         raise ValueError(
-            f"steps: a linear schedule needs at least 21 steps, not {steps}, because its last beta is 20 / steps"
+            f"a linear schedule needs at least 21 steps, not {steps}, because its last beta is 20 / steps"
         )
     betas = torch.linspace(0.1 / steps, 20.0 / steps, steps, dtype=torch.float64)
     return Schedule(betas, torch.arange(steps))

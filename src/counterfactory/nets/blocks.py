@@ -7,6 +7,7 @@ inputs.
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,8 +42,10 @@ def unfold(x: Tensor, patch: int) -> Tensor:
 def enlarge(x: Tensor, size: int) -> Tensor:
     """Upsamples feature maps by nearest-neighbour interpolation.
 
-    Equals `torch.nn.functional.interpolate`. That function is avoided where `size` is a multiple of H and W, because
-    inductor (PyTorch 2.13, CPU) computes a gradient of zero for it when a bfloat16 map is added to a float32 map.
+    Equals `torch.nn.functional.interpolate`. In compiled networks that function is replaced by an expanded view,
+    because inductor (PyTorch 2.13, CPU) computes a gradient of zero for it when a bfloat16 map is added to a float32
+    map. Without compilation it is kept, because the sums of its float32 gradient have another order than those of the
+    view.
 
     Arguments:
         x: Feature maps with shape (B, C, H, W).
@@ -52,7 +55,7 @@ def enlarge(x: Tensor, size: int) -> Tensor:
         Feature maps with shape (B, C, size, size).
     """
     count, channels, height, width = x.shape
-    if size % height or size % width:
+    if not torch.compiler.is_compiling() or size % height or size % width:
         return F.interpolate(x, size=size)
     x = x.permute(0, 2, 3, 1)[:, :, None, :, None]
     x = x.expand(count, height, size // height, width, size // width, channels)

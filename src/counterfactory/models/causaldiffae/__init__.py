@@ -1,1 +1,1 @@
-"""CausalDiffAE: the diffusion autoencoder with causal codes."""
+"""CausalDiffAE: a diffusion autoencoder whose codes follow the causal graph."""

@@ -1,4 +1,4 @@
-"""TODO models.causaldiffae.model."""
+"""Builds and loads the networks of CausalDiffAE."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +18,12 @@ __all__ = ["build_causaldiffae", "load_causaldiffae"]
 def build_causaldiffae(
     dataset: Dataset, network: Mapping[str, Any], codes: Mapping[str, Any], diffusion: Mapping[str, Any]
 ) -> tuple[CausalDiffAE, Schedule]:
-    """Returns the untrained networks and the schedule.
+    """Returns untrained networks and their schedule.
 
     Arguments:
         dataset: The data set.
-        network: The settings `models.causaldiffae.network`, of the denoiser.
-        codes: The settings `models.causaldiffae.codes`, of encoder, causal layer and prior.
+        network: The settings `models.causaldiffae.network` of the denoiser.
+        codes: The settings `models.causaldiffae.codes` of encoder, causal layer and prior.
         diffusion: The settings `models.causaldiffae.diffusion`.
 
     Raises:
@@ -45,16 +45,16 @@ def build_causaldiffae(
 def load_causaldiffae(
     folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
 ) -> tuple[CausalDiffAE, Schedule]:
-    """Returns trained networks, without gradient, and the schedule they were trained with.
+    """Returns trained networks, without gradients, and their training schedule.
 
     Arguments:
-        folder: The model's folder.
+        folder: The folder of the model.
         dataset: The data set.
         device: `cpu` or `cuda`.
-        precision: `auto`, `float32` or `bfloat16`: the arithmetic of most of the denoiser's layers.
+        precision: `auto`, `float32` or `bfloat16`, the arithmetic of most layers of the denoiser.
 
     Raises:
-        UserError: If they are missing, damaged, or were trained on another data set.
+        UserError: If the weights are missing, damaged, or were trained on another data set.
     """
     state, meta = load_model(folder)
     try:

@@ -1,105 +1,104 @@
-r"""Trains the diffusion autoencoder: codes aligned with labels, and a denoiser told of them.
+r"""Trains CausalDiffAE: an encoder to causal codes that are aligned with labels, and a denoiser conditioned on them.
 
 .. math:: L = \frac{1}{D} \|\epsilon - \hat\epsilon(x_t, t, z)\|^2 + w(\tau) \Big(
           \gamma_z \sum_k \mathrm{KL}\big(q(z_k \mid x, z_{\mathrm{Pa}(k)}) \,\|\, p(z_k \mid y_k)\big)
           + \gamma_u \sum_k \mathrm{KL}\big(q(u_k \mid x) \,\|\, \mathcal{N}(0, I)\big) \Big)
 
-(CausalDiffAE, Komanduri et al., ECAI 2024, arXiv:2404.17735), D pixels, divergences summed over code dimensions, and w
-rising linearly from 0 to 1 over the share `ramp` of the steps. The weights :math:`\gamma_z` (`kl_label`) and
-:math:`\gamma_u` (`kl_noise`) are both 1 as published: beside a mean over pixels that is a weight of D. Where the
-denoiser predicts velocity, the first term is divided by :math:`\bar\alpha_t` (see
-:mod:`counterfactory.diffusion.velocity`).
+(CausalDiffAE, Komanduri et al., ECAI 2024, arXiv:2404.17735) with D pixels, divergences summed over code dimensions,
+and w increasing linearly from 0 to 1 over the share `ramp` of the steps. The published weights :math:`\gamma_z`
+(`kl_label`) and :math:`\gamma_u` (`kl_noise`) are 1; relative to a mean over pixels, this is a weight of D. If the
+denoiser predicts velocity, the first term is divided by :math:`\bar\alpha_t`
+(:mod:`counterfactory.diffusion.velocity`).
 
-`posterior: consistent` draws :math:`u \sim q(u \mid x)`, sends it through the causal layer, and takes the divergence of
-what was drawn from, block after block by the chain rule; each is in closed form. In place of the second sum stands what
-it is a bound of, for codes that are their labels' own, :math:`m_k` being the prior's means:
+`posterior: consistent` draws :math:`u \sim q(u \mid x)`, maps it through the causal layer, and computes the divergence
+of this distribution block by block by the chain rule, in closed form. The second sum is replaced by the negative log
+density it bounds, for codes equal to the means :math:`m_k` of the labels' prior,
 
 .. math:: -\sum_k \log p\big(m_k \mid m_{\mathrm{Pa}(k)}\big) = \sum_k \sum_w \tfrac12 u_{kw}^2 + s_{kw} + \text{const.}
 
-over effects; a root's code is its noise, which has the label's prior already. That alone teaches the causal layer's
-mechanisms (the first sum teaches the encoder what they are), so that they are the regression of an effect's labels on
-its causes', and no blur of the encoder's is taken for chance. `posterior: published` sends the mean through the layer,
-draws z around it with a thousandth of the variance, and takes the first divergence as if both variances were 1 and the
-second over all variables.
+over the effects; the code of a root is its noise and already has the prior of the label. Only this term trains the
+mechanisms of the causal layer; the first sum trains the encoder with the mechanisms held fixed. The mechanisms are
+therefore the regression of the labels of an effect on those of its causes, unaffected by the uncertainty of the
+encoder. `posterior: published` maps the mean through the layer, draws z around it with a thousandth of the variance,
+and computes the first divergence as if both variances were 1 and the second over all variables.
 
-`labels: given` tells the denoiser codes that are moved to show the very labels (q(z | x, y) of the paper): what the
-encoder misreads then does not blur what the denoiser learns of a code. `labels: read` tells it the encoder's own, as
-published.
+`labels: given` moves the codes to the given labels before they condition the denoiser (q(z | x, y) of the paper), so
+that errors of the encoder do not blur what the denoiser associates with a code. `labels: read` uses the encoder's own
+codes, as published.
 
-A share `drop` of the images is told nothing, drawn anew at every step (published: one half), and adds to no divergence:
-the denoiser then also knows images without codes, which guidance needs. Of images *without labels*, all but a share
-`labelled` of the train split that is drawn once, the denoiser is never told anything; where variables act as exposure,
-such an image is developed by what its codes show. Means are over those images that count, and a batch that has none
-adds nothing.
+A share `drop` of the images, drawn anew in every step (published: one half), has the null condition and contributes to
+no divergence; the denoiser is then also trained without codes, as classifier-free guidance requires. Images *without
+labels*, all but a share `labelled` of the train split that is drawn once, always have the null condition. If variables
+act as exposure, such an image is developed with the labels that its codes show. Means are over the images that count;
+a batch without any contributes nothing.
 """
 
 import math
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
-from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
+from ...data.dataset import Dataset, load_dataset
 from ...diffusion.schedule import Schedule
 from ...diffusion.steps import q_sample
 from ...diffusion.velocity import Velocity
 from ...nets.latents import gaussian_kl
 from ...nets.pixels import to_pixels
 from ...training.distributed import launch
-from ...training.loop import TrainingSettings, fit
+from ...training.loop import Fit, fit
+from ...training.tensors import split_tensors
 from ..ddpm.train import stratified_steps
 from ..image.exposure import fit_exposure
 from .model import build_causaldiffae
 
-__all__ = ["CausalDiffAELoss", "CausalDiffAETraining", "labelled_rows", "train_causaldiffae"]
+if TYPE_CHECKING:
+    from ...config.causaldiffae import CausalDiffAESettings, CausalDiffAETraining
 
-_PUBLISHED_SPREAD = 0.001  # the share of the variance that the published code draws z with
+__all__ = ["CausalDiffAELoss", "labelled_rows", "train_causaldiffae"]
 
-
-class CausalDiffAETraining(TrainingSettings, Protocol):
-    """What the loss reads of the configuration, section `models.causaldiffae.training`."""
-
-    kl_label: float
-    kl_noise: float
-    ramp: float
-    posterior: str
-    labels: str
-    drop: float
-    labelled: float
+_PUBLISHED_SPREAD = 0.001
+"""Factor on the variance with which the published code draws z."""
 
 
 class CausalDiffAELoss:
-    """The training loss, in the form that the training loop takes; a batch has images, parents (B, P), labelled (B,).
+    """The loss of CausalDiffAE; a loss of the training loop.
 
     Arguments:
-        schedule: The schedule, with all its steps.
+        schedule: The training schedule, with all its steps.
         training: The settings `models.causaldiffae.training`.
     """
 
-    def __init__(self, schedule: Schedule, training: CausalDiffAETraining) -> None:
+    def __init__(self, schedule: Schedule, training: "CausalDiffAETraining") -> None:
         self.schedule, self.training = schedule, training
 
     def weight(self, progress: float) -> float:
-        """Returns the weight w of both divergences when a share `progress` of the steps is done."""
+        """Returns the weight w of both divergences after a share `progress` of the steps."""
         return min(1.0, progress / self.training.ramp) if self.training.ramp > 0 else 1.0
 
     def __call__(
         self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the loss and its parts: the denoiser's error, and both divergences in nats an image."""
+        """Returns the loss and its terms: the error of the denoiser, and both divergences in nats per image.
+
+        Arguments:
+            model: The networks.
+            batch: `images` (B, C, H, W), uint8; encoded `parents` (B, P); `labelled` (B,), 1 for images with labels.
+            generator: The random generator.
+            progress: The share of completed steps.
+        """
         x0, labelled = to_pixels(batch["images"]), batch["labelled"].bool()
         schedule = self.schedule = self.schedule.to(x0.device)
-        # All is drawn whatever is used, so that the noise of one image hangs on nothing else.
+        # All noise is drawn in any case, so that it does not depend on the settings.
         index = stratified_steps(len(x0), len(schedule), generator)
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
         mean, log_variance = model.encoder(x0)
         spread = torch.randn(mean.shape, generator=generator, device=x0.device)
-        told = torch.rand(len(x0), generator=generator, device=x0.device) >= self.training.drop
+        conditioned = torch.rand(len(x0), generator=generator, device=x0.device) >= self.training.drop
         parents = batch["parents"]
         with torch.autocast(x0.device.type, enabled=False):
             codes, kl_label, kl_noise = self.codes(model, mean, log_variance, spread, parents)
@@ -108,8 +107,8 @@ class CausalDiffAELoss:
             if self.training.labels == "given":
                 codes = model.prior.move(codes, parents)
             x0 = model.develop(x0, parents)
-        # Unlabelled images align no codes, so that the denoiser must not learn what theirs mean.
-        counts = labelled & told
+        # The codes of unlabelled images are not aligned with labels, so the denoiser is not conditioned on them.
+        counts = labelled & conditioned
         x_t = q_sample(schedule, x0, index, noise)
         output = model.denoiser(x_t, schedule.timesteps[index], model.condition(codes, counts))
         error = (output - noise).square()
@@ -125,14 +124,14 @@ class CausalDiffAELoss:
     def codes(
         self, model: nn.Module, mean: Tensor, log_variance: Tensor, spread: Tensor, parents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draws codes, and returns them (B, K, W) and each image's two divergences (B,), in nats; see the module.
+        """Draws codes; returns them (B, K, W) and the two divergences of each image (B,), in nats; see the module.
 
         Arguments:
             model: The networks.
-            mean: The noises' means, (B, K, W).
-            log_variance: Their log variances, likewise.
-            spread: Standard normal noise, likewise.
-            parents: The encoded parents, (B, P).
+            mean: The means of the noises u, with shape (B, K, W).
+            log_variance: Their log variances, with the same shape.
+            spread: Standard normal noise with the same shape.
+            parents: Encoded parents with shape (B, P).
         """
         layer, prior = model.layer, model.prior(parents)
         if self.training.posterior == "published":
@@ -154,28 +153,25 @@ class CausalDiffAELoss:
 
 
 def labelled_rows(count: int, share: float, seed: int) -> Tensor:
-    """Returns which of `count` images have a label, bool (N,): a share drawn once, which a larger share contains."""
+    """Returns which of `count` images have a label, bool (N,); a larger share contains a smaller one."""
     labelled = torch.zeros(count, dtype=torch.bool)
     labelled[torch.from_numpy(generator(seed, "labelled").permutation(count)[: round(share * count)])] = True
     return labelled
 
 
-def _tensors(dataset: Dataset, folder: Path, split: str, labelled: float, seed: int) -> dict[str, Tensor]:
-    loaded = load_split(folder, split)
-    return {
-        "images": torch.from_numpy(np.array(loaded.images)),
-        "parents": torch.from_numpy(encode_parents(dataset, loaded.attributes)),
-        "labelled": labelled_rows(len(loaded.images), labelled, seed).float(),
-    }
+def _split(dataset: Dataset, folder: Path, split: str, labelled: float, seed: int) -> dict[str, Tensor]:
+    """Returns images, encoded parents and labelled rows of a split."""
+    tensors = split_tensors(dataset, folder, split)
+    return {**tensors, "labelled": labelled_rows(len(tensors["images"]), labelled, seed).float()}
 
 
-def _train(settings: Any, run: Run, device: str) -> None:
+def _train(settings: "CausalDiffAESettings", run: Run, device: str) -> None:
     data, seed = run.data, run.seed
     dataset, training = load_dataset(data), settings.training
     parts = {name: dict(getattr(settings, name)) for name in ("network", "codes", "diffusion")}
     torch.manual_seed(derive_seed(seed, "causaldiffae", "weights"))
     model, schedule = build_causaldiffae(dataset, **parts)
-    train = _tensors(dataset, data, "train", training.labelled, seed)
+    train = _split(dataset, data, "train", training.labelled, seed)
     if model.columns:
         labelled = train["labelled"].bool()
         fit_exposure(model, train["images"][labelled], train["parents"][labelled])
@@ -183,19 +179,21 @@ def _train(settings: Any, run: Run, device: str) -> None:
         model,
         CausalDiffAELoss(schedule, training),
         train,
-        # Validation has all its labels: fewer would only make its mean less certain.
-        _tensors(dataset, data, "valid", 1.0, seed),
+        # Validation uses all labels: fewer would only increase the variance of its mean.
+        _split(dataset, data, "valid", 1.0, seed),
         training,
-        run.out,
-        seed,
-        device,
-        meta={"model": "causaldiffae", **parts, "parameters": sum(p.numel() for p in model.parameters())},
-        label=f"causaldiffae seed {seed}",
+        Fit(
+            run.out,
+            seed,
+            device,
+            meta={"model": "causaldiffae", **parts, "parameters": sum(p.numel() for p in model.parameters())},
+            label=f"causaldiffae seed {seed}",
+        ),
     )
 
 
-def train_causaldiffae(settings: Any, run: Run) -> None:
-    """Trains a diffusion autoencoder and writes it to `run.out`; resumes a killed training.
+def train_causaldiffae(settings: "CausalDiffAESettings", run: Run) -> None:
+    """Trains CausalDiffAE and writes it to `run.out`; resumes a killed training.
 
     Arguments:
         settings: The settings `models.causaldiffae`: `network`, `codes`, `diffusion` and `training`.

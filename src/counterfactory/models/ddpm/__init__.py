@@ -1,1 +1,1 @@
-"""The denoising diffusion model of images."""
+"""Denoising diffusion model of images, without parents."""

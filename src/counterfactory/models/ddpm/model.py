@@ -1,4 +1,4 @@
-"""TODO models.ddpm.model."""
+"""Builds and loads the denoising diffusion model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ __all__ = ["build_ddpm", "load_ddpm"]
 def build_ddpm(
     dataset: Dataset, network: Mapping[str, Any], diffusion: Mapping[str, Any]
 ) -> tuple[UNet | Velocity, Schedule]:
-    """Returns the untrained network for a data set's images, which predicts noise, and its schedule.
+    """Returns an untrained network that predicts noise, and its schedule.
 
     Arguments:
         dataset: The data set.
@@ -44,19 +44,19 @@ def build_ddpm(
 def load_ddpm(
     folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
 ) -> tuple[UNet | Velocity, Schedule]:
-    """Returns a trained network, without gradient, that predicts noise, and the schedule it was trained with.
+    """Returns a trained network that predicts noise, without gradients, and its training schedule.
 
-    Respace the schedule to take fewer steps, and join both in :func:`counterfactory.diffusion.denoiser.denoiser` with
-    `learned=network.learned_variance`.
+    To sample, pass both to :func:`counterfactory.diffusion.denoiser.denoiser` with `learned=network.learned_variance`;
+    :func:`counterfactory.diffusion.schedule.respace` reduces the number of steps.
 
     Arguments:
-        folder: The model's folder.
+        folder: The folder of the model.
         dataset: The data set.
         device: `cpu` or `cuda`.
-        precision: `auto`, `float32` or `bfloat16`: the arithmetic of most layers; images go in and out as they are.
+        precision: `auto`, `float32` or `bfloat16`, the arithmetic of most layers. Inputs and outputs keep their type.
 
     Raises:
-        UserError: If it is missing, damaged, or was trained on other images.
+        UserError: If the weights are missing, damaged, or were trained on images of another shape.
     """
     state, meta = load_model(folder)
     try:

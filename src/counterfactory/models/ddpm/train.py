@@ -1,31 +1,30 @@
-r"""Trains a denoising diffusion model of images alone, :math:`p(x)`: what DiME and its relatives walk back with.
+r"""Trains a denoising diffusion model of images, :math:`p(x)`, the generative model of DiME and related methods.
 
 .. math:: L = \underbrace{\frac{1}{D} \mathbb{E}_{t, \epsilon}
           \|\epsilon - \hat\epsilon(x_t, t)\|^2}_{L_\mathrm{simple}}
           + \lambda \underbrace{\frac{T}{D} \mathbb{E}_{t, \epsilon}
           \mathrm{KL}\big(q(x_{t-1} \mid x_t, x_0) \,\|\, p(x_{t-1} \mid x_t)\big)}_{L_\mathrm{vlb}}
 
-with the discretised likelihood in place of the divergence at the first step, D pixels, and t uniform (Nichol and
-Dhariwal, 2021, arXiv:2102.09672, section 3.1; :math:`\lambda` = 0.001 as published, here of nats). The bound teaches
-only the variance: its gradient does not reach the mean. Where the variance is fixed there is no second term. Where the
-network predicts velocity, its error is what :math:`L_\mathrm{simple}` means: that of the noise, over
+with D pixels and t uniform; at the first step the divergence is replaced by the discretised likelihood (Nichol and
+Dhariwal, 2021, arXiv:2102.09672, section 3.1; :math:`\lambda` = 0.001 as published, here in nats). The gradient of the
+second term reaches the variance only. With a fixed variance there is no second term. If the network predicts velocity,
+:math:`L_\mathrm{simple}` is the mean squared error of the velocity, that is, of the noise divided by
 :math:`\sqrt{\bar\alpha_t}` (Salimans and Ho, 2022, arXiv:2202.00512).
 
-The steps t of a batch are stratified: one in each of B equal parts of the schedule (Kingma et al., 2021,
-arXiv:2107.00630, appendix I.1), which is as uniform and less noisy. The train split trains and the valid split selects.
+The steps t of a batch are stratified: one is drawn in each of B equal parts of the schedule (Kingma et al., 2021,
+arXiv:2107.00630, appendix I.1), which reduces the variance of the loss. The train split is used for training and the
+valid split for the selection of weights.
 """
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed
 from ...core.run import Run
-from ...data.dataset import load_dataset, load_split
+from ...data.dataset import load_dataset
 from ...diffusion.denoiser import denoiser
 from ...diffusion.schedule import Schedule
 from ...diffusion.steps import q_sample
@@ -33,19 +32,23 @@ from ...diffusion.velocity import Velocity
 from ...nets.likelihood import discretised_gaussian_nll
 from ...nets.pixels import to_pixels
 from ...training.distributed import launch
-from ...training.loop import fit
+from ...training.loop import Fit, fit
+from ...training.tensors import split_tensors
 from .model import build_ddpm
+
+if TYPE_CHECKING:
+    from ...config.ddpm import DdpmSettings
 
 __all__ = ["DiffusionLoss", "stratified_steps", "train_ddpm"]
 
 
 def stratified_steps(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Draws steps that are uniform each, and together spread evenly.
+    """Draws one step in each of `count` equal parts of the schedule; each step is uniform.
 
     Arguments:
-        count: How many, B.
-        steps: The number of steps T of the schedule.
-        generator: Where they are drawn from.
+        count: The number B of steps to draw.
+        steps: The number T of steps of the schedule.
+        generator: The random generator.
 
     Returns:
         Steps from 0 to T - 1, int64 with shape (B,), on the generator's device.
@@ -56,13 +59,13 @@ def stratified_steps(count: int, steps: int, generator: torch.Generator) -> Tens
 
 
 class DiffusionLoss:
-    """The training loss, in the form that the training loop takes.
+    r"""The loss of a denoising diffusion model; a loss of the training loop.
 
     Arguments:
-        schedule: The schedule, with all its steps.
-        learned: Whether the network tells the variance.
-        vlb_weight: The weight of the variational bound, where it does.
-        mirror: Whether training images are mirrored, left to right, half of the time.
+        schedule: The training schedule, with all its steps.
+        learned: Whether the network predicts the variance.
+        vlb_weight: The weight :math:`\lambda` of the variational bound, if the variance is learned.
+        mirror: Whether training images are flipped horizontally with probability 1/2.
     """
 
     def __init__(
@@ -74,11 +77,11 @@ class DiffusionLoss:
     def __call__(
         self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the loss of images (B, C, H, W) of uint8, and its parts."""
+        """Returns the loss of images (B, C, H, W), uint8, and its terms."""
         x0 = to_pixels(batch["images"])
         if self.mirror and model.training:
-            turned = torch.rand(len(x0), 1, 1, 1, generator=generator, device=x0.device) < 0.5
-            x0 = torch.where(turned, x0.flip(3), x0)
+            mirrored = torch.rand(len(x0), 1, 1, 1, generator=generator, device=x0.device) < 0.5
+            x0 = torch.where(mirrored, x0.flip(3), x0)
         schedule = self.schedule = self.schedule.to(x0.device)
         index = stratified_steps(len(x0), len(schedule), generator)
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)
@@ -96,22 +99,20 @@ class DiffusionLoss:
         return simple + self.vlb_weight * vlb, {"simple": simple.detach(), "vlb": vlb.detach()}
 
     def _bound(self, x0: Tensor, x_t: Tensor, index: Tensor, output: Tensor) -> Tensor:
-        """Returns each pixel's term of the variational bound, in nats, (B, C, H, W)."""
+        """Returns the term of the variational bound of each pixel in nats, (B, C, H, W)."""
         schedule = self.schedule
-        told = denoiser(lambda *_: output, schedule, clip=False)(x_t, index)
+        prediction = denoiser(lambda *_: output, schedule, clip=False)(x_t, index)
         mean = schedule.take(schedule.posterior_weight_clean, index, x_t) * x0
         mean = mean + schedule.take(schedule.posterior_weight_noisy, index, x_t) * x_t
-        narrower = schedule.take(schedule.posterior_log_variance, index, x_t) - told.log_variance
-        divergence = 0.5 * (narrower.exp() - 1.0 - narrower + (mean - told.mean).square() / told.variance)
-        first = discretised_gaussian_nll(x0, told.mean, 0.5 * told.log_variance)
+        narrower = schedule.take(schedule.posterior_log_variance, index, x_t) - prediction.log_variance
+        divergence = 0.5 * (
+            narrower.exp() - 1.0 - narrower + (mean - prediction.mean).square() / prediction.variance
+        )
+        first = discretised_gaussian_nll(x0, prediction.mean, 0.5 * prediction.log_variance)
         return torch.where((index == 0)[:, None, None, None], first, divergence)
 
 
-def _images(folder: Path, split: str) -> dict[str, Tensor]:
-    return {"images": torch.from_numpy(np.array(load_split(folder, split).images))}
-
-
-def _train(settings: Any, run: Run, device: str) -> None:
+def _train(settings: "DdpmSettings", run: Run, device: str) -> None:
     dataset = load_dataset(run.data)
     network, diffusion = dict(settings.network), dict(settings.diffusion)
     torch.manual_seed(derive_seed(run.seed, "ddpm", "weights"))
@@ -120,23 +121,25 @@ def _train(settings: Any, run: Run, device: str) -> None:
     fit(
         model,
         loss,
-        _images(run.data, "train"),
-        _images(run.data, "valid"),
+        {"images": split_tensors(dataset, run.data, "train")["images"]},
+        {"images": split_tensors(dataset, run.data, "valid")["images"]},
         settings.training,
-        run.out,
-        run.seed,
-        device,
-        meta={
-            "model": "ddpm",
-            "network": network,
-            "diffusion": diffusion,
-            "parameters": sum(p.numel() for p in model.parameters()),
-        },
-        label=f"ddpm seed {run.seed}",
+        Fit(
+            run.out,
+            run.seed,
+            device,
+            meta={
+                "model": "ddpm",
+                "network": network,
+                "diffusion": diffusion,
+                "parameters": sum(p.numel() for p in model.parameters()),
+            },
+            label=f"ddpm seed {run.seed}",
+        ),
     )
 
 
-def train_ddpm(settings: Any, run: Run) -> None:
+def train_ddpm(settings: "DdpmSettings", run: Run) -> None:
     """Trains a denoising diffusion model and writes it to `run.out`; resumes a killed training.
 
     Arguments:

@@ -1,1 +1,1 @@
-"""Image mechanisms: VAE and HVAE, their training and fine-tuning."""
+"""Image mechanisms p(x | parents): VAE and hierarchical VAE, their training and counterfactual fine-tuning."""

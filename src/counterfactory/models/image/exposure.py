@@ -1,14 +1,15 @@
-r"""The exposure of an image mechanism, fitted to the training images in closed form.
+r"""Fits the slopes of the exposure of an image mechanism to the training images, in closed form.
 
-With :math:`w(x)` the white level of an image, the median of those of its pixels that are at least half as bright as the
-brightest,
+The white level :math:`w(x)` of an image is the median of its pixels that are at least half as bright as the brightest.
+It is regressed on *all* parents by least squares, and the slopes :math:`g_k` of the parents k that act as exposure
+(:mod:`counterfactory.nets.exposure`) are
 
 .. math:: w(x) \approx c_0 + \sum_k c_k\, \mathrm{pa}_k, \qquad g_k = c_k / \bar{w}_0
 
-by least squares over *all* parents, for the parents k that act as exposure; :math:`\bar{w}_0` is the fit at
-0 for them and at the mean for all others. Parents are correlated, and only a joint fit does not credit one
-parent's effect to another: a network that learns the slopes along with its features lets the other parents
-predict part of the brightness, and is then wrong wherever an intervention breaks the correlation.
+where :math:`\bar{w}_0` is the fitted white level at 0 for these parents and at the mean for all others. Parents are
+correlated; the joint fit prevents that the effect of one parent is attributed to another. If the network learned the
+slopes together with its features, other parents would predict a part of the brightness, which is wrong wherever an
+intervention breaks the correlation.
 """
 
 import torch
@@ -20,7 +21,7 @@ __all__ = ["fit_exposure", "white_level"]
 
 
 def white_level(images: Tensor) -> Tensor:
-    """Returns the median of each image's pixels that are at least half as bright as its brightest.
+    """Returns the median of the pixels that are at least half as bright as the brightest one, for each image.
 
     Arguments:
         images: uint8 images with shape :math:`(N, C, H, W)`.
@@ -35,10 +36,10 @@ def white_level(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
-    """Sets the exposure of `head`, in place; does nothing where it has none.
+    """Sets the exposure slopes of `head` in place; does nothing if no parent acts as exposure.
 
     Arguments:
-        head: The last layer of an image mechanism.
+        head: The output layer of an image mechanism, or another network with `columns` and `exposure`.
         images: Training images, uint8 with shape :math:`(N, C, H, W)`.
         parents: Their encoded parents, with shape :math:`(N, P)`.
     """
@@ -47,7 +48,7 @@ def fit_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
     white = torch.cat([white_level(part) for part in images.split(4096)])
     mean = parents.double().mean(0)
     design = torch.cat([parents.double() - mean, torch.ones(len(parents), 1, dtype=torch.float64)], dim=1)
-    # One-hot parents make the design singular: the solution of least norm is as good as any.
+    # One-hot parents make the design matrix singular; the minimum-norm solution gives the same predictions.
     solution = torch.linalg.lstsq(design, white[:, None], driver="gelsd").solution[:, 0]
     slopes = solution[head.columns]
     base = solution[-1] - (slopes * mean[head.columns]).sum()

@@ -1,99 +1,93 @@
-r"""Counterfactual fine-tuning: an image mechanism learns to obey interventions, without forgetting images.
+r"""Counterfactual fine-tuning: trains an image mechanism to follow interventions, under a constraint on its ELBO.
 
-A mechanism trained by its ELBO may ignore the parents it is given in a counterfactual. It is tuned so that predictors
-read the counterfactual parents in the counterfactual image, as long as factual images stay as likely as they were:
+A mechanism trained by its ELBO may ignore the parents in a counterfactual. It is fine-tuned such that predictors
+recognise the counterfactual parents in the counterfactual image, while the likelihood of factual images is kept:
 
 .. math:: \min_\theta \; A(\theta) = -\mathbb{E} \sum_k w_k \log q_k(\mathrm{pa}^*_k \mid x^*_\theta)
           \quad \text{subject to} \quad F(\theta) \le c
 
 with F the negative ELBO in nats per pixel (De Sousa Ribeiro et al., 2023, arXiv:2306.15764, section 3.3; there
-:math:`w_k = 1`). The likelihood of a continuous parent is a density, which rewards ever finer agreement without bound,
-and a class once read right gives nothing more: unweighted, what is gained is gained on the continuous parents alone. So
-categorical ones weigh `categorical_weight`. By the
-damped method of multipliers (Platt and Barr, 1987, "Constrained differential optimization") the weights descend and
-:math:`\lambda \ge 0` ascends
+:math:`w_k = 1`). The likelihood of a continuous parent is a density and grows without bound as predictions become
+exact, while that of a class is at most 1. Unweighted, the objective improves on continuous parents only; categorical
+ones therefore have the weight `categorical_weight`. The damped method of multipliers (Platt and Barr, 1987,
+"Constrained differential optimization") descends in the weights and ascends in :math:`\lambda \ge 0` on
 
-.. math:: A + \big(\lambda + d\, \mathrm{sg}[F - c]\big)(F - c).
+.. math:: A + \big(\lambda + d\, \mathrm{sg}[F - c]\big)(F - c)
 
-The constraint c is the pretrained mechanism's own NELBO on the train split, plus `slack`. Published is one constant;
-`constraint: image` (the default) takes each image's own, of which c is the mean: the difference then no longer
-depends on which images a batch happens to hold, and the damping acts on the change alone.
+with sg the stop-gradient. The bound c is the NELBO of the pretrained mechanism on the train split, plus `slack`. The
+published bound is one constant. `constraint: image` (the default) uses the NELBO of each image, whose mean is the same;
+the difference F - c then does not depend on which images a batch contains.
 
-An intervention sets one parent, drawn anew for every batch (published) or for every image, to another image's value of
-it; what it causes follows by the parents' fitted mechanisms. These mechanisms and the predictors are frozen. The
-predictors are trained on the *train* split: they are not the judges that score, which no method may learn from. A
-predictor that pleases is still not the truth: fine-tuning is known to exaggerate attributes (Xia et al., MICCAI 2024,
-arXiv:2403.09422), so read its scores by predictors beside its distance to the true counterfactual.
+An intervention sets one parent, drawn for every batch (published) or for every image, to the value of another image.
+Its effects on other parents follow from the fitted mechanisms of the parents. These mechanisms and the predictors are
+frozen. The predictors are trained on the *train* split and are not the judges that score answers. A high agreement with
+predictors does not imply a correct counterfactual: fine-tuning is known to exaggerate attributes (Xia et al., MICCAI
+2024, arXiv:2403.09422). Scores by predictors should be read together with the distance to the true counterfactual.
 
-F is of the density that was trained, whose location is a mean; the counterfactual image is sharpened as the pretrained
-mechanism sharpens it (:mod:`counterfactory.nets.head`), for that is what is answered and what predictors will see. The
-sharpness is fixed while weights move, and fitted anew to the tuned mechanism by the rule that fitted the first.
+F is the NELBO of the trained density, whose location is a mean. The counterfactual image, however, is sharpened as the
+pretrained mechanism sharpens its predictions (:mod:`counterfactory.nets.head`), because that is the image that is
+returned. The sharpness is fixed during fine-tuning and fitted again afterwards.
 
-Validation is on the same random interventions. Of what holds the constraint on the valid split (:math:`F \le c`, with c
-the pretrained NELBO of that split under the same noise), the least A is kept; if nothing holds it, the least breach.
+Validation uses the same random interventions. Among the weights that satisfy the constraint on the valid split
+(:math:`F \le c`, with c the pretrained NELBO of that split under the same noise), those with the least A are kept; if
+none does, those with the smallest violation.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...core.checkpoint import load_model
-from ...core.device import arithmetic, choose_device
+from ...core.device import INFERENCE_BATCH, arithmetic, choose_device
 from ...core.files import read_json, write_json
 from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...nets.head import Head
-from ...nets.latents import gaussian_kl
+from ...nets.latents import draw_noise, gaussian_kl
 from ...nets.likelihood import discretised_gaussian_nll, standardise, unstandardise
 from ...nets.pixels import to_pixels
 from ...nets.sharpening import sharpened
 from ...scm.fit import load_scm
 from ...scm.model import ParentsSCM
 from ...training.distributed import launch, rank
-from ...training.loop import TrainingSettings, fit
+from ...training.loop import Fit, fit
+from ...training.tensors import split_tensors
 from ..judges.model import Judge, load_judge
 from .model import load_image_mechanism
 from .sharpness import fit_sharpness
 
-__all__ = ["CounterfactualLoss", "FinetuneSettings", "finetune", "intervene", "nelbo"]
+if TYPE_CHECKING:
+    from ...config.finetune import FinetuneSettings, FinetuneTraining
 
-_BATCH = 500  # images at once where nothing is trained
-_BREACH = 1e4  # nats that exceeding c by 1 nat per pixel weighs in the choice: more than any gain
+__all__ = ["CounterfactualLoss", "finetune", "intervene", "nelbo"]
 
-
-class FinetuneSettings(TrainingSettings, Protocol):
-    """What fine-tuning reads of the configuration, section `models.<name>_ft.training`."""
-
-    damping: float
-    multiplier_rate: float
-    intervene: Literal["batch", "image"]
-    constraint: Literal["image", "set"]
-    slack: float
-    categorical_weight: float
+_VIOLATION = 1e4
+"""Weight, in nats, of exceeding c by 1 nat per pixel in the selection of weights; larger than any gain in A."""
 
 
 class CounterfactualLoss:
-    r"""The damped Lagrangian; a training loss of :func:`counterfactory.training.loop.fit`.
+    r"""The damped Lagrangian; a loss of the training loop (:func:`counterfactory.training.loop.fit`).
 
-    The model in training carries the parameter `multiplier`, which is :math:`\lambda` in units of `multiplier_rate` /
-    `learning_rate`: AdamW, whose steps do not depend on the gradient's scale, then moves it at its own rate.
+    The model has the parameter `multiplier`, which is :math:`\lambda` in units of `multiplier_rate` / `learning_rate`.
+    The step size of AdamW does not depend on the scale of the gradient, so that :math:`\lambda` changes at the rate
+    `multiplier_rate`.
 
     Arguments:
-        settings: The settings of fine-tuning.
+        settings: The settings `models.<name>_ft.training`.
         dataset: The data set.
-        scm: The parents' mechanisms.
-        predictors: The predictor of every variable, frozen.
-        sharpness: How much counterfactual images are sharpened; the model's own head does not sharpen.
+        scm: The mechanisms of the parents.
+        predictors: The frozen predictor of every variable, by name.
+        sharpness: The amount of sharpening of counterfactual images. The head of the model itself must not sharpen.
     """
 
     def __init__(
         self,
-        settings: FinetuneSettings,
+        settings: "FinetuneTraining",
         dataset: Dataset,
         scm: ParentsSCM,
         predictors: Mapping[str, Judge],
@@ -106,9 +100,17 @@ class CounterfactualLoss:
     def __call__(
         self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns what to minimise and scores to log; a batch has images, parents, values (B, K), allowed (B,)."""
+        """Returns the Lagrangian and scores to log.
+
+        Arguments:
+            model: The image mechanism, with the parameter `multiplier`.
+            batch: `images` (B, C, H, W), uint8; encoded `parents` (B, P); `values` (B, K), the parents in physical
+                units; `allowed` (B,), the bound c of each image.
+            generator: The source of noise and interventions.
+            progress: Unused.
+        """
         x, parents = to_pixels(batch["images"]), batch["parents"]
-        noise = _noise(model, x, generator)
+        noise = draw_noise(model.noise_shapes, x, generator)
         after = intervene(self.dataset, self.scm, batch["values"], self.settings.intervene, generator)
         cost, z, location, log_scale = nelbo(model, x, parents, noise)
         residual = standardise(x, self.sharpen(location), log_scale)
@@ -122,31 +124,33 @@ class CounterfactualLoss:
         with torch.no_grad():
             model.multiplier.clamp_(min=0.0)
         weight = self.unit * model.multiplier
-        # Its value is the multiplier's, its gradient minus the multiplier's: what descends it lets lambda ascend.
+        # Has the value of the multiplier and minus its gradient, so that gradient descent ascends in lambda.
         ascending = 2.0 * weight.detach() - weight
         lagrangian = error + (ascending + self.settings.damping * excess.detach()) * excess
         return lagrangian, {**scores, "multiplier": weight.detach()}
 
     def sharpen(self, location: Tensor) -> Tensor:
-        """Returns the location as it is answered, with shape :math:`(B, C, H, W)`."""
+        """Returns the location as an answer contains it, that is sharpened, with shape :math:`(B, C, H, W)`."""
         if not self.sharpness:
             return location
-        # Full precision, as in the head: a grey level is 1/128 of the range.
+        # float32 also under autocast, as in the head: a grey level is 1/128 of the range.
         with torch.autocast(location.device.type, enabled=False):
             return sharpened(location.float() + 1.0, self.sharpness) - 1.0
 
     def agreement(self, images: Tensor, parents: Tensor) -> Tensor:
-        r"""Returns :math:`\sum_k w_k \log q_k(\mathrm{pa}_k \mid x)`, in nats of network units, shape :math:`(B,)`.
+        r"""Returns :math:`\sum_k w_k \log q_k(\mathrm{pa}_k \mid x)` in nats, with shape :math:`(B,)`.
+
+        Densities of continuous parents are in the units of the networks.
 
         Arguments:
             images: Images in [-1, 1] with shape :math:`(B, C, H, W)`.
-            parents: The encoded parents that they should show, with shape :math:`(B, P)`.
+            parents: The encoded target parents, with shape :math:`(B, P)`.
         """
         columns = dict(zip(self.dataset.names, _columns(self.dataset, parents), strict=True))
         total = images.new_zeros(len(images))
         for name, predictor in self.predictors.items():
-            told = [columns[other.name] for other in predictor.context]
-            distribution = predictor.model(images, torch.cat(told, dim=1) if told else None)
+            context = [columns[other.name] for other in predictor.context]
+            distribution = predictor.model(images, torch.cat(context, dim=1) if context else None)
             target = columns[name]
             if predictor.variable.classes:
                 total = total + self.settings.categorical_weight * distribution.log_prob(target.argmax(1))
@@ -166,14 +170,14 @@ def intervene(
 
     Arguments:
         dataset: The data set.
-        scm: The parents' mechanisms, on the device of `values`.
-        values: The factual parents in physical units, float64 with shape :math:`(B, K)`, K variables in order.
-        each: Whether one parent is drawn for the `batch` or for every `image`. Its value is that of another image of
-            the batch, by a permutation.
-        generator: Where parent, permutation and the seeds of abducted classes are drawn from.
+        scm: The mechanisms of the parents, on the device of `values`.
+        values: The factual parents in physical units, float64 with shape :math:`(B, K)`, in the order of the variables.
+        each: Whether one parent is drawn for the `batch` or for every `image`. Its new value is that of another image
+            of the batch, by a random permutation.
+        generator: The source of the parent, the permutation, and the seeds of the abduction of classes.
 
     Returns:
-        Float32 parents with shape :math:`(B, P)`.
+        Encoded parents, float32 with shape :math:`(B, P)`.
     """
     count, device = len(values), values.device
     size = () if each == "batch" else (count,)
@@ -194,16 +198,16 @@ def intervene(
 def nelbo(
     model: nn.Module, x: Tensor, parents: Tensor, noise: list[Tensor]
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-    """Returns each image's negative ELBO and what its counterfactual is made of.
+    """Returns the negative ELBO of each image, and what its counterfactual is computed from.
 
     Arguments:
         model: An image mechanism.
         x: Images in [-1, 1] with shape :math:`(B, C, H, W)`.
         parents: Their encoded parents, with shape :math:`(B, P)`.
-        noise: Standard normal noise a layer, with shapes `model.noise_shapes`.
+        noise: Standard normal noise (B, *shape) for each of `model.noise_shapes`.
 
     Returns:
-        Nats per pixel :math:`(B,)`, the latents drawn, and the pixels' location and log scale.
+        The NELBO in nats per pixel, :math:`(B,)`; the latents drawn; location and log scale of the pixels.
     """
     latents, location, log_scale = model.reconstruct(x, parents, noise)
     z = [latent.z for latent in latents]
@@ -212,25 +216,24 @@ def nelbo(
     return nll + kl / x[0].numel(), z, location, log_scale
 
 
-def finetune(settings: Any, run: Run) -> None:
+def finetune(settings: "FinetuneSettings", run: Run) -> None:
     """Fine-tunes a trained image mechanism and writes it to `run.out`; resumes a killed training.
 
     Reads the trained mechanism from `run.models/<base>/seed<k>`, the mechanisms of the parents from
-    `run.models/scm/seed<k>` and the predictors from `run.models/predictors/<variable>`.
-    `model.json` holds `nelbo`, the mean NELBO in nats per pixel of the splits train and valid before and after, and
-    `sharpness` before and after.
+    `run.models/scm/seed<k>` and the predictors from `run.models/predictors/<variable>`. `model.json` also contains
+    `nelbo`, the mean NELBO of the train and valid splits in nats per pixel, and `sharpness`, both before and after.
 
     Arguments:
         settings: The settings `models.<base>_ft`: `training`.
         run: Name (`<base>_ft`), folders, seed k (order, noise) and device; several GPUs are all used.
 
     Raises:
-        UserError: If something is missing, damaged or of another data set, or the training fails.
+        UserError: If a model is missing, damaged, or belongs to another data set, or the training fails.
     """
     launch(_finetune, settings.training, run, device=choose_device(run.device))
 
 
-def _finetune(settings: FinetuneSettings, run: Run, device: str) -> None:
+def _finetune(settings: "FinetuneTraining", run: Run, device: str) -> None:
     data, out, seed = run.data, run.out, run.seed
     start = run.models / run.name.removesuffix("_ft") / f"seed{seed}"
     dataset = load_dataset(data)
@@ -238,10 +241,11 @@ def _finetune(settings: FinetuneSettings, run: Run, device: str) -> None:
     _, origin = load_model(start)
     scm = load_scm(run.models / "scm" / f"seed{seed}", dataset).to(device)
     judges = {name: load_judge(run.models / "predictors" / name, device) for name in dataset.names}
-    splits = {split: _tensors(dataset, data, split, device) for split in ("train", "valid")}
+    splits = {split: _split(dataset, data, split, device) for split in ("train", "valid")}
     dtype = arithmetic(settings.precision, device)
-    sharpness = _blunt(model.head)
-    batches = {"train": _BATCH, "valid": settings.batch_size}  # as the loop validates: under the same noise
+    sharpness = _remove_sharpness(model.head)
+    # The batch size of validation in the training loop, so that the noise is the same.
+    batches = {"train": INFERENCE_BATCH, "valid": settings.batch_size}
 
     def nelbos() -> dict[str, Tensor]:
         return {
@@ -261,23 +265,25 @@ def _finetune(settings: FinetuneSettings, run: Run, device: str) -> None:
         splits["train"],
         splits["valid"],
         settings,
-        out,
-        seed,
-        device,
-        meta={
-            **{key: origin[key] for key in ("model", "network", "parameters")},
-            "finetuned": {"seed": origin.get("seed"), "settings": origin.get("settings")},
-            "nelbo": {"before": means},
-            "sharpness": {"before": sharpness},
-        },
-        label=f"{origin['model']}_ft seed {seed}",
-        transient="multiplier",
-        select=lambda found: found["error"] + _BREACH * max(0.0, found["excess"]),
-        finish=lambda chosen: fit_sharpness(
-            chosen, splits["train"]["images"], splits["train"]["parents"], seed
+        Fit(
+            out,
+            seed,
+            device,
+            meta={
+                **{key: origin[key] for key in ("model", "network", "parameters")},
+                "finetuned": {"seed": origin.get("seed"), "settings": origin.get("settings")},
+                "nelbo": {"before": means},
+                "sharpness": {"before": sharpness},
+            },
+            label=f"{origin['model']}_ft seed {seed}",
+            transient="multiplier",
+            select=lambda found: found["error"] + _VIOLATION * max(0.0, found["excess"]),
+            finish=lambda chosen: fit_sharpness(
+                chosen, splits["train"]["images"], splits["train"]["parents"], seed
+            ),
         ),
     )
-    refitted = _blunt(model.head)
+    refitted = _remove_sharpness(model.head)
     after = {split: float(values.double().mean()) for split, values in nelbos().items()}
     if rank() == 0:
         meta = read_json(out / "model.json")
@@ -288,8 +294,8 @@ def _finetune(settings: FinetuneSettings, run: Run, device: str) -> None:
         write_json(out / "model.json", {**meta, **found})
 
 
-def _blunt(head: Head) -> float:
-    """Returns the head's sharpness, 0 where it has none, and sets it to 0: predictions are then plain means."""
+def _remove_sharpness(head: Head) -> float:
+    """Sets the sharpness of the head to 0 and returns its previous value; 0 for a head that does not sharpen."""
     if not head.sharpen:
         return 0.0
     sharpness = float(head.sharpness)
@@ -297,15 +303,11 @@ def _blunt(head: Head) -> float:
     return sharpness
 
 
-def _tensors(dataset: Dataset, folder: Path, split: str, device: str) -> dict[str, Tensor]:
-    """Returns images, encoded parents, and parents in physical units (N, K)."""
-    loaded = load_split(folder, split)
-    values = np.stack([loaded.attributes[name].to_numpy(np.float64) for name in dataset.names], axis=1)
-    tensors = {
-        "images": torch.from_numpy(np.array(loaded.images)),
-        "parents": torch.from_numpy(encode_parents(dataset, loaded.attributes)),
-        "values": torch.from_numpy(values),
-    }
+def _split(dataset: Dataset, folder: Path, split: str, device: str) -> dict[str, Tensor]:
+    """Returns images, encoded parents, and parents in physical units (N, K) of a split, on a device."""
+    table = load_split(folder, split).attributes
+    values = np.stack([table[name].to_numpy(np.float64) for name in dataset.names], axis=1)
+    tensors = {**split_tensors(dataset, folder, split), "values": torch.from_numpy(values)}
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
@@ -313,26 +315,19 @@ def _tensors(dataset: Dataset, folder: Path, split: str, device: str) -> dict[st
 def _nelbos(
     model: nn.Module, tensors: dict[str, Tensor], dtype: torch.dtype, seed: int, split: str, size: int
 ) -> Tensor:
-    """Returns each image's NELBO (N,) in evaluation mode, always under the same noise."""
+    """Returns the NELBO of each image (N,) in evaluation mode, with the same noise in every call."""
     model.eval()
     found = []
     for begin in range(0, len(tensors["images"]), size):
         x = to_pixels(tensors["images"][begin : begin + size])
         generator = torch.Generator(x.device).manual_seed(derive_seed(seed, split, begin))
-        noise = _noise(model, x, generator)
+        noise = draw_noise(model.noise_shapes, x, generator)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             cost, *_ = nelbo(model, x, tensors["parents"][begin : begin + size], noise)
         found.append(cost.float())
     return torch.cat(found)
 
 
-def _noise(model: nn.Module, x: Tensor, generator: torch.Generator) -> list[Tensor]:
-    return [
-        torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype)
-        for shape in model.noise_shapes
-    ]
-
-
 def _columns(dataset: Dataset, parents: Tensor) -> list[Tensor]:
-    """Returns the encoded parents (B, P) variable by variable."""
+    """Splits the encoded parents (B, P) into the columns of each variable."""
     return list(parents.split([variable.width for variable in dataset.variables], dim=1))

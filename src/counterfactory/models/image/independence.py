@@ -1,22 +1,22 @@
-r"""Exogenous noise that knows nothing of the parents.
+r"""Adversarial penalty on the information about the parents in the latents.
 
-In a structural causal model the image's noise is independent of its parents. The ELBO asks for it only in
-passing (the mutual information :math:`I(z; \mathrm{pa})` is one small part of the KL divergence), so a
-network trained for minutes keeps in :math:`z` what the parents could have told it, and an intervention on
-them then changes nothing. Here that part gets a weight of its own,
+In a structural causal model the exogenous noise of the image is independent of its parents. The ELBO enforces this only
+weakly, because the mutual information :math:`I(z; \mathrm{pa})` is a small part of the KL divergence. After a short
+training, :math:`z` then still contains information that the parents provide, and an intervention on the parents has
+little effect. This penalty has a weight :math:`\lambda` of its own,
 
 .. math:: \mathcal{L} = \mathrm{NLL} + \beta\, \mathrm{KL}
           + \frac{\lambda}{D} \sum_k \max\big(0, H_k - \mathrm{CE}_k(z)\big)
 
-where :math:`D` is the number of pixels and an adversary reads variable k, cut into classes of entropy
-:math:`H_k`, off the latents with cross-entropy :math:`\mathrm{CE}_k`: :math:`H - \mathrm{CE}` is a lower bound
-of :math:`I(z; \mathrm{pa}_k)`. The adversary minimises :math:`\mathrm{CE}` on the same latents (as in
-domain-adversarial training, Ganin et al., 2016, arXiv:1505.07818, and fader networks, Lample et al., 2017,
-arXiv:1706.00409). Its reading at chance is all that is asked for: beyond it the gradient is zero, so the two
-do not chase each other to infinity.
+where :math:`D` is the number of pixels. An adversary predicts variable k from the latents; continuous variables are
+binned into classes. :math:`\mathrm{CE}_k` is its cross-entropy and :math:`H_k` the entropy of the classes, so that
+:math:`H_k - \mathrm{CE}_k` is a lower bound of :math:`I(z; \mathrm{pa}_k)`. The adversary minimises
+:math:`\mathrm{CE}` on the same latents, as in domain-adversarial training (Ganin et al., 2016, arXiv:1505.07818) and
+fader networks (Lample et al., 2017, arXiv:1706.00409). The penalty and its gradient are zero when the adversary is at
+chance, which keeps the training stable.
 
-It uses parents and images of the train split, no predictor of attributes and no counterfactual: unlike
-counterfactual fine-tuning it does not reward images for looking like the intervention.
+The penalty uses parents and images of the train split, and neither a predictor of attributes nor counterfactuals.
+Unlike counterfactual fine-tuning, it does not reward images for the visible effect of an intervention.
 """
 
 import torch
@@ -29,15 +29,15 @@ __all__ = ["Adversary", "dependence"]
 
 
 class Adversary(nn.Module):
-    """Reads the parents off the latents.
+    """Predicts the class of every parent from the latents.
 
     Arguments:
         dataset: The data set, for its variables.
-        parents: The encoded parents of the train split, with shape :math:`(N, P)`; their quantiles cut
-            continuous variables, their frequencies say what chance is.
-        latents: The number of latents of an image.
-        hidden: Width of the first of two hidden layers.
-        bins: Classes of a continuous variable.
+        parents: The encoded parents of the train split, with shape :math:`(N, P)`. Their quantiles are the bin edges
+            of continuous variables, and their frequencies determine the entropies.
+        latents: The number of latent values of an image.
+        hidden: Width of the first hidden layer; the second has a quarter of it.
+        bins: The number of classes of a continuous variable.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Adversary(nn.Module):
             torch.bincount(classes, minlength=total).double()
             for classes, total in zip(self.targets(parents), self.classes, strict=True)
         ]
-        # Not log K: the cross-entropy of guessing is less where some classes are rare.
+        # The entropy is less than the logarithm of the number of classes if these are not equally frequent.
         entropies = torch.stack([torch.special.entr(count / count.sum()).sum() for count in counts])
         self.register_buffer("chance", entropies.float())
         self.layers = nn.Sequential(
@@ -70,7 +70,7 @@ class Adversary(nn.Module):
         )
 
     def targets(self, parents: Tensor) -> list[Tensor]:
-        """Returns the class of every variable, each (B,), for encoded parents (B, P)."""
+        """Returns the class of each variable, a list of K tensors (B,), for encoded parents (B, P)."""
         return [
             parents[:, start : start + width].argmax(1)
             if categorical
@@ -79,7 +79,7 @@ class Adversary(nn.Module):
         ]
 
     def forward(self, latents: Tensor, targets: list[Tensor]) -> Tensor:
-        """Returns the cross-entropy of every variable, in nats, with shape :math:`(K,)`."""
+        """Returns the mean cross-entropy of each variable in nats, with shape :math:`(K,)`."""
         logits = self.layers(latents).split(self.classes, dim=1)
         return torch.stack(
             [F.cross_entropy(part, target) for part, target in zip(logits, targets, strict=True)]
@@ -87,17 +87,16 @@ class Adversary(nn.Module):
 
 
 def dependence(adversary: Adversary, latents: list[Tensor], parents: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns what to add to the loss: the adversary's own error, and what it can read.
+    """Returns the loss of the adversary and the information it finds in the latents.
 
     Arguments:
         adversary: The adversary.
-        latents: The latents of a batch, a tensor a layer.
-        parents: Its encoded parents, with shape :math:`(B, P)`.
+        latents: The latents of a batch, one tensor for each layer.
+        parents: The encoded parents, with shape :math:`(B, P)`.
 
     Returns:
-        The adversary's summed cross-entropy, whose gradient reaches the adversary only, and a lower bound of
-        the information in the latents about the parents, in nats summed over variables, whose gradient
-        reaches the latents only.
+        The cross-entropy, summed over variables, with gradients for the adversary only; and the lower bound of the
+        information about the parents, in nats summed over variables, with gradients for the latents only.
     """
     with torch.autocast(parents.device.type, enabled=False):
         z = torch.cat([layer.flatten(1) for layer in latents], dim=1).float()
@@ -105,7 +104,7 @@ def dependence(adversary: Adversary, latents: list[Tensor], parents: Tensor) -> 
         error = adversary(z.detach(), targets).sum()
         for parameter in adversary.parameters():
             parameter.requires_grad_(False)
-        known = (adversary.chance - adversary(z, targets)).clamp(min=0.0).sum()
+        information = (adversary.chance - adversary(z, targets)).clamp(min=0.0).sum()
         for parameter in adversary.parameters():
             parameter.requires_grad_(True)
-    return error, known
+    return error, information

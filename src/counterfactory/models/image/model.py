@@ -1,4 +1,4 @@
-"""TODO models.image.model."""
+"""Builds and loads image mechanisms."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,24 +10,29 @@ from torch import nn
 from ...core.checkpoint import load_model
 from ...core.errors import UserError
 from ...data.dataset import Dataset
+from .hvae import Hvae
+from .vae import Vae
 
-__all__ = ["build", "exposed_columns", "load_image_mechanism"]
+__all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
+
+NETWORKS = {"vae": Vae, "hvae": Hvae}
 
 
-def build(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
-    """Returns the untrained network `name` (`vae` or `hvae`) for a data set.
+def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
+    """Returns an untrained image mechanism for a data set.
+
+    Arguments:
+        name: `vae` or `hvae`.
+        dataset: The data set.
+        network: The settings `models.<name>.network`.
 
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
     """
-    from .hvae import Hvae
-    from .vae import Vae
-
-    networks = {"vae": Vae, "hvae": Hvae}
-    if name not in networks:
-        raise UserError(f"models: {name}: no such image mechanism; choose one of {', '.join(networks)}")
+    if name not in NETWORKS:
+        raise UserError(f"models: {name} is not an image mechanism; choose one of {', '.join(NETWORKS)}")
     try:
-        return networks[name](
+        return NETWORKS[name](
             dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)}
         )
     except ValueError as error:
@@ -38,7 +43,7 @@ def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
     """Returns the columns of the encoded parents that belong to the variables named in `network["exposure"]`.
 
     Raises:
-        UserError: If one is not a variable of the data set.
+        UserError: If one of them is not a variable of the data set.
     """
     named = [dataset.variable(name).name for name in network.get("exposure", ())]
     starts = np.cumsum([0, *(variable.width for variable in dataset.variables)])
@@ -51,14 +56,19 @@ def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
 
 
 def load_image_mechanism(folder: Path | str, dataset: Dataset, device: str = "cpu") -> nn.Module:
-    """Returns a trained image mechanism, in evaluation mode.
+    """Returns a trained image mechanism in evaluation mode.
+
+    Arguments:
+        folder: The folder of the model.
+        dataset: The data set.
+        device: `cpu` or `cuda`.
 
     Raises:
-        UserError: If it is missing, damaged, or was trained on another data set's variables.
+        UserError: If the weights are missing, damaged, or were trained on a data set with other variables.
     """
     state, meta = load_model(folder)
     try:
-        model = build(meta["model"], dataset, meta["network"])
+        model = build_image_mechanism(meta["model"], dataset, meta["network"])
         model.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError):
         raise UserError(

@@ -1,16 +1,16 @@
-r"""The sharpness of an image mechanism, fitted to the training images.
+r"""Fits the amount of sharpening of an image mechanism to the training images.
 
-The steepness of an image is its mean squared difference between neighbours,
+The steepness of an image is the mean squared difference between neighbouring pixels,
 
 .. math:: S(x) = \operatorname{mean}\, (x_{i+1,j} - x_{i,j})^2 + \operatorname{mean}\, (x_{i,j+1} - x_{i,j})^2 .
 
-The amount a of sharpening (:mod:`counterfactory.nets.sharpening`) is where the images that the mechanism predicts
-from abducted latents and factual parents are in the mean as steep as the images themselves,
+The amount a of sharpening (:mod:`counterfactory.nets.sharpening`) is chosen such that reconstructions, predicted from
+abducted latents and factual parents, have the same mean steepness as the images,
 
 .. math:: \mathbb{E}\, S(m_a(z, \mathrm{pa})) = \mathbb{E}\, S(x), \qquad z \sim q(z \mid x, \mathrm{pa}),
 
-found by bisection, since S grows with a. It uses images and parents of the train split: no predictor of attributes,
-no counterfactual.
+It is found by bisection, because S increases with a. The fit uses images and parents of the train split, and neither a
+predictor of attributes nor counterfactuals.
 """
 
 import torch
@@ -23,23 +23,23 @@ from ...nets.sharpening import sharpened
 __all__ = ["fit_sharpness", "steepness"]
 
 IMAGES, MOST, HALVINGS = 2_000, 8.0, 20
-"""Training images used; the largest amount; how often the range of amounts is halved."""
+"""The number of training images used, the largest amount, and the number of bisection steps."""
 
 
 def steepness(x: Tensor) -> Tensor:
-    """Returns the mean squared difference between neighbouring pixels, rows plus columns, of images (B, C, H, W)."""
+    """Returns the mean squared difference between neighbouring pixels of (B, C, H, W), rows plus columns."""
     return x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()
 
 
 @torch.no_grad()
 def fit_sharpness(mechanism: nn.Module, images: Tensor, parents: Tensor, seed: int) -> None:
-    """Sets the sharpness of a trained image mechanism, in place; does nothing where its head has none.
+    """Sets the sharpness of a trained image mechanism in place; does nothing if its head does not sharpen.
 
     Arguments:
         mechanism: The image mechanism, in evaluation mode.
         images: Training images, uint8 with shape :math:`(N, C, H, W)`; the first 2,000 are used.
         parents: Their encoded parents, with shape :math:`(N, P)`.
-        seed: The seed of the latents.
+        seed: The seed of the abducted latents.
     """
     head = mechanism.head
     if not head.sharpen:
@@ -50,7 +50,7 @@ def fit_sharpness(mechanism: nn.Module, images: Tensor, parents: Tensor, seed: i
     noise = [torch.randn(len(x), *shape, generator=generator).to(device) for shape in mechanism.noise_shapes]
     latents = [latent.z for latent in mechanism.abduct(x, parents, noise)]
     head.sharpness.zero_()
-    # Exposure scales brightness, and what is sharpened scales with it: the order of the two is free.
+    # Sharpening is homogeneous, so it commutes with the gain of the exposure.
     brightness = mechanism.predict(latents, parents)[0] + 1.0
     wanted, low, high = steepness(x), 0.0, MOST
     for _ in range(HALVINGS):

@@ -1,11 +1,11 @@
-r"""The simple VAE as an image mechanism: one latent vector, one stochastic layer.
+r"""Simple VAE as an image mechanism, with one latent vector.
 
 .. math:: \mathrm{ELBO} = \mathbb{E}_{q(z \mid x, \mathrm{pa})}\big[\log p(x \mid z, \mathrm{pa})\big]
           - \mathrm{KL}\big(q(z \mid x, \mathrm{pa}) \,\|\, p(z [\mid \mathrm{pa}])\big)
 
-The baseline of causal-gen (De Sousa Ribeiro et al., 2023, arXiv:2306.15764) after deep structural causal models
-(Pawlowski et al., 2020, arXiv:2006.06485): 208,274 weights as published, 234,690 with the conditional prior.
-It answers to the same calls as :class:`counterfactory.models.image.hvae.Hvae`, with a list of one layer.
+The baseline of causal-gen (De Sousa Ribeiro et al., 2023, arXiv:2306.15764), after deep structural causal models
+(Pawlowski et al., 2020, arXiv:2006.06485). The published sizes have 208,274 weights, or 234,690 with the conditional
+prior. It has the interface of :class:`counterfactory.models.image.hvae.Hvae`, with lists of one layer.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ __all__ = ["Vae"]
 
 
 class Vae(nn.Module):
-    """A VAE conditioned on the image's parents.
+    """A VAE conditioned on the parents of the image.
 
     Arguments:
         shape: The shape (C, H, W) of an image; H = W, a multiple of 8.
@@ -30,13 +30,13 @@ class Vae(nn.Module):
         channels: Channels of every convolution.
         hidden: Width of the dense layers.
         latent: Width Z of the latent vector.
-        prior: `exogenous` or `conditional`.
-        exposure: Columns of the encoded parents that only scale and shift the whole predicted image.
-        log_scale: The pixels' log scale before training.
-        sharpen: Whether the predicted image is sharpened (see the head).
+        prior: `exogenous`, p(z), or `conditional`, p(z | pa).
+        exposure: Columns of the encoded parents that act as exposure (:mod:`counterfactory.nets.exposure`).
+        log_scale: The initial log scale of the pixels.
+        sharpen: Whether the predicted image is sharpened (:mod:`counterfactory.nets.head`).
 
     Raises:
-        ValueError: If the image's sides are no multiple of 8.
+        ValueError: If H and W are unequal or not a multiple of 8.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Vae(nn.Module):
 
     @property
     def noise_shapes(self) -> list[tuple[int]]:
-        """The shape of one image's noise: one layer of Z."""
+        """The shape of the noise of one image for each stochastic layer: `[(Z,)]`."""
         return [(self.latent,)]
 
     def _prior(self, parents: Tensor) -> tuple[Gaussian, Tensor | None]:
@@ -120,36 +120,51 @@ class Vae(nn.Module):
     def predict(
         self, z: list[Tensor], parents: Tensor, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Returns the pixels' location and log scale, each (B, C, H, W), given latents and parents."""
+        """Returns location and log scale of the pixels, each (B, C, H, W), given latents and parents.
+
+        Arguments:
+            z: The latents, one tensor (B, Z).
+            parents: Encoded parents with shape (B, P).
+            features: Features of the conditional prior, with shape (B, Z); computed from `parents` if None.
+        """
         if self.mediated and features is None:
             features = self._prior(parents)[1]
-        seen = self.head.hide(parents)
-        inputs = [z[0], seen] if features is None else [z[0], features, seen]
+        visible = self.head.hide(parents)
+        inputs = [z[0], visible] if features is None else [z[0], features, visible]
         h = self.dense(torch.cat(inputs, dim=1)).view(len(parents), -1, self.side, self.side)
         return self.head(self.decoder(h), parents)
 
     def abduct(
         self, x: Tensor, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
     ) -> list[Latent]:
-        r"""Draws :math:`z \sim q(z \mid x, \mathrm{pa})` with the given noise; see :meth:`Hvae.abduct`."""
+        r"""Draws :math:`z \sim q(z \mid x, \mathrm{pa})`.
+
+        See :meth:`counterfactory.models.image.hvae.Hvae.abduct`.
+        """
         posterior = self._posterior(x, parents)
         return [Latent(draw(posterior, noise[0], temperature), self._prior(parents)[0], posterior)]
 
     def reconstruct(
         self, x: Tensor, parents: Tensor, noise: list[Tensor]
     ) -> tuple[list[Latent], Tensor, Tensor]:
-        """Returns the latents and the pixels' location and log scale; see :meth:`Hvae.reconstruct`."""
+        """Returns the latents, and location and log scale of the pixels.
+
+        See :meth:`counterfactory.models.image.hvae.Hvae.reconstruct`.
+        """
         latents = self.abduct(x, parents, noise)
         return latents, *self.predict([latents[0].z], parents)
 
     def generate(
         self, parents: Tensor, noise: list[Tensor], temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Returns the pixels' location and log scale of new images, z drawn from the prior."""
+        """Returns location and log scale of the pixels of new images, with z drawn from the prior."""
         return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
 
     def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
-        """Returns the counterfactual mediator; see :meth:`Hvae.mediate`."""
+        """Returns the counterfactual mediator.
+
+        See :meth:`counterfactory.models.image.hvae.Hvae.mediate`.
+        """
         if not self.mediated:
             return [latents[0].z]
         return [mix(latents[0], self._prior(parents)[0], weight)]
@@ -162,7 +177,10 @@ class Vae(nn.Module):
         free_bits: float = 0.0,
         prior_parents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Returns negative log-likelihood and KL in nats per pixel, and the latents; see :meth:`Hvae.elbo`."""
+        """Returns the negative log-likelihood and the KL divergence in nats per pixel, and the latents.
+
+        See :meth:`counterfactory.models.image.hvae.Hvae.elbo`.
+        """
         posterior = self._posterior(x, parents)
         prior, features = self._prior(parents if prior_parents is None else prior_parents)
         z = draw(posterior, noise[0])

@@ -1,5 +1,6 @@
-"""The bound of a whole network by the kernels, a few images at a time."""
+"""Computes the ELBO of a hierarchical VAE with the kernels, 32 images at a time."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,16 +14,22 @@ from .functions import enlarge, interleave, pointwise, pool, residual_block, sto
 
 if TYPE_CHECKING:
     from ....nets.head import Head
-    from ..hvae import DecoderBlock, Hvae
+    from ..hvae import Hvae
+    from ..hvae_layers import DecoderBlock
 
 __all__ = ["elbo", "suits"]
 
 _AT_ONCE = 32
-# More images leave the caches, fewer leave more of the time to what is done once a batch.
+"""Images per pass: more exceed the caches, fewer increase the share of the cost that does not depend on them."""
 
 
 def suits(model: "Hvae", x: Tensor) -> bool:
-    """Returns whether :func:`elbo` computes this network's bound of these images."""
+    """Returns whether the kernels support this network (heavy blocks, float32, on a CPU) and this batch.
+
+    Arguments:
+        model: The network.
+        x: Images with shape (B, C, H, W); B must be a multiple of 16.
+    """
     blocks = [block for stage in model.encoder.stages for block in stage]
     sides = [block.resolution for block in model.decoder]
     return (
@@ -40,7 +47,7 @@ def _weights(block: Block) -> list[Tensor]:
 
 
 def _residual(block: Block, h: Tensor) -> Tensor:
-    """Applies a residual block to (H, W, C, B), with its pooling."""
+    """Applies a residual block with its pooling to (H, W, C, B)."""
     h = residual_block(1 if block.projection is None else 2, h, *_weights(block))
     if block.down > 1:
         h = pool(block.down, h)
@@ -48,7 +55,7 @@ def _residual(block: Block, h: Tensor) -> Tensor:
 
 
 def _image_bias(weight: Tensor, parents: Tensor) -> Tensor:
-    """Returns what parents (B, P), the last inputs of a 1x1 convolution, add to each image: (C, B)."""
+    """Returns the bias (C, B) that parents (B, P), the last inputs of a 1x1 convolution, contribute to each image."""
     return weight[:, weight.shape[1] - parents.shape[1] :, 0, 0] @ parents.t()
 
 
@@ -65,25 +72,37 @@ def _encode(model: "Hvae", x: Tensor) -> list[Tensor]:
     return activations
 
 
+@dataclass(frozen=True)
+class _Parents:
+    """The encoded parents (B, P) as the parts of a network receive them.
+
+    Arguments:
+        visible: Without the columns that act as exposure, for the decoder's states.
+        prior: After the GELU of the prior's first layer.
+        posterior: After the GELU of the posterior's first layer.
+    """
+
+    visible: Tensor
+    prior: Tensor
+    posterior: Tensor
+
+
 def _layer(
     block: "DecoderBlock",
     last: bool,
-    h: Tensor,
-    state: Tensor,
+    states: tuple[Tensor, Tensor],
     activation: Tensor,
     noise: Tensor,
-    seen: Tensor,
-    activated: tuple[Tensor, Tensor],
+    parents: _Parents,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Returns sample, divergence (Z,) summed over pixels and images, and the next states."""
+    """Returns the sample, its divergence (Z,) summed over pixels and images, and the next main and prior states."""
     prior, posterior = _weights(block.prior), _weights(block.posterior)
     z, kl, u, state = stochastic_layer(
         last,
-        _image_bias(prior[0], activated[0]) if block.conditional else None,
-        _image_bias(posterior[0], activated[1]),
-        _image_bias(block.from_latent.weight, seen),
-        h,
-        state,
+        _image_bias(prior[0], parents.prior) if block.conditional else None,
+        _image_bias(posterior[0], parents.posterior),
+        _image_bias(block.from_latent.weight, parents.visible),
+        *states,
         activation,
         noise,
         *prior,
@@ -97,7 +116,7 @@ def _layer(
 
 
 def _pixels(head: "Head", h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns location and log scale (B, C, H, W) of the pixels, from features (H, W, C', B)."""
+    """Returns location and log scale of the pixels, each (B, C, H, W), from features (H, W, C', B)."""
     layers = (head.location, head.log_scale)
     weight, bias = (
         torch.cat([layer.weight[:, :, 0, 0] for layer in layers]),
@@ -111,8 +130,7 @@ def _bound(
     model: "Hvae", x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Returns the mean negative log-likelihood, divergences (Z,) summed over pixels and images, and latents."""
-    seen = model.head.hide(parents)
-    activated = F.gelu(prior_parents), F.gelu(parents)
+    inputs = _Parents(model.head.hide(parents), F.gelu(prior_parents), F.gelu(parents))
     activations = _encode(model, x)
     starts = {int(side): start.permute(2, 3, 1, 0) for side, start in model.starts.items()}
     h = starts[model.decoder[0].resolution].expand(-1, -1, -1, len(x)).contiguous()
@@ -125,18 +143,16 @@ def _bound(
             if block.latent:
                 state = enlarge(resolution, state, starts[resolution])
         if not block.latent:
-            bias = _image_bias(block.from_latent.weight, seen) + block.from_latent.bias[:, None]
+            bias = _image_bias(block.from_latent.weight, inputs.visible) + block.from_latent.bias[:, None]
             h = _residual(block.body, h + bias)
             continue
         z, kl, h, state = _layer(
             block,
             len(latents) + 1 == stochastic,
-            h,
-            state,
+            (h, state),
             activations[model.levels[resolution]],
             interleave(noise[len(latents)]),
-            seen,
-            activated,
+            inputs,
         )
         latents.append(z.permute(3, 2, 0, 1))
         divergences.append(kl)
@@ -151,9 +167,9 @@ def elbo(
     free_bits: float = 0.0,
     prior_parents: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Returns what :meth:`counterfactory.models.image.hvae.Hvae.elbo` returns; see there.
+    """Computes :meth:`counterfactory.models.image.hvae.Hvae.elbo`, with the same arguments and results.
 
-    The noise may have any strides; laid out in memory as (H, W, Z, B) it is not copied.
+    The noise may have any strides; in memory of the order (H, W, Z, B) it is not copied.
     """
     prior_parents = parents if prior_parents is None else prior_parents
     with torch.autocast("cpu", enabled=False):

@@ -1,4 +1,4 @@
-"""Compiles the kernels (`kernels.cpp`) by the machine's g++ and keeps them in the user's cache folder."""
+"""Compiles the kernels (`kernels.cpp`) with the machine's g++ and stores them in the user's cache folder."""
 
 import ctypes
 import hashlib
@@ -19,7 +19,7 @@ from ....core.files import writing
 __all__ = ["LANES", "available", "gelu_tables", "kernels"]
 
 LANES = 16
-"""Images in a vector register."""
+"""The number of images in a vector register."""
 
 FLAGS = [
     "-O3",
@@ -35,10 +35,14 @@ FLAGS = [
 
 
 def gelu_tables() -> tuple[np.ndarray, float]:
-    r"""Returns polynomials (2, 6, 16) of :math:`U(a) = a\,(1 - \Phi(a))` and of its derivative on 16 segments.
+    r"""Returns piecewise polynomials that approximate the GELU and its derivative.
 
-    Also the segments' width. :math:`\mathrm{GELU}(x) = \max(x, 0) - U(|x|)`; errors are below 1e-7, and 4e-7 in the
-    derivative for :math:`|x| > 5.6`, where both are taken for constant.
+    :math:`\mathrm{GELU}(x) = \max(x, 0) - U(|x|)` with :math:`U(a) = a\,(1 - \Phi(a))`. The error is below 1e-7, and
+    below 4e-7 in the derivative for :math:`|x| > 5.6`, where U and its derivative are taken as constant.
+
+    Returns:
+        The coefficients of U and of its derivative on 16 segments, float32 with shape (2, 6, 16), and the width of a
+        segment.
     """
     width = 5.6 / 15.5
 
@@ -55,7 +59,7 @@ def gelu_tables() -> tuple[np.ndarray, float]:
 
     tables = np.zeros((2, 6, 16), np.float32)
     for at in range(16):
-        # U = a tail(a) is accurate relative to itself at zero.
+        # Fitting tail(a) in the first segment keeps the relative error of U = a tail(a) small near zero.
         tables[0, :, at] = fit(lambda a: a * tail(a), at, 5) if at else [0.0, *width * fit(tail, 0, 4)]
         tables[1, :, at] = fit(slope, at, 5)
     return tables, width
@@ -63,7 +67,7 @@ def gelu_tables() -> tuple[np.ndarray, float]:
 
 @cache
 def kernels() -> ctypes.CDLL | None:
-    """Returns the compiled kernels, or None where they cannot be compiled."""
+    """Returns the compiled kernels, or None if they cannot be compiled on this machine."""
     compiler = shutil.which("g++")
     if compiler is None or platform.machine() != "x86_64":
         return None
@@ -90,5 +94,5 @@ def kernels() -> ctypes.CDLL | None:
 
 
 def available() -> bool:
-    """Returns whether the kernels are there, compiling them when first asked."""
+    """Returns whether the kernels can be used; the first call compiles them."""
     return kernels() is not None

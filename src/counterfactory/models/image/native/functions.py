@@ -1,6 +1,6 @@
-r"""The kernels as functions that PyTorch differentiates: residual blocks, stochastic layers, changes of resolution.
+r"""Autograd functions of the kernels: residual blocks, stochastic layers, and changes of resolution.
 
-Feature maps have shape (H, W, C, B). Gradients are closed-form: with :math:`k` the gradient of a layer's divergence,
+Feature maps have shape (H, W, C, B). Gradients are closed-form. With :math:`k` the gradient of a layer's divergence,
 :math:`\delta = \mu_q - \mu_p` and :math:`g` the gradient of its sample :math:`z = \mu_q + \sigma_q \epsilon`,
 
 .. math:: \partial \mu_q = g + k \delta / \sigma_p^2, \quad
@@ -10,6 +10,7 @@ Feature maps have shape (H, W, C, B). Gradients are closed-form: with :math:`k` 
 """
 
 import ctypes
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def addresses(tensors: list[Tensor]) -> Any:
 
 
 def _packed(weight: Tensor) -> Tensor:
-    """Returns a weight or bias in the memory that the kernels read."""
+    """Returns a weight or bias in the memory layout of the kernels."""
     return weight.contiguous(
         memory_format=torch.channels_last if weight.dim() == 4 else torch.contiguous_format
     )
@@ -44,7 +45,7 @@ def _block_forward(
     x1: Tensor | None,
     whole: bool = True,
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Returns the block's output (H, W, C', B), if `whole`, and what comes before each of its last three GELUs."""
+    """Returns the output (H, W, C', B), if `whole`, and the inputs of the last three GELUs of a block."""
     height, width, channels, count = x0.shape
     inner, out, kernel = weights[0].shape[0], weights[6].shape[0], weights[2].shape[-1]
     kept = [x0.new_empty(height, width, inner, count) for _ in range(3)]
@@ -70,25 +71,35 @@ def _block_forward(
     return y, kept
 
 
+@dataclass(frozen=True)
+class _Upstream:
+    """The gradients that arrive at a block; one of `dy` and `da3` is given.
+
+    Arguments:
+        dy: The gradient of the output.
+        da3: The gradient of the input of the last GELU.
+        extra: A gradient that is added to that of the first input.
+    """
+
+    dy: Tensor | None = None
+    da3: Tensor | None = None
+    extra: Tensor | None = None
+
+
 def _block_backward(
     weights: list[Tensor],
     residual: int,
     x0: Tensor,
     x1: Tensor | None,
     kept: list[Tensor],
-    dy: Tensor | None,
-    da3: Tensor | None = None,
-    extra: Tensor | None = None,
+    upstream: _Upstream,
 ) -> tuple[Tensor, Tensor | None, Tensor, list[Tensor]]:
-    """Returns the gradients of both inputs, of the image bias (inner, B), and of the weights.
-
-    That of the first input has `extra` added. Without `dy`, `da3` is the gradient before the last GELU.
-    """
+    """Returns the gradients of both inputs, of the image bias (inner, B), and of the weights."""
     height, width, channels, count = x0.shape
     inner = weights[0].shape[0]
     dx0, dx1 = torch.empty_like(x0), None if x1 is None else torch.empty_like(x1)
     d_bias = x0.new_empty(inner, count)
-    # The columns of parents get their gradient through the image bias.
+    # The weights of the parents receive their gradient through the image bias.
     grads = [torch.zeros_like(weights[0]), *map(torch.empty_like, weights[1:])]
     kernels().block_backward(
         height,
@@ -105,9 +116,9 @@ def _block_backward(
         residual,
         addresses(weights),
         *map(address, kept),
-        address(dy),
-        address(da3),
-        address(extra),
+        address(upstream.dy),
+        address(upstream.da3),
+        address(upstream.extra),
         address(dx0),
         address(dx1),
         address(d_bias),
@@ -117,7 +128,7 @@ def _block_backward(
 
 
 class _ResidualBlock(torch.autograd.Function):
-    """A residual block of one input, without its pooling."""
+    """A residual block with one input, without its pooling."""
 
     @staticmethod
     def forward(ctx: Any, residual: int, x: Tensor, *weights: Tensor) -> Tensor:
@@ -131,12 +142,14 @@ class _ResidualBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, *rest = ctx.saved_tensors
-        dx, _, _, grads = _block_backward(rest[3:], ctx.residual, x, None, rest[:3], dy.contiguous())
+        dx, _, _, grads = _block_backward(
+            rest[3:], ctx.residual, x, None, rest[:3], _Upstream(dy.contiguous())
+        )
         return None, dx, *grads
 
 
 class _StochasticLayer(torch.autograd.Function):
-    """A stochastic layer: prior, posterior, sample and divergence, and the states that follow, before `body`."""
+    """A stochastic layer: prior, posterior, sample, divergence, and the next states before `body`."""
 
     @staticmethod
     def forward(
@@ -203,9 +216,11 @@ class _StochasticLayer(torch.autograd.Function):
             addresses(grads),
         )
         dh, dactivation, d_posterior, grads_q = _block_backward(
-            weights[8:16], 0, h, activation, kept_q, None, da3q, du
+            weights[8:16], 0, h, activation, kept_q, _Upstream(da3=da3q, extra=du)
         )
-        dstate, _, d_prior, grads_p = _block_backward(weights[:8], 0, state, None, kept_p, None, da3p)
+        dstate, _, d_prior, grads_p = _block_backward(
+            weights[:8], 0, state, None, kept_p, _Upstream(da3=da3p)
+        )
         grads_p[6:], grads_q[6:], grads = grads[4:6], grads[6:8], grads[:4]
         if dafter is None:
             grads[2:] = [None, None]
@@ -225,7 +240,7 @@ class _StochasticLayer(torch.autograd.Function):
 
 
 class _Enlarge(torch.autograd.Function):
-    """Repeats every pixel of (H, W, C, B) up to a side, and adds a map (side, side, C, 1)."""
+    """Nearest-neighbour upsampling of (H, W, C, B) to (side, side, C, B), plus a map (side, side, C, 1)."""
 
     @staticmethod
     def forward(ctx: Any, side: int, x: Tensor, bias: Tensor) -> Tensor:
@@ -250,7 +265,7 @@ class _Enlarge(torch.autograd.Function):
 
 
 class _Pool(torch.autograd.Function):
-    """Means of (H, W, C, B) over squares of `factor` x `factor` pixels."""
+    """Average pooling of (H, W, C, B) over `factor` x `factor` pixels."""
 
     @staticmethod
     def forward(ctx: Any, factor: int, x: Tensor) -> Tensor:
@@ -307,7 +322,7 @@ class _Pointwise(torch.autograd.Function):
 
 
 class _Interleave(torch.autograd.Function):
-    """(B, C, H, W) as (H, W, C, B); the gradient comes back in channels-last memory."""
+    """Transposes (B, C, H, W) to (H, W, C, B); the gradient has channels-last memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -316,7 +331,7 @@ class _Interleave(torch.autograd.Function):
         if not planes:
             x = x.contiguous(memory_format=torch.channels_last)
         y = x.new_empty(height, width, channels, count)
-        # Channels-last, an image is one row of values in the order that they have among the pixels of y.
+        # In channels-last memory, the values of an image have the same order as in y.
         shape = (channels, height * width) if planes else (1, channels * height * width)
         kernels().interleave(count, *shape, *map(address, (x, y)))
         return y
@@ -332,26 +347,25 @@ class _Interleave(torch.autograd.Function):
 
 
 residual_block = _ResidualBlock.apply
-"""`residual_block(residual, x, *weights)`: a block without its pooling; `residual` is 0 for no skip connection, 1 for
-the input itself, 2 for its projection."""
+"""`residual_block(residual, x, *weights)`: a block without its pooling. `residual` is 0 without a skip connection, 1
+for an identity and 2 for a projection."""
 
 stochastic_layer = _StochasticLayer.apply
-"""`stochastic_layer(last, prior_bias, posterior_bias, latent_bias, h, state, activation, noise, *weights)`: the
-sample, its divergence (Z,) summed over pixels and images, `h` with the sample added and, unless `last`, the next
-state."""
+"""`stochastic_layer(last, prior_bias, posterior_bias, latent_bias, h, state, activation, noise, *weights)`: returns the
+sample, its divergence (Z,) summed over pixels and images, the sum of `h` and the projected sample and, unless `last`,
+the next prior state."""
 
 enlarge = _Enlarge.apply
-"""`enlarge(side, x, bias)`: repeats every pixel up to a side, and adds a map (side, side, C, 1)."""
+"""`enlarge(side, x, bias)`: nearest-neighbour upsampling to `side` px, plus a map (side, side, C, 1)."""
 
 pool = _Pool.apply
-"""`pool(factor, x)`: means over squares of `factor` x `factor` px."""
-
+"""`pool(factor, x)`: average pooling over `factor` x `factor` px."""
 
 pointwise = _Pointwise.apply
 """`pointwise(x, weight, bias)`: a 1x1 convolution to C' channels; weight (C', C), bias (C')."""
 
 
 def interleave(x: Tensor) -> Tensor:
-    """Returns (B, C, H, W) as (H, W, C, B), copied unless it lies so already."""
+    """Returns (B, C, H, W) as contiguous (H, W, C, B), copied only if necessary."""
     y = x.permute(2, 3, 1, 0)
     return y if y.is_contiguous() else _Interleave.apply(x)

@@ -350,12 +350,6 @@ def test_registries_are_the_choices():
         assert all(hasattr(Settings().models, model) for model in method.models)
 
 
-def test_training_settings_are_what_the_loop_reads():
-    from counterfactory.training import loop
-
-    assert set(loop.TrainingSettings.__annotations__) <= set(TrainingSettings.model_fields)
-
-
 def test_network_settings_are_what_networks_are_built_with():
     from counterfactory.models.image.hvae import Hvae
     from counterfactory.models.image.vae import Vae

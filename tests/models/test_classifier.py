@@ -145,11 +145,11 @@ def test_a_classifier_that_learned_nothing_is_told(squares, tmp_path):
 
 
 def test_a_killed_training_goes_on(squares, tmp_path, monkeypatch):
-    from counterfactory.training import loop
+    from counterfactory.training import clock, loop
 
     whole = train("classifier", squares, tmp_path / "whole", steps=6, valid_every=2)
     monkeypatch.setattr(
-        loop.time, "monotonic", iter(range(0, 100_000, 30)).__next__
+        clock.time, "monotonic", iter(range(0, 100_000, 30)).__next__
     )  # saves after every step
 
     class Killed(Exception):

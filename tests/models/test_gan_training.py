@@ -19,7 +19,7 @@ from counterfactory.models.gan import train as gan_training
 from counterfactory.models.gan.model import build_gan, load_gan
 from counterfactory.models.gan.network import Gan
 from counterfactory.models.gan.train import AdversarialLoss, EncoderLoss, failure_signs, train_gan
-from counterfactory.training import loop
+from counterfactory.training import clock
 from tests.training.toys import settings
 
 NETWORK = {"latent": 4, "widths": [4, 6], "hidden": 8, "spectral": True}
@@ -167,7 +167,7 @@ def test_training_writes_what_loading_reads(data, tmp_path, name):
 
 @pytest.mark.parametrize("after", [1, 3, 7, 9])
 def test_a_killed_run_continues_to_the_same_bits(data, tmp_path, monkeypatch, after):
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     chosen = told(cycle=1.0, steps=5, ema=0.5)
     train_gan(chosen, Run("gan", data, tmp_path, whole, seed=3))

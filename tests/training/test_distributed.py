@@ -10,7 +10,7 @@ from torch import nn
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, write_json
 from counterfactory.training.distributed import average_gradients, launch, rank, world_size
-from counterfactory.training.loop import fit
+from counterfactory.training.loop import Fit, fit
 from tests.training.toys import Network, images, log, settings
 
 
@@ -36,10 +36,10 @@ def step(out: Path, device: str) -> None:
     model.layers[1] = nn.Identity()  # batch normalisation would see only its own process's images
     given = {"steps": 5, "learning_rate": 1e-2, "ema": 0.5, "valid_every": 5}
     data = images(), images(5, seed=1)
-    fit(model, quiet_loss, *data, settings(**given), out, 3, device)
+    fit(model, quiet_loss, *data, settings(**given), Fit(out, 3, device))
     if world_size() > 1:
         write_json(out / f"gradient{rank()}.json", mean_gradient(float(rank() + 1)))
-        fit(model, quiet_loss, *data, settings(**given, batch_size=5), out / "uneven", 3, device)
+        fit(model, quiet_loss, *data, settings(**given, batch_size=5), Fit(out / "uneven", 3, device))
 
 
 @pytest.fixture(scope="module")

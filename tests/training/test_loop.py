@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from counterfactory.core.checkpoint import load_model
 from counterfactory.core.device import arithmetic, choose_device
 from counterfactory.core.errors import UserError
-from counterfactory.training import loop
-from counterfactory.training.loop import fit, learning_rate
+from counterfactory.training.batches import rows_of_batch
+from counterfactory.training.loop import Fit, fit
+from counterfactory.training.optimizers import learning_rate
 from tests.training.toys import Network, Weights, drifting, images, log, noisy_loss, settings, train
 
 # --- schedules
@@ -140,7 +141,7 @@ def test_updates_are_those_of_adamw(tmp_path, schedule):
     w, m, v = Weights().w.detach().double(), torch.zeros(3), torch.zeros(3)
     for step in range(8):
         rate = learning_rate(step, settings(schedule=schedule, steps=8))
-        gradient = g[loop._order(8, 1, 5, step).item()]
+        gradient = g[rows_of_batch(8, 1, 5, step).item()]
         m, v = 0.7 * m + 0.3 * gradient, 0.8 * v + 0.2 * gradient**2
         w = w * (1 - rate * 0.2)
         w = w - rate * (m / (1 - 0.7 ** (step + 1))) / ((v / (1 - 0.8 ** (step + 1))).sqrt() + 1e-8)
@@ -219,7 +220,7 @@ def test_checkpoint_says_what_made_it(tmp_path):
 
 def test_transient_weights_are_not_written(tmp_path):
     model = Network()
-    fit(model, noisy_loss, images(), images(5), settings(), tmp_path, 0, "cpu", transient="layers.0.")
+    fit(model, noisy_loss, images(), images(5), settings(), Fit(tmp_path, 0, transient="layers.0."))
     kept = load_file(tmp_path / "model.safetensors").keys()
     assert set(model.state_dict()) - set(kept) == {"layers.0.weight", "layers.0.bias"}
 
@@ -244,7 +245,7 @@ def test_a_loss_that_is_never_a_number_is_refused(tmp_path):
         return model.w.sum() * math.nan, {}
 
     with pytest.raises(
-        UserError, match=r"toy: 100 updates on end were skipped .*lower learning_rate"
+        UserError, match=r"toy: 100 consecutive updates were skipped .*lower learning_rate"
     ) as error:
         train(tmp_path, Weights(), loss, steps=500, valid_every=500)
     assert "\n" not in str(error.value)

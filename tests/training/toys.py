@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from counterfactory.config import Settings
-from counterfactory.training.loop import fit
+from counterfactory.training.loop import Fit, fit
 
 COUNT = 13
 
@@ -78,11 +78,7 @@ def train(
         images() if data is None else data,
         images(5, seed=1) if valid is None else valid,
         settings(**changed),
-        out,
-        seed,
-        "cpu",
-        meta={"model": "toy"},
-        label="toy",
+        Fit(out, seed, meta={"model": "toy"}, label="toy"),
     )
     return model
 

@@ -84,7 +84,8 @@ def reading(
             f"{path}: the package {error.name or error} that reads it cannot be imported; install it"
         ) from None
     except OSError as error:
-        if error.errno is None:  # raised by a library for content that it cannot parse
+        # Libraries raise these for content that they cannot parse: no number, or a seek to before the start.
+        if error.errno in (None, errno.EINVAL):
             raise _damaged(path, what, error, remedy) from None
         if error.errno in _NOT_ALLOWED:
             raise UserError(f"{path}: permission denied; change its owner or mode") from None
@@ -115,7 +116,7 @@ def write_error(path: Path, error: Exception) -> UserError | None:
     if number in _NOT_ALLOWED and here:
         reason = "the file system is read-only" if number == errno.EROFS else "permission denied"
         return UserError(f"{path}: {reason}; make {path.parent} writable, or set another results folder")
-    if number in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG) and here:
+    if number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG) and here:
         return UserError(
             f"{path}: cannot be written ({os.strerror(number)}); remove or rename what is in its place"
         )

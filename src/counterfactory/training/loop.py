@@ -1,27 +1,23 @@
-r"""The training loop of every network here.
+r"""The training loop of every network of this package.
 
-Minimises the mean of `loss` over the training data with AdamW or Muon, a warm-up and an optional cosine decay of
-the learning rate, gradient clipping, and an exponential moving average of the weights. The average that does best
-on the *validation* split is what is kept; the test split is never seen.
+Minimizes the mean of a loss over the training data with AdamW or Muon, a warm-up and an optional cosine decay of the
+learning rate, gradient clipping, and an exponential moving average of the weights. The averaged weights with the best
+*validation* loss are saved; the test split is never read.
 
-Randomness is a function of (seed, step) and nothing else: the order of the data is a permutation drawn from
-(seed, epoch) and the noise of a step from a generator seeded by (seed, step). Resuming therefore needs no state of
-any generator, and a run killed at any moment ends with the same weights, bit for bit, as one left alone (a compiled one
-but for rounding).
+All randomness is a function of (seed, step). The order of the data is a permutation drawn from (seed, epoch), and the
+noise of a step is drawn from a generator seeded with (seed, step). A resumed training therefore needs no state of a
+generator, and a training killed at any moment ends with the same weights, bit for bit, as an uninterrupted one (a
+compiled one: up to rounding).
 """
 
-import csv
-import hashlib
 import io
-import json
 import math
-import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -29,128 +25,56 @@ from torch import Tensor, nn
 from ..core.checkpoint import save_model
 from ..core.device import arithmetic
 from ..core.errors import Unfinished, UserError
-from ..core.files import writing
 from ..core.noise import derive_seed
 from ..core.progress import progress
+from .batches import Batches
+from .clock import Clock
 from .compiling import as_written, compiled
-from .distributed import any_of_all, average_gradients, rank, world_size
+from .distributed import average_gradients, rank
 from .ema import average_weights
-from .optimizers import OptimizerSettings, make_optimizers
+from .logs import Logs
+from .optimizers import learning_rate, make_optimizers, set_learning_rate
+from .resume import State, fingerprint_of, restore, save
+from .validation import Loss, validate_average
 
-__all__ = ["UNTIL", "Loss", "TrainingSettings", "fit", "learning_rate"]
+if TYPE_CHECKING:
+    from ..config.training import TrainingSettings
 
-UNTIL = "COUNTERFACTORY_TRAIN_UNTIL"
-"""The environment's variable that says when a training keeps its state and stops, in seconds since 1970."""
+__all__ = ["Fit", "Loss", "fit"]
 
-LOOK = 10  # steps between two looks at the clock
-
-Loss = Callable[[nn.Module, dict[str, Tensor], torch.Generator, float], tuple[Tensor, dict[str, Tensor]]]
-"""`loss(model, batch, generator, progress)` returns a scalar to minimise and the scores to log, each a scalar tensor;
-`progress` is the share of the steps that are done, for schedules, and 1 when validating."""
-
-
-class TrainingSettings(OptimizerSettings, Protocol):
-    """What the loop reads of the configuration (`counterfactory.config.TrainingSettings`)."""
-
-    steps: int
-    batch_size: int
-    warmup: int
-    schedule: str
-    ema: float
-    clip: float
-    skip: float
-    valid_every: int
-    patience: int
-    precision: str
-    compile: str
-    threads: int
+MAX_SKIPPED = 100
+"""Consecutive skipped updates after which a training fails."""
 
 
-def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """Returns the learning rate of a step: linear warm-up, then constant or half a cosine down to 0."""
-    rate = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
-    if settings.schedule == "cosine":
-        rate *= 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))
-    return rate
+@dataclass(frozen=True)
+class Fit:
+    """How one network is fitted and where it is written.
 
+    Arguments:
+        out: The model's folder.
+        seed: The seed of the order of the data and of all noise. The caller seeds the initial weights.
+        device: `cpu`, `cuda` or a device such as `cuda:1`.
+        meta: The description of the model in `model.json`; the loop adds its settings and results.
+        label: The label of the progress line.
+        transient: The prefix of the names of weights that only the training requires; they are not written.
+        finish: Called with the selected weights, in evaluation mode, before they are written.
+        select: The validation loss as a function of the mean loss and scores on the validation split; by default the
+            mean loss.
+    """
 
-def _order(count: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """Returns the rows of the batch of `step`, from a permutation of (seed, epoch)."""
-    per_epoch = max(1, count // batch_size)
-    epoch, position = divmod(step, per_epoch)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
-    return torch.randperm(count, generator=generator)[position * batch_size : (position + 1) * batch_size]
-
-
-def _fingerprint(
-    model: nn.Module, data: dict[str, Tensor], settings: TrainingSettings, seed: int, meta: dict
-) -> str:
-    """Returns a hash of all that decides the result, so that a resumed state belongs to this very run."""
-    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    described = {name: [list(t.shape), float(t.double().mean())] for name, t in data.items()}
-    text = json.dumps([shapes, described, dict(settings), seed, meta], default=str, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _load_state(path: Path, device: str) -> dict[str, Any]:
-    """Reads the state of a killed run."""
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        saved["fingerprint"]
-    except Exception as error:
-        raise UserError(
-            f"{path}: not a whole training state ({type(error).__name__}); delete it and train again"
-        ) from None
-    return saved
-
-
-class _Writers:
-    """The two logs: rows of `log.csv`, and the same for TensorBoard."""
-
-    def __init__(self, out: Path, rows: list[dict[str, float]]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.path, self.rows = out / "log.csv", rows
-        self.board = SummaryWriter(out / "tensorboard", purge_step=int(rows[-1]["step"]) + 1 if rows else 0)
-
-    def add(self, row: dict[str, float]) -> None:
-        self.rows.append(row)
-        for name, value in row.items():
-            if name != "step":
-                self.board.add_scalar(name, value, int(row["step"]))
-
-    def close(self) -> None:
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with writing(self.path) as temporary, open(temporary, "w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(self.rows)
-        self.board.close()
-
-
-@torch.no_grad()
-def _evaluate(
-    model: nn.Module, loss: Loss, data: dict[str, Tensor], batch_size: int, seed: int
-) -> dict[str, float]:
-    """Returns the mean loss and scores over `data`, always under the same noise."""
-    model.eval()
-    count = len(next(iter(data.values())))
-    totals: dict[str, float] = {}
-    for start in range(0, count, batch_size):
-        batch = {name: tensor[start : start + batch_size] for name, tensor in data.items()}
-        device = next(iter(batch.values())).device
-        generator = torch.Generator(device).manual_seed(derive_seed(seed, "valid", start))
-        value, scores = loss(model, batch, generator, 1.0)
-        size = len(next(iter(batch.values())))
-        for name, score in {"loss": value, **scores}.items():
-            totals[name] = totals.get(name, 0.0) + float(score) * size / count
-    model.train()
-    return totals
+    out: Path
+    seed: int
+    device: str = "cpu"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    label: str = "training"
+    transient: str = ""
+    finish: Callable[[nn.Module], None] | None = None
+    select: Callable[[dict[str, float]], float] | None = None
 
 
 @contextmanager
 def _denormals_flushed() -> Iterator[None]:
-    """Takes denormal numbers, which decaying averages are full of, for zero: they are slow on CPUs."""
+    """Treats denormal numbers as zero: decaying averages contain many, and CPUs are slow on them."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -162,209 +86,177 @@ def _denormals_flushed() -> Iterator[None]:
 def fit(
     model: nn.Module,
     loss: Loss,
-    data: dict[str, Tensor],
-    valid: dict[str, Tensor],
-    settings: TrainingSettings,
-    out: Path | str,
-    seed: int,
-    device: str,
-    meta: dict[str, Any] | None = None,
-    label: str = "training",
-    transient: str | None = None,
-    finish: Callable[[nn.Module], None] | None = None,
-    select: Callable[[dict[str, float]], float] | None = None,
+    train: Mapping[str, Tensor],
+    valid: Mapping[str, Tensor],
+    settings: "TrainingSettings",
+    options: Fit,
 ) -> None:
-    """Trains `model` and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` in `out`.
+    """Trains a model and writes `model.safetensors`, `model.json`, `log.csv` and `tensorboard/` to `options.out`.
 
-    A killed run continues from `out/.state` when called again with the same arguments.
+    A killed training resumes from `.state/` in that folder when the function is called again with the same arguments.
 
     Arguments:
-        model: The network; it is trained in place and ends with the weights that were written.
-        loss: What to minimise.
-        data: The training data: tensors of equal first dimension, one row an image.
-        valid: The validation data, likewise; it selects the weights kept.
+        model: The network. It is trained in place and ends with the weights that were written.
+        loss: The function to minimize.
+        train: The training data: tensors of equal first dimension, one row per image.
+        valid: The validation data in the same form; they select the weights.
         settings: Steps, batch size, learning rate and so on.
-        out: The model's folder.
-        seed: The seed of the data's order and of all noise (the caller seeds the initial weights).
-        device: Where to train, `cpu`, `cuda` or `cuda:1`.
-        meta: What `model.json` says beside the loop's own settings.
-        label: What the progress line calls this run.
-        transient: The prefix of weights that only training needs and that are not written.
-        finish: What is done to the chosen weights, in evaluation mode, before they are written.
-        select: From the means of loss and scores over `valid`, what is to be least; by default the loss.
+        options: Folder, seed, device and the rest.
 
     Raises:
-        UserError: If the batch is larger than the split or cannot be shared evenly among the processes, the state of a
-            killed run is damaged, 100 updates on end are skipped, or no validation loss is finite.
-        Unfinished: If the time has come that the environment's variable `COUNTERFACTORY_TRAIN_UNTIL` names; the same
-            call goes on.
+        UserError: If the batch is larger than the split or cannot be divided equally among the processes, 100
+            consecutive updates are skipped, or no validation loss is finite.
+        Unfinished: If the time slice of the environment variable `COUNTERFACTORY_TRAIN_UNTIL` is over; the same call
+            resumes.
     """
-    out = Path(out)
+    device, seed = options.device, options.seed
     torch.set_num_threads(settings.threads)
     model.to(device).train()
     dtype = arithmetic(settings.precision, device)
-    data = {name: tensor.to(device) for name, tensor in data.items()}
-    valid = {name: tensor.to(device) for name, tensor in valid.items()}
-    count = len(next(iter(data.values())))
-    if count < settings.batch_size:
-        raise UserError(
-            f"training.batch_size: {settings.batch_size} is more than the {count} images of the split; lower it"
-        )
-    share, left_over = divmod(settings.batch_size, world_size())
-    if left_over:
-        raise UserError(
-            f"training.batch_size: {settings.batch_size} cannot be shared evenly by {world_size()} processes; "
-            "make it a multiple of that"
-        )
+    train, valid = ({name: tensor.to(device) for name, tensor in split.items()} for split in (train, valid))
+    batches = Batches(train, settings.batch_size, seed)
 
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizers = make_optimizers(parameters, settings)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    state: dict[str, Any] = {
-        "step": 0,
-        "best": math.inf,
-        "best_step": 0,
-        "bad": 0,
-        "skipped": 0,
-        "seconds": 0.0,
-    }
     best = {name: tensor.clone() for name, tensor in average.items()}
-    rows: list[dict[str, float]] = []
+    state = State(model, make_optimizers(_trainable(model), settings), average, best)
+    path = options.out / ".state" / "state.pt"
+    fingerprint = fingerprint_of(model, train, settings, seed, {**options.meta, "arithmetic": str(dtype)})
+    restore(path, fingerprint, state, device)
 
-    path = out / ".state" / "state.pt"
-    fingerprint = _fingerprint(model, data, settings, seed, {**(meta or {}), "arithmetic": str(dtype)})
-    if path.exists():
-        saved = _load_state(path, device)
-        if saved["fingerprint"] == fingerprint:
-            model.load_state_dict(saved["model"])
-            for optimizer, saved_state in zip(optimizers, saved["optimizers"], strict=True):
-                optimizer.load_state_dict(saved_state)
-            average, best, rows, state = saved["average"], saved["best"], saved["rows"], saved["state"]
-
-    def save() -> None:
-        if rank() == 0:
-            with writing(path) as temporary:
-                torch.save(
-                    {
-                        "fingerprint": fingerprint,
-                        "model": model.state_dict(),
-                        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                        "average": average,
-                        "best": best,
-                        "rows": rows,
-                        "state": state,
-                    },
-                    temporary,
-                )
-
-    writers = _Writers(out, rows) if rank() == 0 else None
-    started, saved_at = time.monotonic() - state["seconds"], time.monotonic()
-    bar = progress(
-        range(state["step"], settings.steps),
-        total=settings.steps,
-        label=label,
-        unit="steps",
-        start=state["step"],
-        stream=None if rank() == 0 else io.StringIO(),
-    )
-    scores: dict[str, Tensor] = {}
-    until = float(os.environ.get(UNTIL) or 0)
-    wasted = 0
+    counters, clock = state.counters, Clock(state.counters.seconds)
+    logs = Logs(options.out, state.rows) if rank() == 0 else None
+    update = _Update(state, loss, settings, options, dtype)
     fused = settings.compile == "always" or (settings.compile == "gpu" and device != "cpu")
+    steps = _steps(counters.step, settings.steps, options.label)
     with compiled(model, fused):
-        for step in bar:
-            if settings.patience and state["bad"] >= settings.patience:
+        for step in steps:
+            if settings.patience and counters.bad >= settings.patience:
+                steps.converged()
                 break
-            rows_of_batch = _order(count, settings.batch_size, seed, step)[
-                rank() * share : (rank() + 1) * share
-            ].to(device)
-            batch = {name: tensor[rows_of_batch] for name, tensor in data.items()}
-            generator = torch.Generator(device).manual_seed(derive_seed(seed, "noise", step, rank()))
-            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-                group["lr"] = learning_rate(step, settings)
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                value, scores = loss(model, batch, generator, step / settings.steps)
-            model.zero_grad(set_to_none=True)
-            value.backward()
-            average_gradients(model)
-            norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
-            # A NaN fails this comparison too, so a batch that blew up is skipped and not averaged in.
-            if float(norm) < settings.skip:
-                for optimizer in optimizers:
-                    optimizer.step()
-                wasted = 0
-            else:
-                state["skipped"] += 1
-                wasted += 1
-                if wasted >= 100:
-                    raise UserError(
-                        f"{label}: 100 updates on end were skipped (gradient norm {float(norm):.3g}); "
-                        "lower learning_rate"
-                    )
-            average_weights(average, model, step, settings.ema)
-            state["step"] = step + 1
-
-            if state["step"] % settings.valid_every == 0 or state["step"] == settings.steps:
-                current = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-                model.load_state_dict(average)
+            row = update(batches[step], step)
+            average_weights(state.average, model, step, settings.ema)
+            counters.step = step + 1
+            if counters.step % settings.valid_every == 0 or counters.step == settings.steps:
                 with as_written(fused):
-                    validated = _evaluate(model, loss, valid, settings.batch_size, seed)
-                model.load_state_dict(current)
-                if select:
-                    validated["loss"] = select(validated)
-                if validated["loss"] < state["best"]:
-                    state["best"], state["best_step"], state["bad"] = validated["loss"], state["step"], 0
-                    best = {name: tensor.clone() for name, tensor in average.items()}
-                else:
-                    state["bad"] += 1
-                state["seconds"] = time.monotonic() - started
-                row = {
-                    "step": state["step"],
-                    "seconds": state["seconds"],
-                    "learning_rate": learning_rate(step, settings),
-                }
-                row |= {"train_loss": float(value.detach())} | {
-                    f"train_{name}": float(score) for name, score in scores.items()
-                }
-                row |= {f"valid_{name}": score for name, score in validated.items()}
-                if writers:
-                    writers.add(row)
-                bar.set(valid=validated["loss"])
-            if time.monotonic() - saved_at > 20.0:
-                state["seconds"] = time.monotonic() - started
-                save()
-                saved_at = time.monotonic()
-            looks = until and state["step"] % LOOK == 0 and state["step"] < settings.steps
-            if looks and any_of_all(time.time() > until):
-                state["seconds"] = time.monotonic() - started
-                save()
+                    means = validate_average(model, state.average, loss, valid, settings.batch_size, seed)
+                _select(state, means, options)
+                counters.seconds = clock.seconds()
+                if logs:
+                    start = {"step": counters.step, "seconds": counters.seconds}
+                    logs.add({**start, **row(), **{f"valid_{name}": mean for name, mean in means.items()}})
+                steps.set(valid=means["loss"])
+            over = counters.step < settings.steps and clock.is_over(counters.step)
+            if over or clock.save_is_due():
+                counters.seconds = clock.seconds()
+                if rank() == 0:
+                    save(path, fingerprint, state)
+                clock.saved()
+            if over:
                 raise Unfinished(
-                    f"{label}: stopped at step {state['step']} of {settings.steps}; run it again"
+                    f"{options.label}: stopped at step {counters.step} of {settings.steps}; run it again"
                 )
+    _finish(state, logs, settings, options, dtype)
 
-    if not math.isfinite(state["best"]):
-        raise UserError(f"{label}: the validation loss was never finite; lower learning_rate")
-    model.load_state_dict(best)
+
+class _Update:
+    """One step of the optimizers. Calling it returns a function that computes its row of the log."""
+
+    def __init__(
+        self, state: State, loss: Loss, settings: "TrainingSettings", options: Fit, dtype: torch.dtype
+    ) -> None:
+        self.state, self.loss, self.settings, self.options, self.dtype = state, loss, settings, options, dtype
+        self.parameters = _trainable(state.model)
+        self.skipped = 0  # consecutive updates
+
+    def __call__(self, batch: dict[str, Tensor], step: int) -> Callable[[], dict[str, float]]:
+        model, settings, device = self.state.model, self.settings, self.options.device
+        generator = torch.Generator(device).manual_seed(derive_seed(self.options.seed, "noise", step, rank()))
+        rate = learning_rate(step, settings)
+        set_learning_rate(self.state.optimizers, rate)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            value, scores = self.loss(model, batch, generator, step / settings.steps)
+        model.zero_grad(set_to_none=True)
+        value.backward()
+        average_gradients(model)
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, settings.clip))
+        # The comparison is false for NaN too, so that a diverged batch is skipped.
+        if norm < settings.skip:
+            for optimizer in self.state.optimizers:
+                optimizer.step()
+            self.skipped = 0
+        else:
+            self._skip(norm)
+
+        def row() -> dict[str, float]:
+            means = {
+                "train_loss": value.detach(),
+                **{f"train_{name}": score for name, score in scores.items()},
+            }
+            return {"learning_rate": rate, **{name: float(mean) for name, mean in means.items()}}
+
+        return row
+
+    def _skip(self, norm: float) -> None:
+        self.state.counters.skipped += 1
+        self.skipped += 1
+        if self.skipped >= MAX_SKIPPED:
+            raise UserError(
+                f"{self.options.label}: {MAX_SKIPPED} consecutive updates were skipped (gradient norm {norm:.3g}); "
+                "lower learning_rate"
+            )
+
+
+def _select(state: State, means: dict[str, float], options: Fit) -> None:
+    """Keeps the averaged weights if their validation loss is the best so far; replaces the loss in `means`."""
+    if options.select:
+        means["loss"] = options.select(means)
+    counters = state.counters
+    if means["loss"] < counters.best:
+        counters.best, counters.best_step, counters.bad = means["loss"], counters.step, 0
+        state.best = {name: tensor.clone() for name, tensor in state.average.items()}
+    else:
+        counters.bad += 1
+
+
+def _finish(
+    state: State, logs: Logs | None, settings: "TrainingSettings", options: Fit, dtype: torch.dtype
+) -> None:
+    """Writes the selected weights and removes the saved state."""
+    counters, model = state.counters, state.model
+    if not math.isfinite(counters.best):
+        raise UserError(f"{options.label}: the validation loss was never finite; lower learning_rate")
+    model.load_state_dict(state.best)
     model.eval()
-    if finish:
-        finish(model)
-        best = model.state_dict()
-    if writers:
-        writers.close()
-        training = {name: state[name] for name in ("step", "best", "best_step", "skipped", "seconds")}
-        kept = {
-            name: tensor for name, tensor in best.items() if not (transient and name.startswith(transient))
-        }
-        save_model(
-            out,
-            kept,
-            {
-                **(meta or {}),
-                "settings": dict(settings),
-                "arithmetic": str(dtype),
-                "seed": seed,
-                "training": training,
-            },
-        )
-        # With what a run killed while it was saving left half-written.
-        shutil.rmtree(path.parent, ignore_errors=True)
+    weights = state.best
+    if options.finish:
+        options.finish(model)
+        weights = model.state_dict()
+    if logs is None:
+        return
+    logs.close()
+    results = ("step", "best", "best_step", "skipped", "seconds")
+    meta = {
+        **options.meta,
+        "settings": dict(settings),
+        "arithmetic": str(dtype),
+        "seed": options.seed,
+        "training": {name: getattr(counters, name) for name in results},
+    }
+    kept = {
+        name: tensor
+        for name, tensor in weights.items()
+        if not (options.transient and name.startswith(options.transient))
+    }
+    save_model(options.out, kept, meta)
+    # The whole folder: a training killed while saving leaves partial files there.
+    shutil.rmtree(options.out / ".state", ignore_errors=True)
+
+
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def _steps(first: int, count: int, label: str) -> Any:
+    """Returns the steps that remain, with a progress line in the first process only."""
+    stream = None if rank() == 0 else io.StringIO()
+    return progress(range(first, count), total=count, label=label, unit="steps", start=first, stream=stream)

@@ -41,7 +41,7 @@ from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
-from ...training.loop import Loss, fit
+from ...training.loop import Fit, Loss, fit
 from ..identity.roc import area_under_curve
 from .model import AttributeClassifier, load_classifier
 from .network import ClassifierNetwork
@@ -96,11 +96,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         _loss(settings.shift),
         *(_tensors(dataset, part, attributes, categorical) for part in (train, valid)),
         settings.training,
-        run.out,
-        seed,
-        device,
-        meta,
-        label=run.name,
+        Fit(run.out, seed, device, meta, label=run.name),
     )
 
     # Measured after the weights are chosen: the test split selects nothing.

@@ -56,7 +56,7 @@ from ...core.run import Run
 from ...data.dataset import Dataset, encode_parents, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.distributed import launch, rank
-from ...training.loop import fit
+from ...training.loop import Fit, fit
 from ..image.exposure import fit_exposure
 from .model import build_gan
 from .network import Gan
@@ -229,11 +229,7 @@ def _train(settings: Any, run: Run, device: str) -> None:
                 train,
                 valid,
                 training,
-                folder,
-                seed,
-                device,
-                described,
-                f"{name} seed {seed}, {part}",
+                Fit(folder, seed, device, described, label=f"{name} seed {seed}, {part}"),
             )
         return load_model(folder)[1] if rank() == 0 else {}
 

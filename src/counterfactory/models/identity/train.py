@@ -33,7 +33,7 @@ from ...data.dataset import load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
-from ...training.loop import Loss, fit
+from ...training.loop import Fit, Loss, fit
 from .model import Identity
 from .network import IdentityCNN
 from .renderings import Sources, render_sources
@@ -113,12 +113,7 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
         _tensors(images["train"], classes["train"]),
         _tensors(images["valid"], classes["valid"]),
         settings.training,
-        run.out,
-        seed,
-        device,
-        meta,
-        label="identity",
-        transient="proxies",
+        Fit(run.out, seed, device, meta, label="identity", transient="proxies"),
     )
 
     embed = Identity(load_network(run.out, IdentityCNN, device)[0], 0.0, device)

@@ -33,7 +33,7 @@ from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
-from ...training.loop import Loss, fit
+from ...training.loop import Fit, Loss, fit
 from .model import Judge, encode_context, load_judge, point_prediction
 from .network import JudgeNetwork
 
@@ -94,11 +94,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         _loss(variable, settings.shift),
         *(_tensors(split, rows, variable, context) for rows in (train, valid)),
         settings.training,
-        run.out,
-        seed,
-        device,
-        meta,
-        label=f"{kind} of {name}",
+        Fit(run.out, seed, device, meta, label=f"{kind} of {name}"),
     )
 
     # Measured after the weights are chosen: the test split selects nothing.

@@ -14,9 +14,11 @@ from pathlib import Path
 PACKAGE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1] / "src"
 if PACKAGE.is_dir():
     sys.path.insert(0, str(PACKAGE))
-    os.environ["PYTHONPATH"] = os.pathsep.join(
+    os.environ.update(
         # An empty part would stand for the working folder.
-        filter(None, [str(PACKAGE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        PYTHONPATH=os.pathsep.join(
+            filter(None, [str(PACKAGE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        )
     )
 os.environ.update(
     # Nothing is imported from the working folder: a `random.py` there would be run by every step.

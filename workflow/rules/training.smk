@@ -1,0 +1,62 @@
+"""What the training of each model reads, requires and depends on, from models/registry.py."""
+
+from functools import reduce
+from types import SimpleNamespace
+
+from counterfactory.models.registry import MODELS, section_of
+
+
+def folders_of(seeded):
+    """Returns a pattern of the folders below models/ of all trained models with or without a training seed."""
+    # Published weights of the identity network are fetched instead.
+    names = [name for name, model in MODELS.items() if model.seeded == seeded and name not in PRETRAINED]
+    variables = "|".join(VARIABLES)
+    patterns = {name: f"{name}/({variables})" if MODELS[name].per_variable else name for name in names}
+    return "|".join(rf"{name}/seed\d+" if seeded else patterns[name] for name in names)
+
+
+@cache
+def training_of(folder):
+    """Returns what the training of one folder below models/, such as `vae/seed0` or `judges/digit`, depends on."""
+    name, _, part = folder.partition("/")
+    model = MODELS[name]
+    settings = reduce(getattr, section_of(name).split("."), SETTINGS)
+    return SimpleNamespace(
+        model=model,
+        name=folder if model.per_variable else name,
+        seed=part.removeprefix("seed") if model.seeded else None,
+        code=code_of(MODELS[name].train),
+        settings=settings_file(settings, without=model.ignores),
+        training=getattr(settings, "training", None),
+    )
+
+
+def files_read(wildcards):
+    """Returns the files that a training reads: its splits and the models that it requires."""
+    training = training_of(wildcards.folder)
+    kinds = ["images.npy"] * training.model.images + ["attributes.parquet"]
+    models = expand(training.model.needs, seed=training.seed, variable=VARIABLES)
+    return [f"<results>/data/{split}/{kind}" for kind in kinds for split in training.model.splits] + [
+        f"<results>/models/{model}/model.safetensors" for model in dict.fromkeys(models)
+    ]
+
+
+def training_mb(wildcards):
+    """Returns the memory of a training in MB."""
+    model = training_of(wildcards.folder).model
+    return network_mb(*model.splits) if model.images else 2000
+
+
+def training_time(wildcards):
+    """Returns the time limit of a training in minutes."""
+    training = training_of(wildcards.folder)
+    if training.model.minutes or training.training is None:
+        return training.model.minutes or 60
+    return training_minutes(training.training)
+
+
+def training_options(wildcards):
+    """Returns the options of the command `train` that only some models have."""
+    training = training_of(wildcards.folder)
+    seed = ["--seed", training.seed] if training.model.seeded else []
+    return [*seed, *(["--attributes", attributes_file()] if training.model.attributes else [])]

@@ -62,8 +62,8 @@ REASONS = {
     "another",
     "lpips": "scores.lpips.weights: 'away/alexnet.pth' is neither a file nor one of auto, torchvision, package; put it "
     "there, or name another",
-    "inception": "scores.fid.weights: 'away/inception.pth' is neither a file nor one of auto, pytorch_fid, package; put "
-    "it there, or name another",
+    "inception": "scores.fid.weights: 'away/inception.pth' is neither a file nor one of auto, pytorch_fid, package; "
+    "put it there, or name another",
 }
 
 

@@ -76,8 +76,8 @@ class Scores:
     @property
     def protocol(self) -> str:
         """The main protocol: `marginal` if it was used, else the first one."""
-        asked = self.values("protocol", suite="do")
-        return "marginal" if "marginal" in asked or not asked else asked[0]
+        protocols = self.values("protocol", suite="do")
+        return "marginal" if "marginal" in protocols or not protocols else protocols[0]
 
     def interventions(self, suite: str = "do") -> list[str]:
         """Returns the interventions of a suite."""
@@ -110,21 +110,23 @@ class Scores:
         if not rows:
             return Cell(reason="not scored")
         reason = "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
-        asked = {row["intervention"] for row in rows}
+        interventions = {row["intervention"] for row in rows}
         seeds: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
             if math.isfinite(row["value"]):
                 seeds.setdefault(row["seed"], []).append(row)
-        whole = [
-            found for _, found in sorted(seeds.items()) if {row["intervention"] for row in found} == asked
+        complete = [
+            found
+            for _, found in sorted(seeds.items())
+            if {row["intervention"] for row in found} == interventions
         ]
-        if not whole:
+        if not complete:
             return Cell(reason=reason or "no number")
-        means = [mean(row["value"] for row in found) for found in whole]
-        n = sum(int(row["n"]) for found in whole for row in found)
+        means = [mean(row["value"] for row in found) for found in complete]
+        n = sum(int(row["n"]) for found in complete for row in found)
         if len(means) > 1:
             return Cell(mean(means), spread=stdev(means), seeds=len(means), n=n, reason=reason)
-        low, high = (mean(row[end] for row in whole[0]) for end in ("low", "high"))
+        low, high = (mean(row[end] for row in complete[0]) for end in ("low", "high"))
         if not (math.isfinite(low) and math.isfinite(high)):
             return Cell(means[0], n=n, reason=reason)
         return Cell(means[0], low, high, n=n, reason=reason)

@@ -65,11 +65,13 @@ def flip_select(scores: Scores, metric: str, intervention: str | None = None) ->
 
 def _averaged(scores: Scores) -> list[str]:
     """Returns the attributes that means are over."""
-    asked = scores.interventions("flip")
+    attributes = scores.interventions("flip")
     true = [
-        what for what in asked if scores.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
+        what
+        for what in attributes
+        if scores.cell(Select("flip", "flip_rate", (what,)), CEILING).value is not None
     ]
-    return true or [what for what in asked if _scored(scores, what)] or asked
+    return true or [what for what in attributes if _scored(scores, what)] or attributes
 
 
 def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
@@ -80,7 +82,7 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
         dataset: The data set.
         level: The coverage of intervals.
     """
-    asked = scores.interventions("flip")
+    attributes = scores.interventions("flip")
     bold = (
         "Bold: best of the methods with the largest n, if there are at least two; a smaller n covers other questions. "
         "Floor and ceiling are excluded."
@@ -94,15 +96,15 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
     tables = []
     averaged = _averaged(scores)
     if len(averaged) > 1:
-        rest = [what for what in asked if what not in averaged and _scored(scores, what)]
+        rest = [what for what in attributes if what not in averaged and _scored(scores, what)]
         alone = f" {', '.join(rest)}: no true counterfactual exists; see the separate table." if rest else ""
         caption = (
             f"Mean over attributes ({', '.join(averaged)}) that have a value of the score; a method without a value "
             f"for one of them has no mean.{alone}"
         )
-        notes = (how + bold, fewer, *_absences(scores, dataset, asked))
+        notes = (how + bold, fewer, *_absences(scores, dataset, attributes))
         tables.append(_table("flip", "Explanation scores, mean", scores, dataset, None, caption, notes))
-    for what in asked:
+    for what in attributes:
         caption = f"Target: another {what}." if what in dataset.names else f"Target: the opposite of {what}."
         title = f"Explanation scores, {what}"
         notes = (how + bold, fewer, *_absences(scores, dataset, [what]))
@@ -152,26 +154,32 @@ def _scored(scores: Scores, what: str) -> bool:
     return scores.has(Select("flip", GROUPS[0][1][0], (what,)), number=True)
 
 
-def _absences(scores: Scores, dataset: Dataset, asked: list[str]) -> list[str]:
+def _absences(scores: Scores, dataset: Dataset, attributes: list[str]) -> list[str]:
     """Returns one line per attribute, method and score that has no value for a single common reason."""
-    none = {what: _why_none(scores, scores.methods, [what]) for what in asked if not _scored(scores, what)}
+    none = {
+        what: _why_none(scores, scores.methods, [what]) for what in attributes if not _scored(scores, what)
+    }
     lines = [f"{what}: {reason}." for what, reason in none.items() if reason]
-    there = [what for what in asked if _scored(scores, what)]
-    for name in scores.methods if there else []:
-        if reason := _why_none(scores, [name], there):
+    scored = [what for what in attributes if _scored(scores, what)]
+    for name in scores.methods if scored else []:
+        if reason := _why_none(scores, [name], scored):
             lines.append(f"{method_title(name)}: {reason}.")
     names: dict[str, list[str]] = {}
-    for metric in [metric for _, group in score_groups(scores, dataset) for metric in group] if there else []:
-        if reason := _why_none(scores, scores.methods, there, metric):
+    for metric in (
+        [metric for _, group in score_groups(scores, dataset) for metric in group] if scored else []
+    ):
+        if reason := _why_none(scores, scores.methods, scored, metric):
             names.setdefault(reason, []).append(describe_score(metric, dataset).title)
     return lines + [f"{', '.join(titles)}: {reason}." for reason, titles in names.items()]
 
 
-def _why_none(scores: Scores, methods: list[str], asked: list[str], metric: str = GROUPS[0][1][0]) -> str:
+def _why_none(
+    scores: Scores, methods: list[str], attributes: list[str], metric: str = GROUPS[0][1][0]
+) -> str:
     """Returns the common reason why a score is missing; empty if there are several reasons or there is a value."""
     cells = [
         scores.cell(Select("flip", metric, (what,)), name)
-        for what in asked
+        for what in attributes
         for name in methods
         if _answers_flip(scores, name)
     ]

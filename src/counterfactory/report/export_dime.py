@@ -144,7 +144,7 @@ def export_dime(
     if attribute not in set(attributes):
         known = ", ".join(dict.fromkeys(attributes)) or "no attribute"
         raise UserError(f"--attribute: {attribute}: {sources.questions} has questions about {known} only")
-    classifier = load_classifier(sources.models / "classifier" / f"seed{seed}")
+    classifier = load_classifier(sources.models / "classifier" / f"seed{seed}", expected="classifier")
     if attribute in classifier.constant:
         raise UserError(f"{attribute}: the classifier {classifier.constant[attribute]}")
     repeats = sorted(answered.questions.loc[attributes == attribute, "repeat"].unique().tolist())
@@ -164,7 +164,9 @@ def export_dime(
     return written
 
 
-def flips_of(answered: SuiteAnswers, classifier: "AttributeClassifier", attribute: str, repeat: int = 0) -> Flips:
+def flips_of(
+    answered: SuiteAnswers, classifier: "AttributeClassifier", attribute: str, repeat: int = 0
+) -> Flips:
     """Returns the answered questions about one attribute.
 
     Arguments:

@@ -77,14 +77,14 @@ def read_flip_answers(
     """
     if not (questions / "flip.parquet").exists():
         return None
-    asked = read_table(questions / "flip.parquet")
+    flips = read_table(questions / "flip.parquet")
     images, tables, seeds = {}, {}, {}
     for method in method_order(methods):
         found = sorted(
             answers.glob(f"{method}/seed*/flip"), key=lambda path: (len(path.parent.name), path.parent.name)
         )
         if found:
-            images[method], tables[method] = gather(found[0].parent, "flip", asked)
+            images[method], tables[method] = gather(found[0].parent, "flip", flips)
             seeds[method] = int(found[0].parent.name.removeprefix("seed"))
     if not images:
         return None
@@ -100,4 +100,4 @@ def read_flip_answers(
         # Rows with a negative question are scores of a whole set of answers.
         table = table[table["question"] >= 0]
         scores = table.pivot_table("value", ["method", "question"], "metric", aggfunc="first", dropna=False)
-    return FlipAnswers(asked, test.images[asked["index"].to_numpy()], images, tables, scores)
+    return FlipAnswers(flips, test.images[flips["index"].to_numpy()], images, tables, scores)

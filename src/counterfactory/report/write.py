@@ -99,19 +99,19 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def _markdown_cell(cell: Cell, column: Column, letters: dict[str, str]) -> str:
     value, uncertainty = format_cell(cell, column)
-    value, uncertainty = _in_a_row(value), _in_a_row(uncertainty)
+    value, uncertainty = _escape_cell(value), _escape_cell(uncertainty)
     value = f"**{value}**" if cell.best else value or BLANK
     value += f"<sup>{letters[cell.reason]}</sup>" if cell.reason else ""
     return f"{value} {uncertainty}".strip()
 
 
 def _escape(text: str) -> str:
-    """Returns `text` without HTML: Markdown passes tags and entities on."""
+    """Returns `text` with HTML escaped, because Markdown renders tags and entities."""
     return _ENTITY.sub("&amp;", text).replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _in_a_row(text: str) -> str:
-    """Returns `text` as it stands in a row of a Markdown table."""
+def _escape_cell(text: str) -> str:
+    """Returns `text` escaped for a cell of a Markdown table."""
     return _escape(text).replace("|", "\\|").replace("\n", " ")
 
 
@@ -127,7 +127,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
             f"{column.group}: {column_head(column)}" if column.group else column_head(column)
             for column in table.columns
         ]
-        lines.append("| " + " | ".join(map(_in_a_row, [table.stub, *heads])) + " |")
+        lines.append("| " + " | ".join(map(_escape_cell, [table.stub, *heads])) + " |")
         lines.append(
             "|"
             + "|".join([" :-- ", *(" :-- " if column.text else " --: " for column in table.columns)])
@@ -139,7 +139,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
                 _markdown_cell(cell, column, letters)
                 for cell, column in zip(row.cells, table.columns, strict=True)
             ]
-            lines.append("| " + " | ".join([_in_a_row(name), *cells]) + " |")
+            lines.append("| " + " | ".join([_escape_cell(name), *cells]) + " |")
         if letters:
             scored = (f"<sup>{letter}</sup> {_escape(reason)}" for reason, letter in letters.items())
             lines += ["", "  \n".join(scored)]

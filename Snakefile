@@ -11,6 +11,9 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
+include: "workflow/rules/environment.smk"
+
+
 # Without this file, in another folder than the checkout, every key has its default.
 if os.path.exists("config.yaml"):
 

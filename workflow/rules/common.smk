@@ -9,31 +9,11 @@ from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 
-# Relative to this file, since the workflow can be a module of another one. A module that was downloaded has no such
-# folder, and needs the installed package.
-PACKAGE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1] / "src"
-if PACKAGE.is_dir():
-    sys.path.insert(0, str(PACKAGE))
-    os.environ.update(
-        # An empty part would stand for the working folder.
-        PYTHONPATH=os.pathsep.join(
-            filter(None, [str(PACKAGE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-        )
-    )
-os.environ.update(
-    # Nothing is imported from the working folder: a `random.py` there would be run by every step.
-    PYTHONSAFEPATH="1",
-    # Steps run with the Python of this process, unless a software environment is deployed.
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-    # Without bytecode files, every step would compile all modules that it imports: seconds of CPU time each.
-    PYTHONDONTWRITEBYTECODE="",
-)
-
 # The graph of jobs consists of millions of objects that all stay alive. Fewer garbage collections save a fifth of the time.
 gc.set_threshold(200_000, 50, 100)
 
 from counterfactory.answers.recovery import remove_recovery_copies
-from counterfactory.config import load_settings, read_file
+from counterfactory.config import load_settings
 from counterfactory.config.cross_checks import warnings_of
 from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.core.errors import UserError
@@ -46,10 +26,6 @@ from counterfactory.pretrained.sources import pretrained, weights_given
 from counterfactory.questions.registry import SUITES
 
 try:
-    # Snakemake has read these files already, but drops the first of two equal keys silently.
-    if workflow.is_main_process and not workflow.modifier.skip_configfile:
-        for file in filter(os.path.isfile, workflow.configfiles):
-            read_file(file)
     SETTINGS = load_settings(config)
 except UserError as error:
     # The message is complete; a traceback of the workflow would hide it.

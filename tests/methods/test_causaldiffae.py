@@ -100,6 +100,7 @@ def models(tmp_path, squares):
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     meta = {
+        "model": "causaldiffae",
         "network": network,
         "codes": codes,
         "diffusion": {"schedule": "linear", "steps": 50, "prediction": "noise"},

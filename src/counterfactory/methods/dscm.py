@@ -96,7 +96,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     [model] = METHODS[name].models
     dataset = load_dataset(data)
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
-    mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device)
+    mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device, model)
     stickiness = getattr(settings, "stickiness", 1.0)
     if stickiness < 1.0 and mechanism.mediated:
         raise UserError(

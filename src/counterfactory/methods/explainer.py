@@ -96,7 +96,7 @@ def load_networks(
     Raises:
         UserError: If a trained model is missing, or the steps do not fit its schedule.
     """
-    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device, "classifier")
     network, schedule = load_ddpm(models / "ddpm" / f"seed{seed}", dataset, device, settings.precision)
     kept = settings.timestep_respacing or len(schedule)
     if kept > len(schedule):

@@ -35,7 +35,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     """
     dataset = load_dataset(data)
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
-    networks, failures = load_gan(models / "gan" / f"seed{seed}", dataset, device)
+    networks, failures = load_gan(models / "gan" / f"seed{seed}", dataset, device, "gan")
 
     stickiness = getattr(settings, "stickiness", 1.0)
 

@@ -70,7 +70,7 @@ def load_perceptual(
     if name == "oracle":
         from ..models.classifier.model import load_classifier
 
-        return _stages(load_classifier(models / "oracle", device), layer, name)
+        return _stages(load_classifier(models / "oracle", device, "oracle"), layer, name)
     return _stages(classifier, layer, name)
 
 

@@ -86,7 +86,7 @@ def load_scm(folder: Path | str, dataset: Dataset) -> ParentsSCM:
     Raises:
         UserError: If the model is missing or damaged, or was fitted to other variables, edges or ranges.
     """
-    state, meta = load_model(folder)
+    state, meta = load_model(folder, "scm")
     try:
         same = _identity(dataset) == {key: meta[key] for key in ("variables", "edges")}
         scm = ParentsSCM(dataset, meta["settings"]["bins"], meta["settings"]["hidden"]) if same else None

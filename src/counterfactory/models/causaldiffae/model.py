@@ -56,7 +56,7 @@ def load_causaldiffae(
     Raises:
         UserError: If the weights are missing, damaged, or were trained on another data set.
     """
-    state, meta = load_model(folder)
+    state, meta = load_model(folder, "causaldiffae")
     try:
         model, schedule = build_causaldiffae(dataset, meta["network"], meta["codes"], meta["diffusion"])
         model.load_state_dict(state)

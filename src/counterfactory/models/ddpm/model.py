@@ -58,7 +58,7 @@ def load_ddpm(
     Raises:
         UserError: If the weights are missing, damaged, or were trained on images of another shape.
     """
-    state, meta = load_model(folder)
+    state, meta = load_model(folder, "ddpm")
     try:
         network, schedule = build_ddpm(dataset, meta["network"], meta["diffusion"])
         network.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""TODO models.gan.model."""
+"""Builds and loads adversarial networks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +14,15 @@ __all__ = ["build_gan", "load_gan"]
 
 
 def build_gan(name: str, dataset: Dataset, network: Mapping[str, Any]) -> Gan:
-    """Returns the untrained networks `gan` (conditional, with encoder) or `dcgan` (of images alone) for a data set.
+    """Returns the untrained networks `gan` (conditional, with an encoder) or `dcgan` (images only) for a data set.
+
+    Arguments:
+        name: `gan` or `dcgan`.
+        dataset: The data set.
+        network: The settings `models.<name>.network`.
 
     Raises:
-        UserError: If there are no such networks, or their sizes do not fit the images.
+        UserError: If there is no such model, or its sizes do not fit the images.
     """
     if name not in ("gan", "dcgan"):
         raise UserError(f"models: {name}: no such adversarial model; choose gan or dcgan")
@@ -29,13 +34,21 @@ def build_gan(name: str, dataset: Dataset, network: Mapping[str, Any]) -> Gan:
         raise UserError(f"models.{name}.network: {error}") from None
 
 
-def load_gan(folder: Path | str, dataset: Dataset, device: str = "cpu") -> tuple[Gan, list[str]]:
-    """Returns trained networks, in evaluation mode, without gradient, and the signs of a failed training.
+def load_gan(
+    folder: Path | str, dataset: Dataset, device: str = "cpu", expected: str = ""
+) -> tuple[Gan, list[str]]:
+    """Returns trained networks, in evaluation mode and without gradients, and the signs of a failed training.
+
+    Arguments:
+        folder: The folder of the model.
+        dataset: The data set.
+        device: `cpu` or `cuda`.
+        expected: `gan` or `dcgan`; by default either.
 
     Raises:
-        UserError: If they are missing, damaged, or were trained on another data set's variables.
+        UserError: If the weights are missing, damaged, of another model, or were trained on other variables.
     """
-    state, meta = load_model(folder)
+    state, meta = load_model(folder, expected)
     try:
         model = build_gan(meta["model"], dataset, meta["network"])
         model.load_state_dict(state)

@@ -237,10 +237,13 @@ def _finetune(settings: "FinetuneTraining", run: Run, device: str) -> None:
     data, out, seed = run.data, run.out, run.seed
     start = run.models / run.name.removesuffix("_ft") / f"seed{seed}"
     dataset = load_dataset(data)
-    model = load_image_mechanism(start, dataset, device)
+    model = load_image_mechanism(start, dataset, device, run.name.removesuffix("_ft"))
     _, origin = load_model(start)
     scm = load_scm(run.models / "scm" / f"seed{seed}", dataset).to(device)
-    judges = {name: load_judge(run.models / "predictors" / name, device) for name in dataset.names}
+    judges = {
+        name: load_judge(run.models / "predictors" / name, device, f"predictor of {name}")
+        for name in dataset.names
+    }
     splits = {split: _split(dataset, data, split, device) for split in ("train", "valid")}
     dtype = arithmetic(settings.precision, device)
     sharpness = _remove_sharpness(model.head)

@@ -55,18 +55,21 @@ def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
     ]
 
 
-def load_image_mechanism(folder: Path | str, dataset: Dataset, device: str = "cpu") -> nn.Module:
+def load_image_mechanism(
+    folder: Path | str, dataset: Dataset, device: str = "cpu", expected: str = ""
+) -> nn.Module:
     """Returns a trained image mechanism in evaluation mode.
 
     Arguments:
         folder: The folder of the model.
         dataset: The data set.
         device: `cpu` or `cuda`.
+        expected: The name that the model must have, such as `vae_ft`; by default any.
 
     Raises:
-        UserError: If the weights are missing, damaged, or were trained on a data set with other variables.
+        UserError: If the weights are missing, damaged, of another model, or were trained on other variables.
     """
-    state, meta = load_model(folder)
+    state, meta = load_model(folder, expected)
     try:
         model = build_image_mechanism(meta["model"], dataset, meta["network"])
         model.load_state_dict(state)

@@ -20,7 +20,7 @@ which lowers `fid`, but not `sfid`; `kid` leaves out such pairs.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def fid_scores(
 
 def _features(resources: Resources, label: str) -> Features:
     """Returns a function that embeds images. It loads Inception when it is called first."""
-    loaded = []
+    loaded: list[Any] = []
 
     def embed(images: np.ndarray) -> np.ndarray:
         if not loaded:

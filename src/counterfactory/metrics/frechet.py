@@ -120,4 +120,4 @@ def _root(features: np.ndarray) -> np.ndarray:
     """Returns a matrix (K, D), K at most D, whose Gram matrix over columns is the covariance."""
     centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
     # The triangular factor of a QR decomposition has the same Gram matrix.
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred

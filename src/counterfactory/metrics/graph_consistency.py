@@ -20,12 +20,13 @@ should change. An answer without a stroke counts as thickness 0.
 """
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..data.dataset import load_split
+from ..data.dataset import Dataset, load_split
 from ..data.worlds import world
 from ..models.classifier.model import AttributeClassifier, load_classifier
 from .inputs import Score, Scorer, SuiteAnswers, first_answers
@@ -58,7 +59,8 @@ def consistency_scores(
         attributes: The key `of` of each binary attribute: its quantity. A categorical variable is its own quantity.
         test: The attributes of the test split, with the exogenous noise.
     """
-    if not answers.dataset.simulated:
+    simulation = world(answers.dataset.name) if answers.dataset.simulated else None
+    if simulation is None:
         return []
     rows = first_answers(answers.questions)
     predictions = predict(answers, classifier)
@@ -71,11 +73,10 @@ def consistency_scores(
     measured = {name: np.full(len(kept), np.nan) for name in names}
     due = dict(measured)
     if len(kept):
-        measure = world(answers.dataset.name).measure
-        before, after = measure(answers.factual[kept]), measure(answers.images[kept])
+        before, after = (simulation.measure(images[kept]) for images in (answers.factual, answers.images))
         measured = {name: np.nan_to_num(after[name]) - np.nan_to_num(before[name]) for name in names}
         factual = test.iloc[questions["index"]].reset_index(drop=True)
-        due = true_changes(answers, factual, questions, quantity[flipped], measured)
+        due = true_changes(simulation, answers.dataset, factual, questions, quantity[flipped], measured)
     # In the direction of the flip; a class has no direction.
     binary = np.array([name in of for name in questions["attribute"]], dtype=bool)
     sign = np.where(binary & (predictions.goal[kept] == 0), -1.0, 1.0)
@@ -96,7 +97,8 @@ def consistency_scores(
 
 
 def true_changes(
-    answers: SuiteAnswers,
+    simulation: ModuleType,
+    dataset: Dataset,
     factual: pd.DataFrame,
     questions: pd.DataFrame,
     quantity: np.ndarray,
@@ -105,14 +107,15 @@ def true_changes(
     """Returns the true change of each continuous parent, if the flipped quantity changes as measured.
 
     Arguments:
-        answers: The answers to the suite, for their data set.
+        simulation: The simulated world of the data set; see :mod:`counterfactory.data.worlds`.
+        dataset: The data set.
         factual: The factual attributes of each row, N rows.
         questions: The questions, N rows.
         quantity: The flipped quantity, with shape (N,).
         measured: The measured change of each continuous parent, with shape (N,).
     """
     do = {}
-    for variable in answers.dataset.variables:
+    for variable in dataset.variables:
         own = quantity == variable.name
         if variable.kind == "categorical":
             value = questions["target"].to_numpy(np.float64)
@@ -122,5 +125,5 @@ def true_changes(
             low, high = np.minimum(before, variable.low), np.maximum(before, variable.high)
             value = np.clip(before + measured[variable.name], low, high)
         do[variable.name] = np.where(own, value, np.nan)
-    true = world(answers.dataset.name).counterfactual_parents(factual, do)
+    true = simulation.counterfactual_parents(factual, do)
     return {name: true[name] - factual[name].to_numpy(np.float64) for name in measured}

@@ -137,7 +137,7 @@ class SetScore:
     reason: str = ""
 
 
-Scorer = Callable[[SuiteAnswers], list[Score | SetScore]]
+Scorer = Callable[[SuiteAnswers], Sequence[Score | SetScore]]
 """The function that a metric's `load` returns: from the answers to one suite to their scores."""
 
 

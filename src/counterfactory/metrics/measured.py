@@ -34,14 +34,14 @@ def load(resources: Resources) -> Scorer:
 
 def measured(answers: SuiteAnswers) -> list[Score]:
     """Returns the scores of the answers to a suite; there are none without a simulated world."""
-    if not answers.dataset.simulated:
+    simulation = world(answers.dataset.name) if answers.dataset.simulated else None
+    if simulation is None:
         return []
-    simulation = world(answers.dataset.name)
     shown = simulation.measure(answers.images)
     names = [variable.name for variable in answers.dataset.variables if variable.name in shown]
     blank = getattr(simulation, "BLANK", {})
     true = {name: np.full(len(answers.images), np.nan) for name in names}
-    if answers.known.any():
+    if answers.truth is not None and answers.known.any():
         measurements = simulation.measure(answers.truth[answers.known])
         for name in names:
             true[name][answers.known] = measurements[name].fillna(blank.get(name, np.nan))

@@ -14,6 +14,7 @@ two scores:
 
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def mnac_scores(
     ]
 
 
-def attributes_of(oracle: AttributeClassifier) -> dict[str, SimpleNamespace]:
+def attributes_of(oracle: AttributeClassifier) -> dict[str, Any]:
     """Returns the variable (`of`) and the threshold (`above`) of each binary attribute of the oracle."""
     return {name: SimpleNamespace(**one) for name, one in oracle.attributes.items()}
 
@@ -92,4 +93,4 @@ def changed(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -
     Returns:
         Float64 counts with shape (N,).
     """
-    return np.sum([before[name] != after[name] for name in before], axis=0, dtype=np.float64)
+    return np.asarray(np.sum([before[name] != after[name] for name in before], axis=0, dtype=np.float64))

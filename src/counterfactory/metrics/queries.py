@@ -160,7 +160,8 @@ def true_images(
     blank = np.zeros((len(answers), *dataset.shape), np.uint8)
     of = {model.attributes[name]["of"] if name in model.attributes else name for name in query["premise"]}
     classes = {one.name for one in dataset.variables if one.classes}
-    if (rows < 0).any() or of & classes or not of <= set(dataset.names):
+    simulation = world(dataset.name)
+    if simulation is None or (rows < 0).any() or of & classes or not of <= set(dataset.names):
         return blank, np.zeros(len(answers), dtype=bool)
     factual = test.iloc[rows].reset_index(drop=True)
     do = {name: np.full(len(answers), np.nan) for name in dataset.names}
@@ -170,7 +171,6 @@ def true_images(
         low, high = np.minimum(was, variable.low), np.maximum(was, variable.high)
         wanted = answers[f"do_{name}"].to_numpy(np.float64) if f"do_{name}" in answers else was + moved[name]
         do[name] = np.clip(wanted, low, high)
-    simulation = world(dataset.name)
     parents = simulation.counterfactual_parents(factual, do)
     return simulation.render_counterfactual(resources.data, factual, parents, resources.threads)
 

@@ -27,7 +27,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -161,7 +161,7 @@ def _scorer(metric: str, resources: Resources) -> Scorer:
         return partial(absent, names, str(error))
 
 
-def _table(answers: SuiteAnswers, score: Score | SetScore, first: Mapping[str, str | int]) -> pd.DataFrame:
+def _table(answers: SuiteAnswers, score: Score | SetScore, first: Mapping[str, Any]) -> pd.DataFrame:
     """Returns one score as a table, with one row per question or one row for a set of answers.
 
     Arguments:
@@ -171,7 +171,7 @@ def _table(answers: SuiteAnswers, score: Score | SetScore, first: Mapping[str, s
     """
     if isinstance(score, SetScore):
         intervention, protocol, cycles = score.group
-        row = {**first, "question": WHOLE, "suite": answers.suite}
+        row: dict[str, Any] = {**first, "question": WHOLE, "suite": answers.suite}
         row |= {"intervention": intervention, "protocol": protocol, "cycles": cycles, "metric": score.metric}
         row |= {"value": score.value, "reason": score.reason}
         return pd.DataFrame([row | {"low": score.low, "high": score.high, "n": score.n}])

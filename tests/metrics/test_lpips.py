@@ -127,7 +127,7 @@ def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(lpips_weights, "_from_torchvision", fail)
     monkeypatch.setattr(lpips_weights, "_from_package", fail)
-    with pytest.raises(UserError, match="take lpips out of scores.metrics") as caught:
+    with pytest.raises(UserError, match="remove lpips from scores.metrics") as caught:
         fetch_lpips("vgg", "auto", tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="did you mean package"):

@@ -55,7 +55,7 @@ def test_the_command_fails_or_writes_down_that_there_are_none(tmp_path, capsys, 
     assert "'away.pth' is " in capsys.readouterr().err
     assert main([*words, "--optional"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"weights {network}: ") and line.endswith("what asks for them goes without")
+    assert line.startswith(f"weights {network}: ") and line.endswith("steps that require them are skipped")
     with pytest.raises(MissingWeights, match="'away.pth' is "):
         load_model(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "model.json").read_text())["kind"] == network

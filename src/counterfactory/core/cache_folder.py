@@ -1,9 +1,10 @@
-"""Private folders for what is cached and then loaded: compiled code, and lock files.
+"""Creates private folders for cached files that are loaded again: compiled code, and lock files.
 
-Whoever can write in such a folder can run code as this user. So it belongs to this user, has mode 0700 and is no link,
-and what lies in it is checked in the same way before it is loaded. It lies in `$XDG_CACHE_HOME` (if that is absolute),
-else in `~/.cache`; where neither can be used (no home, the root folder for a home, read-only, of somebody else), it
-lies among the temporary files: in a folder of this user if its owner and mode are right, else in one of this process.
+Anyone who can write in such a folder can run code as this user. The folder therefore belongs to this user, has mode
+0700 and is not a link, and the files in it are checked in the same way before they are loaded. Its place is
+`$XDG_CACHE_HOME` (if that is absolute), else `~/.cache`. Where neither is usable (no home, the root folder as home,
+read-only, or of another user), it is a temporary folder: that of this user if owner and mode are correct, else a new
+one of this process.
 """
 
 import os
@@ -20,10 +21,10 @@ _NAME = "counterfactory"
 
 @cache
 def cache_folder(name: str) -> Path:
-    """Returns a private folder in which compiled code is kept, made if missing; the same one for the whole process.
+    """Returns a private folder for compiled code, which is created if missing; the same one for the whole process.
 
     Arguments:
-        name: What it keeps.
+        name: The name of the folder, which says what it contains.
     """
     for root in _roots():
         try:
@@ -34,18 +35,18 @@ def cache_folder(name: str) -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """Makes a folder that only this user can enter, or checks that it is one.
+    """Creates a folder that only this user can enter, or checks an existing one.
 
-    A folder of this user that others can read, but not write, is given mode 0700.
+    A folder of this user that others can read, but not write, gets mode 0700.
 
     Arguments:
-        path: The folder; missing parents are made.
+        path: The folder; missing parents are created.
 
     Returns:
         The folder.
 
     Raises:
-        OSError: If it cannot be made, is a link, belongs to somebody else, or others can write there or replace it.
+        OSError: If it cannot be created, is a link, belongs to another user, or others can write in it or replace it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     parent = os.stat(path.parent)
@@ -58,7 +59,7 @@ def private_folder(path: Path) -> Path:
     except FileExistsError:
         pass
     else:
-        os.chmod(path, 0o700)  # whatever the umask
+        os.chmod(path, 0o700)  # regardless of the umask
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{path}: not a folder, or a link")
@@ -77,7 +78,7 @@ def check_private_file(path: Path) -> Path:
     """Returns a file that only this user can have written.
 
     Raises:
-        OSError: If it is missing, no regular file, belongs to somebody else, or others can write it.
+        OSError: If it is missing, not a regular file, belongs to another user, or others can write it.
     """
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
@@ -88,11 +89,11 @@ def check_private_file(path: Path) -> Path:
 
 
 def _roots() -> Iterator[Path]:
-    """Yields where the folder may lie, the best place first."""
+    """Yields the candidate folders, the preferred one first."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(given):
         yield Path(given) / _NAME
-    home = os.path.expanduser("~")  # as it stands where there is no home
+    home = os.path.expanduser("~")  # unchanged where there is no home
     if os.path.isabs(home) and os.path.normpath(home).strip("/"):
         yield Path(home) / ".cache" / _NAME
     yield Path(tempfile.gettempdir()) / f"{_NAME}-{os.getuid()}"

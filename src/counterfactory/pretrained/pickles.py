@@ -1,7 +1,7 @@
-"""Numeric numpy arrays out of a foreign pickle, without running what else it may hold.
+"""Reads numeric numpy arrays from a foreign pickle without executing anything in it.
 
-The pickle is interpreted (:mod:`counterfactory.core.foreign.pickle_values`) with own constructors for the few names that
-arrays are rebuilt with. They accept numeric types and exact lengths only; all other names are refused.
+The pickle is interpreted by :mod:`counterfactory.core.foreign.pickle_values`, with constructors for the few names that
+rebuild arrays. They accept only numeric types and exact lengths; all other names are refused.
 """
 
 import math
@@ -18,7 +18,7 @@ from ..core.foreign.pickle_values import Name, Shell, interpret, ordered, replac
 __all__ = ["read_array_pickle"]
 
 LARGEST = 2**29
-"""Bytes that a pickle may have: the largest published one, of VGGFace2's ResNet-50, has less than half of it."""
+"""The largest pickle in bytes; the largest published one, the ResNet-50 of VGGFace2, has less than half of it."""
 
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]")
 
@@ -28,19 +28,19 @@ def read_array_pickle(file: IO[bytes], name: str) -> Any:
 
     Arguments:
         file: The open pickle, written by Python 2 or 3.
-        name: What it is called in an error message.
+        name: Its name in error messages.
 
     Returns:
-        What was pickled; arrays are read-only, ordered dictionaries are plain ones.
+        The pickled value; arrays are read-only, and ordered dictionaries become plain ones.
 
     Raises:
-        BadFile: If the pickle is damaged or holds anything else.
+        BadFile: If the pickle is damaged or contains anything else.
     """
     stream = BoundedReader(file, LARGEST)
     try:
         arrays = _Constructors()
         value = replace_shells(interpret(stream, arrays.find))
-        # Arrays may share their bytes; copies of them must not fill the memory.
+        # Arrays may share their bytes, of which copies must not fill the memory.
         if arrays.bytes > 2 * (LARGEST - stream.left) + 2**20:
             raise UnpicklingError("its arrays have more bytes than the file")
         return value
@@ -49,14 +49,14 @@ def read_array_pickle(file: IO[bytes], name: str) -> Any:
 
 
 class _Dtype(Shell):
-    """The type of an array; checked when an array is made of it."""
+    """The type of an array, which is checked when the array is constructed."""
 
     def __init__(self, text: Any, align: Any = False, copy: Any = True) -> None:
         self.text, self.order = text, "="
 
     def set_state(self, state: Any) -> None:
         if type(state) is not tuple or len(state) not in (8, 9) or state[1] not in ("<", ">", "|", "="):
-            raise UnpicklingError("an array's type has an unknown state")
+            raise UnpicklingError("the type of an array has an unknown state")
         if any(part is not None for part in state[2:5]):
             raise UnpicklingError("an array is of a structured type")
         self.order = state[1]
@@ -99,7 +99,7 @@ class _Constructors:
     """The constructors of one pickle.
 
     Attributes:
-        bytes: How many bytes they made.
+        bytes: The number of bytes that they have constructed.
     """
 
     def __init__(self) -> None:
@@ -108,9 +108,9 @@ class _Constructors:
             ("_codecs", "encode"): self._encode,
             ("collections", "OrderedDict"): ordered,
             ("numpy", "dtype"): _Dtype,
-            ("numpy", "ndarray"): _refuse,  # an argument only
-            ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,  # as numpy 1 wrote it
-            ("numpy._core.multiarray", "_reconstruct"): self._reconstruct,  # as numpy 2 writes it
+            ("numpy", "ndarray"): _refuse,  # allowed as an argument only
+            ("numpy.core.multiarray", "_reconstruct"): self._reconstruct,  # numpy 1
+            ("numpy._core.multiarray", "_reconstruct"): self._reconstruct,  # numpy 2
             ("numpy.core.numeric", "_frombuffer"): self._frombuffer,  # pickles of protocol 5
             ("numpy._core.numeric", "_frombuffer"): self._frombuffer,
         }
@@ -119,17 +119,17 @@ class _Constructors:
         try:
             return self._of[module, name]
         except KeyError:
-            raise UnpicklingError(f"it asks for {module}.{name}, which is not an array") from None
+            raise UnpicklingError(f"it refers to {module}.{name}, which is not an array") from None
 
     def array(self, data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
         if not isinstance(dtype, _Dtype):
             raise UnpicklingError("an array has no type")
         kind = dtype.final()
         if type(shape) is not tuple or len(shape) > 32:
-            raise UnpicklingError("an array's shape is not a tuple of numbers")
+            raise UnpicklingError("the shape of an array is not a tuple of numbers")
         if any(type(size) is not int or not 0 <= size <= LARGEST for size in shape):
-            raise UnpicklingError("an array's shape is not a tuple of numbers")
-        if type(data) is str:  # Python 2 wrote bytes as a string; Latin-1 gives each byte back as it was
+            raise UnpicklingError("the shape of an array is not a tuple of numbers")
+        if type(data) is str:  # a byte string of Python 2; Latin-1 restores each byte
             data = data.encode("latin1")
         if not isinstance(data, bytes | bytearray) or len(data) != math.prod(shape) * kind.itemsize:
             raise UnpicklingError(f"an array of shape {shape} and type {kind} has bytes of another length")
@@ -138,7 +138,7 @@ class _Constructors:
 
     def _reconstruct(self, kind: Any, shape: Any, code: Any) -> _Array:
         if not isinstance(kind, Name) or kind.text != "numpy.ndarray":
-            raise UnpicklingError("it asks for another kind of array")
+            raise UnpicklingError("it refers to another kind of array")
         return _Array(self)
 
     def _frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> _Ready:
@@ -147,11 +147,11 @@ class _Constructors:
         return _Ready(self.array(data, dtype, shape, order))
 
     def _encode(self, text: Any, encoding: Any = "utf-8") -> bytes:
-        """Returns the bytes that a pickle of protocol 2 writes as a string, since it has no bytes of its own."""
+        """Returns the bytes that a pickle of protocol 2, which has no type for bytes, contains as a string."""
         if encoding != "latin1":
-            raise UnpicklingError(f"it asks for bytes in {str(encoding)[:20]}")
+            raise UnpicklingError(f"it contains bytes in {str(encoding)[:20]}")
         if type(text) is not str:
-            raise UnpicklingError("it asks for bytes of what is no string")
+            raise UnpicklingError("it encodes a value that is not a string")
         self._spend(len(text))
         return text.encode("latin1")
 
@@ -162,4 +162,4 @@ class _Constructors:
 
 
 def _refuse(*arguments: Any) -> Any:
-    raise UnpicklingError("it makes an array without a state")
+    raise UnpicklingError("it constructs an array without a state")

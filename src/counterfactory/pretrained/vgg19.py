@@ -1,7 +1,7 @@
-"""The weights of VGG-19, whose features are DiME's published perceptual distance.
+"""Fetches the weights of VGG-19, whose features define the perceptual distance of DiME (arXiv:2203.15636).
 
-They are torchvision's of ImageNet: from its own download, held to the checksum in its name, or from that very file. Of
-its classifier, most of the 548 MB, nothing is kept.
+They are the ImageNet weights of torchvision, downloaded and verified by the checksum in the file name, or read from
+that file. The classifier, most of the 548 MB, is discarded.
 """
 
 from pathlib import Path
@@ -26,12 +26,12 @@ def fetch_vgg19(source: str, folder: Path | str) -> None:
     """Writes the convolutions of VGG-19 as `model.safetensors` and `model.json` in `folder`.
 
     Arguments:
-        source: `torchvision`, or a file that torchvision's download gave (`vgg19-dcbb9e9d.pth`).
-        folder: Where to write.
+        source: `torchvision`, or the file of that download (`vgg19-dcbb9e9d.pth`).
+        folder: The output folder.
 
     Raises:
-        UserError: If the download fails, or the file is no checkpoint of VGG-19.
-        MissingWeights: If `source` is a file that is not there.
+        UserError: If the download fails, or the file is not a checkpoint of VGG-19.
+        MissingWeights: If `source` is a file that does not exist.
     """
     path = None if source in SOURCES else find_weights(KEY, source, SOURCES)
     state = _download() if path is None else read_tensors(path, kind="vgg19")
@@ -47,7 +47,7 @@ def load_vgg19(folder: Path | str) -> nn.Sequential:
 
     Raises:
         UserError: If they are missing or damaged.
-        MissingWeights: If their file was not there when they were to be fetched.
+        MissingWeights: If their file did not exist when they were fetched.
     """
     if not (Path(folder) / "model.safetensors").exists():
         raise UserError(f"{folder}: no weights of VGG-19; fetch them first (counterfactory weights vgg19)")
@@ -55,7 +55,7 @@ def load_vgg19(folder: Path | str) -> nn.Sequential:
 
 
 def _with_weights(state: dict[str, Tensor], origin: str) -> nn.Sequential:
-    with torch.device("meta"):  # nobody needs its classifier, most of the network, nor random weights
+    with torch.device("meta"):  # without random weights, of which the unused classifier has most
         trunk = _models().vgg19().features
     try:
         trunk.load_state_dict(state, strict=True, assign=True)

@@ -1,10 +1,10 @@
-r"""The published network that tells faces apart: a ResNet-50 trained on VGGFace2 (Cao et al., 2018, arXiv:1710.08092).
+r"""Defines the published face embedding ResNet-50, trained on VGGFace2 (Cao et al., 2018, arXiv:1710.08092).
 
-It is the judge of FVA and FS in published explanations of faces (Jeanneret et al., 2022, arXiv:2203.15636): 2,048
-features, the mean over 7 x 7 places, without the layer of 8,631 identities. As converted from Caffe, a block strides in
-its first convolution, and the first pooling has no border and rounds up. An image is made 224 px large (bilinear, to
-whole grey levels, as Pillow does), its channels are put in the order blue, green, red, and the training set's
-means are taken off; it is not divided by anything.
+It computes FVA and FS in published explanations of faces (Jeanneret et al., 2022, arXiv:2203.15636): 2,048 features,
+the mean over 7 x 7 positions, without the layer of 8,631 identities. As converted from Caffe, the stride of a block is
+in its first convolution, and the first pooling has no padding and rounds its size up. An image is resized to 224 px
+(bilinear, rounded to integer grey levels, as in Pillow), its channels are ordered blue, green, red, and the means of
+the training set are subtracted; it is not scaled.
 """
 
 import torch
@@ -15,10 +15,10 @@ __all__ = ["IDENTITIES", "MEANS", "SIZE", "VggFace2ResNet50"]
 
 SIZE = 224  # px
 MEANS = (91.4953, 103.8827, 131.0912)  # grey levels of blue, green, red
-IDENTITIES = 8_631  # of the layer that the published file has besides, and that nobody asks
+IDENTITIES = 8_631  # of a further layer in the published file, which is not used
 
 _BLOCKS = {"layer1": (64, 3, 1), "layer2": (128, 4, 2), "layer3": (256, 6, 2), "layer4": (512, 3, 2)}
-"""Width, blocks and stride of each stage; its names are those of the published file, as all names here are."""
+"""Width, number of blocks and stride of each stage. All names are those of the published file."""
 
 
 class _Bottleneck(nn.Module):
@@ -63,10 +63,10 @@ class VggFace2ResNet50(nn.Module):
         self.register_buffer("means", torch.tensor(MEANS)[:, None, None], persistent=False)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Returns what the network sees of images in [-1, 1], (B, 1 or 3, H, W): (B, 3, 224, 224), in grey levels."""
+        """Returns the input of the network, grey levels (B, 3, 224, 224), of images in [-1, 1], (B, 1 or 3, H, W)."""
         levels = (images.expand(-1, 3, -1, -1) + 1.0) * 127.5
         for size in ((images.shape[2], SIZE), (SIZE, SIZE)):
-            # Pillow rounds after the columns, and again after the rows, halves up.
+            # Pillow rounds (halves up) after the columns, and again after the rows.
             levels = (F.interpolate(levels, size=size, mode="bilinear", antialias=True) + 0.5).floor()
         return levels.flip(1) - self.means
 

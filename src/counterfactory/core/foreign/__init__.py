@@ -1,9 +1,10 @@
-"""Readers of files from outside: they return values and arrays, execute nothing, and bound memory and time.
+"""Reads files from outside without executing anything, with bounded memory and time.
 
 - `archives`: members of zip and tar.gz archives, gzip streams.
-- `pickle_values`: an interpreter of pickles that only builds values.
+- `pickle_values`: an interpreter of pickles that builds values only.
 - `torch_files`: tensors of `torch.save` (zip and legacy format) and of TorchScript archives.
-- `npy`: numeric `.npy` files of the exact length.
+- `npy`: numeric `.npy` files whose length is exactly the declared one.
 
-Each raises :class:`counterfactory.core.errors.BadFile`, one line that names the file, for whatever is wrong with it.
+All raise :class:`counterfactory.core.errors.BadFile`, with one line that names the file, if it is damaged or is not
+what it should be.
 """

@@ -1,6 +1,6 @@
-"""Bounded reading of zip archives, tar.gz archives and gzip streams.
+"""Reads members of zip archives, tar.gz archives and gzip streams within bounds.
 
-Nothing is unpacked to disk: a member is read by its exact name into memory. The number of members, the declared and
+Nothing is extracted to disk: a member is read into memory by its exact name. The number of members, the declared and
 the actual sizes and the compression ratio are bounded, so that a small file cannot fill the memory.
 """
 
@@ -26,38 +26,38 @@ __all__ = [
 ]
 
 LARGEST = 2**30
-"""Bytes that one file or member may have: the largest published one, VGG-19, has 575 MB."""
+"""The largest size of one file or member in bytes; the largest published file, VGG-19, has 575 MB."""
 
-_DIRECTORY = 2**22  # bytes of the directory of a zip archive
+_DIRECTORY = 2**22  # the largest directory of a zip archive in bytes
 _MEMBERS = 20_000
-_RATIO = 200  # uncompressed per compressed byte; weights hardly compress
+_RATIO = 200  # the largest ratio of uncompressed to compressed bytes; weights hardly compress
 _CHUNK = 2**20
 
 
 def reason(error: BaseException) -> str:
-    """Returns what an exception says as one short line, or its name if it says nothing."""
+    """Returns the message of an exception as one short line, or its class name if the message is empty."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class BoundedReader:
-    """A binary stream that refuses to read more than a limit at once or in total.
+    """A binary stream that raises an error when more than a limit is read, at once or in total.
 
-    A length that a file declares is thus never allocated before the bytes are there.
+    Memory is allocated for the bytes that exist, not for the length that a file declares.
 
     Arguments:
         file: The stream.
-        limit: Bytes that may be read in total.
-        once: Bytes that may be read by one call; by default `limit`.
+        limit: The largest number of bytes in total.
+        once: The largest number of bytes per call; by default `limit`.
     """
 
     def __init__(self, file: IO[bytes], limit: int, once: int | None = None) -> None:
         self.file, self.left, self.once = file, limit, limit if once is None else once
 
     def read(self, count: int = -1) -> bytes:
-        """Returns up to `count` bytes, by default all that are left.
+        """Returns up to `count` bytes, by default all remaining ones.
 
         Raises:
-            ValueError: If there are more than the limits allow.
+            ValueError: If the limits are exceeded.
         """
         wanted = min(self.once, self.left) + 1 if count is None or count < 0 else count
         parts, got = [], 0
@@ -65,7 +65,7 @@ class BoundedReader:
             parts.append(part)
             got += len(part)
             if got > min(self.once, self.left):
-                raise ValueError(f"it holds more than {min(self.once, self.left)} bytes")
+                raise ValueError(f"it contains more than {min(self.once, self.left)} bytes")
         self.left -= got
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -86,24 +86,24 @@ class BoundedReader:
 
 
 def read_at_most(file: IO[bytes], limit: int) -> bytes:
-    """Returns all bytes that are left in a stream.
+    """Returns all remaining bytes of a stream.
 
     Raises:
-        ValueError: If there are more than `limit`.
+        ValueError: If they are more than `limit`.
     """
     return BoundedReader(file, limit).read()
 
 
 @contextmanager
 def open_zip(file: IO[bytes], name: str) -> Iterator[zipfile.ZipFile]:
-    """Opens a zip archive whose directory is of a sensible size.
+    """Opens a zip archive whose directory is not too large.
 
     Arguments:
         file: The open file.
-        name: What it is called in an error message.
+        name: Its name in error messages.
 
     Raises:
-        BadFile: If it is no zip archive, or has too many members.
+        BadFile: If it is not a zip archive, or has too many members.
     """
     try:
         bounded = BoundedReader(file, 8 * LARGEST, _DIRECTORY)
@@ -120,13 +120,13 @@ def open_zip(file: IO[bytes], name: str) -> Iterator[zipfile.ZipFile]:
 
 
 def read_zip_member(archive: zipfile.ZipFile, member: str, name: str, limit: int = LARGEST) -> bytes:
-    """Returns the bytes of one member, its checksum verified.
+    """Returns the bytes of one member and verifies its checksum.
 
     Arguments:
-        archive: The archive, as :func:`open_zip` gives it.
-        member: The member's full name.
-        name: What the archive is called in an error message.
-        limit: Bytes that it may have.
+        archive: The archive, from :func:`open_zip`.
+        member: The full name of the member.
+        name: The name of the archive in error messages.
+        limit: The largest size of the member in bytes.
 
     Raises:
         BadFile: If it is missing, damaged, encrypted, a link or too large.
@@ -151,12 +151,12 @@ def read_zip_member(archive: zipfile.ZipFile, member: str, name: str, limit: int
 def read_tar_member(path: Path | str, member: str, limit: int = LARGEST) -> bytes:
     """Returns the bytes of one regular file in a tar.gz archive.
 
-    Headers are read one by one; those of links, of folders and of other extensions are skipped.
+    Headers are read one after another; links, folders and extended headers are skipped.
 
     Arguments:
         path: The archive.
         member: The full name of the file in it, at most 100 characters.
-        limit: Bytes that the file, and the archive up to it, may have.
+        limit: The largest size in bytes of the file, and of the archive up to it.
 
     Raises:
         BadFile: If it is missing, damaged or too large.

@@ -1,4 +1,4 @@
-"""Numeric arrays from `.npy` files that have exactly the length their header says."""
+"""Reads numeric arrays from `.npy` files whose length is exactly the one that the header declares."""
 
 import math
 import os
@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy_format
 
-from ..errors import BadFile, UserError
-from .archives import reason
+from ..errors import reading
 
 __all__ = ["load_npy"]
 
@@ -18,31 +17,27 @@ def load_npy(path: Path | str, mapped: bool = False) -> np.ndarray:
 
     Arguments:
         path: The file.
-        mapped: Whether to map the file into memory, read-only, in place of reading it.
+        mapped: Whether to return a read-only memory map.
 
     Raises:
-        UserError: If the file is missing.
-        BadFile: If it is damaged, of another length than its header says, or holds objects or text.
+        UserError: If the file is missing or cannot be read.
+        BadFile: If it is damaged, has another length than its header declares, or contains objects or text.
     """
-    try:
+    with reading(path):
         with open(path, "rb") as file:
             version = npy_format.read_magic(file)
-            read = {
+            read_header = {
                 (1, 0): npy_format.read_array_header_1_0,
                 (2, 0): npy_format.read_array_header_2_0,
             }[version]
-            shape, _, dtype = read(file)
+            shape, _, dtype = read_header(file)
             start, size = file.tell(), os.fstat(file.fileno()).st_size
         if dtype.kind not in "biuf" or dtype.names is not None:
-            raise ValueError(f"it holds {dtype} and not numbers")
+            raise ValueError(f"it contains {dtype}, not numbers")
         if (
             any(one < 0 for one in shape)
             or len(shape) > 64
             or size - start != math.prod(shape) * dtype.itemsize
         ):
-            raise ValueError(f"it has {size} bytes, not those of {dtype} {shape}")
+            raise ValueError(f"it has {size} bytes, which is not the size of {dtype} {shape}")
         return np.load(path, mmap_mode="r" if mapped and size > start else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except Exception as error:  # a damaged header may raise anything
-        raise BadFile(f"{path}: cannot be read ({reason(error)}); delete it and run again") from None

@@ -1,10 +1,10 @@
-"""An interpreter of pickles that only builds values.
+"""Interprets pickles without importing or calling anything that they name.
 
-A pickle is a program for a stack machine that may import and call any function. This interpreter reads the same
-opcodes (:func:`pickletools.genops`) but imports nothing: a name in the pickle stands for one of the constructors that
-the caller gives, plain functions that check their arguments. Numbers, strings, bytes, lists, tuples and dictionaries
-are built; all other opcodes are refused. Opcodes and what constructors return are counted, so that a small pickle
-cannot become a large value.
+A pickle is a program for a stack machine that can import and call any function. This interpreter reads the same opcodes
+(:func:`pickletools.genops`) but imports nothing: a name in the pickle is replaced by one of the constructors of the
+caller, plain functions that check their arguments. Numbers, strings, bytes, lists, tuples and dictionaries are built;
+all other opcodes are refused. The number of opcodes and the sizes of the constructed values are bounded, so that a
+small pickle cannot become a large value.
 """
 
 import pickletools
@@ -17,7 +17,7 @@ from .archives import BoundedReader
 __all__ = ["Name", "Shell", "interpret", "ordered", "replace_shells"]
 
 OPCODES = 200_000
-"""Opcodes that one pickle may have: published networks have some ten thousand."""
+"""The largest number of opcodes in one pickle; published networks have about ten thousand."""
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUES = {
@@ -34,7 +34,7 @@ class Name:
 
     Arguments:
         text: The name.
-        construct: Returns the value that a call of it stands for.
+        construct: The function that replaces a call of it.
     """
 
     def __init__(self, text: str, construct: Callable[..., Any]) -> None:
@@ -42,11 +42,11 @@ class Name:
 
 
 class Shell:
-    """A value that is built in several steps; :func:`replace_shells` puts the final value in its place."""
+    """A value that is built in several steps; :func:`replace_shells` replaces it by the final value."""
 
     def set_state(self, state: Any) -> None:
-        """Takes the state that the pickle gives it."""
-        raise UnpicklingError("it sets the state of what has none")
+        """Sets the state that the pickle contains."""
+        raise UnpicklingError("it sets the state of a value without one")
 
     def final(self) -> Any:
         """Returns the value."""
@@ -62,22 +62,22 @@ def interpret(
 
     Arguments:
         file: The stream, read to the end of the pickle.
-        find: Returns the constructor of a module's name, or raises UnpicklingError.
-        persistent: Returns what a persistent identifier stands for; by default there are none.
+        find: Returns the constructor for a name of a module, or raises UnpicklingError.
+        persistent: Returns the value of a persistent identifier; by default these are refused.
 
     Returns:
-        The value, in which :class:`Shell` still stand.
+        The value, which may contain instances of :class:`Shell`.
 
     Raises:
-        UnpicklingError: If the pickle holds what is refused.
-        Exception: Whatever a damaged pickle causes.
+        UnpicklingError: If the pickle contains anything that is refused.
+        Exception: Any exception that a damaged pickle causes.
     """
     stack: list[Any] = []
-    outer: list[list[Any]] = []  # the stacks below each score
+    outer: list[list[Any]] = []  # the stacks below each mark
     memo: dict[int, Any] = {}
     names: dict[tuple[str, str], Name] = {}
 
-    def since_score() -> list[Any]:
+    def since_mark() -> list[Any]:
         nonlocal stack
         items, stack = stack, outer.pop()
         return items
@@ -109,7 +109,7 @@ def interpret(
             outer.append(stack)
             stack = []
         elif code in ("TUPLE", "LIST", "DICT"):
-            items = since_score()
+            items = since_mark()
             stack.append(tuple(items) if code == "TUPLE" else items if code == "LIST" else _pairs({}, items))
         elif code in ("TUPLE1", "TUPLE2", "TUPLE3"):
             size = int(code[-1])
@@ -117,10 +117,10 @@ def interpret(
                 raise UnpicklingError("the stack is empty")
             stack[-size:] = [tuple(stack[-size:])]
         elif code in ("APPEND", "APPENDS"):
-            items = [stack.pop()] if code == "APPEND" else since_score()
+            items = [stack.pop()] if code == "APPEND" else since_mark()
             _of_type(stack[-1], list).extend(items)
         elif code in ("SETITEM", "SETITEMS"):
-            items = [stack.pop(-2), stack.pop()] if code == "SETITEM" else since_score()
+            items = [stack.pop(-2), stack.pop()] if code == "SETITEM" else since_mark()
             _pairs(_of_type(stack[-1], dict), items)
         elif code == "GLOBAL":
             stack.append(name(*argument.split(" ", 1)))
@@ -134,14 +134,14 @@ def interpret(
             state = stack.pop()
             if isinstance(stack[-1], Shell):
                 stack[-1].set_state(state)
-            elif type(stack[-1]) is not dict:  # the attributes of an ordered dictionary are left out
-                raise UnpicklingError("it sets the state of what has none")
+            elif type(stack[-1]) is not dict:  # the attributes of an ordered dictionary are ignored
+                raise UnpicklingError("it sets the state of a value without one")
         elif code == "BINPERSID" and persistent is not None:
             stack.append(persistent(stack.pop()))
         elif code == "POP":
             stack.pop()
         elif code == "POP_MARK":
-            since_score()
+            since_mark()
         elif code == "STOP":
             return stack.pop()
         elif code not in ("PROTO", "FRAME"):
@@ -161,7 +161,7 @@ def replace_shells(value: Any, done: dict[int, tuple[Any, Any]] | None = None) -
         return done[id(value)][1]
     found = value
     if isinstance(value, Name):
-        raise UnpicklingError(f"it holds {value.text} itself")
+        raise UnpicklingError(f"it contains {value.text}, which is not called")
     if isinstance(value, list | dict):
         done[id(value)] = value, value
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -171,25 +171,25 @@ def replace_shells(value: Any, done: dict[int, tuple[Any, Any]] | None = None) -
     elif isinstance(value, Shell):
         found = value.final()
     if found is not value:
-        done[id(value)] = value, found  # the old value is kept, so that its id stays its own
+        done[id(value)] = value, found  # the old value is kept, so that its id is not reused
     return found
 
 
 def ordered(pairs: Any = ()) -> dict[Any, Any]:
-    """Returns what `collections.OrderedDict` of pairs stands for, as a plain dictionary."""
+    """Returns the value of `collections.OrderedDict(pairs)` as a plain dictionary."""
     if type(pairs) not in (list, tuple) or any(type(pair) not in (list, tuple) for pair in pairs):
-        raise UnpicklingError("an ordered dictionary is not made of pairs")
+        raise UnpicklingError("an ordered dictionary does not consist of pairs")
     return _pairs({}, [item for key, value in pairs for item in (key, value)])
 
 
 def _of_type(value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise UnpicklingError(f"a {type(value).__name__} stands where a {kind.__name__} must be")
+        raise UnpicklingError(f"found a {type(value).__name__} in the place of a {kind.__name__}")
     return value
 
 
 def _pairs(target: dict[Any, Any], items: list[Any]) -> dict[Any, Any]:
-    """Puts alternate keys and values into a dictionary."""
+    """Adds alternating keys and values to a dictionary."""
     for key, item in zip(items[::2], items[1::2], strict=True):
         if type(key) not in _KEYS:
             raise UnpicklingError(f"a {type(key).__name__} is the key of a dictionary")

@@ -1,10 +1,10 @@
-"""Tensors from files of `torch.save` and from TorchScript archives, without PyTorch's own loaders.
+"""Reads tensors from files of `torch.save` and from TorchScript archives, without the loaders of PyTorch.
 
-Three formats are read: the zip format (`<root>/data.pkl` and one record `<root>/data/<key>` a storage), TorchScript
-archives, which have the same members (their code is never looked at), and the legacy format (pickles of a magic number,
-a version, the system, the value and the keys of the storages, then the storages). The pickles are interpreted
-(:mod:`counterfactory.core.foreign.pickle_values`); a tensor's offset, size and strides must lie within its storage, and its
-storage must have exactly the bytes that the pickle says.
+Three formats are supported: the zip format (`<root>/data.pkl` and one record `<root>/data/<key>` per storage),
+TorchScript archives, which have the same members (their code is ignored), and the legacy format (pickles of a magic
+number, a version, the system, the value and the keys of the storages, then the storages). Pickles are interpreted by
+:mod:`counterfactory.core.foreign.pickle_values`. Offset, size and strides of a tensor must lie within its storage, and
+a storage must have exactly the number of bytes that the pickle declares.
 """
 
 import io
@@ -37,7 +37,7 @@ _STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-_PICKLE = 2**26  # bytes of a pickle without its storages
+_PICKLE = 2**26  # the largest pickle in bytes, without its storages
 _LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist")
 
 
@@ -48,14 +48,14 @@ def read_tensors(
 
     Arguments:
         file: A path, or an open file.
-        name: What it is called in an error message; by default the path.
-        kind: What the tensors are called in an error message.
+        name: Its name in error messages; by default the path.
+        kind: The kind of the tensors in error messages.
 
     Returns:
-        The tensors on the CPU, in the order of the file; those of a module under the names of its `state_dict()`.
+        The tensors on the CPU, in the order of the file; those of a module have the names in its `state_dict()`.
 
     Raises:
-        BadFile: If it is damaged, holds anything else, or a number that is not finite.
+        BadFile: If it is damaged, or contains anything else or a number that is not finite.
     """
     if isinstance(file, Path | str):
         try:
@@ -76,7 +76,7 @@ def read_tensors(
         if not isinstance(found, dict) or not all(
             isinstance(key, str) and isinstance(one, Tensor) for key, one in found.items()
         ):
-            raise UnpicklingError("it is no dictionary of named tensors")
+            raise UnpicklingError("it is not a dictionary of named tensors")
         if sum(one.numel() * one.element_size() for one in found.values()) > 2 * size:
             raise UnpicklingError("its tensors have more bytes than the file")
     except BadFile:
@@ -118,7 +118,7 @@ def _read_legacy(file: IO[bytes], size: int) -> Any:
         return interpret(BoundedReader(file, min(size, _PICKLE)), builder.find, builder.persistent)
 
     if load() != _MAGIC or load() != _VERSION:
-        raise UnpicklingError("it has not PyTorch's magic number")
+        raise UnpicklingError("it lacks the magic number of PyTorch")
     system = load()
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise UnpicklingError("its numbers are not little endian")
@@ -129,7 +129,7 @@ def _read_legacy(file: IO[bytes], size: int) -> Any:
     for key in keys:
         storage = builder.storages[key]
         if int.from_bytes(file.read(8), "little", signed=True) != storage.count:
-            raise UnpicklingError("a storage has another length than its tensors say")
+            raise UnpicklingError("a storage has another length than its tensors declare")
         storage.fill(BoundedReader(file, size).read(storage.bytes))
     return replace_shells(value)
 
@@ -184,7 +184,7 @@ class _View:
 
 
 class _Module(Shell):
-    """A module of a TorchScript archive: its attributes, and nothing of its code."""
+    """A module of a TorchScript archive: its attributes without its code."""
 
     def __init__(self) -> None:
         self.attributes: dict[Any, Any] = {}
@@ -202,7 +202,7 @@ class _Module(Shell):
         return self
 
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Returns its tensors and then those of its parts, each module once."""
+        """Returns its tensors and then those of its submodules, each module once."""
         if self.listed:
             raise UnpicklingError("a module is part of two others")
         self.listed = True
@@ -214,14 +214,14 @@ class _Module(Shell):
 
 
 class _Builder:
-    """The constructors of one file, and the storages that it names."""
+    """The constructors for one file, and its storages."""
 
     def __init__(self) -> None:
         self.storages: dict[str, _Storage] = {}
 
     def find(self, module: str, name: str) -> Callable[..., Any]:
         if module == "torch" and name in _STORAGES:
-            return _refuse  # a part of persistent identifiers only
+            return _refuse  # allowed in persistent identifiers only
         if module == "__torch__" or module.startswith("__torch__."):
             return _Module
         if module == "torch.jit._pickle" and name in _LISTS:
@@ -235,15 +235,15 @@ class _Builder:
         try:
             return known[module, name]
         except KeyError:
-            raise UnpicklingError(f"it asks for {module}.{name}, which is not a tensor") from None
+            raise UnpicklingError(f"it refers to {module}.{name}, which is not a tensor") from None
 
     def persistent(self, identifier: Any) -> _View:
         if type(identifier) is not tuple or len(identifier) not in (5, 6) or identifier[0] != "storage":
-            raise UnpicklingError("it names something that is no storage")
+            raise UnpicklingError("it refers to something other than a storage")
         _, kind, key, _, count = identifier[:5]
         kind = kind.text.removeprefix("torch.") if isinstance(kind, Name) else None
         if kind not in _STORAGES or type(key) is not str or not _counts((count,)):
-            raise UnpicklingError("it names a storage of an unknown type")
+            raise UnpicklingError("it refers to a storage of an unknown type")
         new = _Storage(key, _STORAGES[kind], count)
         storage = self.storages.setdefault(key, new)
         if (storage.dtype, storage.count) != (new.dtype, new.count):
@@ -257,20 +257,20 @@ class _Builder:
 
 
 def _rebuild(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> _Tensor:
-    """Returns a tensor; whether it has gradients or hooks is left out."""
+    """Returns a tensor; its gradient flag and hooks are ignored."""
     return _Tensor(storage, offset, size, stride)
 
 
 def _parameter(data: Any, *rest: Any) -> _Tensor:
     if not isinstance(data, _Tensor):
-        raise UnpicklingError("a parameter is no tensor")
+        raise UnpicklingError("a parameter is not a tensor")
     return data
 
 
 def _counts(values: Any) -> bool:
-    """Whether these are whole numbers from 0 that fit in memory."""
+    """Returns whether all values are integers from 0 to :data:`counterfactory.core.foreign.archives.LARGEST`."""
     return type(values) in (tuple, list) and all(type(one) is int and 0 <= one <= LARGEST for one in values)
 
 
 def _refuse(*arguments: Any) -> Any:
-    raise UnpicklingError("it makes a storage by itself")
+    raise UnpicklingError("it constructs a storage")

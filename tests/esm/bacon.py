@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from counterfactory.esm.networks import FunctionalModel
+from tests.esm.networks import FunctionalModel
 
 BACON = FunctionalModel(
     noises={"uB": (0.1, 0.9), "uS": (0.1, 0.9), "uN": (0.9, 0.1)},

@@ -9,6 +9,7 @@ import pytest
 
 from counterfactory.config import load_settings
 from counterfactory.core.errors import UserError
+from counterfactory.core.run import Run
 from counterfactory.esm import answer
 from counterfactory.scm.noise_kernels import build_kernel, symmetric_uniform
 from tests.squares import SQUARES
@@ -67,7 +68,7 @@ def ask(squares, monkeypatch, tmp_path):
         }
         own = {"by_name": queries, "images": 4, "samples": 3, "stickiness": [0.0, 0.5], "sharpness": 1.0}
         settings = load_settings({"queries": own | changed}).queries
-        answer.answer_query(name, settings, squares, tmp_path, tmp_path / "out")
+        answer.answer_query(settings, Run(name, squares, tmp_path, tmp_path / "out"))
         folder = tmp_path / "out"
         told = json.loads((folder / f"{name}.json").read_text())
         return told, pd.read_parquet(folder / f"{name}.parquet"), np.load(folder / f"{name}.npy")
@@ -100,7 +101,7 @@ def test_actual_worlds_can_be_drawn(ask):
 def test_what_cannot_be_answered_has_files_and_a_reason(ask, monkeypatch):
     for failures, why in (
         (["collapse"], "models.dcgan: its training failed (collapse)"),
-        ([], "bright 1 is never seen in the test images"),
+        ([], "bright 1 never occurs in the test images"),
     ):
         if not failures:
             nothing = staticmethod(lambda images: {"bright": np.zeros(len(images), int)})

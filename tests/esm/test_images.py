@@ -23,7 +23,7 @@ def test_log_probability_of_facts():
 
 @pytest.mark.parametrize("facts", [{"thin": 1}, {"thick": 2}, {"digit": 3}, {"digit": -1}])
 def test_facts_that_are_not_known_are_refused(facts):
-    with pytest.raises(UserError, match="not a fact the classifier knows; it knows thick, bright, digit"):
+    with pytest.raises(UserError, match="not predicted by the classifier, which predicts thick, bright, digit"):
         fact_log_probability(LOGITS, ("thick", "bright"), "digit", facts)
 
 

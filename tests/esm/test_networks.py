@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from counterfactory.core.errors import UserError
-from counterfactory.esm.networks import FunctionalModel, counterfactual, evaluate, kernel_matrix, posterior
 from tests.esm.bacon import ACTUAL, BACON
+from tests.esm.networks import FunctionalModel, counterfactual, evaluate, kernel_matrix, posterior
 
 
 @pytest.mark.parametrize(

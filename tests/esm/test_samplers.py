@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from counterfactory.core.errors import UserError
-from counterfactory.esm.networks import evaluate
 from counterfactory.esm.samplers import (
+    Sampling,
     actual_noise,
     counterfactual_intervention,
     counterfactual_observation,
@@ -17,6 +17,7 @@ from counterfactory.esm.samplers import (
 )
 from counterfactory.scm.noise_kernels import Sticky, autoregressive, discrete, standard_normal
 from tests.esm.bacon import BACON, exact_answer, log_sigmoid, rare_evidence
+from tests.esm.networks import evaluate
 
 COUNT = 3_000
 
@@ -87,7 +88,12 @@ def test_a_conjugate_gaussian(sampler):
         return -0.5 * ((y - noise[:, 0]) / t) ** 2
 
     drawn = counterfactual_observation(
-        autoregressive(s), np.array([z, 0.0]), log_likelihood, 3, 1_500, sampler, particles=1_500, sweeps=5
+        autoregressive(s),
+        np.array([z, 0.0]),
+        log_likelihood,
+        3,
+        1_500,
+        Sampling(sampler=sampler, particles=1_500, sweeps=5),
     )
     variance = 1 / (1 / (1 - s**2) + 1 / t**2)
     mean = variance * (s * z / (1 - s**2) + y / t**2)
@@ -154,7 +160,7 @@ def test_the_kernel_itself_where_the_evidence_says_nothing():
     plain = counterfactual_intervention(Sticky(0.5), z, range(2_000))
     for sampler in ("rejection", "chain", "smc"):
         drawn = counterfactual_observation(
-            Sticky(0.5), z, lambda noise: np.zeros(len(noise)), 0, 2_000, sampler, sweeps=2
+            Sticky(0.5), z, lambda noise: np.zeros(len(noise)), 0, 2_000, Sampling(sampler=sampler, sweeps=2)
         )
         np.testing.assert_allclose(drawn.noise.mean(0), plain.mean(0), atol=0.12)
         assert sampler == "chain" or drawn.log_evidence == 0.0
@@ -164,7 +170,12 @@ def test_auto_takes_rejection_for_the_common_and_smc_for_the_rare():
     w, z = rare_evidence()
     common = counterfactual_observation(Sticky(0.7), z, lambda noise: log_sigmoid(noise @ w), 0, 10)
     rare = counterfactual_observation(
-        Sticky(0.7), z, lambda noise: log_sigmoid(8.0 * (noise @ w - 3.0)), 0, 10, particles=50, sweeps=2
+        Sticky(0.7),
+        z,
+        lambda noise: log_sigmoid(8.0 * (noise @ w - 3.0)),
+        0,
+        10,
+        Sampling(particles=50, sweeps=2),
     )
     assert common.noise.shape == rare.noise.shape == (10, 20)
     assert 200 < common.calls < 300
@@ -179,7 +190,7 @@ def test_what_cannot_happen_is_reported():
 
     for sampler in ("rejection", "chain", "smc"):
         drawn = counterfactual_observation(
-            Sticky(0.7), np.zeros(2), never, 0, 5, sampler, particles=5, sweeps=1
+            Sticky(0.7), np.zeros(2), never, 0, 5, Sampling(sampler=sampler, particles=5, sweeps=1)
         )
         assert not drawn.reached.any()
         assert sampler == "chain" or drawn.log_evidence == -math.inf
@@ -199,5 +210,7 @@ def test_mistakes_are_refused():
     with pytest.raises(UserError, match="above 0"):
         rejection(Sticky(0.5), np.zeros(2), lambda noise: noise[:, 0] + 10.0, range(4))
     with pytest.raises(UserError, match="gibbs: no such sampler"):
-        counterfactual_observation(Sticky(0.5), np.zeros(2), lambda noise: noise[:, 0], 0, 4, "gibbs")
+        counterfactual_observation(
+            Sticky(0.5), np.zeros(2), lambda noise: noise[:, 0], 0, 4, Sampling(sampler="gibbs")
+        )
     assert standard_normal(np.random.default_rng(0), np.arange(3)).shape == (3,)

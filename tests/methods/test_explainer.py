@@ -84,7 +84,7 @@ def test_the_target_is_one_minus_what_the_classifier_says_or_the_class_asked_for
 
 def test_an_attribute_that_the_classifier_does_not_know_is_refused():
     with pytest.raises(
-        UserError, match=r"flip.attributes: long: the classifier knows right, bottom, third only"
+        UserError, match=r"flip.attributes: long: the classifier predicts right, bottom, third only"
     ):
         read_batch(questions(2, attributes=("long",)), networks(), 4)
 

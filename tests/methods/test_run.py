@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from counterfactory import methods
 from counterfactory.answers.store import gather
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, read_table, write_table
-from counterfactory.data.dataset import load_dataset, load_split
+from counterfactory.data.dataset import load_dataset, load_split, save_dataset
 from counterfactory.methods import run as run_module
 from counterfactory.methods.batches import answer_questions
 from counterfactory.methods.registry import METHODS, Method
@@ -326,3 +327,73 @@ def test_refuses(place, tmp_path, method, suite, chunk, text):
             ),
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage", "text"),
+    [
+        ("npy", b"", "000006-000012.npy: .*delete it"),
+        ("npy", "floats", "000006-000012.npy: contains float64 .*, not uint8"),
+        ("npy", "other shape", r"000006-000012.npy: has images \(6, 1, 3, 3\)"),
+        ("npy", "fewer", "000006-000012.npy: has images .* for 6 questions"),
+        ("parquet", b"", "000006-000012.parquet: .*delete it"),
+        ("parquet", b"half", "000006-000012.parquet: .*delete it"),
+        ("parquet", "no column", "000006-000012.parquet: has no column answered"),
+    ],
+)
+def test_gather_names_the_damaged_file(place, tmp_path, suffix, damage, text):
+    out, questions = tmp_path / "answers", place.questions / "null.parquet"
+    answer_all(place, "copy", "null", 6, out=out)
+    path = out / "null" / f"000006-000012.{suffix}"
+    images = {"floats": np.zeros((6, 1, 6, 6)), "other shape": np.zeros((6, 1, 3, 3), np.uint8)}
+    images["fewer"] = np.zeros((5, 1, 6, 6), np.uint8)
+    if damage == "no column":
+        write_table(path, read_table(path).drop(columns="answered"))
+    elif isinstance(damage, str):
+        np.save(path, images[damage])
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(UserError, match=text) as error:
+        gather(out, "null", questions)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("steps", ["", "{", "5", '{"size": 1}', "[1]"])
+def test_questions_without_valid_steps_are_refused(place, steps):
+    path = place.questions / "null.parquet"
+    table = read_table(path)
+    write_table(path, table.assign(steps=[steps, *table["steps"][1:]]))
+    with pytest.raises(UserError, match="null.parquet: column steps: not a JSON list of interventions"):
+        answer_all(place, "copy", "null", 18)
+
+
+@pytest.mark.slow
+def test_a_large_chunk_takes_little_memory_and_few_files(place, tmp_path):
+    rng, count = np.random.default_rng(0), 200_000
+    (tmp_path / "test").mkdir()
+    np.save(tmp_path / "test" / "images.npy", rng.integers(0, 256, (1000, 1, 28, 28), np.uint8))
+    size, shade, kind = rng.uniform(1, 4, 1000), rng.uniform(50, 200, 1000), rng.integers(0, 3, 1000)
+    attributes = pd.DataFrame({"index": range(1000), "size": size, "shade": shade, "kind": kind})
+    write_table(tmp_path / "test" / "attributes.parquet", attributes)
+    save_dataset(tmp_path, replace(load_dataset(place.data), shape=(1, 28, 28)))
+    table = pd.DataFrame({"question": np.arange(count), "suite": "do", "index": np.arange(count) % 1000})
+    table = table.assign(intervention="size", protocol="marginal", cycles=1, seed=np.arange(count))
+    write_table(
+        tmp_path / "do.parquet", table.assign(steps=[f'[{{"size": {v}}}]' for v in rng.random(count)])
+    )
+    code = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from counterfactory.methods.run import Job, answer
+home = Path(sys.argv[1])
+job = Job("copy", "do", "000000-200000", home, home, home / "do.parquet", home / "out")
+answer(SimpleNamespace(batch_size=100), job)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    cost = read_json(tmp_path / "out" / "000000-200000.cost.json")
+    assert cost["answered"] == count
+    # Not peak_rss_mb, which includes the memory of this process at the time of the fork.
+    assert int(peak) / 1024 < 300

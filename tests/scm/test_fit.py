@@ -215,9 +215,9 @@ def test_bad_columns_are_refused(clinic, factual):
         (factual, {"weight": fine["age"]}, "weight: not a variable of clinic"),
         (factual, {"label": torch.full((ROWS,), 4.0)}, "label: 4 is not a class; classes are 0 to 3"),
         (factual, {"sex": torch.full((ROWS,), 0.5)}, "sex: 0.5 is not a class"),
-        (factual, {"age": torch.full((ROWS,), torch.inf)}, "age: holds an infinite value"),
+        (factual, {"age": torch.full((ROWS,), torch.inf)}, "age: contains an infinite value"),
         (factual, {"age": torch.ones(ROWS, 1)}, r"age: has shape \(300, 1\)"),
-        ({**factual, "age": fine["age"]}, {}, "age: holds NaN"),
+        ({**factual, "age": fine["age"]}, {}, "age: contains NaN"),
         ({**factual, "age": factual["age"][:5]}, {}, "age: has 5 rows"),
         ({"age": factual["age"]}, {}, "label: missing"),
     ]
@@ -312,6 +312,12 @@ def test_a_split_without_a_variable_or_without_spread_is_refused(digits, tmp_pat
     data = write_splits(
         tmp_path / "broken", DIGITS, {**tables, "train": tables["train"].assign(thickness=np.nan)}
     )
-    with pytest.raises(UserError, match="thickness: holds NaN"):
+    with pytest.raises(UserError, match="thickness: contains NaN"):
         fit_scm(SETTINGS, Run("scm", data, tmp_path / "out", tmp_path / "out", seed=0))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fit_that_converged_early_ends_at_100_percent(digits, tmp_path, capsys):
+    fit_scm(SimpleNamespace(steps=5000, bins=2, hidden=[2]), Run("scm", digits, tmp_path, tmp_path / "scm"))
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "100 %  converged" in last

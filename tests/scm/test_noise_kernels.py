@@ -84,7 +84,7 @@ def test_a_noise_of_several_coordinates_is_kept_or_redrawn_as_one():
     assert (kept[:, 0] == kept[:, 1]).all()
     assert (kept[:, 2:] == kept[:, 2:3]).all()
     assert (kept[:, 0] == kept[:, 2]).mean() == pytest.approx(0.5, abs=0.04)
-    with pytest.raises(UserError, match="blocks: .* 5 coordinates, but there are 3"):
+    with pytest.raises(UserError, match="blocks: has 5 entries for 3 coordinates"):
         Sticky(0.5, blocks=blocks).draw(3, streams([0]))
 
 
@@ -120,7 +120,7 @@ def test_the_originals_uniform_sampler_leaves_the_prior():
     [
         (("sticky", 1.5), "stickiness: 1.5"),
         (("autoregressive", -0.1), "stickiness: -0.1"),
-        (("autoregressive", 0.5, "uniform"), "needs a normal prior"),
+        (("autoregressive", 0.5, "uniform"), "requires a normal prior"),
         (("gibbs", 0.5), "gibbs: no such kernel"),
         (("sticky", 0.5, "cauchy"), "cauchy: no such prior"),
     ],

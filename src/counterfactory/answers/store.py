@@ -9,15 +9,15 @@ The answers to the questions [start, stop) of a suite are the chunk `<start>-<st
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError
 from ..core.files import read_table
+from ..core.foreign.npy import load_npy
+from ..methods.registry import METHODS
 
 __all__ = ["chunk_range", "chunks_in", "gather", "load_images"]
 
@@ -75,13 +75,12 @@ def load_images(path: Path | str) -> np.ndarray:
         The images, uint8 with shape :math:`(N, C, H, W)`.
 
     Raises:
-        UserError: If the file is missing, cannot be read or is not such an array.
+        UserError: If the file is missing or cannot be read.
+        BadFile: If it is damaged or is not such an array.
     """
-    with _reading(path):
-        images = np.load(path, allow_pickle=False)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-            kind = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else "an archive"
-            raise ValueError(f"{kind}, not uint8 (N, C, H, W)")
+    images = load_npy(path)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise BadFile(f"{path}: contains {images.dtype} {images.shape}, not uint8 (N, C, H, W); {AGAIN}")
     return images
 
 
@@ -106,27 +105,10 @@ def chunks_in(folder: Path) -> list[tuple[int, int, str]]:
 def _load_table(path: Path) -> pd.DataFrame:
     table = read_table(path)
     if "answered" not in table or table["answered"].dtype != bool:
-        raise UserError(f"{path}: has no column answered of true and false; {AGAIN}")
+        raise BadFile(f"{path}: has no column answered of true and false; {AGAIN}")
+    # The path of a registered method ends with <method>/seed<k>/<suite>/<chunk>.parquet.
+    method, seed = (folder.name for folder in (path.absolute().parents[2], path.absolute().parents[1]))
+    found = (table.attrs.get("method", method), f"seed{table.attrs.get('seed', seed.removeprefix('seed'))}")
+    if {method, found[0]} <= set(METHODS) and found != (method, seed):
+        raise BadFile(f"{path}: has answers of {'/'.join(found)}, not of {method}/{seed}; {AGAIN}")
     return table
-
-
-@contextmanager
-def _reading(path: Path | str) -> Iterator[None]:
-    """Turns the errors of reading and interpreting a file into one line with the cause and the remedy.
-
-    Raises:
-        UserError: If the block raises an error.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except PermissionError:
-        raise UserError(f"{path}: permission denied; make it readable") from None
-    except MemoryError:
-        raise UserError(f"{path}: not enough memory to read it; lower answers.chunk_size") from None
-    except (OSError, ValueError, EOFError, TypeError, OverflowError) as error:
-        # numpy raises an OSError without a number for a file that is no array.
-        if isinstance(error, OSError) and error.errno:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
-        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())}); {AGAIN}") from None

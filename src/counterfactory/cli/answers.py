@@ -4,6 +4,7 @@ import argparse
 from importlib import import_module
 
 from ..core.errors import UserError
+from ..methods.registry import METHODS
 from ..questions.registry import SUITES
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, option, path, positional
 from .resolve import device_of, path_of, section_of
@@ -44,9 +45,7 @@ def _answer(args: argparse.Namespace) -> None:
 
 
 def _answering_device(args: argparse.Namespace) -> str:
-    """Returns cpu or cuda: to look for a GPU means importing torch, of no use to a method without networks."""
-    from ..methods.registry import METHODS
-
+    """Returns cpu or cuda. Without networks torch is not imported, which looking for a GPU requires."""
     if args.method in METHODS and not METHODS[args.method].models:
         return "cpu"
     from ..core.device import choose_device
@@ -77,47 +76,65 @@ def _export_dime(args: argparse.Namespace) -> None:
         print(folder)
 
 
-_SUITE = positional("suite", "do, null, reverse, flip or sweep")
+_SUITE = positional("suite", f"the suite of questions: {', '.join(SUITES)}")
+_MODELS = path("models", "folder of the trained models (default: <results>/<dataset>/models)")
+_QUESTIONS = path("questions", "table of questions (default: <results>/<dataset>/questions/<suite>.parquet)")
 
 COMMANDS = (
-    Command("ask", _ask, "write one suite's questions", (_SUITE, SETTINGS, ATTRIBUTES, DATA, OUT)),
+    Command(
+        "ask",
+        _ask,
+        "write the questions of a suite",
+        (_SUITE, SETTINGS, ATTRIBUTES, DATA, OUT),
+        example="counterfactory ask do",
+        stage="questions",
+    ),
     Command(
         "answer",
         _answer,
-        "answer a chunk of one suite's questions by one method",
+        "answer a chunk of a suite's questions with one method",
         (
-            positional("method", "the method"),
+            positional("method", f"the method: {', '.join(METHODS)}"),
             _SUITE,
-            positional("chunk", "the questions, such as 000000-000500 (the last one excluded)"),
+            positional(
+                "chunk", "the range of questions, start-stop, such as 000000-000500 (stop is excluded)"
+            ),
             SETTINGS,
             SEED,
             DATA,
-            path("models", "folder of the trained models"),
-            path("questions", "the suite's table of questions"),
+            _MODELS,
+            _QUESTIONS,
             OUT,
             DEVICE,
             THREADS,
         ),
+        example="counterfactory answer hvae do 000000-002000 --seed 0",
+        stage="answers",
     ),
     Command(
         "export-dime",
         _export_dime,
-        "write answers to the suite flip in the folders of DiME's published code",
+        "export answers of the suite flip in the folder layout of DiME's published code",
         (
-            positional("method", "the method, or floor or ceiling, whose answers these are"),
-            option("attribute", "the attribute that was turned over", required=True, metavar="NAME"),
+            positional("method", "the method of the answers, or floor or ceiling"),
+            option("attribute", "the flipped attribute", required=True, metavar="NAME"),
             option(
                 "exp",
-                "the experiment's name; -0, -1, ... follow for repeats (default: the method)",
+                "name of the experiment (default: the method); repeats have the suffix -0, -1, ...",
                 metavar="NAME",
             ),
             SETTINGS,
             SEED,
             DATA,
-            path("models", "folder of the trained models"),
-            path("questions", "the suite's table of questions"),
-            path("answers", "folder of the method's answers, with a folder for each suite"),
+            _MODELS,
+            _QUESTIONS,
+            path(
+                "answers",
+                "folder of the method's answers (default: <results>/<dataset>/answers/<method>/seed<seed>)",
+            ),
             OUT,
         ),
+        example="counterfactory export-dime dime --attribute thick",
+        stage="report",
     ),
 )

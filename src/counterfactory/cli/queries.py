@@ -1,11 +1,14 @@
-"""Commands that ask generators counterfactual queries, and score what they answer."""
+"""Commands that answer counterfactual queries with generators, and score the answers."""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, path, paths, positional
 from .resolve import device_of, files_of, path_of, section_of
+
+if TYPE_CHECKING:
+    from ..core.run import Run
 
 __all__ = ["COMMANDS"]
 
@@ -14,13 +17,7 @@ def _query(args: argparse.Namespace) -> None:
     settings = section_of(args, "queries")
     from ..esm.answer import answer_query
 
-    answer_query(
-        args.name,
-        settings,
-        out=path_of(args, "out", f"queries/seed{args.seed}"),
-        seed=args.seed,
-        **_where(args),
-    )
+    answer_query(settings, _run(args, args.name, f"queries/seed{args.seed}"), args.threads)
 
 
 def _score_query(args: argparse.Namespace) -> None:
@@ -40,13 +37,7 @@ def _draw(args: argparse.Namespace) -> None:
     settings = section_of(args, "queries")
     from ..esm.answer import draw_images
 
-    draw_images(
-        args.generator,
-        settings,
-        out=path_of(args, "out", f"queries/seed{args.seed}/structure"),
-        seed=args.seed,
-        **_where(args),
-    )
+    draw_images(settings, _run(args, args.generator, f"queries/seed{args.seed}/structure"), args.threads)
 
 
 def _structure(args: argparse.Namespace) -> None:
@@ -60,8 +51,16 @@ def _structure(args: argparse.Namespace) -> None:
     )
 
 
+def _run(args: argparse.Namespace, name: str, out: str) -> "Run":
+    """Returns the folders, the seed and the device of a command."""
+    from ..core.run import Run
+
+    where = _where(args)
+    return Run(name, where["data"], where["models"], path_of(args, "out", out), args.seed, where["device"])
+
+
 def _where(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns what every command here is told: where data and models are, and where networks run."""
+    """Returns the folders of data and models, the device of the networks and the number of threads."""
     from ..core.device import choose_device
 
     return {
@@ -72,47 +71,58 @@ def _where(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-_NAME = positional(
-    "name",
-    "the query, of queries.by_name: {given: what is known of the actual image, premise: what is otherwise, by: observe "
-    "(it is seen to be so; its causes may differ) or do (it is made so), generator: dcgan or gan, actual: test (images "
-    "of the test split that agree with the evidence) or drawn}",
-)
-_MODELS = path("models", "folder of the trained models")
+_NAME = positional("name", "name of a query in the section `queries.by_name` of the configuration")
+_MODELS = path("models", "folder of the trained models (default: <results>/<dataset>/models)")
 
 COMMANDS = (
     Command(
         "query",
         _query,
-        "ask a generator: given this evidence, what would we have seen, had it been otherwise?",
+        "answer a counterfactual query with a generator",
         (_NAME, SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
+        example="counterfactory query thicker --seed 0",
+        stage="answers",
     ),
     Command(
         "score-query",
         _score_query,
-        "score the answers to a query along the stickiness",
+        "score the answers to a query, per stickiness",
         (
             _NAME,
             SETTINGS,
             SEED,
             DATA,
             _MODELS,
-            path("answers", "folder of the answers"),
+            path("answers", "folder of the answers (default: <results>/<dataset>/queries/seed<seed>)"),
             OUT,
             DEVICE,
             THREADS,
         ),
+        example="counterfactory score-query thicker --seed 0",
+        stage="scores",
     ),
     Command(
         "draw",
         _draw,
-        "draw images from a generator, to be measured",
+        "draw images from a generator, for the command structure",
         (positional("generator", "dcgan or gan"), SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
+        example="counterfactory draw dcgan --seed 0",
+        stage="answers",
     ),
     Command(
         "structure",
         _structure,
-        "measure drawn images beside real ones: does the generator know the causal structure?",
-        (SEED, DATA, _MODELS, paths("drawn", "images of each generator"), OUT, DEVICE, THREADS),
+        "measure the causal structure of drawn images and of real ones",
+        (
+            SEED,
+            DATA,
+            _MODELS,
+            paths("drawn", "files of drawn images, one per generator (default: all of this seed)"),
+            OUT,
+            DEVICE,
+            THREADS,
+        ),
+        example="counterfactory structure --seed 0",
+        stage="scores",
     ),
 )

@@ -1,15 +1,14 @@
-"""The steps of the queries: what a generator answers, and images of it to be measured.
+r"""Answers the queries with trained generators, and draws images from them.
 
-`answer_query` writes, for one query of the configuration, `<name>.npy` (images), `<name>.parquet` (a row an image, see
-:func:`.queries.ask`; and `index`, the row of the test image that the actual noise was found for, -1 where it was
-drawn) and `<name>.json` (the query as it was asked). `draw_images` writes images drawn from a generator as they come,
-with what they were told, for :mod:`.structure`.
+:func:`answer_query` writes, for one query of the configuration, `<name>.npy` (images), `<name>.parquet` (one row per
+image, see :func:`counterfactory.esm.queries.ask`, and `index`, the row of the test image whose noise was found, -1 if
+the noise was drawn) and `<name>.json` (the query). :func:`draw_images` writes images drawn from a generator, together
+with their conditions, for :mod:`counterfactory.esm.structure`.
 """
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ import pandas as pd
 from ..core.errors import UserError
 from ..core.files import write_array, write_json, write_table
 from ..core.noise import derive_seed
+from ..core.run import Run
 from ..data.dataset import Dataset, Split, load_dataset, load_split
 from ..models.classifier.model import AttributeClassifier, load_classifier
 from ..models.gan.model import load_gan
@@ -24,6 +24,9 @@ from ..scm.fit import load_scm
 from ..scm.noise_kernels import streams
 from .queries import Query, ask, draw_actual
 from .worlds import CausalWorld, ObservedWorld
+
+if TYPE_CHECKING:
+    from ..config.queries import QueriesSettings
 
 __all__ = ["answer_query", "check_facts", "draw_images", "load_world"]
 
@@ -33,41 +36,28 @@ COLUMNS = (
 WHERE = {"test": "the test images", "drawn": "10,000 draws"}
 
 
-def answer_query(
-    name: str,
-    settings: Any,
-    data: Path | str,
-    models: Path | str,
-    out: Path | str,
-    seed: int = 0,
-    device: str = "cpu",
-    threads: int = 1,
-) -> None:
+def answer_query(settings: "QueriesSettings", run: Run, threads: int = 1) -> None:
     """Answers one query and writes its three files.
 
-    Arguments:
-        name: The query's name in the section `queries`.
-        settings: The section `queries`.
-        data: The data set's folder.
-        models: The folder of the trained models.
-        out: The folder to write into.
-        seed: The training seed of the networks.
-        device: Where they run: `cpu` or `cuda`.
-        threads: CPU threads.
+    A query can have no answer, because the training of its generator failed or its evidence never occurs. Its tables
+    have no rows then, and its JSON has the reason as `unanswered`.
 
-    A query that cannot be answered, because its generator's training failed or its evidence is never seen, has files
-    without a row, and the reason in its JSON, as `unanswered`.
+    Arguments:
+        settings: The section `queries` of the configuration.
+        run: The folders, the device and the training seed; `name` is the query's name in `queries.by_name`.
+        threads: The number of CPU threads.
 
     Raises:
-        UserError: If there is no such query, it asks what its generator or the classifier does not know, or a trained
+        UserError: If there is no such query, the generator or the classifier lacks one of its variables, or a trained
             model is missing.
     """
     import torch
 
     torch.set_num_threads(threads)
+    name, out = run.name, run.out
     asked = _named(name, settings.by_name)
-    dataset, test = load_dataset(data), load_split(data, "test")
-    world, failures = load_world(asked.generator, dataset, data, models, seed, device, settings)
+    dataset, test = load_dataset(run.data), load_split(run.data, "test")
+    world, failures = load_world(asked.generator, dataset, run, settings)
     query = Query(asked.given, asked.premise, asked.by)
     own = derive_seed(settings.seed, "queries", name)
     unanswered = f"models.{asked.generator}: its training failed ({', '.join(failures)})" if failures else ""
@@ -77,44 +67,27 @@ def answer_query(
         if not failures:
             rows, noise = _actual(world, asked, test, settings.images, own)
             if len(rows):
-                table, images = ask(
-                    world, query, noise, settings.stickiness, settings.samples, own,
-                    settings.kernel, settings.sampler, settings.particles, settings.sweeps,
-                )  # fmt: skip
+                table, images = ask(world, query, noise, settings.stickiness, settings.samples, own, settings)
                 table.insert(0, "index", rows[table["actual"]])
             else:
-                unanswered = f"{_words(asked.given)} is never seen in {WHERE[asked.actual]}"
+                unanswered = f"{_words(asked.given)} never occurs in {WHERE[asked.actual]}"
     except UserError as error:
         raise UserError(f"queries.by_name.{name}: {error}") from None
-    out = Path(out)
     write_array(out / f"{name}.npy", images)
     write_table(out / f"{name}.parquet", table)
-    told = {"name": name, "given": dict(asked.given), "premise": dict(asked.premise), "by": asked.by}
-    told |= {"generator": asked.generator, "actual": asked.actual, "unanswered": unanswered}
-    write_json(out / f"{name}.json", told)
+    described = {"name": name, "given": dict(asked.given), "premise": dict(asked.premise), "by": asked.by}
+    described |= {"generator": asked.generator, "actual": asked.actual, "unanswered": unanswered}
+    write_json(out / f"{name}.json", described)
 
 
-def draw_images(
-    generator: str,
-    settings: Any,
-    data: Path | str,
-    models: Path | str,
-    out: Path | str,
-    seed: int = 0,
-    device: str = "cpu",
-    threads: int = 1,
-) -> None:
-    """Writes images drawn from a generator: `<generator>.npy`, and `.parquet` with what it was told.
+def draw_images(settings: "QueriesSettings", run: Run, threads: int = 1) -> None:
+    """Writes images drawn from a generator, `<generator>.npy`, and their conditions, `<generator>.parquet`.
 
     Arguments:
-        generator: `dcgan`, which is told nothing, or `gan`, whose parents follow from the mechanisms.
-        settings: The section `queries`: `structure` images are drawn.
-        data: The data set's folder.
-        models: The folder of the trained models.
-        out: The folder to write into.
-        seed: The training seed of the networks.
-        device: Where they run: `cpu` or `cuda`.
-        threads: CPU threads.
+        settings: The section `queries` of the configuration; `structure` is the number of images.
+        run: The folders, the device and the training seed; `name` is the generator, `dcgan` (unconditional) or `gan`
+            (conditional on parents that are drawn from the mechanisms).
+        threads: The number of CPU threads.
 
     Raises:
         UserError: If a trained model is missing.
@@ -122,60 +95,60 @@ def draw_images(
     import torch
 
     torch.set_num_threads(threads)
-    dataset = load_dataset(data)
-    # Of a failed training too: how it failed can be seen here.
-    world, _ = load_world(generator, dataset, data, models, seed, device, settings)
+    generator, dataset = run.name, load_dataset(run.data)
+    # Also after a failed training: its images show how it failed.
+    world, _ = load_world(generator, dataset, run, settings)
     count = settings.structure
     seeds = [derive_seed(settings.seed, "structure", number) for number in range(count)]
     everything = np.arange(world.dimension)
     noise = np.stack([world.prior(rng, everything) for rng in streams(seeds, "prior")])
-    told = pd.DataFrame({"number": np.arange(count)})
+    conditions = pd.DataFrame({"number": np.arange(count)})
     if isinstance(world, CausalWorld):
         parents = world.parents(torch.from_numpy(noise.astype(np.float32)))
-        told = told.assign(**{f"told_{name}": value for name, value in parents.items()})
-    write_array(Path(out) / f"{generator}.npy", world.images(noise))
-    write_table(Path(out) / f"{generator}.parquet", told)
+        conditions = conditions.assign(**{f"told_{name}": value for name, value in parents.items()})
+    write_array(run.out / f"{generator}.npy", world.images(noise))
+    write_table(run.out / f"{generator}.parquet", conditions)
 
 
 def load_world(
-    generator: str,
-    dataset: Dataset,
-    data: Path | str,
-    models: Path | str,
-    seed: int,
-    device: str,
-    settings: Any,
+    generator: str, dataset: Dataset, run: Run, settings: "QueriesSettings"
 ) -> tuple[ObservedWorld | CausalWorld, list[str]]:
-    """Returns a generator with all that its world needs, and the signs that its training failed.
+    """Returns the world of a generator, and the signs that its training failed.
+
+    Arguments:
+        generator: `dcgan` or `gan`.
+        dataset: The data set.
+        run: The folders, the device and the training seed.
+        settings: The section `queries` of the configuration.
 
     Raises:
         UserError: If a trained model is missing.
     """
-    models = Path(models)
-    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
-    network, failures = load_gan(models / generator / f"seed{seed}", dataset, device)
+    models, seed, device = run.models, run.seed, run.device
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device, "classifier")
+    network, failures = load_gan(models / generator / f"seed{seed}", dataset, device, generator)
     if generator == "dcgan":
         steps = settings.inversion_steps
         return ObservedWorld(network, classifier, device, steps, seed, settings.sharpness), failures
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
-    train = load_split(data, "train").attributes
+    train = load_split(run.data, "train").attributes
     return CausalWorld(scm, network, classifier, dataset, train, device, settings.sharpness), failures
 
 
 def check_facts(query: Query, classifier: AttributeClassifier) -> None:
-    """Refuses facts that the classifier cannot read.
+    """Checks that the classifier predicts every fact of a query.
 
     Raises:
-        UserError: If a name is unknown, or a value is not 0 or 1, or no class.
+        UserError: If a name is unknown, or a value is not 0 or 1 or not a class.
     """
     category = classifier.categorical
     sizes = {name: 2 for name in classifier.names} | ({category.name: category.classes} if category else {})
-    seen = {**query.given, **(query.premise if query.by == "observe" else {})}
-    for name, value in seen.items():
+    facts = {**query.given, **(query.premise if query.by == "observe" else {})}
+    for name, value in facts.items():
         if name not in sizes:
-            raise UserError(f"{name}: the classifier does not know it; did you mean {_near(name, sizes)!r}?")
+            raise UserError(f"{name}: not predicted by the classifier; did you mean {_near(name, sizes)!r}?")
         if value not in range(sizes[name]):
-            raise UserError(f"{name}: {value} is none of its values; choose one of 0 to {sizes[name] - 1}")
+            raise UserError(f"{name}: {value} is not one of its values; choose from 0 to {sizes[name] - 1}")
         if name in classifier.constant:
             raise UserError(f"{name}: the classifier {classifier.constant[name]}")
 
@@ -208,11 +181,11 @@ def _words(facts: Mapping[str, int]) -> str:
 
 
 def _agreeing(classifier: AttributeClassifier, images: np.ndarray, given: Mapping[str, int]) -> np.ndarray:
-    """Returns the rows of images of which the classifier says the evidence, ascending."""
-    said = classifier.predict(images)
+    """Returns the rows of images for which the classifier predicts the evidence, ascending."""
+    predicted = classifier.predict(images)
     agree = np.ones(len(images), dtype=bool)
     for name, value in given.items():
-        agree &= said[name] == value
+        agree &= predicted[name] == value
     return np.flatnonzero(agree)
 
 

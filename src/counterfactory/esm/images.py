@@ -1,20 +1,19 @@
-r"""Evidence about generated images: what a classifier reads in :math:`G(z)`, and the noise of a given image.
+r"""Evidence about generated images: the log-likelihood by a classifier, and the noise of a given image.
 
 With a classifier's probability :math:`c_a(x)` of each fact a about an image,
 
 .. math:: \log P(e \mid z) = \sum_{a \in e} \log c_a(G(z))
 
-is the log-likelihood that the samplers (:mod:`.samplers`) take. The sum is over facts that the classifier states one
-by one: it treats them as independent given the image. With the classifier's own probabilities an image counts as
-evidence of what the classifier hardly believes, in proportion; where the evidence is rare, most of what is drawn is of
-that kind. Logits may be sharpened by a factor, :math:`c_a = \sigma(\tau \ell_a)`: for large :math:`\tau` the
-evidence is what the classifier *says*.
+is the log-likelihood for the samplers (:mod:`counterfactory.esm.samplers`). The sum treats the facts as independent
+given the image. With the classifier's own probabilities an image can count as evidence although the classifier assigns
+it a low probability; if the evidence is rare, most draws are of this kind. The logits can be multiplied by a sharpness,
+:math:`c_a = \sigma(\tau \ell_a)`: for large :math:`\tau` the evidence is the classifier's decision.
 
-The noise of an image that was not generated is found by descent,
+The noise of an image that was not generated is found by gradient descent,
 
 .. math:: z = \arg\min_z \|x - G(z)\|_1 + \lambda \|z\|^2
 
-from the nearest of a fixed set of draws; a uniform prior is kept to by :math:`z = \tanh a`.
+from the nearest of a fixed set of draws. For a uniform prior :math:`z = \tanh a`, without the penalty.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,12 @@ from ..core.errors import UserError
 from ..scm.noise_kernels import LogLikelihood
 
 __all__ = ["fact_log_probability", "image_log_likelihood", "invert"]
+
+RATE = 0.05
+"""The initial learning rate of :func:`invert`; it decreases to 0 by a cosine schedule."""
+
+WEIGHT = 1e-3
+"""The weight lambda of the mean square of a normal noise."""
 
 
 def fact_log_probability(
@@ -44,10 +49,10 @@ def fact_log_probability(
         names: The A binary attributes, in order.
         categorical: The variable whose classes follow, or None.
         facts: For each attribute 0 or 1; for the categorical variable the class.
-        sharpness: What logits are multiplied by.
+        sharpness: The factor on the logits.
 
     Raises:
-        UserError: If the classifier does not know a fact's name or value.
+        UserError: If a fact's name or value is not predicted by the classifier.
     """
     logits = sharpness * logits.double()
     total = torch.zeros_like(logits[:, 0])
@@ -59,7 +64,9 @@ def fact_log_probability(
             total = total + F.log_softmax(logits[:, len(names) :], 1)[:, value]
         else:
             known = [*names, *([categorical] if categorical else [])]
-            raise UserError(f"{name}: {value}: not a fact the classifier knows; it knows {', '.join(known)}")
+            raise UserError(
+                f"{name}: {value}: not predicted by the classifier, which predicts {', '.join(known)}"
+            )
     return total
 
 
@@ -69,15 +76,15 @@ def image_log_likelihood(
     device: str = "cpu",
     chunk: int = 64,
 ) -> LogLikelihood:
-    """Returns the log-likelihood of noises, for the samplers.
+    """Returns the log-likelihood of noises, a function for the samplers.
 
-    Networks always run on whole chunks, so that the shape of their input, which decides their arithmetic, is fixed.
+    Networks always run on whole chunks, because their arithmetic depends on the shape of the input.
 
     Arguments:
         generate: The generator, from noises (B, D), float32, to images (B, C, H, W) in [-1, 1].
-        log_probability: From images to the log-probability of the evidence, (B,).
-        device: Where both run.
-        chunk: Images in a network call.
+        log_probability: A function from images to the log-probability of the evidence, (B,), in nats.
+        device: The device of both.
+        chunk: The number of images in a network call.
     """
 
     @torch.no_grad()
@@ -98,21 +105,17 @@ def invert(
     start: Tensor,
     prior: str,
     steps: int = 200,
-    rate: float = 0.05,
-    weight: float = 1e-3,
     first: Tensor | None = None,
 ) -> Tensor:
-    """Finds the noise of each image by Adam; a row's noise depends on that row alone.
+    """Finds the noise of each image with Adam; the noise of a row does not depend on the other rows.
 
     Arguments:
         generate: The generator, from noises (B, D) to images (B, C, H, W) in [-1, 1], with gradients.
         images: The images, with shape (B, C, H, W).
-        start: Draws from the prior, (S, D); each image starts from the one whose image is the nearest.
-        prior: `normal`, or `uniform` on [-1, 1], which the noises then stay in.
-        steps: Updates.
-        rate: The learning rate; it falls to 0 by half a cosine.
-        weight: The weight of the mean square of a normal noise.
-        first: Another start of each image, (B, D), such as an encoder's; taken where its image is nearer.
+        start: Draws from the prior, (S, D); each image starts from the draw whose image is the nearest.
+        prior: `normal`, or `uniform` on [-1, 1], the range of the noises.
+        steps: The number of updates.
+        first: Another start of each image, (B, D), such as the output of an encoder; used where its image is nearer.
 
     Returns:
         The noises, with shape (B, D), without gradient.
@@ -127,13 +130,13 @@ def invert(
     bounded = prior == "uniform"
     free = begin.clamp(-0.99, 0.99).atanh() if bounded else begin.clone()
     free.requires_grad_(True)
-    optimizer = torch.optim.Adam([free], lr=rate)
+    optimizer = torch.optim.Adam([free], lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for _ in range(steps):
         z = free.tanh() if bounded else free
         error = (generate(z) - images).abs().mean((1, 2, 3))
         if not bounded:
-            error = error + weight * z.square().mean(1)
+            error = error + WEIGHT * z.square().mean(1)
         optimizer.zero_grad()
         error.sum().backward()
         optimizer.step()

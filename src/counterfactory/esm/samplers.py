@@ -1,28 +1,29 @@
-r"""Conditioning the counterfactual copy on evidence: rejection, Markov chains, tempered sequential Monte Carlo.
+r"""Samples the counterfactual copy given evidence: rejection, Markov chains, tempered sequential Monte Carlo.
 
 The target is
 
 .. math:: p(z' \mid z, e') \propto K(z' \mid z)\, c(z'), \qquad c(z') = P(e' \mid z')
 
-for a kernel K (:mod:`.kernels`) and any likelihood c, such as a classifier's probability on a generator's
-image. Three samplers, in the order of how rare the evidence may be:
+for a kernel K (:mod:`counterfactory.scm.noise_kernels`) and any likelihood c, such as a classifier's probability for a
+generated image. Three samplers, for increasingly rare evidence:
 
-- :func:`rejection`, exact; its cost is :math:`1 / P(e' \mid z)` a draw;
-- :func:`markov_chain`, Metropolis moves on (mask, value), or elliptical slices for an affine kernel;
-- :func:`tempered_smc`, particles led from :math:`K` to the target along :math:`K c^\beta`, each step in
-  :math:`\beta` as large as leaves half of them effective (Del Moral, Doucet, Jasra, 2006, JRSS B 68(3),
-  411-436). It also estimates :math:`\log P(e' \mid z)`, which says how far-fetched the premise is for z.
+- :func:`rejection`: exact; its cost per draw is :math:`1 / P(e' \mid z)`.
+- :func:`markov_chain`: Metropolis moves on (mask, value), or elliptical slices for an affine kernel.
+- :func:`tempered_smc`: particles that are moved from :math:`K` to the target along :math:`K c^\beta`, with steps in
+  :math:`\beta` that keep half of them effective (Del Moral, Doucet, Jasra, 2006, JRSS B 68(3), 411-436). It also
+  estimates :math:`\log P(e' \mid z)`, the plausibility of the premise given z.
 
-:func:`counterfactual_observation` picks among them. :func:`actual_noise` draws from the prior given evidence
-about the actual world, and :func:`counterfactual_intervention` from the kernel alone: an intervention cuts
-the variable it sets, so that the premise says nothing of the noises.
+:func:`counterfactual_observation` selects one of them. :func:`actual_noise` draws from the prior given evidence about
+the actual world, and :func:`counterfactual_intervention` from the kernel: an intervention separates the variable from
+its causes, so the premise contains no information about the noises.
 
-Every draw has its own stream of random numbers, which only its own seed decides.
+Every draw has its own stream of random numbers, which depends on its seed only.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,9 +32,14 @@ from ..core.noise import derive_seed, generator
 from ..scm.noise_kernels import Kernel, LogLikelihood, Prior, State, Sticky, streams
 from .registry import SAMPLERS
 
+if TYPE_CHECKING:
+    from ..config.esm import GanEsmSettings
+    from ..config.queries import QueriesSettings
+
 __all__ = [
     "SAMPLERS",
     "Draws",
+    "Sampling",
     "actual_noise",
     "counterfactual_intervention",
     "counterfactual_observation",
@@ -42,9 +48,27 @@ __all__ = [
     "tempered_smc",
 ]
 
-PILOT = 200  # draws of the kernel that say how common the evidence is
-COMMON = 1e-2  # evidence above this is left to rejection
-ATTEMPTS = 64  # draws that rejection makes at once
+PILOT = 200  # draws of the kernel that estimate the probability of the evidence
+COMMON = 1e-2  # rejection is used for evidence with a probability above this
+ATTEMPTS = 64  # draws that rejection evaluates in one call
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How counterfactual noises are drawn; the sections `queries` and `answers.gan_esm` have the same fields.
+
+    Arguments:
+        kernel: The law of the counterfactual noise, one of :data:`counterfactory.esm.registry.KERNELS`.
+        sampler: One of :data:`counterfactory.esm.registry.SAMPLERS`. `auto` is rejection if 200 draws of the kernel
+            estimate the probability of the evidence above 1 %, otherwise smc.
+        particles: The least number of particles of smc.
+        sweeps: The number of moves of smc at each temperature; a chain makes twenty times as many.
+    """
+
+    kernel: str = "sticky"
+    sampler: str = "auto"
+    particles: int = 256
+    sweeps: int = 20
 
 
 @dataclass(frozen=True)
@@ -53,12 +77,12 @@ class Draws:
 
     Arguments:
         noise: The noises, with shape (N, D).
-        log_likelihood: The log-likelihood of the evidence given each, in nats, with shape (N,).
-        kept: The share of coordinates each kept, with shape (N,); NaN for a kernel that keeps none.
-        reached: Whether each is a draw of the target, bool with shape (N,): rejection may run out of tries.
-        log_evidence: The estimate of :math:`log P(e' | z)` in nats; NaN from a chain, which gives none.
-        acceptance: The share of proposals accepted.
-        calls: How many log-likelihoods were evaluated.
+        log_likelihood: The log-likelihood of the evidence given each noise, in nats, with shape (N,).
+        kept: The share of unchanged coordinates, with shape (N,); NaN for a kernel that changes all of them.
+        reached: Whether each is a draw from the target, bool with shape (N,); False if rejection ran out of attempts.
+        log_evidence: The estimate of :math:`\\log P(e' \\mid z)` in nats; NaN from a chain, which has no estimate.
+        acceptance: The share of accepted proposals.
+        calls: The number of evaluations of the log-likelihood.
     """
 
     noise: np.ndarray
@@ -81,10 +105,10 @@ def rejection(
 
     Arguments:
         kernel: The law of the counterfactual noise.
-        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        noise: The actual noise, with shape (D,), or one per draw, (N, D).
         log_likelihood: The log-likelihood, at most 0.
         seeds: The seed of each draw, with shape (N,).
-        tries: How often a draw is tried; one that was never accepted is returned as not `reached`.
+        tries: The maximum number of attempts per draw; a draw that was never accepted is returned as not `reached`.
 
     Raises:
         UserError: If a log-likelihood is above 0, or not a number.
@@ -95,8 +119,8 @@ def rejection(
     reached = np.zeros(len(seeds), dtype=bool)
     waiting, attempt, tried, calls = np.arange(len(seeds)), 0, 0, 0
     while len(waiting) and attempt < tries:
-        # Several attempts at once where few draws are left: a network is no slower for them. Each stream is read
-        # attempt by attempt, so that what is drawn does not depend on how many are made at once.
+        # When few draws are left, several attempts are evaluated in one network call. Each stream is read attempt by
+        # attempt, so that the draws do not depend on the number of attempts per call.
         block = min(max(1, ATTEMPTS // len(waiting)), tries - attempt)
         drawn, uniform = [], []
         for _ in range(block):
@@ -106,11 +130,11 @@ def rejection(
         found = log_likelihood(kernel.apply(np.tile(noise[waiting], (block, 1)), parts))
         if not (found <= 0.0).all():
             raise UserError(
-                "rejection: a log-likelihood is above 0 or not a number; use a chain or smc instead"
+                "rejection: a log-likelihood is above 0 or not a number; use the sampler chain or smc"
             )
         taken = np.array(uniform) < np.exp(found).reshape(block, len(waiting))
         done = taken.any(0)
-        # The first that is accepted, or the last of those that were not.
+        # The first accepted attempt, or the last one if none was accepted.
         which = np.where(done, taken.argmax(0), block - 1)
         rows = which * len(waiting) + np.arange(len(waiting))
         if state is None:
@@ -135,14 +159,14 @@ def markov_chain(
     seeds: Sequence[int],
     sweeps: int = 400,
 ) -> Draws:
-    """Runs one Markov chain a draw and returns their last states.
+    """Runs one Markov chain per draw and returns their last states.
 
     Arguments:
         kernel: The law of the counterfactual noise.
-        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        noise: The actual noise, with shape (D,), or one per draw, (N, D).
         log_likelihood: The log-likelihood.
         seeds: The seed of each chain, with shape (N,).
-        sweeps: The length of each chain. It starts from the kernel; early states are not of the target.
+        sweeps: The length of each chain. It starts from the kernel; early states do not follow the target.
     """
     noise = _rows(noise, len(seeds))
     rngs = streams(seeds, "chain")
@@ -165,7 +189,7 @@ def tempered_smc(
     sweeps: int = 20,
     effective: float = 0.5,
 ) -> Draws:
-    r"""Leads particles from the kernel to the target along :math:`K c^\beta`.
+    r"""Moves particles from the kernel to the target along :math:`K c^\beta`.
 
     Each :math:`\beta` is found by bisection so that the effective sample size of the incremental weights,
     :math:`(\sum w)^2 / \sum w^2`, is a given share of the particles; these are then resampled
@@ -178,11 +202,11 @@ def tempered_smc(
         log_likelihood: The log-likelihood.
         seed: The seed.
         particles: The number of particles N.
-        sweeps: Moves of every particle at each temperature.
-        effective: The share of particles that stays effective, in (0, 1).
+        sweeps: The number of moves of every particle at each temperature.
+        effective: The share of particles that remains effective, in (0, 1).
 
     Returns:
-        The particles, equally weighted. None is `reached` where no particle finds the evidence possible.
+        The particles, equally weighted. None is `reached` if the evidence is impossible for all particles.
     """
     rows = _rows(np.asarray(noise), particles)
     rngs = streams([derive_seed(seed, "particle", number) for number in range(particles)], "smc")
@@ -215,9 +239,7 @@ def counterfactual_observation(
     log_likelihood: LogLikelihood,
     seed: int,
     count: int,
-    sampler: str = "auto",
-    particles: int = 256,
-    sweeps: int = 20,
+    settings: "Sampling | QueriesSettings | GanEsmSettings" = Sampling(),
 ) -> Draws:
     """Draws counterfactual noises given that the premise is *observed* in the copy.
 
@@ -227,22 +249,20 @@ def counterfactual_observation(
         log_likelihood: The log-likelihood of the premise, at most 0.
         seed: The seed.
         count: The number N of draws.
-        sampler: `rejection`, `chain`, `smc`, or `auto`: rejection where 200 draws of the kernel put the
-            evidence above 1 in 100, else smc.
-        particles: Particles of smc, at least; `count` of them are returned.
-        sweeps: Moves of smc at each temperature; a chain makes twenty times as many.
+        settings: The settings `sampler`, `particles` and `sweeps`; see :class:`Sampling`.
 
     Raises:
         UserError: If there is no such sampler.
     """
     seeds = [derive_seed(seed, "draw", number) for number in range(count)]
+    sampler, sweeps = settings.sampler, settings.sweeps
     if sampler == "auto":
         rows = _rows(np.asarray(noise), PILOT)
         seeded = streams([derive_seed(seed, "pilot", number) for number in range(PILOT)])
         share = float(np.exp(log_likelihood(kernel.apply(rows, kernel.draw(rows.shape[1], seeded)))).mean())
         if share > COMMON:
             drawn = rejection(kernel, noise, log_likelihood, seeds)
-            # A few draws of rejection say less of the evidence than the pilot does.
+            # The pilot estimates the evidence better than a few draws of rejection.
             return replace(drawn, log_evidence=math.log(share), calls=drawn.calls + PILOT)
         sampler = "smc"
     if sampler == "rejection":
@@ -250,24 +270,24 @@ def counterfactual_observation(
     if sampler == "chain":
         return markov_chain(kernel, noise, log_likelihood, seeds, 20 * sweeps)
     if sampler == "smc":
-        drawn = tempered_smc(kernel, noise, log_likelihood, seed, max(particles, count), sweeps)
-        # Neighbours after systematic resampling are often copies of one another: spread the picks.
+        drawn = tempered_smc(kernel, noise, log_likelihood, seed, max(settings.particles, count), sweeps)
+        # Neighbours after systematic resampling are often copies of one another, so the picks are spread.
         picks = np.linspace(0, len(drawn.noise), count, endpoint=False).astype(np.int64)
         parts = (drawn.noise[picks], drawn.log_likelihood[picks], drawn.kept[picks], drawn.reached[picks])
         return Draws(*parts, drawn.log_evidence, drawn.acceptance, drawn.calls)
-    raise UserError(f"sampler: {sampler}: no such sampler; choose one of {', '.join(SAMPLERS)}")
+    raise UserError(f"sampler: {sampler}: no such sampler; choose from {', '.join(SAMPLERS)}")
 
 
 def counterfactual_intervention(kernel: Kernel, noise: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-    """Draws counterfactual noises for an *intervention*: of the kernel alone, whatever is set.
+    """Draws counterfactual noises for an *intervention*: from the kernel, whatever is set.
 
     Arguments:
         kernel: The law of the counterfactual noise.
-        noise: The actual noise, with shape (D,), or one a draw, (N, D).
+        noise: The actual noise, with shape (D,), or one per draw, (N, D).
         seeds: The seed of each draw, with shape (N,).
 
     Returns:
-        The noises, with shape (N, D), to be pushed through the model in which the variable is set.
+        The noises, with shape (N, D), for the model in which the variable is set.
     """
     noise = _rows(np.asarray(noise), len(seeds))
     return kernel.apply(noise, kernel.draw(noise.shape[1], streams(seeds, "intervention")))
@@ -287,13 +307,13 @@ def actual_noise(
         dimension: The number D of coordinates.
         log_likelihood: The log-likelihood of the evidence, at most 0.
         seeds: The seed of each draw, with shape (N,).
-        tries: How often a draw is tried.
+        tries: The maximum number of attempts per draw.
     """
     return rejection(Sticky(0.0, prior), np.zeros(dimension), log_likelihood, seeds, tries)
 
 
 def _rows(noise: np.ndarray, count: int) -> np.ndarray:
-    """Returns noise with shape (N, D): one row a draw."""
+    """Returns noise with shape (N, D), one row per draw."""
     noise = np.asarray(noise)
     return np.broadcast_to(noise, (count, noise.shape[-1]))
 
@@ -303,7 +323,7 @@ def _take(state: State, rows: np.ndarray) -> State:
 
 
 def _weights(step: float, values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns the normalised incremental weights and the logarithm of their mean."""
+    """Returns the normalized incremental weights and the logarithm of their mean."""
     logs = step * values
     top = logs.max()
     weights = np.exp(logs - top)
@@ -311,7 +331,7 @@ def _weights(step: float, values: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _temperature_step(values: np.ndarray, most: float, effective: float) -> float:
-    """Returns the largest step in beta, up to `most`, that leaves the wanted share of possible particles."""
+    """Returns the largest step in beta, up to `most`, that keeps the given share of particles effective."""
     target = effective * np.isfinite(values).sum()
 
     def size(step: float) -> float:

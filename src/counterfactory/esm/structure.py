@@ -1,9 +1,10 @@
-"""Does the generator know the causal structure? What its images show, measured like real ones.
+"""Measures whether a generator has learned the causal structure, from the variables that its images show.
 
-Before a counterfactual over a generator is believed, the generator should know what goes together. Images drawn from
-it are measured on their pixels (continuous variables, in simulated worlds) and read by the oracle (classes, binary
-attributes), and so are the real test images: then conditional tables of both, such as the mean intensity given the
-thickness, or P(bright | thick), stand side by side. Nothing of them was told to an unconditional generator.
+Counterfactuals of a generator are meaningful only if its images have the dependencies of the data. Images drawn from
+the generator and real test images are measured in the same way: continuous variables on the pixels (in simulated data
+sets), classes and binary attributes by the oracle. Conditional tables of both, such as the mean intensity given the
+thickness or P(bright | thick), are then compared. An unconditional generator was trained without any of these
+variables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from ..models.classifier.model import AttributeClassifier, load_classifier
 __all__ = ["binned_means", "conditional_shares", "measure_images", "measure_structure"]
 
 BINS = 6
-LEAST = 10  # images in a bin below which it says nothing
+LEAST = 10  # the least number of images of a bin; bins with fewer have NaN
 
 
 def measure_structure(
@@ -32,18 +33,18 @@ def measure_structure(
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
-    """Measures drawn images and as many real ones, and writes one table, a row an image.
+    """Measures drawn images and as many real ones, and writes one table with one row per image.
 
-    Its columns are `source` (`real` or a generator), the continuous variables that the world measures, the categorical
-    variable and every binary attribute, 0 or 1, as the oracle reads them.
+    Its columns are `source` (`real` or a generator), the continuous variables that the simulation measures, and the
+    oracle's predictions of the categorical variable and of every binary attribute, 0 or 1.
 
     Arguments:
         drawn: For each generator the file of its images, uint8 (N, C, H, W).
-        data: The data set's folder.
-        models: The folder of the models, for the oracle.
+        data: The folder of the data set.
+        models: The folder of the trained models, which contains the oracle.
         out: The table to write.
-        device: Where the oracle runs.
-        threads: CPU threads.
+        device: The device of the oracle.
+        threads: The number of CPU threads.
 
     Raises:
         UserError: If a file or the oracle is missing or damaged.
@@ -51,7 +52,7 @@ def measure_structure(
     import torch
 
     torch.set_num_threads(threads)
-    dataset, oracle = load_dataset(data), load_classifier(Path(models) / "oracle", device)
+    dataset, oracle = load_dataset(data), load_classifier(Path(models) / "oracle", device, "oracle")
     images = {name: load_npy(path) for name, path in drawn.items()}
     most = max((len(one) for one in images.values()), default=0)
     images = {"real": load_split(data, "test").images[:most], **images}
@@ -65,7 +66,7 @@ def measure_structure(
 def measure_images(
     dataset: Dataset, oracle: AttributeClassifier, images: np.ndarray, threads: int = 1
 ) -> pd.DataFrame:
-    """Returns what uint8 images (N, C, H, W) show, one row an image; an image without a stroke has NaN."""
+    """Returns the measured variables of uint8 images (N, C, H, W), one row per image; NaN for an empty image."""
     known = world(dataset.name)
     continuous = [one.name for one in dataset.variables if one.kind == "continuous"]
     shown = known.measure(images, threads) if known is not None else pd.DataFrame(index=range(len(images)))
@@ -78,13 +79,13 @@ def binned_means(
 ) -> dict[str, np.ndarray]:
     """Returns the mean of one variable in bins of another, (bins, 3): mean cause, mean effect, count.
 
-    The bins hold equal shares of the real images; a bin with fewer than ten images has NaN.
+    The bins contain equal shares of the real images. A bin with fewer than ten images has NaN.
 
     Arguments:
-        tables: What the images of each source show; one is `real`.
+        tables: The measured variables of each source; one of the sources is `real`.
         cause: The variable that is binned.
         effect: The variable that is averaged.
-        bins: How many.
+        bins: The number of bins.
     """
     real = tables["real"][cause].to_numpy(np.float64)
     edges = np.nanquantile(real, np.linspace(0.0, 1.0, bins + 1)[1:-1])
@@ -104,7 +105,7 @@ def binned_means(
 
 
 def conditional_shares(table: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
-    """Returns P(column = 1 | row = 1) of binary attributes, and P(column = 1) as the row `any`; NaN of too few."""
+    """Returns P(column = 1 | row = 1) of binary attributes, and P(column = 1) as the row `any`; NaN for few images."""
     rows = {"any": table[list(attributes)].mean()}
     for name in attributes:
         mine = table[table[name] == 1]

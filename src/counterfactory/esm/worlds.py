@@ -1,17 +1,17 @@
-r"""Generators of images as worlds that queries are asked about (:mod:`.queries`).
+r"""Worlds that queries are answered in: trained generators of images with a classifier.
 
 `ObservedWorld`
-    An unconditional generator: all that it shows follows from one noise, :math:`x = G(z)`. Its premises can be
-    observed and not made.
+    An unconditional generator: the image is a function of one noise, :math:`x = G(z)`. A premise can be observed but
+    not set.
 
 `CausalWorld`
     The mechanisms of the parents and a generator conditional on them: :math:`\mathrm{pa} = f(u)`,
-    :math:`x = G(z, \mathrm{pa})`, the noises of the world being (u, z). A premise is observed in the image, or made:
-    the variable is cut from its causes, set, and all that follows from it is computed anew. For a binary attribute,
-    which says only on which side of a threshold its quantity is, the value is drawn from the train split's
-    marginal on that side, the same at every stickiness.
+    :math:`x = G(z, \mathrm{pa})`, with the noises (u, z). A premise can be observed in the image, or set: the variable
+    is separated from its causes and its descendants are computed anew. A binary attribute only defines the side of a
+    threshold of its variable; the value is drawn from the marginal of the train split on that side, the same for every
+    stickiness.
 
-What is seen in an image is what a classifier says of it, in both.
+In both, facts about an image are predictions of the classifier.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,20 +43,20 @@ from .images import fact_log_probability, image_log_likelihood, invert
 
 __all__ = ["CausalWorld", "ObservedWorld"]
 
-CHUNK = 64  # images in a network call, always: the shape decides the arithmetic
-STARTS = 512  # draws from the prior that an inversion may start from
+CHUNK = 64  # images in every network call: the arithmetic depends on the shape of the input
+STARTS = 512  # draws from the prior among which an inversion chooses its start
 
 
 class ObservedWorld:
-    """An unconditional generator and the classifier that looks at its images.
+    """An unconditional generator and the classifier of its images.
 
     Arguments:
         network: The generator.
-        classifier: What is seen in its images.
-        device: Where both run.
-        inversion_steps: Updates that find the noise of an image.
-        seed: The seed of the draws that inversions start from.
-        sharpness: What the classifier's logits are multiplied by; see :mod:`.images`.
+        classifier: The classifier.
+        device: The device of both.
+        inversion_steps: The number of updates that find the noise of an image.
+        seed: The seed of the draws among which inversions choose their start.
+        sharpness: The factor on the classifier's logits; see :mod:`counterfactory.esm.images`.
     """
 
     intervenes = False
@@ -76,7 +76,7 @@ class ObservedWorld:
         self.inversion_steps, self.seed = inversion_steps, seed
 
     def kernel(self, name: str, stickiness: float) -> Kernel:
-        """Returns the law of the counterfactual noise; the errors are those of :func:`.kernels.build_kernel`."""
+        """Returns the law of the counterfactual noise; see :func:`counterfactory.scm.noise_kernels.build_kernel`."""
         return build_kernel(name, stickiness, self.network.prior)
 
     def generate(self, z: Tensor) -> Tensor:
@@ -88,11 +88,11 @@ class ObservedWorld:
         return _in_chunks(noise, self.device, lambda part, rows: self.generate(part))
 
     def log_likelihood(self, facts: Mapping[str, int]) -> LogLikelihood:
-        """Returns the log-likelihood of facts that the classifier reads in the image."""
-        return _seen(self.classifier, self.generate, facts, self.device, self.sharpness)
+        """Returns the log-likelihood of facts about the image, by the classifier."""
+        return _log_likelihood(self.classifier, self.generate, facts, self.device, self.sharpness)
 
     def abduct(self, images: np.ndarray, *_: object) -> np.ndarray:
-        """Returns the noises (M, D) of uint8 images (M, C, H, W): of the encoder, if there is one, and by descent."""
+        """Returns the noises (M, D) of uint8 images (M, C, H, W), by the encoder, if there is one, and by descent."""
         stream = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "inversion"))
         start = draw_latents(self.network.prior, STARTS, self.dimension, stream)
         found = []
@@ -106,16 +106,16 @@ class ObservedWorld:
 
 
 class CausalWorld:
-    """The mechanisms of the parents, a generator conditional on them, and the classifier that looks at its images.
+    """The mechanisms of the parents, a generator conditional on them, and the classifier of its images.
 
     Arguments:
         scm: The mechanisms.
         network: The generator, with an encoder.
-        classifier: What is seen in its images.
+        classifier: The classifier.
         dataset: The data set.
-        train: The attributes of the train split, for the values that binary attributes are set to.
-        device: Where networks run.
-        sharpness: What the classifier's logits are multiplied by; see :mod:`.images`.
+        train: The attributes of the train split, from which the values of binary attributes are drawn.
+        device: The device of the networks.
+        sharpness: The factor on the classifier's logits; see :mod:`counterfactory.esm.images`.
     """
 
     intervenes = True
@@ -133,7 +133,7 @@ class CausalWorld:
         self.sharpness = sharpness
         self.scm, self.network, self.classifier = scm, network, classifier
         self.dataset, self.train, self.device = dataset, train, device
-        # Columns of the noise: those of each variable, a class's K together, and then the latents.
+        # Columns of the noise: those of each variable, K for a categorical one, followed by the latents.
         widths = [variable.classes if variable.classes else 1 for variable in dataset.variables]
         self.blocks = np.repeat(np.arange(len(widths)), widths).tolist()
         count = len(self.blocks)
@@ -145,17 +145,17 @@ class CausalWorld:
         self.prior: Prior = self._draw
 
     def kernel(self, name: str, stickiness: float) -> Kernel:
-        """Returns the sticky kernel over all noises, a class's K kept or redrawn as one.
+        """Returns the sticky kernel over all noises; the K noises of a class are kept or redrawn together.
 
         Raises:
-            UserError: If another kernel is asked for; the noises are of several laws.
+            UserError: If another kernel is chosen, because the noises have different laws.
         """
         if name != "sticky":
-            raise UserError(f"kernel: {name}: not for noises of several laws; choose sticky")
+            raise UserError(f"kernel: {name}: not defined for noises with different laws; choose sticky")
         return Sticky(stickiness, self.prior, self.blocks)
 
     def parents(self, noise: Tensor, do: Mapping[str, Tensor] | None = None) -> dict[str, np.ndarray]:
-        """Returns the parents that follow from noises (B, D), each (B,), in physical units."""
+        """Returns the parents for noises (B, D), each (B,), in physical units."""
         noises, start = {}, 0
         for variable in self.dataset.variables:
             width = variable.classes if variable.classes else 1
@@ -166,12 +166,12 @@ class CausalWorld:
         return {name: value.detach().numpy() for name, value in values.items()}
 
     def generate(self, noise: Tensor, do: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Returns images (B, C, H, W) in [-1, 1], up to exposure, given noises (B, D)."""
-        told = torch.from_numpy(encode_parents(self.dataset, self.parents(noise, do))).to(noise.device)
-        return self.network.generate(noise[:, self._latents].float(), told)
+        """Returns images (B, C, H, W) in [-1, 1], before exposure, given noises (B, D)."""
+        condition = torch.from_numpy(encode_parents(self.dataset, self.parents(noise, do))).to(noise.device)
+        return self.network.generate(noise[:, self._latents].float(), condition)
 
     def images(self, noise: np.ndarray, do: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Returns the images of noises (M, D), uint8 (M, C, H, W), with variables set to `do`, each (M,)."""
+        """Returns the images of noises (M, D), uint8 (M, C, H, W), with the variables `do` set, each (M,)."""
         do = do or {}
         padded = {name: torch.from_numpy(_padded(np.asarray(value, float))) for name, value in do.items()}
 
@@ -181,8 +181,8 @@ class CausalWorld:
         return _in_chunks(noise, self.device, generate)
 
     def log_likelihood(self, facts: Mapping[str, int]) -> LogLikelihood:
-        """Returns the log-likelihood of facts that the classifier reads in the image."""
-        return _seen(self.classifier, self.generate, facts, self.device, self.sharpness)
+        """Returns the log-likelihood of facts about the image, by the classifier."""
+        return _log_likelihood(self.classifier, self.generate, facts, self.device, self.sharpness)
 
     def abduct(self, images: np.ndarray, parents: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
         """Returns the noises (M, D) of uint8 images (M, C, H, W) with their parents, M rows."""
@@ -192,21 +192,21 @@ class CausalWorld:
             for noise in self.scm.abduct(values, seeds).values()
         ]
         codes = []
-        told = encode_parents(self.dataset, values)
+        encoded = encode_parents(self.dataset, values)
         for first in range(0, len(images), CHUNK):
             x, pa = (
                 torch.from_numpy(_padded(part[first : first + CHUNK])).to(self.device)
-                for part in (images, told)
+                for part in (images, encoded)
             )
             with torch.no_grad():
                 codes.append(self.network.encode(to_pixels(x), pa).cpu().numpy())
         return np.concatenate([*columns, np.concatenate(codes)[: len(images)]], axis=1)
 
     def act(self, premise: Mapping[str, float], seeds: Sequence[int]) -> dict[str, np.ndarray]:
-        """Returns what a premise sets variables to, each (N,), one value a seed.
+        """Returns the values that a premise sets, each (N,), one value per seed.
 
         Raises:
-            UserError: If it names nothing that can be set.
+            UserError: If the premise has a name that cannot be set.
         """
         done = {}
         for name, value in premise.items():
@@ -233,7 +233,7 @@ class CausalWorld:
         return drawn
 
 
-def _seen(
+def _log_likelihood(
     classifier: AttributeClassifier,
     generate: Callable[[Tensor], Tensor],
     facts: Mapping[str, int],
@@ -250,7 +250,7 @@ def _seen(
 
 @torch.no_grad()
 def _in_chunks(noise: np.ndarray, device: str, generate: Callable[[Tensor, slice], Tensor]) -> np.ndarray:
-    """Returns the images of noises (M, D), always made in chunks of one size."""
+    """Returns the images of noises (M, D), generated in chunks of a fixed size."""
     padded = torch.from_numpy(_padded(np.asarray(noise, np.float32))).to(device)
     parts = [
         to_bytes(generate(padded[first : first + CHUNK], slice(first, first + CHUNK))).cpu().numpy()
@@ -260,9 +260,10 @@ def _in_chunks(noise: np.ndarray, device: str, generate: Callable[[Tensor, slice
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
-    """Returns values (M, *) with M raised to a multiple of the chunk; the first row fills it up."""
+    """Returns values (M, *) with M increased to a multiple of the chunk by copies of the first row."""
     more = -len(values) % CHUNK
-    return np.concatenate([values, np.repeat(values[:1], more, axis=0)])  # a copy: torch wants to own it
+    # A copy, because torch requires writable memory.
+    return np.concatenate([values, np.repeat(values[:1], more, axis=0)])
 
 
 def _near(name: str, known: Sequence[str]) -> str:

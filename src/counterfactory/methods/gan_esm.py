@@ -36,8 +36,8 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         UserError: If a trained model is missing or damaged, or the kernel does not suit the generator's prior.
     """
     dataset = load_dataset(data)
-    network, failures = load_gan(models / "dcgan" / f"seed{seed}", dataset, device)
-    classifier = load_classifier(models / "classifier" / f"seed{seed}", device)
+    network, failures = load_gan(models / "dcgan" / f"seed{seed}", dataset, device, "dcgan")
+    classifier = load_classifier(models / "classifier" / f"seed{seed}", device, "classifier")
     own = settings.gan_esm
     world = ObservedWorld(network, classifier, device, own.inversion_steps, seed, own.sharpness)
     kernel = world.kernel(own.kernel, own.stickiness)
@@ -65,8 +65,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
             targets[row] = int(batch.target[row]) if name == category else 1 - int(predicted[name][row])
             question = derive_seed(int(batch.seeds[row]), "gan_esm", name)
             result = counterfactual_observation(
-                kernel, z[row], world.log_likelihood({name: int(targets[row])}), question, 1, own.sampler,
-                own.particles, own.sweeps,
+                kernel, z[row], world.log_likelihood({name: int(targets[row])}), question, 1, own
             )  # fmt: skip
             drawn[row] = result.noise[0]
             columns["log_evidence"][row], columns["kept"][row] = result.log_evidence, result.kept[0]

@@ -140,7 +140,9 @@ def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarr
         if other != job.chunk and low < stop and start < high:
             for leftover in job.out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
-    write_table(job.out / f"{job.chunk}.parquet", asked.assign(answered=answered, reason=reason, **columns))
+    table = asked.assign(answered=answered, reason=reason, **columns)
+    table.attrs = {"method": job.method, "seed": job.seed}  # compared with the folders when answers are read
+    write_table(job.out / f"{job.chunk}.parquet", table)
     cost = {
         "questions": len(asked),
         "answered": int(answered.sum()),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import UserError
+from counterfactory.core.errors import UserError
 
 __all__ = ["FunctionalModel", "counterfactual", "evaluate", "kernel_matrix", "posterior"]
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from counterfactory.core.checkpoint import load_model, save_model
-from counterfactory.core.errors import UserError
+from counterfactory.core.checkpoint import load_model, name_of, save_model
+from counterfactory.core.errors import BadFile, UserError
 
 
 def test_tensors_that_share_memory_are_written(tmp_path):
@@ -36,3 +36,20 @@ def test_a_checkpoint_that_is_not_whole_is_refused(tmp_path):
     (tmp_path / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json: no such file"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("meta", "name"),
+    [
+        ({"kind": "judge", "variable": {"name": "thickness"}}, "judge of thickness"),
+        ({"model": "vae"}, "vae"),
+        ({"model": "vae", "finetuned": {"seed": 0}}, "vae_ft"),
+        ({}, "without a name"),
+    ],
+)
+def test_a_model_of_another_name_is_refused(tmp_path, meta, name):
+    assert name_of(meta) == name
+    save_model(tmp_path, {"a": torch.zeros(2)}, meta)
+    load_model(tmp_path, name)
+    with pytest.raises(BadFile, match=f"contains the model {name}, not judge of intensity; delete it"):
+        load_model(tmp_path, "judge of intensity")

@@ -108,3 +108,14 @@ def test_bar_on_a_terminal():
     list(progress(range(20), label="bar", unit="steps", stream=stream))
     assert "bar: 100%" in stream.getvalue()
     assert "20/20" in stream.getvalue()
+
+
+def test_converged_work_ends_at_100_percent(time):
+    stream = io.StringIO()
+    steps = progress(range(40), label="label", unit="steps", stream=stream)
+    for step in steps:
+        time(1)
+        if step == 10:
+            steps.converged()
+            break
+    assert stream.getvalue() == "label  10/40 steps  100 %  converged  0:11 elapsed\n"

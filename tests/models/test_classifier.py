@@ -208,7 +208,7 @@ def test_commands_refuse_in_one_line(squares, tmp_path, capsys):
         "cpu",
     ]
     assert main([*words, "--attributes", "[1]"]) == 2
-    assert "--attributes: must hold keys and values" in capsys.readouterr().err
+    assert "--attributes: must contain keys and values" in capsys.readouterr().err
     # Of the default attributes, none is of a variable of squares.
     assert main([*words, "--attributes", "{}"]) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]

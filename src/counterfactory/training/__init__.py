@@ -1,1 +1,1 @@
-"""One loop trains every network of the project."""
+"""The training loop, used for every network."""

@@ -1,4 +1,4 @@
-"""Augmentation of training images: moves by whole pixels, which change no parent."""
+"""Augmentation of training images: shifts by whole pixels, which change no parent."""
 
 import torch
 import torch.nn.functional as F
@@ -8,15 +8,15 @@ __all__ = ["shift_images"]
 
 
 def shift_images(images: Tensor, pixels: int, generator: torch.Generator, fill: float = 0.0) -> Tensor:
-    """Moves each image by a whole number of pixels each way, drawn uniformly from -`pixels` to `pixels`.
+    """Shifts each image by a random whole number of pixels in each direction, uniform in [-`pixels`, `pixels`].
 
-    What leaves is lost.
+    Pixels shifted out of the image are lost.
 
     Arguments:
         images: Images with shape (B, C, H, W), of any type.
-        pixels: The largest shift in px; 0 leaves the images and the generator alone.
-        generator: Where the shifts are drawn from; on the device of the images.
-        fill: What enters at the rim: the black of the images, 0 as bytes and -1 in [-1, 1].
+        pixels: The largest shift in px; 0 changes neither the images nor the generator.
+        generator: The generator of the shifts, on the device of the images.
+        fill: The value of pixels that enter at the border: black, which is 0 for bytes and -1 for [-1, 1].
 
     Returns:
         Images of the same shape and type.

@@ -1,9 +1,10 @@
-"""Compiles a network for its training: PyTorch's compiler fuses the many small operations of a step into few kernels.
+"""Applies torch.compile to a network for the duration of its training.
 
-A GPU starts a kernel in microseconds however little it does, which is most of what a step of a small network takes.
-Compiling takes minutes at the start of a training (less when one goes on: the compiler keeps a cache), so it is for
-long ones. The weights are those of the network as written, but for rounding (and for the draws of dropout, where there
-is any): a compiled training that was killed and goes on need not end with the same bits.
+The compiler fuses the many small operations of a step into few kernels. On a GPU, starting a kernel takes microseconds
+regardless of its work, which is most of the time of a step of a small network. Compilation takes minutes at the start
+of a training (less when it is resumed: the compiler has a cache) and pays off for long trainings. The weights equal
+those of the uncompiled network up to rounding (and up to the random numbers of dropout); a compiled training that was
+killed and resumed need not end with the same bits.
 """
 
 import os
@@ -18,38 +19,39 @@ from ..core.cache_folder import cache_folder, private_folder
 
 __all__ = ["as_written", "compiled"]
 
-BOUNDS = ("elbo", "reconstruct", "predict")  # what losses ask of an image mechanism
+METHODS = ("elbo", "reconstruct", "predict")
+"""The methods of an image mechanism that losses call."""
 
 
 @contextmanager
 def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Lets what losses ask of `model` be compiled when it is first asked, for as long as this is entered.
+    """Context manager: applies torch.compile lazily to the functions of a network that losses call.
 
-    Of an image mechanism that is its bound and its predictions, of any other network its `forward`, or the `forward`
-    of each of its parts if it has none. Where the compiler fails (there may be none), it says so and the operations
-    are run as they are written.
+    These are the methods :data:`METHODS` of an image mechanism, the `forward` of any other network, or the `forward` of
+    each child of a network without one. Where the compiler fails (there may be none), PyTorch prints a warning and runs
+    the operations uncompiled.
 
     Arguments:
         model: The network, on its device.
-        wanted: Whether to do so at all.
+        wanted: Whether to compile; otherwise nothing is done.
     """
     if not wanted:
         yield
         return
-    # Not loaded with torch: their import takes seconds.
+    # Imported here: the import takes seconds.
     import torch._dynamo
     import torch._functorch.config
 
     _set_cache()
-    bounds = [(model, name) for name in BOUNDS if hasattr(model, name)]
+    methods = [(model, name) for name in METHODS if hasattr(model, name)]
     own = type(model).forward is not nn.Module.forward
-    parts = bounds or [(part, "forward") for part in ([model] if own else model.children())]
+    parts = methods or [(part, "forward") for part in ([model] if own else model.children())]
     for part, name in parts:
         setattr(part, name, torch.compile(getattr(part, name)))
     try:
         with (
             torch._dynamo.config.patch(suppress_errors=True),
-            # Else the backward pass is compiled when it is run, where a failure ends the training.
+            # Otherwise the backward pass is compiled when it runs, where a failure ends the training.
             torch._functorch.config.patch(force_non_lazy_backward_lowering=True),
         ):
             yield
@@ -59,7 +61,7 @@ def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
 
 
 def _set_cache() -> None:
-    """Lets the compiler keep its code in a private folder: its default has a predictable name in /tmp."""
+    """Sets a private cache folder for the compiler: its default has a predictable name in the temporary folder."""
     given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     try:
         if given is not None:
@@ -72,7 +74,7 @@ def _set_cache() -> None:
 
 @contextmanager
 def as_written(wanted: bool) -> Iterator[None]:
-    """Runs what is compiled as it is written: batches of another size or mode would all be compiled anew."""
+    """Context manager: runs compiled functions uncompiled, since batches of another size would be compiled again."""
     if not wanted:
         yield
         return

@@ -1,7 +1,7 @@
-"""Several GPUs, one model: each holds a copy, takes a slice of every batch, and averages the gradients.
+"""Data-parallel training on several GPUs: each process trains on a slice of every batch and averages the gradients.
 
-With G processes each drawing B/G images of the same batch of B, the mean of their gradients is the
-gradient of the whole batch, so the settings (and the published ones above all) keep their meaning.
+With G processes that each use B/G images of a batch of B images, the mean of their gradients is the gradient of the
+whole batch. Settings, including published ones, therefore do not depend on the number of GPUs.
 """
 
 import os
@@ -21,7 +21,7 @@ __all__ = ["any_of_all", "average_gradients", "launch", "rank", "world_size"]
 
 
 def rank() -> int:
-    """Returns this process's number, 0 when there is only one."""
+    """Returns the number of this process; 0 if there is only one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -43,7 +43,7 @@ def average_gradients(model: nn.Module) -> None:
 
 
 def any_of_all(mine: bool) -> bool:
-    """Returns whether it is true in any of the processes; all of them must ask at the same step."""
+    """Returns whether `mine` is true in any process. All processes must call this at the same step."""
     if world_size() == 1:
         return mine
     flag = torch.tensor(float(mine), device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -64,43 +64,43 @@ def _worker(
     device: str,
     step: Callable[..., None],
     arguments: tuple,
-    mistakes: SimpleQueue,
+    errors: SimpleQueue,
 ) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=number, world_size=count)
     try:
         step(*arguments, device=f"cuda:{number}" if device == "cuda" else device)
     except (Unfinished, UserError) as error:
-        mistakes.put((type(error), str(error)))
+        errors.put((type(error), str(error)))
         raise
     finally:
         dist.destroy_process_group()
 
 
 def launch(step: Callable[..., None], *arguments: Any, device: str, processes: int | None = None) -> None:
-    """Calls `step(*arguments, device=...)` on every GPU at hand, or once where there is one device.
+    """Calls `step(*arguments, device=...)` in one process per visible GPU, or once if there is a single device.
 
     Arguments:
-        step: A function of the top level of a module (it is sent to other processes by name).
+        step: A top-level function of a module (it is sent to other processes by name).
         arguments: Its positional arguments.
         device: `cpu` or `cuda`.
-        processes: How many; by default one a visible GPU, and one on the CPU.
+        processes: The number of processes; by default one per visible GPU, and one on the CPU.
 
     Raises:
         UserError: If one of the processes raises it.
-        Unfinished: Likewise.
+        Unfinished: If one of the processes raises it.
     """
     count = processes or (torch.cuda.device_count() if device == "cuda" else 1)
     if count <= 1:
         step(*arguments, device=device)
         return
-    mistakes = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    errors = torch.multiprocessing.get_context("spawn").SimpleQueue()
     try:
         torch.multiprocessing.spawn(
-            _worker, (count, _free_port(), device, step, arguments, mistakes), nprocs=count
+            _worker, (count, _free_port(), device, step, arguments, errors), nprocs=count
         )
     except ProcessRaisedException:
-        if mistakes.empty():
+        if errors.empty():
             raise
-        kind, text = mistakes.get()
+        kind, text = errors.get()
         raise kind(text) from None

@@ -1,4 +1,4 @@
-"""Which rows of a split select a network's weights instead of training them."""
+"""Splits the rows of a split into those that train and those that select the weights."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ __all__ = ["hold_out"]
 
 
 def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits `count` rows in those that train and those that validate, the same for every judge of a seed.
+    """Splits `count` rows into training and validation rows, equal for all evaluation networks with one seed.
 
     Arguments:
         count: The number of rows.
-        share: The share that validates, in (0, 1); at least one row does.
-        seed: The judges' seed.
+        share: The share of validation rows, in (0, 1); there is at least one.
+        seed: The seed of the evaluation network.
 
     Returns:
-        The sorted rows that train and the sorted rows that validate.
+        The training rows and the validation rows, each sorted.
     """
     order = generator(seed, "judges", "held out").permutation(count)
     size = min(max(1, round(share * count)), count - 1)

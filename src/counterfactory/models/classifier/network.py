@@ -1,16 +1,19 @@
-r"""The convolutional classifier of many binary attributes and one class at once, :math:`p(y_a = 1 \mid x)`.
+r"""The convolutional classifier of several binary attributes and one class, :math:`p(y_a = 1 \mid x)`.
 
-What explanations explain, and what judges them, is one trunk with a logit for each binary attribute, as the published
-classifiers of 40 attributes of faces are (DiVE, Rodriguez et al., 2021, arXiv:2103.10226; DiME, Jeanneret et al., 2022,
-arXiv:2203.15636), and here also one for each class of a categorical variable:
+The classifier and the oracle share this architecture: one trunk with a logit per binary attribute, as in the published
+classifiers of 40 attributes of faces (DiVE, Rodriguez et al., 2021, arXiv:2103.10226; DiME, Jeanneret et al., 2022,
+arXiv:2203.15636), and a logit per class of a categorical variable:
 
 .. math:: p(y_a = 1 \mid x) = \sigma(\ell_a(x)), \qquad p(k \mid x) = \mathrm{softmax}(\ell_{A + 1 .. A + K}(x))_k
 
+The layers are::
+
     conv 4 /2, W | conv 4 /2, 2W | conv 4 /2, 4W | ... | mean over a 4 x 4 grid | linear F | linear A + K
 
-each layer but the last without bias and followed by batch normalisation and a leaky ReLU. The 4 x 4 grid keeps where a
-stroke is, which width, height and slant depend on and a mean over all pixels would lose. Maps of the layers
-(:meth:`ClassifierNetwork.stages`) serve perceptual distances, the F features Frechet distances.
+Each layer except the last has no bias and is followed by batch normalization and a leaky ReLU. The 4 x 4 grid preserves
+the positions of strokes, on which width, height and slant depend; a mean over all pixels would lose them. The feature
+maps of the layers (:meth:`ClassifierNetwork.stages`) are used by perceptual distances, the F features by Frechet
+distances.
 """
 
 from itertools import pairwise
@@ -21,9 +24,9 @@ from torch.nn import functional as F
 
 __all__ = ["GRID", "MOMENTUM", "ClassifierNetwork", "ConvolutionalTrunk"]
 
-SLOPE = 0.1  # of the leaky ReLU below zero
-MOMENTUM = 0.05  # of batch normalisation: statistics nearly as slow as the averaged weights they belong to
-GRID = 4  # rows and columns of the grid that the last maps are averaged over
+SLOPE = 0.1  # slope of the leaky ReLU below zero
+MOMENTUM = 0.05  # momentum of batch normalization: statistics change nearly as slowly as the averaged weights
+GRID = 4  # rows and columns of the grid over which the last feature maps are averaged
 
 
 def _halving(inputs: int, outputs: int) -> nn.Sequential:
@@ -35,11 +38,11 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class ConvolutionalTrunk(nn.Module):
-    """Convolutions that halve the image again and again, and double their channels.
+    """Convolutions that each halve the resolution and double the channels.
 
     Arguments:
-        channels: The image's channels C.
-        width: The channels W of the first map, at half the resolution.
+        channels: The number C of channels of an image.
+        width: The number W of channels of the first feature map, at half the resolution.
         halvings: How many times the resolution is halved; 3 for images of 32 px.
     """
 
@@ -48,10 +51,10 @@ class ConvolutionalTrunk(nn.Module):
         widths = [channels, *(width * 2**k for k in range(halvings))]
         self.layers = nn.ModuleList(_halving(*pair) for pair in pairwise(widths))
         self.outputs = widths[-1] * GRID**2
-        """The number of values that the grid has."""
+        """The number of output values."""
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Returns the maps after every layer, finest first: the k-th has W 2^k channels and 2^(k + 1) fewer rows."""
+        """Returns the feature maps of all layers, finest first: the k-th has W 2^k channels."""
         maps = []
         for layer in self.layers:
             images = layer(images)
@@ -59,7 +62,7 @@ class ConvolutionalTrunk(nn.Module):
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the last map averaged over a 4 x 4 grid, flattened, (B, `outputs`)."""
+        """Returns the last feature map averaged over a 4 x 4 grid, flattened, (B, `outputs`)."""
         return F.adaptive_avg_pool2d(self.stages(images)[-1], GRID).flatten(1)
 
 
@@ -67,10 +70,10 @@ class ClassifierNetwork(nn.Module):
     """Classifies binary attributes and one categorical variable.
 
     Arguments:
-        channels: The image's channels C.
+        channels: The number C of channels of an image.
         attributes: The number A of binary attributes.
-        classes: The number K of classes of the categorical variable; 0 where there is none.
-        width: The channels W of the first map.
+        classes: The number K of classes of the categorical variable; 0 if there is none.
+        width: The number W of channels of the first feature map.
         halvings: How many times the resolution is halved.
         features: The number F of features before the logits.
     """
@@ -94,18 +97,18 @@ class ClassifierNetwork(nn.Module):
         self.head = nn.Linear(features, attributes + classes)
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Returns the maps of all convolutions of images in [-1, 1], (B, C, H, W), finest first."""
+        """Returns the feature maps of all convolutions, finest first, of images in [-1, 1], (B, C, H, W)."""
         return self.trunk.stages(images)
 
     def features(self, images: Tensor) -> Tensor:
-        """Returns what the logits are linear in, (B, F), of images in [-1, 1]."""
+        """Returns the features before the last layer, (B, F), of images in [-1, 1], (B, C, H, W)."""
         pooled = self.trunk(images)
-        # Full precision from here on, also under autocast: logits are compared with 0.
+        # float32 from here on, also under autocast: logits are compared with 0.
         with torch.autocast(images.device.type, enabled=False):
             return self.neck(pooled.float())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the logits of images in [-1, 1], (B, A + K): binary attributes first, then classes."""
+        """Returns the logits (B, A + K) of images in [-1, 1], (B, C, H, W): binary attributes first, then classes."""
         features = self.features(images)
         with torch.autocast(images.device.type, enabled=False):
             return self.head(features)

@@ -1,13 +1,13 @@
-r"""The convolutional predictor of one parent from an image, :math:`q(\mathrm{pa}_k \mid x)`.
+r"""The convolutional network of judges and predictors: one variable from an image, :math:`q(\mathrm{pa}_k \mid x)`.
 
-It reads a cause from its effect, against the causal direction, hence *anticausal*. The network is that of
-De Sousa Ribeiro et al. (2023, arXiv:2306.15764) for 32 x 32 images, with W channels at its root:
+It predicts a cause from its effect, against the causal direction, and is therefore called *anticausal*. The network is
+that of De Sousa Ribeiro et al. (2023, arXiv:2306.15764) for images of 32 x 32 px, with W channels in the first layer::
 
     conv 7, W | conv 3 /2, 2W | conv 3, 2W | conv 3 /2, 4W | conv 3, 4W | conv 3 /2, 8W | mean over pixels
     | (context) | linear 8W | linear out
 
-each layer but the last without bias and followed by batch normalisation and a leaky ReLU. The head gives a
-normal distribution of a continuous parent in network units, where its range is [-1, 1],
+Each layer except the last has no bias and is followed by batch normalization and a leaky ReLU. The output is a normal
+distribution of a continuous variable in network units, where its range is [-1, 1],
 
 .. math:: q(t \mid x) = \mathcal{N}\big(\tanh(a),\ \mathrm{softplus}(b) + \sigma_0\big)
 
@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 __all__ = ["JudgeNetwork"]
 
-SLOPE = 0.1  # of the leaky ReLU below zero
-SCALE_FLOOR = 1e-3  # of the normal's scale, in network units; keeps the likelihood bounded
+SLOPE = 0.1  # slope of the leaky ReLU below zero
+SCALE_FLOOR = 1e-3  # smallest scale of the normal distribution, in network units; bounds the likelihood
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
@@ -34,13 +34,13 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 
 
 class JudgeNetwork(nn.Module):
-    """Predicts one parent from an image, and optionally from other parents.
+    """Predicts one variable from an image, and optionally from other variables.
 
     Arguments:
-        channels: The image's channels C.
-        classes: The number of classes of a categorical parent, or 0 for a continuous one.
-        width: The channels W after the first layer; 8 as published.
-        context: The width K of the parents given beside the image; 0 for none.
+        channels: The number C of channels of an image.
+        classes: The number of classes of a categorical variable; 0 for a continuous one.
+        width: The number W of channels after the first layer (published: 8).
+        context: The width K of the encoded variables that are inputs beside the image; 0: none.
     """
 
     def __init__(self, channels: int, classes: int = 0, width: int = 8, context: int = 0) -> None:
@@ -61,24 +61,25 @@ class JudgeNetwork(nn.Module):
         )
 
     def forward(self, images: Tensor, context: Tensor | None = None) -> Distribution:
-        """Returns the distribution of the parent.
+        """Returns the predicted distribution of the variable.
 
         Arguments:
             images: Images in [-1, 1], with shape (B, C, H, W).
-            context: Other parents as networks see them, with shape (B, K); only where `context` is not 0.
+            context: Encoded variables with shape (B, K), if `context` is not 0.
 
         Returns:
-            :class:`Normal` of batch shape (B,) in network units, or :class:`Categorical` of batch shape (B,).
+            :class:`torch.distributions.Normal` in network units or :class:`torch.distributions.Categorical`, with batch
+            shape (B,).
 
         Raises:
-            ValueError: If context is missing or not wanted.
+            ValueError: If the context is missing, or there should be none.
         """
         if (context is not None) != (self.context > 0):
-            raise ValueError(f"this predictor takes {self.context or 'no'} columns of context")
+            raise ValueError(f"this network requires {self.context or 'no'} columns of context")
         pooled = self.trunk(images).mean((2, 3))  # (B, 8W)
         if context is not None:
             pooled = torch.cat([pooled, context], 1)
-        # Full precision from here on, also under autocast: bfloat16 knows intensity to a grey level at best.
+        # float32 from here on, also under autocast: bfloat16 resolves intensity to one grey level at best.
         with torch.autocast(images.device.type, enabled=False):
             outputs = self.head(pooled.float())
         if self.classes:

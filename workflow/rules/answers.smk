@@ -1,10 +1,10 @@
-"""Answers: each method's images, a chunk of a suite's questions a job."""
+"""Answers: the counterfactual images of each method, one job per chunk of a suite's questions."""
 
 
 rule answer:
     input:
         dataset=rules.synthesise.output.dataset,
-        # By their rule, not by their names: Snakemake would look for who makes them, chunk by chunk.
+        # Taken from the rule: with file names Snakemake would search for the rule once per chunk.
         images=rules.synthesise.output.images[SPLITS.index("test")],
         attributes=rules.synthesise.output.attributes[SPLITS.index("test")],
         questions="<results>/questions/{suite}.parquet",
@@ -25,7 +25,7 @@ rule answer:
         runtime=growing(answering_minutes),
         gpu=lambda wildcards: GPU if METHODS[wildcards.method].models else 0,
     params:
-        # One, and not one each: Snakemake takes its time over every param of every chunk.
+        # One param instead of three: Snakemake's planning time grows with the params of every chunk.
         step=quick(lambda wildcards: answer_params(wildcards.method)),
         folder=subpath(input.dataset, ancestor=2),
     message:

@@ -1,12 +1,12 @@
-"""Queries: what generators answer when the evidence is otherwise, and whether they know the causal structure."""
+"""Queries: counterfactual queries to generators, their scores, and the causal structure of generated images."""
 
 from counterfactory.config.queries import asked_queries
 
 QUERIES = asked_queries(SETTINGS)
-# Asked of a generator, not of a method: one that is not trained is asked nothing.
+# Queries are answered by generators instead of methods; only generators that are trained have queries.
 GENERATORS = sorted({query.generator for query in QUERIES.values()})
 DRAWN = GENERATORS if SETTINGS.queries.structure else []
-QUERY_MARKS = expand(
+QUERY_SCORES = expand(
     "<results>/queries/seed{seed}/scores/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds
 )
 STRUCTURE = expand(
@@ -16,7 +16,7 @@ STRUCTURE = expand(
 
 wildcard_constraints:
     query="|".join(QUERIES) or "none",
-    generator="dcgan|gan",
+    generator="|".join(GENERATORS) or "none",
 
 
 rule query:
@@ -28,7 +28,7 @@ rule query:
     output:
         images="<results>/queries/seed{seed}/{query}.npy",
         table="<results>/queries/seed{seed}/{query}.parquet",
-        asked="<results>/queries/seed{seed}/{query}.json",
+        query="<results>/queries/seed{seed}/{query}.json",
     log:
         "<logs>/query/{query}/seed{seed}.log",
     benchmark:
@@ -48,7 +48,7 @@ rule query:
         device=SETTINGS.device,
         code=lambda wildcards: code_of("esm.answer:answer_query"),
     message:
-        "Asking: {wildcards.query} (seed {wildcards.seed})"
+        "Answering the query {wildcards.query} (seed {wildcards.seed})"
     shell:
         "python -m counterfactory query {wildcards.query} --settings {params.settings:q} --seed {wildcards.seed}"
         " --data {params.data:q} --models {params.models:q}/models --out {params.out:q} --device {params.device}"
@@ -60,7 +60,7 @@ rule score_query:
         dataset=rules.synthesise.output.dataset,
         test=["<results>/data/test/images.npy", "<results>/data/test/attributes.parquet"],
         answers=rules.query.output.images,
-        told=[rules.query.output.table, rules.query.output.asked],
+        tables=[rules.query.output.table, rules.query.output.query],
         oracle="<results>/models/oracle/model.safetensors",
         identity="<results>/models/identity/model.safetensors",
         lpips=f"<results>/models/lpips/{SETTINGS.scores.lpips.net}/model.safetensors",
@@ -155,7 +155,7 @@ rule structure:
         device=SETTINGS.device,
         code=lambda wildcards: code_of("esm.structure:measure_structure"),
     message:
-        "Measuring what generators know of the causal structure (seed {wildcards.seed})"
+        "Measuring the causal structure of generated images (seed {wildcards.seed})"
     shell:
         "python -m counterfactory structure --data {params.data:q} --models {params.models:q}/models"
         " --drawn {input.drawn:q} --out {output:q} --device {params.device} --threads {threads} 2>&1 | tee {log:q}"

@@ -24,7 +24,7 @@ rule tables:
         identity=IDENTITY_META,
         # A function, because Snakemake hashes a list once per member, which is quadratic in the number of chunks.
         costs=costs_of_answers,
-        queries=QUERY_MARKS,
+        queries=QUERY_SCORES,
         structure=STRUCTURE,
     output:
         index="<results>/tables/index.json",
@@ -73,7 +73,7 @@ rule figures:
         judges=JUDGES_META,
         curves=JUDGES_CURVES + MODELS_CURVES,
         costs=costs_of_answers,
-        queries=QUERY_MARKS,
+        queries=QUERY_SCORES,
         structure=STRUCTURE,
         # The answers that figures show; those of the floor are the factual images.
         answers=[

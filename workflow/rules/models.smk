@@ -53,7 +53,7 @@ use rule train as train_once with:
     priority: 0
 
 
-# Weights that others trained. No code hash: they are held to known values, whatever the code.
+# Pretrained weights. No code hash: they are compared with known values.
 rule fetch_weights:
     output:
         model="<results>/models/{pretrained}/model.safetensors",
@@ -62,7 +62,7 @@ rule fetch_weights:
         "<logs>/fetch_weights/{pretrained}.log",
     benchmark:
         "<benchmarks>/fetch_weights/{pretrained}.jsonl"
-    # Where the network is: nodes of a cluster often have none.
+    # Cluster nodes often have no internet access.
     localrule: True
     conda:
         "../../envs/counterfactory.yaml"
@@ -72,7 +72,7 @@ rule fetch_weights:
     params:
         network=lambda wildcards: PRETRAINED[wildcards.pretrained].network,
         source=lambda wildcards: PRETRAINED[wildcards.pretrained].source,
-        # A file that is missing stops nothing but what asks for it, and is read when it appears.
+        # A missing file only disables what requires it; the step runs again when the file appears.
         given=lambda wildcards: weights_there(wildcards.pretrained),
         out=subpath(output.model, parent=True),
     message:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from ..core.errors import BadFile, reading
 from ..core.files import writing
+from .distributed import rank
 
 __all__ = ["Counters", "State", "fingerprint_of", "restore", "save"]
 
@@ -116,6 +117,7 @@ def restore(path: Path, fingerprint: str, state: State, device: str) -> None:
             for optimizer, values in zip(state.optimizers, optimizers, strict=True):
                 optimizer.load_state_dict(values)
     except BadFile as error:
-        print(f"{str(error).rpartition(';')[0]}; the training starts from the beginning", file=sys.stderr)
+        if rank() == 0:
+            print(f"{str(error).rpartition(';')[0]}; the training starts from the beginning", file=sys.stderr)
         return
     state.average, state.best, state.rows, state.counters = average, best, rows, counters

@@ -68,5 +68,5 @@ def test_an_identity_is_fetched_only_where_a_published_one_is_asked_for():
     network = {"name": "vggface2_resnet50", "weights": "resnet50_ft_weight.pkl"}
     asked = pretrained(load_settings({"identity": {"network": network}}))["identity"]
     assert asked == Pretrained("identity --net vggface2_resnet50", "resnet50_ft_weight.pkl", ())
-    with pytest.raises(UserError, match="no package carries vggface2_resnet50; give its file"):
+    with pytest.raises(UserError, match="no package contains vggface2_resnet50; name its file"):
         load_settings({"identity": {"network": {"name": "vggface2_resnet50"}}})

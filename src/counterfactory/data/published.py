@@ -5,16 +5,14 @@ The tables `train-morpho.csv` (60,000 rows) and `t10k-morpho.csv` (10,000 rows) 
 in capitals are accepted.
 """
 
-import csv
 import gzip
 import io
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import BadFile, UserError
+from ..core.errors import UserError, reading
 from .processes import INTENSITY
 
 __all__ = ["read_published"]
@@ -90,19 +88,13 @@ def _read(path: Path) -> pd.DataFrame:
 
     Raises:
         UserError: If it cannot be read, or lacks a column.
+        BadFile: If it is damaged.
     """
-    try:
+    with reading(path, "not a table", remedy="download it again"):
         text = _bytes(path).decode("utf-8-sig")
         header = text.split("\n", 1)[0]
         separator = max(_SEPARATORS, key=header.count)
         table = pd.read_csv(io.StringIO(text), sep=separator)
-    except OSError as error:
-        if isinstance(error, gzip.BadGzipFile):
-            raise BadFile(f"{path}: its compressed data is damaged ({error}); download it again") from None
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    except (ValueError, EOFError, csv.Error, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise BadFile(f"{path}: not a table ({reason}); download it again") from None
     table.columns = [str(name).strip().lower() for name in table.columns]
     missing = [name for name in _COLUMNS if name not in table]
     if missing:

@@ -120,6 +120,8 @@ REFUSED = [
     {"queries": {"by_name": {"mine": {"given": {}}}}},
     {"queries": {"stickiness": [0.5, 0.5]}},
     {"questions": {"do": {"interventions": ["digit", "digit"]}}},
+    {"questions": {"flip": {"targets": {"three": 8}}}},
+    {"questions": {"flip": {"targets": {"3": "eight"}}}},
     {"results": "a\n"},
     {"results": "a\0"},
     {"results": "-rf"},

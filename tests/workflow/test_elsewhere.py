@@ -66,10 +66,10 @@ def test_a_failed_job_does_not_print_its_settings(tmp_path):
     values = SMALL | {"data": {"digits": str(tmp_path / "nowhere")}}
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     target = "results/morphomnist/questions/do.parquet"
-    done = snakemake(tmp_path, "-p", "--configfile", tmp_path / "values.yaml", target, check=False)
+    done = snakemake(tmp_path, target, "-p", "--configfile", tmp_path / "values.yaml", check=False)
     assert done.returncode == 1
     assert max(map(len, (done.stdout + done.stderr).splitlines())) < 600
-    shown = snakemake(tmp_path, "-n", "-p", "--configfile", tmp_path / "values.yaml", target).stdout
+    shown = snakemake(tmp_path, target, "-n", "-p", "--configfile", tmp_path / "values.yaml").stdout
     assert re.search(r"ask do --settings results/morphomnist/settings/\w{16}\.json ", shown)
 
 

@@ -87,8 +87,10 @@ def _message(mistake: Any, location: Location, given: Mapping[str, Any], default
         return f"{path} is not a key; {_nearest_key(location, defaults)}"
     if kind == "missing":
         return f"{path} is missing; add it"
+    if mistake["loc"][-1] == "[key]" and not kind.startswith("string"):
+        return f"{path}: the key must be a whole number"
     if mistake["loc"][-1] == "[key]":
-        return f"{path}: a name must start with a letter and have only small letters, digits and _"
+        return f"{path}: a name must start with a letter and have at most 60 small letters, digits and _"
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
         return f"{path} is {shown(value)}; {nearest(str(value), choices)}"

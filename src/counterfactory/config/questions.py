@@ -96,6 +96,7 @@ class FlipQuestions(Section):
     digit: bool = Field(True, description="Whether the digit is changed too.")
     targets: dict[int, int] = Field(
         {},
+        json_schema_extra={"propertyNames": {"pattern": r"^\d+$"}},
         description="Target digit for a factual digit, such as {3: 8}; for other digits it is drawn at "
         "random.",
     )

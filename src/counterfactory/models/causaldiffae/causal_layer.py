@@ -1,21 +1,21 @@
-r"""The causal layer: from independent noises to codes that depend on each other as the causal graph says.
+r"""Causal layer: maps independent noises to codes that depend on each other according to the causal graph.
 
-Every variable k of the graph has a block of W code dimensions. With the recursive form a code is a function of its
-causes' codes and of its own noise,
+Every variable k of the graph has a block of W code dimensions. In the recursive form, a code is a function of the codes
+of its causes and of its own noise,
 
 .. math:: z_k = e^{s_k(z_{\mathrm{Pa}(k)})}\, u_k + t_k(z_{\mathrm{Pa}(k)}), \qquad s_k = t_k = 0 \text{ at roots}
 
-computed causes first, so that an intervention on any variable reaches all that descends from it and nothing else: the
-Jacobian :math:`\partial z_k / \partial u_i` is exactly zero where the graph has no path from i to k, and the map from
-noises to codes is a bijection (CausalDiffAE as written, Komanduri et al., ECAI 2024, arXiv:2404.17735, which leaves the
-mechanism open). With the mechanism `additive`, that of the published code, there is no :math:`s_k`, and the map has
-unit volume; but then an effect strays from its mean by as much after an intervention as before, and where causes also
-decide how much is left to chance, as thickness does for intensity on Morpho-MNIST, that cannot be right.
+evaluated in topological order, so that an intervention affects exactly the descendants of the variable: the Jacobian
+:math:`\partial z_k / \partial u_i` is zero if the graph has no path from i to k, and the map from noises to codes is a
+bijection. CausalDiffAE (Komanduri et al., ECAI 2024, arXiv:2404.17735) has this form in the paper, which does not
+specify the mechanism. The mechanism `additive` of the published code has no :math:`s_k`, and the map preserves volume.
+The spread of an effect around its mean then does not change under an intervention, which is wrong if the causes also
+determine the variance, as thickness does for intensity on Morpho-MNIST.
 
-The published code takes one shot, :math:`z_k = f_k\big(\sum_{i \in \mathrm{Pa}(k)} u_i\big) + u_k`, with a network at
-roots too: causes act by their noises, so that what lies two edges away is not reached, and a root's code is its noise
-plus a learned constant. That is the form `one_shot`; there an intervention on a root sets its noise (its code is then
-off by that constant), one on an effect sets its code and leaves all other codes alone, as published.
+The form `one_shot` is that of the published code, :math:`z_k = f_k\big(\sum_{i \in \mathrm{Pa}(k)} u_i\big) + u_k`,
+with a network at roots too. Causes act through their noises, so that effects of effects are not reached, and the code
+of a root is its noise plus a learned constant. An intervention on a root sets its noise (its code then differs by that
+constant); an intervention on an effect sets its code and leaves all other codes unchanged, as published.
 """
 
 from collections.abc import Sequence
@@ -30,15 +30,16 @@ from ...data.graph import causes, topological_order
 
 __all__ = ["CausalLayer"]
 
-_LARGEST = 4.0  # the log of the most that a scale grows or shrinks a noise by
+_LARGEST = 4.0
+"""Largest absolute log scale of a mechanism."""
 
 
 class CausalLayer(nn.Module):
-    """Maps noises (B, K, W) to codes (B, K, W), one block for each of K variables.
+    """Maps noises (B, K, W) to codes (B, K, W), with one block for each of K variables.
 
     Arguments:
-        dataset: The data set, whose graph it takes.
-        width: Dimensions W of a variable's code.
+        dataset: The data set, for its causal graph.
+        width: Dimensions W of the code of a variable.
         hidden: Hidden units of each mechanism.
         form: `recursive` or `one_shot`.
         mechanism: `affine` or `additive`.
@@ -66,7 +67,7 @@ class CausalLayer(nn.Module):
         )
         for mechanism_k in self.mechanisms if self.affine else ():
             if isinstance(mechanism_k, nn.Sequential):
-                nn.init.zeros_(mechanism_k[-1].weight[width:].data)  # every scale is 1 at first
+                nn.init.zeros_(mechanism_k[-1].weight[width:].data)  # the initial scale is 1
                 nn.init.zeros_(mechanism_k[-1].bias[width:].data)
 
     @property
@@ -77,13 +78,13 @@ class CausalLayer(nn.Module):
     def forward(
         self, noises: Tensor, do: Tensor | None = None, acted: Tensor | None = None, frozen: bool = False
     ) -> Tensor:
-        """Returns the codes.
+        """Returns the codes, with shape (B, K, W).
 
         Arguments:
             noises: The noises u with shape (B, K, W).
-            do: The codes that variables are set to, (B, K, W); read only where `acted`.
+            do: The codes set by interventions, with shape (B, K, W); used only where `acted`.
             acted: Which variables of which rows are set, bool with shape (B, K).
-            frozen: Whether the mechanisms are taken as they are, so that no gradient reaches their weights.
+            frozen: Whether the weights of the mechanisms receive no gradient.
         """
         if do is None or acted is None:
             do, acted = noises, torch.zeros_like(noises[:, :, 0], dtype=torch.bool)
@@ -98,16 +99,16 @@ class CausalLayer(nn.Module):
         return torch.stack(codes, dim=1)
 
     def noises(self, codes: Tensor) -> Tensor:
-        """Returns the noises (B, K, W) that give the codes (B, K, W): undoes the layer."""
+        """Inverts the layer: returns the noises (B, K, W) of the codes (B, K, W)."""
         shift, log_scale = self.moments(codes)
         return (codes - shift) * torch.exp(-log_scale)
 
     def moments(self, codes: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
-        """Returns what causes say of each code: shift t and log scale s, each (B, K, W).
+        """Returns the shift t and the log scale s of each code given its causes, each (B, K, W).
 
         Arguments:
             codes: The codes with shape (B, K, W).
-            frozen: Whether no gradient reaches the mechanisms' weights.
+            frozen: Whether the weights of the mechanisms receive no gradient.
         """
         blocks = list(codes.unbind(1))
         nothing = torch.zeros_like(blocks[0])
@@ -122,10 +123,10 @@ class CausalLayer(nn.Module):
         shifts, log_scales = zip(*found, strict=True)
         return torch.stack(shifts, dim=1), torch.stack(log_scales, dim=1)
 
-    def _moments(self, k: int, told: Tensor, frozen: bool) -> tuple[Tensor, Tensor]:
+    def _moments(self, k: int, inputs: Tensor, frozen: bool) -> tuple[Tensor, Tensor]:
         network = self.mechanisms[k]
         weights = {name: weight.detach() for name, weight in network.named_parameters()} if frozen else {}
-        output = functional_call(network, weights, told) if frozen else network(told)
+        output = functional_call(network, weights, inputs) if frozen else network(inputs)
         if not self.affine:
             return output, torch.zeros_like(output)
         shift, log_scale = output.chunk(2, dim=1)

@@ -1,20 +1,20 @@
-r"""The networks of the diffusion autoencoder: an encoder to causal codes, and a denoiser that is told them.
+r"""Networks of CausalDiffAE: an encoder to causal codes, a label prior, and a denoiser conditioned on the codes.
 
 .. math:: q(u \mid x) = \mathcal{N}(\mu(x), \sigma^2(x)), \qquad z = \mathrm{CausalLayer}(u), \qquad
           \hat\epsilon(x_t, t, z)
 
 (CausalDiffAE, Komanduri et al., ECAI 2024, arXiv:2404.17735, after DiffAE, Preechakul et al., 2022, arXiv:2111.15640.)
-Codes are aligned with labels by a prior :math:`p(z \mid y) = \prod_k \mathcal{N}(m_k(y_k), s_k^2)`: fixed, with
-:math:`m_k` the label itself in all W dimensions and one scale for all (published: 1), or learned, both by a network of
-the label. A class is a row of signs, orthogonal to all other classes', instead of one number. A code is *moved* to
-another label as that prior's noise says, :math:`z_k' = m_k(y') + s_k(y') (z_k - m_k(y)) / s_k(y)`, where y is the label
-that it shows: what else it says is kept.
+A prior :math:`p(z \mid y) = \prod_k \mathcal{N}(m_k(y_k), s_k^2)` aligns codes with labels. It is fixed, with
+:math:`m_k` the label itself in all W dimensions and one scale for all (published: 1), or learned, with :math:`m_k` and
+:math:`s_k` networks of the label. Instead of a number, a class has a row of signs that is orthogonal to those of all
+other classes. A code is *moved* from the label y that it shows to another label y' with its standardised residual kept,
+:math:`z_k' = m_k(y') + s_k(y') (z_k - m_k(y)) / s_k(y)`.
 
-Variables that act on the image as exposure on a photograph (see :mod:`.head`) may be taken out of it: the denoiser
-works on *developed* images, is not told these variables' codes, and what it returns is exposed again.
+Variables that act as exposure (:mod:`counterfactory.nets.exposure`) may be removed from the image: the denoiser works
+on *developed* images and is not conditioned on the codes of these variables, and its result is exposed again.
 
-The denoiser is told z and one number more: 1, or 0 with all of z zero where it is told nothing. Without that number, as
-published, being told nothing is being told that every label lies in the middle of its range.
+The condition of the denoiser is z and one indicator, which is 1. The null condition is all zeros, including the
+indicator. Without the indicator, as published, the null condition is the same as labels in the middle of their ranges.
 """
 
 import math
@@ -27,26 +27,31 @@ from scipy.linalg import hadamard
 from torch import Tensor, nn
 
 from ...data.dataset import Dataset, Variable
+from ...nets.exposure import develop, expose, exposure_gain
 from ...nets.unet import UNet
 from .causal_layer import CausalLayer
 
 __all__ = ["CodeEncoder", "CausalDiffAE", "LabelPrior"]
 
-_LARGEST = 4  # px of the encoder's last feature map, at most
-_GRID = 401  # values that a learned prior is searched over for the label that a code shows
+_LARGEST = 4
+"""Largest size of the last feature map of the encoder in px."""
+
+_GRID = 401
+"""The number of candidate labels when the label of a code is determined under a learned prior."""
 
 
 class CodeEncoder(nn.Module):
-    """From an image to the distribution of its noises.
+    """Maps an image to the Gaussian distribution of the noises u.
 
-    Convolutions of stride 2 down to 4 px or less, each with a group normalisation, then one linear layer.
+    Convolutions of stride 2 with group normalisation down to 4 px or less, followed by one linear layer.
 
     Arguments:
         shape: The shape (C, H, W) of an image.
-        widths: Channels after each convolution; the last one is repeated or left out, as the image's size asks.
+        widths: Channels after each convolution. The number of convolutions depends on the size of the image; the last
+            width is repeated if necessary.
         variables: The number K of variables.
-        width: Dimensions W of a variable's code.
-        log_variance: The log variance before training.
+        width: Dimensions W of the code of a variable.
+        log_variance: The initial log variance.
     """
 
     def __init__(
@@ -85,10 +90,10 @@ class LabelPrior(nn.Module):
 
     Arguments:
         dataset: The data set, for its variables.
-        width: Dimensions W of a variable's code.
+        width: Dimensions W of the code of a variable.
         kind: `fixed` or `learned`.
-        scale: The standard deviation of the fixed prior, and of the learned one before training.
-        hidden: Hidden units of the learned one.
+        scale: The standard deviation of the fixed prior, or the initial one of the learned prior.
+        hidden: Hidden units of the networks of the learned prior.
     """
 
     def __init__(
@@ -122,9 +127,10 @@ class LabelPrior(nn.Module):
         return torch.stack(means, dim=1), torch.stack(log_scales, dim=1)
 
     def read(self, codes: Tensor) -> Tensor:
-        """Returns the label that each block of codes shows, (B, K): on the networks' scale, or a class's index.
+        """Returns the most probable label of each block of codes, with shape (B, K).
 
-        The likeliest: of the fixed prior a continuous label is the mean of its block.
+        A continuous label is in the units of the encoded parents, a categorical one is the index of the class. Under
+        the fixed prior, a continuous label is the mean of its block.
         """
         shown = []
         for number, variable in enumerate(self.variables):
@@ -144,12 +150,12 @@ class LabelPrior(nn.Module):
         return torch.stack(shown, dim=1)
 
     def move(self, codes: Tensor, parents: Tensor) -> Tensor:
-        """Returns the codes (B, K, W) moved so that they show the encoded parents (B, P); see the module."""
+        """Returns the codes (B, K, W) moved to the encoded parents (B, P); see the module."""
         before, after = self(self.encode(self.read(codes))), self(parents)
         return after[0] + (codes - before[0]) * torch.exp(after[1] - before[1])
 
     def encode(self, labels: Tensor) -> Tensor:
-        """Maps labels (B, K), as :meth:`read` returns them, to encoded parents (B, P)."""
+        """Maps labels (B, K) in the form of :meth:`read` to encoded parents (B, P)."""
         columns = [
             nn.functional.one_hot(labels[:, k].long(), variable.classes).to(labels.dtype)
             if variable.classes
@@ -159,7 +165,7 @@ class LabelPrior(nn.Module):
         return torch.cat(columns, dim=1)
 
     def _gaussian(self, number: int, column: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the prior of one variable's block, mean and log standard deviation (B, W)."""
+        """Returns mean and log standard deviation of the block of one variable, each (B, W)."""
         if self.kind == "learned":
             mean, log_scale = self.networks[number](column).chunk(2, dim=1)
             return mean, log_scale.clamp(-6.0, 3.0)
@@ -175,19 +181,19 @@ class CausalDiffAE(nn.Module):
 
     Arguments:
         dataset: The data set.
-        network: Sizes of the denoiser, as :class:`counterfactory.nets.unet.UNet` takes them, and `exposure`: the names
-            of the variables that act as exposure.
-        width: Dimensions W of a variable's code.
-        hidden: Hidden units of the causal layer's mechanisms, and of the learned prior.
-        encoder: Channels of the encoder's convolutions.
-        form: Of the causal layer, `recursive` or `one_shot`.
-        prior: `fixed` or `learned`.
-        prior_scale: Its standard deviation.
-        mechanism: Of the causal layer, `affine` or `additive`.
+        network: Arguments of the denoiser (:class:`counterfactory.nets.unet.UNet`), and `exposure`, the names of the
+            variables that act as exposure.
+        width: Dimensions W of the code of a variable.
+        hidden: Hidden units of the mechanisms of the causal layer and of the learned prior.
+        encoder: Channels of the convolutions of the encoder.
+        form: The form of the causal layer, `recursive` or `one_shot`.
+        prior: The label prior, `fixed` or `learned`.
+        prior_scale: The standard deviation of the prior; the initial one if it is learned.
+        mechanism: The mechanisms of the causal layer, `affine` or `additive`.
 
     Raises:
         ValueError: If the sizes do not fit the images or each other.
-        UserError: If there is no such variable.
+        UserError: If `exposure` contains a name that is not a variable.
     """
 
     def __init__(
@@ -206,7 +212,7 @@ class CausalDiffAE(nn.Module):
         count = len(dataset.variables)
         sizes = {name: size for name, size in network.items() if name != "exposure"}
         exposed = [dataset.variable(name).name for name in network.get("exposure", ())]
-        self.told = [name not in exposed for name in dataset.names]
+        self.conditioning = [name not in exposed for name in dataset.names]
         starts = accumulate((variable.width for variable in dataset.variables), initial=0)
         self.columns = [start for start, name in zip(starts, dataset.names, strict=False) if name in exposed]
         if self.columns:
@@ -214,34 +220,32 @@ class CausalDiffAE(nn.Module):
         self.encoder = CodeEncoder(dataset.shape, encoder, count, width, 2.0 * math.log(prior_scale))
         self.layer = CausalLayer(dataset, width, hidden, form, mechanism)
         self.prior = LabelPrior(dataset, width, prior, prior_scale, hidden)
-        condition = sum(self.told) * width + 1
+        condition = sum(self.conditioning) * width + 1
         self.denoiser = UNet(dataset.shape, **sizes, learned_variance=False, condition=condition)
 
     def condition(self, codes: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Returns what the denoiser is told, with shape (B, K' W + 1): of K' variables, without those of exposure.
+        """Returns the condition of the denoiser, with shape (B, K' W + 1).
+
+        K' is the number of variables that do not act as exposure.
 
         Arguments:
             codes: The codes with shape (B, K, W).
-            keep: Whether each image's are told, (B,); None: all are.
+            keep: Which images have a condition, with shape (B,); the others have the null condition. None for all.
         """
-        told = codes.new_ones(len(codes), 1) if keep is None else keep.to(codes.dtype)[:, None]
-        return torch.cat([codes[:, self.told].flatten(1) * told, told], dim=1)
+        indicator = codes.new_ones(len(codes), 1) if keep is None else keep.to(codes.dtype)[:, None]
+        return torch.cat([codes[:, self.conditioning].flatten(1) * indicator, indicator], dim=1)
 
     def expose(self, x: Tensor, parents: Tensor) -> Tensor:
-        """Multiplies the brightness above black as the parents (B, P) that act as exposure say."""
-        return self._gain(parents) * (x + 1.0) - 1.0 if self.columns else x
+        """Multiplies the brightness of images (B, C, H, W) by the gain of the parents that act as exposure."""
+        return expose(x, exposure_gain(parents, self.columns, self.exposure)) if self.columns else x
 
     def develop(self, x: Tensor, parents: Tensor) -> Tensor:
-        """Undoes :meth:`expose`."""
-        return (x + 1.0) / self._gain(parents) - 1.0 if self.columns else x
-
-    def _gain(self, parents: Tensor) -> Tensor:
-        gain = 1.0 + parents[:, self.columns].float() @ self.exposure
-        return gain.clamp(min=0.05)[:, None, None, None]
+        """Inverts :meth:`expose`."""
+        return develop(x, exposure_gain(parents, self.columns, self.exposure)) if self.columns else x
 
 
 def _class_codes(variable: Variable, width: int) -> Tensor:
-    """Returns a row of signs for each class, (classes, W): orthogonal if W is a power of two above their number."""
+    """Returns a row of signs for each class, (classes, W), orthogonal if W is a power of two above their number."""
     size = 2 ** max(width - 1, variable.classes).bit_length()
-    # The first row, all ones, is what a continuous label at the end of its range looks like.
+    # The first row, all ones, is left out: it equals the code of a continuous label at the end of its range.
     return torch.from_numpy(hadamard(size)[1 : variable.classes + 1, :width]).float()

@@ -1,1 +1,1 @@
-"""Adversarial networks: the conditional GAN with an encoder, and the unconditional DCGAN."""
+"""Adversarial networks: the conditional encoder-generator `gan` and the unconditional `dcgan`."""

@@ -1,22 +1,22 @@
-r"""Adversarial networks: a generator, an encoder that inverts it, and a discriminator of pairs.
+r"""Adversarial networks: a generator, an encoder that inverts it, and a discriminator of (image, code) pairs.
 
 .. math:: \hat x = G(z, \mathrm{pa}), \qquad \hat z = E(x, \mathrm{pa}), \qquad
           D(x, z, \mathrm{pa}) = \operatorname{logit} P(\text{the pair is } (x, E(x, \mathrm{pa})))
 
-(adversarially learned inference, Dumoulin et al., 2017, arXiv:1606.00704, and bidirectional GANs, Donahue et
-al., 2017, arXiv:1605.09782; conditional on an image's parents as in ImageCFGen, Dash et al., 2022,
-arXiv:2009.08270.) Where pairs cannot be told apart, E is the inverse of G, and the codes of images follow
-the prior whatever the parents: they are the image's exogenous noise. Without parents and encoder the same
-networks are an unconditional DCGAN (Radford et al., 2016, arXiv:1511.06434).
+(adversarially learned inference, Dumoulin et al., 2017, arXiv:1606.00704, and bidirectional GANs, Donahue et al., 2017,
+arXiv:1605.09782; conditional on the parents of an image as in ImageCFGen, Dash et al., 2022, arXiv:2009.08270). When
+the discriminator cannot distinguish the pairs, E inverts G, and the codes of images follow the prior for any parents:
+they are the exogenous noise of the image. Without parents and encoder the networks are an unconditional DCGAN (Radford
+et al., 2016, arXiv:1511.06434).
 
-Parents enter as the constant maps of the published networks do, up to the border, but without being made:
-a map that is constant over the image only adds a bias an image (see :func:`.blocks.spread`).
+The published networks receive the parents as constant maps. Here these maps are not created: up to the border, a
+constant map only adds a bias to each image (see :func:`counterfactory.nets.blocks.spread`).
 
-`exposure`: parents that act as exposure on a photograph (see :mod:`.head`) are taken out of an image before
-any network sees it, and put back after the last, :math:`x = (1 + g(\mathrm{pa}))(x_0 + 1) - 1`.
+`exposure`: the gain of parents that act as exposure is divided out of an image before all networks, and applied to the
+generated image (:mod:`counterfactory.nets.exposure`).
 
-`spectral`: the discriminator's layers are divided by their largest singular value (Miyato et al., 2018,
-arXiv:1802.05957), so that it cannot win before the generator has learned.
+`spectral`: the weights of the discriminator are divided by their largest singular value (Miyato et al., 2018,
+arXiv:1802.05957), which keeps it from becoming too accurate before the generator has learned.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ...nets.blocks import fold, unfold
+from ...nets.exposure import develop, expose, exposure_gain, hide_columns
 
 __all__ = ["Discriminator", "Encoder", "Gan", "Generator", "draw_latents"]
 
-SLOPE = 0.2  # of the leaky ReLU below zero
+SLOPE = 0.2
+"""Slope of the leaky ReLU for negative inputs."""
 
 
 def draw_latents(prior: str, count: int, width: int, generator: torch.Generator) -> Tensor:
@@ -44,14 +46,15 @@ def draw_latents(prior: str, count: int, width: int, generator: torch.Generator)
 class Generator(nn.Module):
     """Maps latents (B, Z) and parents (B, P) to images (B, C, H, W) in [-1, 1].
 
-    A dense layer makes the coarsest map; transposed convolutions double it up to half the image's size, and each
-    place of the last map becomes 2 x 2 pixels (a single channel convolved at full size is slow on CPUs).
+    A dense layer computes the coarsest feature map. Transposed convolutions double its size up to half that of the
+    image, and each feature vector of the last map gives 2 x 2 pixels, because convolutions at full size are slow on
+    CPUs.
 
     Arguments:
-        shape: The shape (C, H, W) of an image; H = W, divisible by 2 to the number of widths.
+        shape: The shape (C, H, W) of an image; H = W, divisible by 2 to the power of the number of widths.
         parents: The width P of the encoded parents; 0 for none.
         latent: The width Z of the latents.
-        widths: Channels at each resolution, from half the image's size downwards.
+        widths: Channels at each resolution, finest (half the size of the image) first.
     """
 
     def __init__(self, shape: Sequence[int], parents: int, latent: int, widths: Sequence[int]) -> None:
@@ -74,30 +77,30 @@ class Generator(nn.Module):
         """Returns images, float32 with shape (B, C, H, W)."""
         h = self.dense(torch.cat([z, parents], dim=1)).view(len(z), -1, self.side, self.side)
         h = self.layers(F.relu(self.norm(h.contiguous(memory_format=torch.channels_last))))
-        # Full precision from here on, also under autocast: a grey level is 1/128 of the range.
+        # float32 also under autocast: a grey level is 1/128 of the range.
         with torch.autocast(h.device.type, enabled=False):
             return unfold(self.image(h.float()), 2).tanh()
 
 
 def _stages(channels: int, widths: Sequence[int], spectral: bool) -> nn.ModuleList:
-    """Returns convolutions that halve the map's size, one a width."""
+    """Returns one convolution for each width; all but the first halve the resolution."""
     wrap = spectral_norm if spectral else lambda layer: layer
     inputs = [4 * channels, *widths[:-1]]
-    strides = [1] + [2] * (len(widths) - 1)  # the first halving is that of fold
+    strides = [1] + [2] * (len(widths) - 1)  # fold has halved the resolution before the first one
     return nn.ModuleList(
         wrap(nn.Conv2d(i, o, 3, stride, 1)) for i, o, stride in zip(inputs, widths, strides, strict=True)
     )
 
 
 class Encoder(nn.Module):
-    """Maps images (B, C, H, W) and parents (B, P) to latents (B, Z): the generator mirrored.
+    """Maps images (B, C, H, W) and parents (B, P) to latents (B, Z), with the layers of the generator in reverse.
 
     Arguments:
         shape: The shape (C, H, W) of an image.
         parents: The width P of the encoded parents; 0 for none.
         latent: The width Z of the latents.
-        widths: Channels at each resolution, from half the image's size downwards.
-        bounded: Whether latents are within [-1, 1].
+        widths: Channels at each resolution, finest (half the size of the image) first.
+        bounded: Whether the latents are bounded to [-1, 1] by tanh.
     """
 
     def __init__(
@@ -106,28 +109,28 @@ class Encoder(nn.Module):
         super().__init__()
         self.bounded = bounded
         self.stages = _stages(shape[0], widths, spectral=False)
-        self.told = nn.Linear(parents, widths[0], bias=False) if parents else None
+        self.condition_projection = nn.Linear(parents, widths[0], bias=False) if parents else None
         self.latent = nn.Linear(widths[-1] * (shape[1] >> len(widths)) ** 2 + parents, latent)
 
     def forward(self, x: Tensor, parents: Tensor) -> Tensor:
         """Returns latents, float32 with shape (B, Z)."""
-        h = _descend(self.stages, self.told, x, parents)
+        h = _features(self.stages, self.condition_projection, x, parents)
         with torch.autocast(h.device.type, enabled=False):
             code = self.latent(torch.cat([h.flatten(1).float(), parents.float()], dim=1))
             return code.tanh() if self.bounded else code
 
 
 class Discriminator(nn.Module):
-    """Maps images, latents and parents to a logit (B,), high for an image with its code.
+    """Maps images, latents and parents to a logit (B,), high for real images with their codes.
 
     Arguments:
         shape: The shape (C, H, W) of an image.
         parents: The width P of the encoded parents; 0 for none.
-        latent: The width Z of the latents it sees; 0 if it judges images alone.
-        widths: Channels at each resolution, from half the image's size downwards.
+        latent: The width Z of the latents; 0 for a discriminator of images only.
+        widths: Channels at each resolution, finest (half the size of the image) first.
         hidden: Width of the dense layers.
-        spectral: Whether layers are divided by their largest singular value.
-        dropout: Share of features dropped before each dense layer in training.
+        spectral: Whether the weights are divided by their largest singular value.
+        dropout: Dropout probability before each dense layer.
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class Discriminator(nn.Module):
         super().__init__()
         wrap = spectral_norm if spectral else lambda layer: layer
         self.stages = _stages(shape[0], widths, spectral)
-        self.told = nn.Linear(parents, widths[0], bias=False) if parents else None
+        self.condition_projection = nn.Linear(parents, widths[0], bias=False) if parents else None
         self.code = wrap(nn.Linear(latent + parents, hidden)) if latent else None
         features = widths[-1] * (shape[1] >> len(widths)) ** 2 + (hidden if latent else parents)
         self.dropout = nn.Dropout(dropout)
@@ -152,18 +155,20 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, parents: Tensor) -> Tensor:
         """Returns logits, float32 with shape (B,)."""
-        h = self.dropout(_descend(self.stages, self.told, x, parents).flatten(1))
-        told = parents
+        h = _features(self.stages, self.condition_projection, x, parents)
+        h = self.dropout(h.flatten(1))
+        context = parents
         if self.code is not None:
-            told = F.leaky_relu(self.code(torch.cat([z, parents], dim=1)), SLOPE)
-        h = F.leaky_relu(self.joint(torch.cat([h, told.to(h.dtype)], dim=1)), SLOPE)
+            context = F.leaky_relu(self.code(torch.cat([z, parents], dim=1)), SLOPE)
+        h = F.leaky_relu(self.joint(torch.cat([h, context.to(h.dtype)], dim=1)), SLOPE)
         return self.logit(self.dropout(h)).squeeze(1).float()
 
 
-def _descend(stages: nn.ModuleList, told: nn.Linear | None, x: Tensor, parents: Tensor) -> Tensor:
+def _features(stages: nn.ModuleList, projection: nn.Linear | None, x: Tensor, parents: Tensor) -> Tensor:
+    """Returns the feature map of the coarsest resolution."""
     h = stages[0](fold(x, 2))
-    if told is not None:
-        h = h + told(parents)[:, :, None, None]
+    if projection is not None:
+        h = h + projection(parents)[:, :, None, None]
     h = F.leaky_relu(h, SLOPE)
     for stage in stages[1:]:
         h = F.leaky_relu(stage(h), SLOPE)
@@ -171,22 +176,22 @@ def _descend(stages: nn.ModuleList, told: nn.Linear | None, x: Tensor, parents: 
 
 
 class Gan(nn.Module):
-    """A generator, its discriminator and, unless `encoder` is false, its encoder.
+    """A generator, its discriminator and, optionally, its encoder.
 
     Arguments:
         shape: The shape (C, H, W) of an image; H = W.
         parents: The width P of the encoded parents; 0 for an unconditional model.
         latent: The width Z of the latents.
-        prior: Their prior, `normal` or `uniform` on [-1, 1].
-        widths: Channels at each resolution, from half the image's size downwards.
+        prior: The prior of the latents, `normal` or `uniform` on [-1, 1].
+        widths: Channels at each resolution, finest (half the size of the image) first.
         hidden: Width of the discriminator's dense layers.
-        spectral: Whether the discriminator's layers are divided by their largest singular value.
-        dropout: Share of the discriminator's features dropped in training.
-        exposure: Columns of the encoded parents that only act as exposure.
-        encoder: Whether there is an encoder, and the discriminator judges pairs.
+        spectral: Whether the discriminator's weights are divided by their largest singular value.
+        dropout: Dropout probability in the discriminator.
+        exposure: Columns of the encoded parents that act as exposure.
+        encoder: Whether there is an encoder and the discriminator receives pairs.
 
     Raises:
-        ValueError: If the image's sides are unequal or cannot be halved once a width.
+        ValueError: If H and W are unequal or cannot be halved once for each width.
     """
 
     def __init__(
@@ -224,29 +229,21 @@ class Gan(nn.Module):
         return draw_latents(self.prior, count, self.latent, generator)
 
     def hide(self, parents: Tensor) -> Tensor:
-        """Returns the parents as the networks may see them: without those that act as exposure."""
-        if not self.columns:
-            return parents
-        hidden = parents.clone()
-        hidden[:, self.columns] = 0.0
-        return hidden
+        """Returns the parents (B, P) with the columns that act as exposure set to zero."""
+        return hide_columns(parents, self.columns)
 
     def expose(self, x: Tensor, parents: Tensor) -> Tensor:
-        """Multiplies the brightness above black as the parents that act as exposure say."""
-        return self._gain(parents) * (x + 1.0) - 1.0 if self.columns else x
+        """Multiplies the brightness of images (B, C, H, W) by the gain of the parents that act as exposure."""
+        return expose(x, exposure_gain(parents, self.columns, self.exposure)) if self.columns else x
 
     def develop(self, x: Tensor, parents: Tensor) -> Tensor:
-        """Undoes :meth:`expose`."""
-        return (x + 1.0) / self._gain(parents) - 1.0 if self.columns else x
+        """Inverts :meth:`expose`."""
+        return develop(x, exposure_gain(parents, self.columns, self.exposure)) if self.columns else x
 
     def generate(self, z: Tensor, parents: Tensor) -> Tensor:
-        """Returns images (B, C, H, W), in [-1, 1] up to exposure, given latents (B, Z) and parents (B, P)."""
+        """Returns images (B, C, H, W), in [-1, 1] before the exposure, given latents (B, Z) and parents (B, P)."""
         return self.expose(self.generator(z, self.hide(parents)), parents)
 
     def encode(self, x: Tensor, parents: Tensor) -> Tensor:
         """Returns latents (B, Z) given images (B, C, H, W) and parents (B, P)."""
         return self.encoder(self.develop(x, parents), self.hide(parents))
-
-    def _gain(self, parents: Tensor) -> Tensor:
-        gain = 1.0 + parents[:, self.columns].float() @ self.exposure
-        return gain.clamp(min=0.05)[:, None, None, None]

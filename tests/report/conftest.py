@@ -1,4 +1,4 @@
-"""Pretended results, made once."""
+"""Fixtures with synthetic results."""
 
 from pathlib import Path
 
@@ -9,23 +9,23 @@ from tests.report.pretend import make_figures, make_tables, pretend_results
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pretended results of one seed."""
+    """Synthetic results of one seed."""
     return pretend_results(tmp_path_factory.mktemp("one") / "morphomnist")
 
 
 @pytest.fixture(scope="session")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pretended results of two seeds."""
+    """Synthetic results of two seeds."""
     return pretend_results(tmp_path_factory.mktemp("two") / "morphomnist", seeds=(0, 1), images=24, sweep=1)
 
 
 @pytest.fixture(scope="session")
 def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tables of the pretended results of one seed."""
+    """The tables of the synthetic results of one seed."""
     return make_tables(results, tmp_path_factory.mktemp("tables") / "tables")
 
 
 @pytest.fixture(scope="session")
 def figures(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The figures of the pretended results of one seed."""
+    """The figures of the synthetic results of one seed."""
     return make_figures(results, tmp_path_factory.mktemp("figures") / "figures")

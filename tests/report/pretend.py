@@ -1,4 +1,4 @@
-"""Pretended results in the formats of the workflow, for tests of the report. Nothing here is a result of anything."""
+"""Synthetic results in the formats of the workflow, for tests of the report."""
 
 import json
 from functools import cache
@@ -249,7 +249,7 @@ def pretend_results(
     images: int = 60,
     sweep: int = 2,
 ) -> Path:
-    """Writes pretended results of one data set into `folder` and returns it."""
+    """Writes synthetic results of one data set into `folder` and returns it."""
     rng = np.random.default_rng(0)
     test = _attributes(rng, max(images, sweep, 20))
     save_dataset(folder / "data", DATASET)
@@ -344,7 +344,7 @@ def pretend_results(
 
 
 def make_tables(results: Path, out: Path, **changes) -> Path:
-    """Writes the tables of pretended results, with `changes` to the inputs, and returns their folder."""
+    """Writes the tables of synthetic results, with `changes` to the inputs, and returns their folder."""
     options = {name: changes.pop(name) for name in ("names", "published") if name in changes}
     inputs = {
         "scores": results / "scores" / "scores.csv",
@@ -359,7 +359,7 @@ def make_tables(results: Path, out: Path, **changes) -> Path:
 
 
 def make_figures(results: Path, out: Path, **changes) -> Path:
-    """Writes the figures of pretended results, with `changes` to the inputs, and returns their folder."""
+    """Writes the figures of synthetic results, with `changes` to the inputs, and returns their folder."""
     names = changes.pop("names", ())
     inputs = {
         "scores": results / "scores" / "scores.csv",

@@ -44,13 +44,13 @@ def test_several_seeds_give_mean_and_sample_deviation():
     assert cell.spread == pytest.approx(np.std([1, 2, 6], ddof=1))
 
 
-def test_an_absent_score_stays_absent_with_its_reason():
+def test_a_missing_score_keeps_its_reason():
     scores = _scores([_row(), _row("b", value=np.nan, low=np.nan, high=np.nan, reason="no truth")])
     assert scores.cell(SELECT, "b").value is None and scores.cell(SELECT, "b").reason == "no truth"
     assert scores.cell(SELECT, "c").reason == "not scored"
 
 
-def test_a_seed_without_a_score_is_left_out_of_the_mean_and_never_counted_as_zero():
+def test_a_seed_without_a_score_is_excluded_from_the_mean():
     scores = _scores([_row(seed=0), _row(seed=1, value=np.nan, reason="diverged")])
     cell = scores.cell(SELECT, "a")
     assert cell.value == 1.0 and cell.spread is None and cell.reason == "diverged"
@@ -71,7 +71,7 @@ def test_the_mean_over_interventions_needs_all_of_them_and_has_the_mean_interval
     assert scores.cell(both, "b").value is None
 
 
-def test_rows_run_from_floor_to_ceiling():
+def test_rows_are_ordered_from_floor_to_ceiling():
     scores = _scores([_row("truth"), _row("b"), _row("copy"), _row("a")])
     assert scores.methods == ["copy", "b", "a", "truth"]
 
@@ -87,7 +87,7 @@ def test_the_suite_null_is_read_as_a_word(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n"])
-def test_what_is_no_table_of_scores_is_refused_in_one_line(tmp_path, text):
+def test_an_invalid_table_of_scores_raises_a_one_line_error(tmp_path, text):
     path = tmp_path / "scores.csv"
     path.write_text(text)
     with pytest.raises(UserError, match="scores.csv") as caught:

@@ -26,7 +26,7 @@ def test_a_table_without_content_states_the_reason(results, tables, tmp_path):
     assert (out / "index.json").read_bytes() == (tables / "index.json").read_bytes()
 
 
-def test_without_costs_their_tables_exist_all_the_same(results, tmp_path):
+def test_tables_of_costs_exist_without_costs(results, tmp_path):
     out = make_tables(results, tmp_path, names=["cost", "explanations_cost"], costs=[])
     assert empty_reason("cost") in (out / "cost.csv").read_text()
     assert read_json(out / "cost.json")["key"] == "cost"

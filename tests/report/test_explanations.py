@@ -1,4 +1,4 @@
-"""The explanations of the report: tables, figures and page, on hand-made scores and answers."""
+"""The explanations of the report: tables, figures and page, on synthetic scores and answers."""
 
 import json
 import re
@@ -27,7 +27,7 @@ METHODS = ("copy", "vae", "dime", "dime_x", "truth")
 ASKED = ("thick", "digit")
 IMAGES = 4
 NO_ANSWER = "the method does not answer this question"
-# What is flipped (of four; None: not asked), and how far thick moves intensity where 40 grey levels are due.
+# Number of flips (of four), and change of intensity when thick is flipped; the true change is 40 grey levels.
 FLIPPED = {"copy": 0, "vae": 3, "dime": 1, "dime_x": 4, "truth": 4}
 MOVED = {"vae": 35.0, "dime": 4.0, "dime_x": 20.0, "truth": 40.0}
 
@@ -39,7 +39,7 @@ def _answered(method: str, attribute: str, rank: int) -> bool:
 
 
 def single_scores(method: str) -> pd.DataFrame:
-    """The scores of single questions of one method, by hand."""
+    """Returns synthetic scores of single questions of one method."""
     rows = []
     for number, (rank, attribute) in enumerate((r, a) for r in range(IMAGES) for a in ASKED):
         there, flips = _answered(method, attribute, rank), rank < FLIPPED[method]
@@ -77,7 +77,7 @@ def costs() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def flipped(results, tmp_path_factory):
-    """Pretended results with a suite `flip`, answered by hand."""
+    """Synthetic results with synthetic answers to the suite `flip`."""
     folder = shutil.copytree(results, tmp_path_factory.mktemp("flip") / "morphomnist")
     images = np.load(folder / "data" / "test" / "images.npy")
     pairs = [(rank, attribute) for rank in range(IMAGES) for attribute in ASKED]
@@ -114,9 +114,9 @@ def flipped(results, tmp_path_factory):
         (out / "000000-000008.cost.json").write_text(cost.to_json())
         for metric in ("flip", "graph_consistency"):
             rows = single_scores(method)
-            beside = rows["metric"].str.contains("_intensity")
+            is_graph = rows["metric"].str.contains("_intensity")
             singles[metric].append(
-                rows[beside if metric == "graph_consistency" else ~beside].assign(method=method, seed=0)
+                rows[is_graph if metric == "graph_consistency" else ~is_graph].assign(method=method, seed=0)
             )
     for metric, rows in singles.items():
         path = folder / "scores" / metric / "seed0.parquet"
@@ -138,7 +138,7 @@ def _cell(table, row, key):
     return cells[[column.key for column in table.columns].index(key)]
 
 
-def test_every_group_of_scores_says_how_many_answers_are_behind_it():
+def test_every_group_of_scores_has_a_number_of_answers():
     both, thick, digit = explanation_tables(all_scores(), DATASET), None, None
     thick, digit = both
     assert [thick.key, digit.key] == ["flip_thick", "flip_digit"]  # a mean over one thing is no mean
@@ -149,13 +149,13 @@ def test_every_group_of_scores_says_how_many_answers_are_behind_it():
     assert _cell(thick, "copy", "fs_n").value == 0 and _cell(thick, "copy", "fs").reason
 
 
-def test_a_distance_that_depends_on_n_stands_beside_it_and_says_so():
+def test_a_distance_that_depends_on_n_has_a_reason():
     thick = explanation_tables(all_scores(), DATASET)[0]
     assert _cell(thick, "vae", "fid").value == 31.5 and _cell(thick, "vae", "fid_n").value == 3
     assert "equal n" in _cell(thick, "vae", "fid").reason
 
 
-def test_what_has_no_number_at_all_has_a_line_that_says_why():
+def test_missing_attributes_methods_and_scores_have_a_note():
     table = all_scores().table
     away, constant = "identity.network.weights: 'away.pkl' is not a file", "the classifier says no to thick"
     table.loc[(table["method"] == "dime") & (table["intervention"] == "digit"), ["value", "reason"]] = (
@@ -164,14 +164,14 @@ def test_what_has_no_number_at_all_has_a_line_that_says_why():
     )
     table.loc[table["intervention"] == "thick", ["value", "reason"]] = np.nan, constant
     table.loc[table["metric"] == "fs", ["value", "reason"]] = np.nan, away
-    # The floor is as near to the image as can be, whatever it was asked.
+    # The floor has an L1 distance of 0 for every question.
     table.loc[(table["intervention"] == "thick") & (table["metric"] == "l1"), "value"] = 0.0
     thick, digit = explanation_tables(Scores(table), DATASET)
     assert thick.notes[2:] == ("thick: the classifier says no to thick.",)
     assert digit.notes[2:] == ("DiME: no weights.", f"Truth: {NO_ANSWER}.", f"FS: {away}.")
 
 
-def test_only_methods_compete_and_the_ends_frame_them():
+def test_floor_and_ceiling_are_not_bold():
     thick = explanation_tables(all_scores(), DATASET)[0]
     assert [row.role for row in thick.rows] == ["floor", "method", "method", "method", "ceiling"]
     assert [row.key for row in thick.rows for cell in [_cell(thick, row.key, "flip_rate")] if cell.best] == [
@@ -179,7 +179,7 @@ def test_only_methods_compete_and_the_ends_frame_them():
     ]
 
 
-def test_means_are_over_what_the_ceiling_answers_too():
+def test_means_are_over_attributes_that_the_ceiling_answers():
     assert flip_select(all_scores(), "flip_rate").interventions == ("thick",)
     without = Scores(all_scores().table.query("method != 'truth'"))
     assert flip_select(without, "flip_rate").interventions == ASKED
@@ -188,14 +188,14 @@ def test_means_are_over_what_the_ceiling_answers_too():
     assert _cell(mean, "vae", "flip_rate_n").value == 2 * IMAGES
 
 
-def test_the_graph_says_what_moved_and_what_was_due():
+def test_the_graph_table_has_measured_and_true_change():
     scores = all_scores()
     assert scored_pairs(scores, DATASET) == [("thick", "intensity")]
     table = graph_table(scores, DATASET)
     assert _cell(table, "dime_x", "thick_intensity_moved").value == 20.0
     assert _cell(table, "dime_x", "thick_intensity_due").value == 40.0
     assert _cell(table, "dime_x", "thick_intensity_inconsistency").value == 20.0
-    # The one that flipped more is not compared with the one that flipped fewer.
+    # Methods with different numbers of flips are not compared.
     assert not any(_cell(table, name, "thick_intensity_inconsistency").best for name in ("vae", "dime_x"))
     assert _cell(table, "truth", "thick_intensity_inconsistency").value == 0
     assert (
@@ -203,15 +203,14 @@ def test_the_graph_says_what_moved_and_what_was_due():
         and "thickness and digit have no cause" in table.caption
     )
     assert "copy" not in [row.key for row in table.rows]  # it flips nothing
-    said = sentences({"graph": table})
-    assert said == [
+    assert sentences({"graph": table}) == [
         "Change of intensity when thick is flipped: most consistent with the causal graph VAE (mean change 35.00 grey "
         "levels, true change 40.00, n = 3), least consistent DiME (mean change 4.00 grey levels, true change 40.00, "
         "n = 1)."
     ]
 
 
-def test_without_flips_there_is_nothing_of_explanations(results):
+def test_there_are_no_explanation_tables_without_flips(results):
     scores = Scores(all_scores().table.query("suite != 'flip'"))
     assert explanation_tables(scores, DATASET) == [] and graph_table(scores, DATASET) is None
     assert sentences({}) == [] and explanation_costs(costs().query("suite == 'do'"), []) is None
@@ -221,14 +220,14 @@ def test_without_flips_there_is_nothing_of_explanations(results):
     )
 
 
-def test_costs_are_of_the_suite_alone_and_an_answer():
+def test_costs_of_explanations_are_per_answer_of_the_suite():
     table = explanation_costs(costs(), list(METHODS))
     assert _cell(table, "dime", "network_calls_per_answer").value == 1771.0
     assert _cell(table, "dime", "seconds_per_answer").value == 0.5
     assert _cell(table, "copy", "network_calls_per_answer").reason == "calls no network"
 
 
-def test_the_same_images_are_shown_for_every_method_and_misses_are_named(flipped):
+def test_examples_show_the_same_images_for_every_method(flipped):
     thick, digit = example_pictures(explained(flipped), DATASET, 3)
     assert (thick.key, digit.key) == ("flip_thick", "flip_digit") and len(thick.panels) == 1
     assert "thick → not" in thick.panels[0].alt and "7 → 3" in digit.panels[0].alt
@@ -237,8 +236,8 @@ def test_the_same_images_are_shown_for_every_method_and_misses_are_named(flipped
 
 
 def test_every_tile_of_explanations_has_a_frame(flipped, tmp_path):
-    told = explained(flipped)
-    (thick, _), worst = example_pictures(told, DATASET, 3), worst_picture(told)
+    answers = explained(flipped)
+    (thick, _), worst = example_pictures(answers, DATASET, 3), worst_picture(answers)
     frame = f'style="fill: none; stroke: {FAINT}'
     for picture in (thick, worst):
         save_picture(picture, tmp_path)
@@ -249,7 +248,7 @@ def test_every_tile_of_explanations_has_a_frame(flipped, tmp_path):
     assert (tmp_path / "explanations_worst" / "vae.svg").read_text().count(frame) == 3 * 6
 
 
-def test_the_worst_are_those_that_did_not_flip_then_the_least_alike(flipped):
+def test_the_worst_answers_are_failures_then_the_least_similar(flipped):
     picture = worst_picture(explained(flipped))
     assert [panel.name for panel in picture.panels] == ["vae", "dime", "dime_x"]
     vae, _, dime_x = (panel.alt for panel in picture.panels)
@@ -257,7 +256,7 @@ def test_the_worst_are_those_that_did_not_flip_then_the_least_alike(flipped):
     assert dime_x.startswith("Worst answers of DiME-X (ours): thick FS 0.60")
 
 
-def test_flips_against_scale_count_what_never_flips(flipped):
+def test_flip_rate_against_scale_includes_failures(flipped):
     picture = scale_picture(explained(flipped), method_colours(METHODS))
     assert [panel.name for panel in picture.panels] == list(ASKED)
     assert "DiME 50 % at 8, 50 % at 8" in picture.panels[0].alt
@@ -266,14 +265,14 @@ def test_flips_against_scale_count_what_never_flips(flipped):
     )
 
 
-def test_quality_is_drawn_against_calls():
+def test_scores_are_drawn_against_network_calls():
     table = explanation_costs(costs(), list(METHODS))
     picture = quality_picture(all_scores(), table, DATASET, method_colours(METHODS))
     assert [panel.name for panel in picture.panels] == ["flip_rate", "l1", "fs", "mnac"]
     assert "DiME 1.77e+03 calls, 0.5" in picture.panels[0].alt and "Copy" not in picture.panels[0].alt
 
 
-def test_the_page_has_the_section_and_keeps_other_data_sets_apart(flipped, tmp_path):
+def test_the_page_separates_published_explanations_of_other_data(flipped, tmp_path):
     tables = make_tables(flipped, tmp_path / "tables")
     figures = make_figures(flipped, tmp_path / "figures")
     keys = [picture["key"] for picture in read_json(figures / "index.json")]
@@ -291,7 +290,7 @@ def test_the_page_has_the_section_and_keeps_other_data_sets_apart(flipped, tmp_p
     here = text[text.index('id="explanations"') : text.index('id="errors"')]
     assert "on another data set" in here and "CelebA" in here and "MaskDiME" in here
     assert "MaskDiME" not in text[text.index('id="errors"') :].split("Configuration and run")[0]
-    # Explainers answer no intervention, and take no room where those are told of.
+    # Explainers do not answer interventions, so they have no columns in these tables.
     do = json.loads((tables / "index.json").read_text())
     assert not any(
         "dime" in column["key"]

@@ -1,4 +1,4 @@
-"""The folders of DiME's published code: layout, Info, summary, maps of change, on answers checked by hand."""
+"""The layout of DiME's published code: files, Info, summary and maps of changes, on values computed by hand."""
 
 import json
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from tests.metrics.flips import StubClassifier, answer_flips, blank, lit, pixel
 
 CLASSIFIER = StubClassifier(bright=pixel(0))
 LEVELS = (0, 0, 255, 51)
-"""Grey levels of the pixel that the classifier looks at, in the factual images: it says 0, 0, 1 and 0."""
+"""Grey levels of the pixel that the classifier uses, in the factual images; the predictions are 0, 0, 1 and 0."""
 
 
 def factual() -> np.ndarray:
@@ -35,18 +35,18 @@ def flips(**changes):
     return flips_of(answered, CLASSIFIER, "bright")
 
 
-def test_targets_are_what_the_classifier_does_not_say():
-    told = flips()
-    np.testing.assert_array_equal(told.pred, [0, 0, 1, 0])
+def test_targets_are_the_opposite_of_the_prediction():
+    answers = flips()
+    np.testing.assert_array_equal(answers.pred, [0, 0, 1, 0])
     np.testing.assert_array_equal(
-        told.target, [1, 1, 0, 1]
+        answers.target, [1, 1, 0, 1]
     )  # the last one's label is 1, but the classifier says 0
-    np.testing.assert_array_equal(told.cf_pred, [1, 0, 0, 1])
-    np.testing.assert_allclose(told.bkl, [0.0, 1.0, 0.0, 0.2])
-    np.testing.assert_allclose(told.l_1, np.array([255, 0, 255, 153]) / 16 / 255)
+    np.testing.assert_array_equal(answers.cf_pred, [1, 0, 0, 1])
+    np.testing.assert_allclose(answers.bkl, [0.0, 1.0, 0.0, 0.2])
+    np.testing.assert_allclose(answers.l_1, np.array([255, 0, 255, 153]) / 16 / 255)
 
 
-def test_every_file_is_where_the_published_scripts_look(tmp_path):
+def test_files_have_the_published_layout(tmp_path):
     folder = write_experiment(flips(), tmp_path, "some-0")
     assert folder == tmp_path / "Results" / "some-0"
     originals = {path.relative_to(tmp_path / "Original").as_posix() for path in tmp_path.glob("Original/*/*")}
@@ -64,14 +64,14 @@ def test_every_file_is_where_the_published_scripts_look(tmp_path):
     }
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == expected | {"summary.yaml", "stats.npz"}
-    # The scripts list all folders, also those that nothing is in.
+    # The scripts list all folders, including empty ones.
     for group in ("CC/CCF", "CC/ICF", "IC/CCF", "IC/ICF"):
         assert all((folder / group / kind).is_dir() for kind in ("CF", "Info", "Noise", "SM"))
     with Image.open(folder / "CC/CCF/CF/0000012.jpg") as image:
         assert image.mode == "RGB" and image.size == (4, 4) and image.format == "JPEG"
 
 
-def test_info_has_six_lines_and_no_end_of_line(tmp_path):
+def test_info_has_six_lines_without_final_newline(tmp_path):
     folder = write_experiment(flips(), tmp_path, "some-0")
     text = (folder / "IC/CCF/Info/0001234.txt").read_text()
     lines = text.split("\n")
@@ -91,13 +91,13 @@ def test_the_summary_has_the_published_keys_and_units():
         "l_1": 0.0,
         "n": 1,
     }
-    assert summary["class-inc"]["cf-inc"] == {"bkl": 0, "l_1": 0, "n": 0}  # nobody: 0, not nothing
+    assert summary["class-inc"]["cf-inc"] == {"bkl": 0, "l_1": 0, "n": 0}  # an empty group has means of 0
     assert summary["cf-cor"]["l_1"] == pytest.approx((255 + 255 + 153) / 3 / 16 / 255)
     for name in ("class-cor", "class-inc"):
         assert set(summary[name]) == {"bkl", "l_1", "n", "cf-cor", "cf-inc"}
 
 
-def test_the_summary_on_disk_is_plain_yaml_and_the_numbers_no_pickle(tmp_path):
+def test_the_summary_is_plain_yaml_and_stats_contain_no_pickle(tmp_path):
     folder = write_experiment(flips(), tmp_path, "some-0")
     assert yaml.safe_load((folder / "summary.yaml").read_text()) == summary_of(flips())
     with np.load(folder / "stats.npz", allow_pickle=False) as stats:
@@ -106,7 +106,7 @@ def test_the_summary_on_disk_is_plain_yaml_and_the_numbers_no_pickle(tmp_path):
         assert stats["flipped"] == 3 and stats["acc"] == 75.0
 
 
-def test_an_unchanged_image_has_an_empty_map():
+def test_the_map_of_an_unchanged_image_is_zero():
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(change_map(factual()[0], factual()[0]), np.zeros((4, 4)))
 
@@ -119,7 +119,7 @@ def test_maps_of_change_sum_channels_and_reach_255():
     np.testing.assert_array_equal(change_map(after, before), [[255, 0], [0, 127]])
 
 
-def test_methods_share_originals_but_no_experiment(tmp_path):
+def test_methods_share_originals_but_not_experiments(tmp_path):
     write_experiment(flips(), tmp_path, "one-0")
     write_experiment(flips(), tmp_path, "two-0")
     assert len(list(tmp_path.glob("Original/*/*.jpg"))) == 4
@@ -127,21 +127,21 @@ def test_methods_share_originals_but_no_experiment(tmp_path):
         write_experiment(flips(), tmp_path, "one-0")
 
 
-def test_originals_of_another_attribute_are_refused_and_nothing_is_left(tmp_path):
+def test_originals_of_another_attribute_raise_an_error(tmp_path):
     write_experiment(flips(), tmp_path, "one-0")
     with pytest.raises(UserError, match="another attribute or classifier"):
         write_experiment(flips(label=[1, 0, 1, 1]), tmp_path, "two-0")
     assert [path.name for path in (tmp_path / "Results").iterdir()] == ["one-0"]
 
 
-def test_a_failure_leaves_no_half_of_an_experiment(tmp_path, monkeypatch):
+def test_a_failure_leaves_no_partial_experiment(tmp_path, monkeypatch):
     monkeypatch.setattr("counterfactory.report.export_dime.summary_of", lambda flips: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_experiment(flips(), tmp_path, "one-0")
     assert not list((tmp_path / "Results").iterdir())
 
 
-def test_unanswered_questions_and_other_repeats_are_left_out():
+def test_unanswered_questions_and_other_repeats_are_excluded():
     images = lit(factual(), 0)
     answered = answer_flips(
         factual(),
@@ -157,14 +157,14 @@ def test_unanswered_questions_and_other_repeats_are_left_out():
     assert not len(flips_of(answered, CLASSIFIER, "bright", repeat=2))
 
 
-def test_the_noise_is_that_of_the_walk(tmp_path):
+def test_noised_images_equal_the_start_of_sampling(tmp_path):
     meta = tmp_path / "model.json"
     meta.write_text(json.dumps({"diffusion": {"schedule": "linear", "steps": 100}}))
-    told = flips()
-    noised = _noised(told, meta, SimpleNamespace(timestep_respacing=40, start_step=12))
+    answers = flips()
+    noised = _noised(answers, meta, SimpleNamespace(timestep_respacing=40, start_step=12))
     schedule = build_schedule("linear", 100, 40)
     left = schedule.alphas_bar[12].item()
-    expected = left**0.5 * (told.factual / 127.5 - 1) + (1 - left) ** 0.5 * normal(
+    expected = left**0.5 * (answers.factual / 127.5 - 1) + (1 - left) ** 0.5 * normal(
         range(4), (1, 4, 4), "start"
     )
     np.testing.assert_allclose(noised, np.clip((expected + 1) * 127.5, 0, 255), atol=0.51)

@@ -16,7 +16,7 @@ from counterfactory.report.sweeps import difference_colours
 from tests.report.pretend import DATASET, make_figures
 
 
-def test_every_figure_is_there_whole_and_in_panels(figures):
+def test_every_figure_is_written_whole_and_as_panels(figures):
     index = read_json(figures / "index.json")
     assert [picture["key"] for picture in index] == [
         "distance",
@@ -39,7 +39,7 @@ def test_every_figure_is_there_whole_and_in_panels(figures):
             assert len(panel["alt"]) > 30 and panel["width"] == 350 and panel["height"] > 30
 
 
-def test_svgs_ask_for_nothing_and_know_the_dark(figures):
+def test_svgs_load_no_files_and_support_dark_mode(figures):
     for path in figures.rglob("*.svg"):
         text = path.read_text()
         assert "prefers-color-scheme: dark" in text
@@ -52,7 +52,7 @@ def test_svgs_ask_for_nothing_and_know_the_dark(figures):
         assert all(link.startswith(("#", "data:")) for link in links)
 
 
-def test_grids_show_what_was_asked(figures):
+def test_grids_show_the_questions(figures):
     index = {picture["key"]: picture for picture in read_json(figures / "index.json")}
     assert len(index["sweep_thickness"]["panels"]) == 2
     alt = index["sweep_thickness"]["panels"][0]["alt"]
@@ -61,7 +61,7 @@ def test_grids_show_what_was_asked(figures):
     assert "not determined" in index["sweep_digit"]["caption"]
 
 
-def test_without_a_sweep_there_is_no_grid_and_the_rest_stands(two_seeds, tmp_path):
+def test_without_a_sweep_other_figures_are_written(two_seeds, tmp_path):
     (tmp_path / "questions").mkdir()
     (tmp_path / "questions" / "do.parquet").write_bytes((two_seeds / "questions" / "do.parquet").read_bytes())
     out = make_figures(two_seeds, tmp_path / "figures", questions=tmp_path / "questions", logs=[])
@@ -72,7 +72,7 @@ def test_without_a_sweep_there_is_no_grid_and_the_rest_stands(two_seeds, tmp_pat
     ]
 
 
-def test_answers_to_other_questions_are_refused(results, tmp_path):
+def test_answers_to_other_questions_raise_an_error(results, tmp_path):
     for path in (results / "questions").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     sweep = pd.read_parquet(tmp_path / "sweep.parquet").assign(seed=7)
@@ -89,7 +89,7 @@ def test_differences_are_black_at_zero_and_coloured_by_sign():
     np.testing.assert_allclose(colours[0, 3, :3], colours[0, 1, :3] / 2)
 
 
-def test_white_tiles_on_a_white_page_are_told_apart():
+def test_white_tiles_have_visible_frames():
     figure = Figure(figsize=(1, 1), dpi=340)  # 10 px to one of the 34 below
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 34), ylim=(34, 0))
@@ -109,7 +109,7 @@ def test_every_tile_of_a_grid_has_a_frame(figures, variable, tiles):
     assert text.count(f'style="fill: none; stroke: {FAINT}') == tiles
 
 
-def test_a_curve_bins_equally_many_questions():
+def test_bins_of_a_curve_have_equal_numbers_of_questions():
     target = np.random.default_rng(0).normal(size=400)
     rows = pd.DataFrame({"true_thickness": target, "value": 2 * target})
     curve = _curve(rows, DATASET.variable("thickness"))
@@ -121,19 +121,19 @@ def test_a_curve_bins_equally_many_questions():
     assert _curve(rows.head(0), DATASET.variable("digit")) is None
 
 
-def test_methods_keep_their_colour_whatever_the_ends():
+def test_colours_of_methods_do_not_depend_on_floor_and_ceiling():
     one, two = method_colours(["copy", "vae", "hvae", "truth"]), method_colours(["vae", "hvae"])
     assert one["vae"] == two["vae"] and one["hvae"] == two["hvae"] and len(set(one.values())) == 4
 
 
 @pytest.mark.slow
-def test_figures_are_the_same_bytes_again(results, figures, tmp_path):
+def test_figures_are_reproducible_byte_for_byte(results, figures, tmp_path):
     again = make_figures(results, tmp_path / "again")
     for path in sorted(figures.rglob("*.*")):
         assert path.read_bytes() == (again / path.relative_to(figures)).read_bytes(), path.name
 
 
-def test_a_log_that_is_none_is_refused(results, tmp_path):
+def test_an_invalid_log_raises_an_error(results, tmp_path):
     path = tmp_path / "models" / "vae" / "seed0" / "log.csv"
     path.parent.mkdir(parents=True)
     path.write_text("a,b\n1,2\n")
@@ -142,7 +142,7 @@ def test_a_log_that_is_none_is_refused(results, tmp_path):
 
 
 @pytest.mark.parametrize("entries", [1, 4, 8, 9])
-def test_a_title_stands_above_all_rows_of_its_legend(entries):
+def test_a_title_is_above_all_rows_of_the_legend(entries):
     with matplotlib.rc_context(_SETTINGS | {"axes.titlelocation": "center"}):
         figure = Figure(figsize=(3.65, 2.5), layout="constrained")
         axes = add_axes(figure, "What it shows")

@@ -13,7 +13,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Reads a page and holds it to account."""
+    """Parses a page and checks that its tags are balanced."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def page(results, tables, figures, tmp_path_factory) -> Page:
     return Page(out.read_text())
 
 
-def test_the_page_needs_nothing_else(page):
+def test_the_page_is_self_contained(page):
     for tag, attributes in page.tags:
         for name in ("src", "srcset", "poster", "data", "background"):
             assert attributes.get(name, "data:").startswith("data:"), (tag, name)
@@ -60,19 +60,19 @@ def test_the_page_needs_nothing_else(page):
     assert "@import" not in style and not re.search(r"url\(\s*['\"]?http", style)
 
 
-def test_links_lead_into_the_page_or_to_a_source(page):
+def test_links_refer_to_the_page_or_to_a_source(page):
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     for attributes in page.all("a"):
         href = attributes["href"]
         assert href.startswith("https://") or (href.startswith("#") and href[1:] in ids), href
 
 
-def test_ids_are_valid_and_each_is_one(page):
+def test_ids_are_valid_and_unique(page):
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[a-z][a-z0-9_-]*", name) for name in ids)
 
 
-def test_every_image_is_inside_and_described(page):
+def test_images_are_embedded_and_have_alternative_texts(page):
     images = page.all("img")
     assert len(images) > 15
     for image in images:
@@ -80,13 +80,13 @@ def test_every_image_is_inside_and_described(page):
         assert int(image["width"]) > 0 and int(image["height"]) > 0
 
 
-def test_headings_go_down_one_step_at_a_time(page):
+def test_heading_levels_are_not_skipped(page):
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
 
 
-def test_tables_scroll_inside_and_can_be_reached_by_keyboard(page):
+def test_tables_scroll_and_are_reachable_by_keyboard(page):
     regions = [attributes for attributes in page.all("div") if attributes.get("class") == "scroll"]
     assert len(regions) == len(page.all("table"))
     assert all(
@@ -95,7 +95,7 @@ def test_tables_scroll_inside_and_can_be_reached_by_keyboard(page):
     )
 
 
-def test_every_row_has_as_many_cells_as_its_head(page):
+def test_rows_have_as_many_cells_as_the_header(page):
     width, counts = 0, []
     for tag, attributes in page.tags:
         if tag in ("table", "tr"):
@@ -112,7 +112,7 @@ def test_every_row_has_as_many_cells_as_its_head(page):
             rows = []
 
 
-def test_the_page_says_what_was_run_and_what_it_means(page):
+def test_the_page_contains_configuration_and_results(page):
     text = re.sub(r"\s+", " ", page.text)
     for words in (
         "Title <with> & signs",
@@ -131,7 +131,7 @@ def test_the_page_says_what_was_run_and_what_it_means(page):
         assert words in text, words
 
 
-def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_path):
+def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page(results, tmp_path):
     scores = tmp_path / "scores.csv"
     lines = (results / "scores" / "scores.csv").read_text().splitlines()
     scores.write_text(
@@ -153,7 +153,7 @@ def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page_too(results, tmp_
     assert "No method was configured" in page.text
 
 
-def test_missing_parts_are_named(tmp_path):
+def test_a_missing_file_raises_an_error(tmp_path):
     with pytest.raises(UserError, match=r"index\.json"):
         write_report(tmp_path, tmp_path, {}, None, tmp_path / "report.html", {})
     assert not (tmp_path / "report.html").exists()
@@ -163,10 +163,10 @@ def test_missing_parts_are_named(tmp_path):
     ("seconds", "words"),
     [(0.25, "0.2 s"), (41.2, "41 s"), (310, "5 min 10 s"), (59.9, "60 s"), (7500, "2 h 5 min")],
 )
-def test_times_are_said_as_people_say_them(seconds, words):
+def test_durations_are_readable(seconds, words):
     assert _duration(seconds) == words
 
 
-def test_addresses_become_links_and_nothing_else_is_markup():
+def test_addresses_become_links_and_other_text_is_escaped():
     assert _link("see https://a.org/b <x>.") == 'see <a href="https://a.org/b">a.org/b</a> &lt;x&gt;.'
     assert _link('"quoted" & done') == "&#34;quoted&#34; &amp; done"

@@ -42,24 +42,24 @@ def test_a_cell_shows_its_interval_or_its_spread_or_nothing():
 @pytest.mark.parametrize(
     ("better", "best"), [("lower", [False, True, False, False]), ("higher", [False, False, True, False])]
 )
-def test_the_best_of_the_rivals_is_scored_and_the_ends_do_not_compete(better, best):
+def test_the_best_candidate_is_marked(better, best):
     cells = [Cell(0.0 if better == "lower" else 9.0), Cell(1.0), Cell(2.0), Cell(reason="absent")]
     assert [cell.best for cell in embolden_best(cells, [False, True, True, True], better, 2)] == best
 
 
-def test_numbers_shown_alike_are_equally_good():
+def test_numbers_that_are_equal_as_shown_are_equally_good():
     cells = embolden_best([Cell(1.001), Cell(1.004), Cell(1.2)], [True] * 3, "lower", 2)
     assert [cell.best for cell in cells] == [True, True, False]
 
 
-def test_only_those_asked_the_most_compete():
+def test_only_cells_with_the_largest_n_are_compared():
     cells = [Cell(0.1, n=20), Cell(0.5, n=100), Cell(0.4, n=100)]
     assert [cell.best for cell in embolden_best(cells, [True] * 3, "lower", 2)] == [False, False, True]
-    # Of two that were asked differently many, none is the best.
+    # Two cells with different n are not compared.
     assert not any(cell.best for cell in embolden_best(cells[:2], [True] * 2, "lower", 2))
 
 
-def test_a_lone_method_is_not_the_best_of_anything():
+def test_a_single_method_is_not_marked():
     assert not embolden_best([Cell(0.0), Cell(1.0)], [False, True], "lower", 2)[1].best
     assert not embolden_best([Cell(1.0), Cell(2.0)], [True, True], "", 2)[0].best
 
@@ -92,7 +92,7 @@ def test_each_reason_has_one_letter_in_order():
     assert footnotes(_table("t", (Column("x", "x"), Column("y", "y")), rows)) == {"one": "a", "two": "b"}
 
 
-def test_joined_tables_keep_rows_together_and_say_what_was_not_asked():
+def test_joined_tables_align_rows_and_state_missing_ones():
     left = _table(
         "l", (Column("x", "x", "g"),), (Row("a", (Cell(1.0),), key="a"), Row("b", (Cell(2.0),), key="b"))
     )

@@ -15,7 +15,7 @@ SUITES = {"do": "thickness", "null": "none", "reverse": "thickness", "flip": "th
 
 @pytest.fixture
 def scores(results):
-    """The pretended scores, and those of a new metric in every suite."""
+    """The synthetic scores, and those of a new metric in every suite."""
     table = read_scores(results / "scores" / "scores.csv").table
     one = table.query("suite == 'null' and metric == 'l1' and cycles == 1")
     new = [

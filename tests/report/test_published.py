@@ -16,7 +16,7 @@ def test_every_value_has_unit_protocol_source_size_and_verdict():
         assert study.dataset.name and study.dataset.test
 
 
-def test_every_source_is_used_and_no_value_stands_twice():
+def test_every_source_is_used_and_values_are_unique():
     assert {study.source for study in STUDIES} == set(SOURCES)
     keys = [
         (study.source, v.method, v.suite, v.intervention, v.protocol, v.cycles, v.metric)
@@ -33,7 +33,7 @@ def test_values_are_within_the_range_of_their_unit():
         assert low <= value.value <= high, value
 
 
-def test_slides_say_that_they_are_slides():
+def test_values_of_slides_are_labelled():
     slides = [source for source in SOURCES.values() if source.kind == "slides"]
     assert slides and all("slide values, under-review deck" in source.note for source in slides)
 
@@ -73,7 +73,7 @@ def test_some_values(method, suite, what, cycles, metric, value):
         (("sources", "melistas2024"), "link"),
     ],
 )
-def test_a_value_that_lacks_something_is_refused_by_name(tmp_path, path, key):
+def test_a_missing_key_raises_an_error_with_its_name(tmp_path, path, key):
     content = yaml.safe_load(PUBLISHED.read_text())
     node = content
     for step in path:
@@ -86,7 +86,7 @@ def test_a_value_that_lacks_something_is_refused_by_name(tmp_path, path, key):
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_source_is_refused(tmp_path):
+def test_an_unknown_source_raises_an_error(tmp_path):
     content = yaml.safe_load(PUBLISHED.read_text())
     content["studies"][0]["source"] = "nobody"
     file = tmp_path / "published.yaml"

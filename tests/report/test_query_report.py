@@ -1,4 +1,4 @@
-"""Queries and the generators' structure in the report: words, a row a stickiness, what is absent, pictures."""
+"""Tables and figures of queries and of the dependence structure of generators."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ SEEN |= {"generator": "dcgan", "actual": "test", "unanswered": ""}
 
 @pytest.fixture
 def asked(tmp_path):
-    """The scores of two queries: one answered, one not."""
+    """The scores of two queries, one of which has no answers."""
     folder = tmp_path / "queries" / "seed0"
     rows, images = [], []
     for actual in range(3):
@@ -63,13 +63,13 @@ def asked(tmp_path):
     return read_queries([folder / "scores" / "thicker.parquet", folder / "scores" / "none.parquet"]), tmp_path
 
 
-def test_a_query_is_told_in_words():
+def test_a_query_is_shown_in_words():
     assert query_words(SEEN, DATASET) == "given digit 3, not thick: what if it were observed to be thick?"
     made = {"given": {}, "premise": {"digit": 1, "thickness": 3.5}, "by": "do"}
     assert query_words(made, DATASET) == "given any image: what if it were set to be digit 1, thickness 3.5?"
 
 
-def test_a_query_has_a_row_a_stickiness(asked):
+def test_a_query_table_has_one_row_per_stickiness(asked):
     table, failed = query_tables(asked[0], DATASET)
     assert [row.name for row in table.rows] == ["0", "0.5", "0.9"]
     keys = [column.key for column in table.columns]
@@ -81,7 +81,7 @@ def test_a_query_has_a_row_a_stickiness(asked):
     assert "its training failed" in to_markdown([failed])
 
 
-def test_pictures_of_queries(asked):
+def test_figures_of_queries(asked):
     queries, folder = asked
     curves, grid = query_pictures(queries, DATASET, folder / "data")
     assert [panel.name for panel in curves.panels] == [
@@ -94,17 +94,17 @@ def test_pictures_of_queries(asked):
     assert "thicker from 12.5 to 11.6" in curves.panels[1].alt
     assert "at s = 0, 0.5, 0.9" in grid.panels[0].alt
     for picture in (curves, grid):
-        told = save_picture(picture, folder / "figures")
-        assert all((folder / "figures" / panel["file"]).stat().st_size > 2000 for panel in told["panels"])
-    # Three actual images: each with its own and three answers, all in frames.
-    drawn = (folder / "figures" / told["panels"][0]["file"]).read_text()
+        entry = save_picture(picture, folder / "figures")
+        assert all((folder / "figures" / panel["file"]).stat().st_size > 2000 for panel in entry["panels"])
+    # Three actual images, each with its reconstruction and three answers; every tile has a frame.
+    drawn = (folder / "figures" / entry["panels"][0]["file"]).read_text()
     assert drawn.count(f'style="fill: none; stroke: {FAINT}') == 3 * 5
     assert query_pictures([], DATASET, folder / "data") == []
 
 
 @pytest.fixture
 def shown(tmp_path):
-    """Real images in which thicker is brighter, and those of a generator that does not know it."""
+    """Real images with a dependence of intensity on thickness, and generated images without it."""
     rng = np.random.default_rng(0)
     tables = []
     for source, slope in (("real", 40.0), ("gan", 0.0)):
@@ -117,7 +117,7 @@ def shown(tmp_path):
     return read_structure([tmp_path / "shown.parquet"])
 
 
-def test_a_generator_that_does_not_know_the_structure_is_told(shown):
+def test_the_structure_table_detects_a_missing_dependence(shown):
     table, attributes = structure_tables(shown, DATASET)
     real, gan = table.rows
     keys = [column.key for column in table.columns]
@@ -135,13 +135,13 @@ def test_a_generator_that_does_not_know_the_structure_is_told(shown):
     assert [panel.name for panel in picture.panels] == ["thickness_intensity", "digit"]
 
 
-def test_without_generators_nothing_is_told():
+def test_there_are_no_tables_without_generators():
     assert read_queries([]) == []
     assert query_tables([], DATASET) == []
     assert structure_tables(read_structure([]), DATASET) == structure_pictures({}, DATASET) == []
 
 
-def test_a_training_that_failed_is_told(tmp_path):
+def test_a_failed_training_has_a_note(tmp_path):
     path = tmp_path / "models" / "gan" / "seed1" / "model.json"
     write_json(path, {"training": {"seconds": 60.0}, "failures": ["collapse"]})
     columns = [

@@ -11,7 +11,7 @@ def _benchmark(path, seconds, peak=100.0, cpu=1.0):
     path.write_text(json.dumps({"s": seconds, "h:m:s": "0:00:01", "max_rss": peak, "cpu_time": cpu}) + "\n")
 
 
-def test_jobs_of_a_step_are_summed_up_and_told_apart(tmp_path):
+def test_jobs_of_a_step_are_summed(tmp_path):
     _benchmark(tmp_path / "synthesise.jsonl", 40.0, peak=300.0)
     _benchmark(tmp_path / "train" / "vae" / "seed0.jsonl", 10.0)
     _benchmark(tmp_path / "train" / "vae" / "seed1.jsonl", 12.0)
@@ -36,14 +36,14 @@ def test_tables_with_tabs_and_gaps_are_read(tmp_path):
     assert (step.seconds, step.peak_mb, step.cpu_seconds) == (1.5, None, None)
 
 
-def test_seeds_alone_are_no_parts(tmp_path):
+def test_seeds_are_not_parts(tmp_path):
     _benchmark(tmp_path / "fit_scm" / "seed0.jsonl", 1.0)
     _benchmark(tmp_path / "fit_scm" / "seed1.jsonl", 2.0)
     (step,) = read_steps(tmp_path)
     assert step.jobs == 2 and step.parts == ()
 
 
-def test_no_folder_no_steps(tmp_path):
+def test_a_missing_folder_has_no_steps(tmp_path):
     assert read_steps(tmp_path / "none") == []
 
 

@@ -38,11 +38,11 @@ NAMES += ["judges", "mechanisms", "published", "cost"]
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["csv", "md", "tex"])
-def test_every_table_is_written_in_every_form(tables, name, kind):
+def test_every_table_is_written_in_every_format(tables, name, kind):
     assert (tables / f"{name}.{kind}").stat().st_size > 100
 
 
-def test_the_main_table_has_a_row_a_method_between_floor_and_ceiling(tables):
+def test_the_main_table_has_one_row_per_method(tables):
     rows = read(tables / "main.csv")
     assert [row["method"] for row in rows] == ["copy", "vae", "hvae", "truth"]
     for column in (
@@ -58,7 +58,7 @@ def test_the_main_table_has_a_row_a_method_between_floor_and_ceiling(tables):
         assert column in rows[0] and f"{column}_low" in rows[0], column
 
 
-def test_a_number_is_the_one_in_the_scores(results, tables):
+def test_numbers_equal_those_of_the_scores(results, tables):
     scores = read_scores(results / "scores" / "scores.csv").table
     row = scores.query(
         "method == 'vae' and suite == 'do' and intervention == 'intensity' and protocol == 'marginal'"
@@ -70,7 +70,7 @@ def test_a_number_is_the_one_in_the_scores(results, tables):
         assert found == row[{"": "value", "_low": "low", "_high": "high"}[end]]
 
 
-def test_bold_is_for_methods_and_blanks_have_footnotes(tables):
+def test_only_methods_are_bold_and_missing_numbers_have_footnotes(tables):
     lines = (tables / "headline.md").read_text().splitlines()
     rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
     assert "**" not in rows["Copy (floor)"] and "**" not in rows["Truth (ceiling)"]
@@ -78,8 +78,8 @@ def test_bold_is_for_methods_and_blanks_have_footnotes(tables):
     assert "–<sup>a</sup>" in rows["Truth (ceiling)"] and f"<sup>a</sup> {NO_ANSWER}" in "\n".join(lines)
 
 
-def test_codes_have_a_table_where_a_method_has_codes(results):
-    """Set scores of the suite null, which others than methods with codes have no row of."""
+def test_methods_with_codes_have_a_table_of_codes(results):
+    """DCI scores exist for methods with codes only."""
     scores = read_scores(results / "scores" / "scores.csv").table
     assert not codes_table(Scores(scores), DATASET).columns
     one = scores.query("method == 'hvae' and suite == 'null' and metric == 'l1' and cycles == 1").iloc[:1]
@@ -98,7 +98,7 @@ def test_codes_have_a_table_where_a_method_has_codes(results):
     ]
 
 
-def test_errors_in_published_units_have_a_panel_of_their_own(results):
+def test_errors_in_published_units_have_their_own_table(results):
     scores = read_scores(results / "scores" / "scores.csv").table
     rows = scores.query("suite == 'do' and metric == 'predicted_thickness'")
     more = rows.assign(metric="normalised_thickness", value=rows["value"] / 2.4)
@@ -107,7 +107,7 @@ def test_errors_in_published_units_have_a_panel_of_their_own(results):
     assert "main_other" not in tables
 
 
-def test_times_are_in_the_table_of_costs_alone(results, tables, tmp_path):
+def test_only_the_table_of_costs_depends_on_times(results, tables, tmp_path):
     costs = []
     for path in sorted(results.glob("answers/*/*/*/*.cost.json")):
         cost = read_json(path)
@@ -133,7 +133,7 @@ def test_cost_is_per_image(tables):
     assert float(rows["hvae"]["training_minutes"]) == pytest.approx(8.4)
 
 
-def test_the_share_of_the_way_is_a_ratio_of_gaps(results):
+def test_the_closed_gap_is_a_ratio_of_differences(results):
     scores = read_scores(results / "scores" / "scores.csv")
     judges = read_judges(sorted(results.glob("models/judges/*/model.json")))
     table = distance_table(scores, DATASET, judges)
@@ -141,15 +141,15 @@ def test_the_share_of_the_way_is_a_ratio_of_gaps(results):
     floor, _, _, score, share, ceiling = rows["thickness:predicted_thickness"].cells
     assert share.value == pytest.approx(100 * (floor.value - score.value) / (floor.value - ceiling.value))
     assert share.best and not rows["thickness:predicted_thickness"].cells[2].best
-    # Another digit cannot be rendered: the judge on real images is the ceiling, and says so.
+    # No true counterfactual exists under do(digit): the error of the judge on real images is the ceiling.
     end = rows["digit:predicted_digit"].cells[-1]
     assert end.value == 0.981 and "judge" in end.reason
-    # Setting the intensity is no cause of thickness; setting the thickness is a cause of intensity.
+    # Intensity has no effect on thickness; thickness affects intensity.
     assert "intensity:predicted_thickness" not in rows and "thickness:predicted_intensity" in rows
     assert "thickness:predicted_digit" not in rows
 
 
-def test_the_truth_of_some_questions_is_no_ceiling_of_all(results):
+def test_a_ceiling_of_other_questions_is_not_used(results):
     table = read_scores(results / "scores" / "scores.csv").table
     assert "random:predicted_thickness" in {
         row.key for row in distance_table(Scores(table), DATASET, {}).rows
@@ -161,7 +161,7 @@ def test_the_truth_of_some_questions_is_no_ceiling_of_all(results):
     }
 
 
-def test_two_seeds_give_a_spread_and_untrained_rows_keep_their_interval(two_seeds, tmp_path):
+def test_two_seeds_have_a_spread_and_untrained_methods_an_interval(two_seeds, tmp_path):
     rows = {row["method"]: row for row in read(make_tables(two_seeds, tmp_path) / "headline.csv")}
     column = "do_thickness_marginal_predicted_thickness"
     assert float(rows["vae"][f"{column}_spread"]) > 0 and rows["vae"][f"{column}_seeds"] == "2"
@@ -169,7 +169,7 @@ def test_two_seeds_give_a_spread_and_untrained_rows_keep_their_interval(two_seed
     assert "± standard deviation over 2 seeds" in (tmp_path / "headline.md").read_text()
 
 
-def test_published_values_stand_beside_ours(tables):
+def test_published_values_are_paired_with_this_run(tables):
     rows = read(tables / "published.csv")
     assert all(
         row["source"] and row["protocol_in_words"] and row["comparable"] in ("yes", "no") for row in rows
@@ -184,7 +184,7 @@ def test_published_values_stand_beside_ours(tables):
     assert "slide values, under-review deck 2024" in text
 
 
-def test_a_study_stands_beside_its_data_sets_only(results, tmp_path):
+def test_a_study_is_shown_for_its_data_sets_only(results, tmp_path):
     content = yaml.safe_load(PUBLISHED.read_text())
     content["studies"][0]["datasets"] = ["pendulum"]
     file = tmp_path / "published.yaml"
@@ -193,7 +193,7 @@ def test_a_study_stands_beside_its_data_sets_only(results, tmp_path):
     assert shown == {study["title"] for study in content["studies"][1:]}
 
 
-def test_a_score_without_a_name_is_shown_all_the_same(results):
+def test_an_unknown_score_is_shown(results):
     scores = read_scores(results / "scores" / "scores.csv").table
     new = scores[scores["metric"] == "truth_l1"].assign(metric="roundness_of_all")
     tables = {
@@ -207,7 +207,7 @@ def test_a_score_without_a_name_is_shown_all_the_same(results):
     assert "main_other" not in {table.key for table in main_tables(Scores(scores), DATASET)}
 
 
-def test_without_a_metric_its_columns_are_gone(results):
+def test_a_metric_that_was_not_computed_has_no_columns(results):
     scores = read_scores(results / "scores" / "scores.csv").table
     scores = Scores(scores[~scores["metric"].str.contains("lpips")])
     assert not [
@@ -215,7 +215,7 @@ def test_without_a_metric_its_columns_are_gone(results):
     ]
 
 
-def test_without_a_rival_nothing_is_bold_and_without_a_method_all_stands(results):
+def test_a_single_method_is_not_bold(results):
     scores = read_scores(results / "scores" / "scores.csv").table
     for methods in (["copy", "hvae", "truth"], ["copy", "truth"], ["hvae"]):
         some = Scores(scores[scores["method"].isin(methods)])
@@ -225,7 +225,7 @@ def test_without_a_rival_nothing_is_bold_and_without_a_method_all_stands(results
         assert len(distance_table(some, DATASET, {}).rows) == 0 or "copy" in methods
 
 
-def test_the_index_holds_every_table_of_the_page_in_order(tables):
+def test_the_index_contains_all_tables_in_order(tables):
     listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
     keys = [table.key for table in listed]
     assert keys[:2] == ["headline", "distance"] and len(keys) == len(set(keys))
@@ -234,7 +234,7 @@ def test_the_index_holds_every_table_of_the_page_in_order(tables):
     ) and "cost" not in keys
 
 
-def test_mechanisms_stand_beside_the_true_process(results, tables):
+def test_mechanisms_are_compared_with_the_true_process(results, tables):
     rows = {row["mechanism"]: row for row in read(tables / "mechanisms.csv")}
     attributes = pd.read_parquet(results / "data" / "test" / "attributes.parquet")
     density = log_density(attributes["thickness"], attributes["intensity"])
@@ -249,14 +249,14 @@ def test_mechanisms_stand_beside_the_true_process(results, tables):
     )
 
 
-def test_without_a_known_process_the_difference_is_absent():
+def test_an_unknown_process_has_no_difference():
     table = mechanisms_table([{"nll": {"thickness": 0.5}}, {"nll": {"thickness": 0.7}}], {})
     fitted, true, difference = table.rows[0].cells
     assert fitted.value == pytest.approx(0.6) and fitted.spread == pytest.approx(0.1 * 2**0.5)
     assert true.value is None and "not known" in difference.reason
 
 
-def test_how_well_hands_are_told_apart_is_a_table_of_its_own(results, tmp_path):
+def test_the_identity_network_has_a_table_of_its_verification(results, tmp_path):
     part = {
         "auc": 0.99,
         "true_accept": 0.93,

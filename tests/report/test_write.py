@@ -28,11 +28,11 @@ TABLE = Table(
         ("x < y | z", r"x \textless{} y \textbar{} z"),
     ],
 )
-def test_latex_prints_what_it_was_given(text, latex):
+def test_latex_is_escaped(text, latex):
     assert escape_latex(text) == latex
 
 
-def test_csv_holds_full_precision_and_reasons():
+def test_csv_has_full_precision_and_reasons():
     rows = list(csv.DictReader(io.StringIO(to_csv([TABLE]))))
     assert [row["method"] for row in rows] == ["copy", "a_b", "c"]
     assert float(rows[0]["x"]) == 1 / 3 and float(rows[0]["x_low"]) == 0.3
@@ -41,7 +41,7 @@ def test_csv_holds_full_precision_and_reasons():
     assert rows[0]["device"] == "cpu" and "device_low" not in rows[0]
 
 
-def test_csv_has_spreads_where_there_are_several_seeds():
+def test_csv_has_spreads_for_several_seeds():
     table = Table(
         "t", "t", (Column("x", "x"),), (Row("a", (Cell(1.0, spread=0.5, seeds=3),), "method", "a"),)
     )
@@ -49,7 +49,7 @@ def test_csv_has_spreads_where_there_are_several_seeds():
     assert (row["x_spread"], row["x_seeds"]) == ("0.5", "3") and "x_low" not in row
 
 
-def test_markdown_is_bold_blank_and_noted():
+def test_markdown_has_bold_values_dashes_and_footnotes():
     text = to_markdown([TABLE])
     assert "| Copy (floor) | 0.33 [0.30, 0.40] | cpu |" in text
     assert "| A & B | **0.25** | cuda:0 |" in text
@@ -58,7 +58,7 @@ def test_markdown_is_bold_blank_and_noted():
     assert "do(t): error (px) ↓" in text
 
 
-def test_markdown_has_no_html_but_its_own():
+def test_markdown_escapes_html():
     evil = "<script>&lt;|\nx"
     column = Column("x", evil, evil, "px", "lower", 2)
     rows = (Row(evil, (Cell(reason=evil),), "method", "c"), Row("b", (Cell(1.0),), "method", "b"))
@@ -72,7 +72,7 @@ def test_latex_has_no_empty_line_in_a_caption():
     assert escape_latex("a\n\nb") == "a  b"
 
 
-def test_latex_has_as_many_cells_in_every_row_and_balanced_braces():
+def test_latex_has_equal_rows_and_balanced_braces():
     text = to_latex([TABLE])
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     assert all(line.count(" & ") == 2 for line in body.splitlines() if line.endswith(r"\\"))

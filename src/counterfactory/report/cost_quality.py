@@ -56,7 +56,7 @@ def scale_picture(flips: FlipAnswers, colours: dict[str, str]) -> Picture | None
         )
     caption = (
         "Share of the questions that flip at a classifier scale or below. DiME and FastDiME restart with each scale of "
-        "a list; DiME-X increases the scale during sampling. The rest above the end of a curve is never flipped."
+        "a list; DiME-X increases the scale during sampling. The share above the end of a curve is never flipped."
     )
     return (
         Picture("explanations_scale", "Flip rate against classifier scale", caption, tuple(panels), 2)

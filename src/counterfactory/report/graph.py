@@ -1,8 +1,8 @@
 """Whether explanations respect the causal graph: effects of a flip on the other variables, as a table and a figure.
 
-Shows the scores `moved_<variable>` (change measured on the pixels), `due_<variable>` (change in the true world when the
-flipped quantity changes by as much as in the answer) and `inconsistency_<variable>` (their distance) of
-:mod:`counterfactory.metrics.graph_consistency`.
+Shows the scores of :mod:`counterfactory.metrics.graph_consistency`: `moved_<variable>` (change measured on the pixels),
+`due_<variable>` (change in the simulated world when the flipped quantity changes by as much as in the answer) and
+`inconsistency_<variable>` (their distance).
 """
 
 from collections.abc import Sequence
@@ -73,13 +73,13 @@ def graph_table(scores: Scores, dataset: Dataset) -> Table | None:
         tuple(columns),
         tuple(rows),
         "Change: how much a flip changed a variable that was not to be flipped, measured on the pixels. True change: "
-        "how much the variable changes in the true world. Inconsistency: mean distance of the two; 0 if the answers "
-        f"follow the causal graph. {_describe_graph(dataset)}",
+        "how much the variable changes in the simulated world. Inconsistency: mean distance of the two; 0 if the "
+        f"answers follow the causal graph. {_describe_graph(dataset)}",
         notes=(
             "Means over flipped answers; changes have the opposite sign where the attribute was to be removed. The "
-            "true change follows from the true structural model, for the change of the flipped quantity that is "
-            "measured in the same answer; a small flip therefore has a small true change. Bold: best of the methods "
-            "with the largest n, if there are at least two.",
+            "true change follows from the structural model of the simulation, for the change of the flipped quantity "
+            "that is measured in the same answer; a small flip therefore has a small true change. Bold: best of the "
+            "methods with the largest n, if there are at least two.",
         ),
     )
     return embolden_columns(table) if rows else None

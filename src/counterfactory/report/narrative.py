@@ -112,8 +112,10 @@ def intervention_sentences(tables: Mapping[str, Table]) -> list[str]:
         sentences += [text for row in rows for text in [_best_effectiveness(distance, row)] if text]
         sentences += _distance_to_truth(distance)
     if headline is not None:
-        sentences += _drift(headline, "composition, L1", "After {times}")
-        sentences += _drift(headline, "reversibility, L1", "After an intervention and its inverse, {times},")
+        sentences += _drift(headline, "composition, L1", "After {count} null {interventions}")
+        sentences += _drift(
+            headline, "reversibility, L1", "After {count} {cycles} of an intervention and its inverse"
+        )
     return sentences
 
 
@@ -180,13 +182,11 @@ def _drift(headline: Table, group: str, words: str) -> list[str]:
     j = found[-1]
     best, *others = sorted(rows, key=lambda row: row.cells[j].value)
     times = int(headline.columns[j].title.split()[0])
-    count = f"{times} {'cycle' if times == 1 else 'cycles'}"
-    if group.startswith("composition"):
-        count = f"{times} null {'intervention' if times == 1 else 'interventions'},"
+    plural = "s" * (times > 1)
+    start = words.format(count=times, interventions=f"intervention{plural}", cycles=f"cycle{plural}")
     rest = ", ".join(f"{row.name}: {_number(row.cells[j], headline, j)}" for row in others)
     text = (
-        f"{words.format(times=count)} the image of {best.name} has changed by {_number(best.cells[j], headline, j)} "
-        "grey levels"
+        f"{start}, the image of {best.name} has changed by {_number(best.cells[j], headline, j)} grey levels"
     )
     return [f"{text} ({rest})." if rest else f"{text}."]
 

@@ -1,4 +1,4 @@
-"""What tests of data hold results to: MNIST, and samples of the published Morpho-MNIST.
+"""References for tests of data: MNIST, and samples of the published Morpho-MNIST.
 
 The samples are not part of this repository. They are looked for in the folder that the environment variable
 COUNTERFACTORY_SAMPLES names, then in `shared/data` beside the repository.

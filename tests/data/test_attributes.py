@@ -1,4 +1,4 @@
-"""Binary attributes: which side of a threshold a parent, or a measurement of the pixels, is on."""
+"""Binary attributes: thresholds on parents and on measurements of the pixels."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The idx format: what is written is read back, byte for byte as published, and damage is named."""
+"""The idx format: round trips, the published bytes, and one-line errors for damaged files."""
 
 import contextlib
 import gzip

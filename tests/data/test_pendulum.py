@@ -1,4 +1,4 @@
-"""The pendulum world: geometry worked out by hand, noises kept, true counterfactuals, and what the pixels show."""
+"""The pendulum world: geometry computed by hand, noises, true counterfactuals, and measurements of the pixels."""
 
 from types import SimpleNamespace
 

@@ -72,5 +72,5 @@ def test_missing_and_damaged_files_are_one_line_and_the_source_is_kept(tmp_path,
     np.save(tmp_path / "images.npy", strokes(1))
     before = (tmp_path / "images.npy").read_bytes()
     assert run(tmp_path, tmp_path, "--kind", "thin") == 2
-    assert "holds the source itself" in capsys.readouterr().err
+    assert "contains the source itself" in capsys.readouterr().err
     assert (tmp_path / "images.npy").read_bytes() == before

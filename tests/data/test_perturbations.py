@@ -1,4 +1,4 @@
-"""Morpho-MNIST's perturbations: by closed forms on bars and rings, and what they do to drawn strokes."""
+"""The perturbations of Morpho-MNIST: closed forms on bars and rings, and effects on drawn strokes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""MNIST from every source is the same bits; whatever is wrong with a source is said in one line.
+"""MNIST from every source: the same bits, and one-line errors for sources that are missing or damaged.
 
 The sources are tried on a stand-in of a few digits, held to the stand-in's own checksums; tests scored
 `network` use the real thing.

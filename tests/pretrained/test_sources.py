@@ -14,7 +14,7 @@ from counterfactory.pretrained.sources import (
     Pretrained,
     find_weights,
     pretrained,
-    weights_given,
+    weights_available,
 )
 
 
@@ -36,14 +36,14 @@ def test_a_file_a_missing_file_and_a_misspelt_download(tmp_path):
 def test_weights_are_given_until_their_file_was_never_there(tmp_path):
     file, folder = tmp_path / "weights.pth", tmp_path / "kept"
     asked = Pretrained("vgg19", str(file), DOWNLOADS["vgg19"])
-    assert weights_given(Pretrained("vgg19", "torchvision", DOWNLOADS["vgg19"]), folder)
-    assert not weights_given(asked, folder)
+    assert weights_available(Pretrained("vgg19", "torchvision", DOWNLOADS["vgg19"]), folder)
+    assert not weights_available(asked, folder)
     file.write_bytes(b"")
-    assert weights_given(asked, folder)
+    assert weights_available(asked, folder)
     save_model(folder, {}, {"kind": "vgg19", "source": file.name})
     file.unlink()
     # What was read from it stays good: nothing is made again because the file was moved away.
-    assert weights_given(asked, folder)
+    assert weights_available(asked, folder)
 
 
 @pytest.mark.parametrize("network", ["lpips", "inception", "vgg19", "identity"])
@@ -60,7 +60,7 @@ def test_the_command_fails_or_writes_down_that_there_are_none(tmp_path, capsys, 
         load_model(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "model.json").read_text())["kind"] == network
     asked = SimpleNamespace(source="away.pth", downloads=())
-    assert not weights_given(asked, tmp_path / "model")
+    assert not weights_available(asked, tmp_path / "model")
 
 
 def test_an_identity_is_fetched_only_where_a_published_one_is_asked_for():

@@ -1,4 +1,4 @@
-"""The suite flip: what is turned over, in which order, and that more images renumber no question."""
+"""The suite flip: labels, targets and actions, their order, and stable numbers of the questions."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Questions: what is asked, in which order, from which distribution, and that it never changes."""
+"""The suites do, null and reverse: their order, the distributions of values, and stability of the questions."""
 
 import json
 from dataclasses import replace

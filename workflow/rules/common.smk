@@ -22,7 +22,7 @@ from counterfactory.core.run_lock import hold_alive_lock
 from counterfactory.data.registry import DATASETS
 from counterfactory.methods.registry import METHODS, module_of
 from counterfactory.metrics.registry import METRICS
-from counterfactory.pretrained.sources import pretrained, weights_given
+from counterfactory.pretrained.sources import pretrained, weights_available
 from counterfactory.questions.registry import SUITES
 
 try:
@@ -170,7 +170,7 @@ def models_used(wildcards):
 
 def weights_there(name):
     """Returns whether pretrained weights are available, from their source or from an earlier run."""
-    return weights_given(PRETRAINED[name], f"{SETTINGS.results}/{SETTINGS.dataset}/models/{name}")
+    return weights_available(PRETRAINED[name], f"{SETTINGS.results}/{SETTINGS.dataset}/models/{name}")
 
 
 def methods_of(seed):

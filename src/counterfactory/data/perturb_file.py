@@ -47,7 +47,7 @@ def perturb_file(source: Path | str, out: Path | str, kind: str, seed: int) -> N
     images = load_npy(source, mapped=True) if numpy_format else read_idx(source, _LARGEST)
     target = out / ("images.npy" if numpy_format else source.name)
     if target.exists() and target.samefile(source):
-        raise UserError(f"{out}: holds the source itself; name another output folder")
+        raise UserError(f"{out}: contains the source itself; name another output folder")
     try:
         grey = as_images(images)
     except UserError as error:

@@ -27,7 +27,7 @@ def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
     """Reads the two published tables.
 
     Arguments:
-        folder: The folder that holds them; `~` is expanded.
+        folder: The folder that contains them; `~` is expanded.
         train: The number of rows of `train-morpho.csv`.
         test: The number of rows of `t10k-morpho.csv`.
 

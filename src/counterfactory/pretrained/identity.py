@@ -116,7 +116,7 @@ def _read_vggface2(file: IO[bytes], name: str) -> State:
     """Reads a dictionary of arrays without the layer of identities, and adds the batch counters, which it lacks."""
     arrays = read_array_pickle(file, name)
     if not isinstance(arrays, dict) or not all(isinstance(one, np.ndarray) for one in arrays.values()):
-        raise BadFile(f"{name}: not a dictionary of arrays; give resnet50_ft_weight.pkl")
+        raise BadFile(f"{name}: not a dictionary of arrays; name resnet50_ft_weight.pkl")
     state = {
         str(key): torch.from_numpy(np.array(value, np.float32))
         for key, value in arrays.items()

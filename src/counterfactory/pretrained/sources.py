@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..core.errors import MissingWeights, UserError
 
-__all__ = ["DOWNLOADS", "Pretrained", "find_weights", "first_available", "pretrained", "weights_given"]
+__all__ = ["DOWNLOADS", "Pretrained", "find_weights", "first_available", "pretrained", "weights_available"]
 
 Content = TypeVar("Content")
 
@@ -116,14 +116,14 @@ def first_available(
     raise UserError(f"{failure}. Tried {' | '.join(failures)}")
 
 
-def weights_given(asked: Pretrained, folder: Path | str) -> bool:
+def weights_available(network: Pretrained, folder: Path | str) -> bool:
     """Returns whether weights are available: by download, from their file, or from an earlier copy in their folder.
 
     Arguments:
-        asked: The network.
+        network: The network.
         folder: The folder of its weights.
     """
-    if asked.source in asked.downloads or Path(asked.source).expanduser().is_file():
+    if network.source in network.downloads or Path(network.source).expanduser().is_file():
         return True
     try:
         return "missing" not in json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))

@@ -75,5 +75,5 @@ def _models():
 
 def _download() -> dict[str, Tensor]:
     failure = f"{KEY}: torchvision could not download the weights of vgg19"
-    advice = "check the network, give their file, or choose another perceptual"
+    advice = "check the network, name their file, or choose another perceptual"
     return fetch_tensors(_models().VGG19_Weights.IMAGENET1K_V1.url, failure, advice)

@@ -20,7 +20,7 @@ References:
     | https://arxiv.org/abs/2006.06485
 """
 
-from . import compiled_cache  # noqa: F401  before what is compiled
+from . import compiled_cache  # noqa: F401  before functions are compiled
 from .analysis import Analysis, analyse, downscale
 from .measurement import ATTRIBUTES, measure
 from .rendering import render

@@ -1,8 +1,8 @@
-"""Lets numba keep this package's compiled code in a private folder.
+"""Sets the cache folder of numba to a private folder.
 
-Numba loads what it has cached, in part by pickle. By default that lies beside the sources or, where these are
-read-only, in the user's cache folder, and its owner is not checked. This module must be imported before functions are
-compiled.
+Numba loads its cached code, in part by pickle. By default the cache is beside the sources or, where these are
+read-only, in the cache folder of the user, and its owner is not checked. This module must be imported before functions
+are compiled.
 """
 
 import os
@@ -16,10 +16,10 @@ __all__: list[str] = []
 
 
 def _folder() -> Path:
-    """Returns the folder that `NUMBA_CACHE_DIR` names if only this user can write there, else this package's own."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
+    """Returns `NUMBA_CACHE_DIR` if only this user can write in it, else the cache folder of this package."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
     try:
-        return private_folder(Path(given).absolute()) if given else cache_folder("numba")
+        return private_folder(Path(named).absolute()) if named else cache_folder("numba")
     except OSError:
         return cache_folder("numba")
 

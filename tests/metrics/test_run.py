@@ -170,6 +170,23 @@ def test_damaged_answers_are_refused(place, settings):
         place.score("axioms", ["copy"], settings)
 
 
+def test_answers_of_another_method_or_seed_are_noticed(place, settings):
+    questions = place.ask("null", [{}])
+    chunk = place.answer("vae", questions, place.images[:1]) / "null" / "000000-000001.parquet"
+    table = pd.read_parquet(chunk)
+    for origin, message in (
+        ({"method": "hvae", "seed": 0}, "has answers of hvae/seed0, not of vae/seed0"),
+        ({"method": "vae", "seed": 1}, "has answers of vae/seed1, not of vae/seed0"),
+    ):
+        table.attrs = origin
+        write_table(chunk, table)
+        with pytest.raises(BadFile, match=message):
+            place.score("axioms", ["vae"], settings)
+    table.attrs = {"method": "vae", "seed": 0}
+    write_table(chunk, table)
+    assert place.score("axioms", ["vae"], settings)["value"].tolist() == [0.0]
+
+
 class Half:
     """A metric with one score of the whole set and one per question."""
 
@@ -236,7 +253,7 @@ def test_a_metric_without_its_weights_has_missing_scores_with_the_reason(place, 
     ]
     assert table["value"].isna().all() and (table["n"] == 0).all() and (table["question"] == WHOLE).all()
     assert set(table["reason"]) == {reason}
-    assert capsys.readouterr().err.splitlines() == [f"score lpips: no scores: {reason}"]
+    assert capsys.readouterr().err.splitlines() == [f"score lpips: absent: {reason}"]
     summarise([place.folder / "scores.parquet"], settings.bootstrap, tmp_path / "scores.csv")
     assert (pd.read_csv(tmp_path / "scores.csv")["n"] == 0).all()
 

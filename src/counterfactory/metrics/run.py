@@ -156,7 +156,7 @@ def _scorer(metric: str, resources: Resources) -> Scorer:
     try:
         return module.load(resources)
     except MissingWeights as error:
-        print(f"score {metric}: no scores: {error}", file=sys.stderr)
+        print(f"score {metric}: absent: {error}", file=sys.stderr)
         names = getattr(module, "SCORES", {suite: (metric,) for suite in METRICS[metric].suites})
         return partial(absent, names, str(error))
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ..core.errors import Unfinished, UserError
 from . import answers, data, models, queries, report, scores, settings
-from .help import build_parser
+from .help import Parser, build_parser
 
 __all__ = ["ROOMS", "main", "parser"]
 
@@ -22,7 +22,7 @@ ROOMS = (data, models, answers, scores, queries, report, settings)
 """The modules that define commands."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Returns the parser of all commands."""
     return build_parser(ROOMS)
 

@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from .options import Command
 
-__all__ = ["build_parser"]
+__all__ = ["Parser", "build_parser"]
 
 WIDTH = 110
 STAGES = ("data", "models", "questions", "answers", "queries", "scores", "report", "settings")
@@ -24,12 +24,13 @@ class _Formatter(argparse.HelpFormatter):
         return f"{indent}{text}" if text.startswith("example: ") else super()._fill_text(text, width, indent)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """A parser that suggests the nearest command, and whose help lists the commands by stage."""
 
     stages: dict[str, list[Command]]
 
     def format_help(self) -> str:
+        """Returns the overview of all commands."""
         return "\n".join(_overview(self.stages)) + "\n"
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -41,9 +42,9 @@ class _Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
-def build_parser(rooms: Sequence[ModuleType]) -> argparse.ArgumentParser:
+def build_parser(rooms: Sequence[ModuleType]) -> Parser:
     """Returns the parser of all commands that the modules `rooms` define."""
-    program = _Parser(prog="counterfactory")
+    program = Parser(prog="counterfactory")
     program.stages = {stage: [] for stage in STAGES}
     for room in rooms:
         for command in room.COMMANDS:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .causaldiffae import CausalDiffAEAnswers
 from .esm import GanEsmSettings
-from .explainers import EXPLAINERS, DimeSettings, DimeXSettings, FastDimeSettings
+from .explainers import DimeSettings, DimeXSettings, FastDimeSettings
 from .sections import Count, NonNegative, Section, Share
 
 __all__ = ["AnswersSettings"]
@@ -59,10 +59,10 @@ class AnswersSettings(Section):
         "(its download), or the file vgg19-dcbb9e9d.pth.",
     )
     causaldiffae: CausalDiffAEAnswers = Field(CausalDiffAEAnswers(), description="CausalDiffAE.")
-    dime: DimeSettings = Field(EXPLAINERS["dime"], description="DiME.")
-    fastdime: FastDimeSettings = Field(EXPLAINERS["fastdime"], description="FastDiME.")
+    dime: DimeSettings = Field(DimeSettings(), description="DiME.")
+    fastdime: FastDimeSettings = Field(FastDimeSettings(), description="FastDiME.")
     dime_x: DimeXSettings = Field(
-        EXPLAINERS["dime_x"], description="DiME-X, a fast variant of DiME of this project."
+        DimeXSettings(), description="DiME-X, a fast variant of DiME of this project."
     )
     gan_esm: GanEsmSettings = Field(
         GanEsmSettings(), description="The extended structural model over an unconditional GAN."

@@ -36,7 +36,7 @@ class AttributeSettings(Section):
 AttributesByName = dict[Name, AttributeSettings | None]
 """Attributes by name; null removes one, since a file that is merged into another cannot delete keys."""
 
-ATTRIBUTES = {
+ATTRIBUTES: AttributesByName = {
     "thick": AttributeSettings(of="thickness", above=2.5),
     "bright": AttributeSettings(of="intensity", above=160.0),
     "slanted": AttributeSettings(of="slant", above=0.1),

@@ -14,7 +14,7 @@ __all__ = ["CausalDiffAEAnswers", "CausalDiffAESettings", "CausalDiffAETraining"
 class CausalDiffAENetwork(DdpmNetwork):
     """The denoiser, conditioned on the codes."""
 
-    exposure: Exposure
+    exposure: Exposure = ["intensity"]
 
 
 class CausalDiffAECodes(Section):

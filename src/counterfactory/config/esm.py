@@ -1,10 +1,8 @@
 """Defines the section `answers.gan_esm`: the extended structural model over an unconditional GAN."""
 
-from typing import Literal
-
 from pydantic import Field
 
-from ..esm.registry import KERNELS, SAMPLERS
+from .names import KernelName, SamplerName
 from .sections import Count, Positive, Section, Share, Whole
 
 __all__ = ["GanEsmSettings"]
@@ -21,7 +19,7 @@ class GanEsmSettings(Section):
         description="Probability that a noise variable keeps its factual value; at 1 no other observation is "
         "possible.",
     )
-    kernel: Literal[*KERNELS] = Field(
+    kernel: KernelName = Field(
         "sticky",
         description="Distribution of the counterfactual noise; sticky: each latent is kept or redrawn; "
         "autoregressive: all latents move by a small step (normal prior only); original_gaussian, "
@@ -32,7 +30,7 @@ class GanEsmSettings(Section):
         description="Factor on the classifier's logits; large values turn its probabilities into decisions "
         "(1: its own probabilities).",
     )
-    sampler: Literal[*SAMPLERS] = Field(
+    sampler: SamplerName = Field(
         "auto",
         description="rejection; chain: Metropolis; smc: tempered particles (sequential Monte Carlo); auto: "
         "rejection if the target is frequent, else smc.",

@@ -170,5 +170,9 @@ class DimeXSettings(ExplainerSettings):
     )
 
 
-EXPLAINERS = {"dime": DimeSettings(), "fastdime": FastDimeSettings(), "dime_x": DimeXSettings()}
+EXPLAINERS: dict[str, ExplainerSettings] = {
+    "dime": DimeSettings(),
+    "fastdime": FastDimeSettings(),
+    "dime_x": DimeXSettings(),
+}
 """The explainers' sections of `answers`, with their defaults."""

@@ -65,7 +65,7 @@ class GanNetwork(AdversarialNetwork):
         description="Channels at each resolution, from half the image size downwards (published: 64, 128, "
         "256, 512).",
     )
-    exposure: Exposure
+    exposure: Exposure = ["intensity"]
 
 
 ADVERSARIAL = TrainingSettings(

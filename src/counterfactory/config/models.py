@@ -14,11 +14,10 @@ from .training import IMAGE_TRAINING, ImageTrainingSettings
 
 __all__ = ["HvaeNetwork", "HvaeSettings", "ModelsSettings", "VaeNetwork", "VaeSettings"]
 
-# Keys of both VAEs, with their defaults.
+# Keys of both VAEs.
 Prior = Annotated[
     Literal["exogenous", "conditional"],
     Field(
-        "exogenous",
         description="exogenous: the latents are noise, which a counterfactual keeps; conditional: they "
         "mediate the effect of the parents.",
     ),
@@ -26,7 +25,6 @@ Prior = Annotated[
 LogScale = Annotated[
     float,
     Field(
-        -1.5,
         ge=-9,
         le=2,
         description="Initial log standard deviation of the pixel noise; images range from -1 to 1 "
@@ -36,7 +34,6 @@ LogScale = Annotated[
 Sharpen = Annotated[
     bool,
     Field(
-        True,
         description="Whether predicted images, which are means and therefore blurred, are sharpened until "
         "their edges are as steep as those of the training images (published: false).",
     ),
@@ -49,10 +46,10 @@ class VaeNetwork(Section):
     channels: Count = Field(32, description="Channels of the convolutions (published: 32).")
     hidden: Count = Field(128, description="Width of the dense layers (published: 128).")
     latent: Count = Field(16, description="Latent variables per image (published: 16).")
-    prior: Prior
-    exposure: Exposure
-    log_scale: LogScale
-    sharpen: Sharpen
+    prior: Prior = "exogenous"
+    exposure: Exposure = ["intensity"]
+    log_scale: LogScale = -1.5
+    sharpen: Sharpen = True
 
 
 class VaeSettings(Section):
@@ -93,15 +90,15 @@ class HvaeNetwork(Section):
         description="Convolutions of a block; heavy: kernels of 1, 3, 3 and 1 px (published); light: two of "
         "3 px.",
     )
-    prior: Prior
+    prior: Prior = "exogenous"
     patch: Count = Field(
         2,
         description="Squares of this many px a side are folded into channels at the input and unfolded at "
         "the output (published: 1).",
     )
-    exposure: Exposure
-    log_scale: LogScale
-    sharpen: Sharpen
+    exposure: Exposure = ["intensity"]
+    log_scale: LogScale = -1.5
+    sharpen: Sharpen = True
 
 
 class HvaeSettings(Section):

@@ -1,20 +1,17 @@
 """Defines the section `queries`: counterfactual queries to a generator, as a function of the stickiness."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ..esm.registry import KERNELS, SAMPLERS
 from .attributes import Name
+from .names import GENERATORS, GeneratorName, KernelName, SamplerName
 from .sections import Count, Positive, Section, Seed, Share, Unique, Whole
 
-__all__ = ["GENERATORS", "QUERIES", "QueriesSettings", "QueryByName", "QuerySettings", "asked_queries"]
+__all__ = ["QUERIES", "QueriesSettings", "QueryByName", "QuerySettings", "asked_queries"]
 
 if TYPE_CHECKING:
     from .settings import Settings
-
-GENERATORS = {"dcgan": "gan_esm", "gan": "gan"}
-"""The generators, and the method of each one: its queries are answered if that method is chosen."""
 
 
 class QuerySettings(Section):
@@ -31,7 +28,7 @@ class QuerySettings(Section):
         "observe",
         description="Whether the premise is an observation or an intervention.",
     )
-    generator: Literal[*GENERATORS] = Field(
+    generator: GeneratorName = Field(
         "dcgan",
         description="dcgan: unconditional, observations only; gan: with the causal graph, both.",
     )
@@ -45,8 +42,8 @@ class QuerySettings(Section):
 QueryByName = dict[Name, QuerySettings | None]
 """Queries by name; null removes one, since a file that is merged into another cannot delete keys."""
 
-_DIM = {"given": {"bright": 0}, "premise": {"bright": 1}, "generator": "gan"}
-QUERIES = {
+_DIM: dict[str, Any] = {"given": {"bright": 0}, "premise": {"bright": 1}, "generator": "gan"}
+QUERIES: QueryByName = {
     "thicker_seen": QuerySettings(given={"digit": 3, "thick": 0}, premise={"thick": 1}),
     "other_digit": QuerySettings(given={"digit": 3}, premise={"digit": 8}),
     "thicker_made": QuerySettings(
@@ -81,13 +78,13 @@ class QueriesSettings(Section):
         "graph; 0: none.",
     )
     seed: Seed = Field(0, description="Seed of all sampling.")
-    kernel: Literal[*KERNELS] = Field(
+    kernel: KernelName = Field(
         "sticky",
         description="Distribution of the counterfactual noise, as answers.gan_esm.kernel; over gan only "
         "sticky.",
     )
     sharpness: Positive = Field(8.0, description="As answers.gan_esm.sharpness.")
-    sampler: Literal[*SAMPLERS] = Field("auto", description="As answers.gan_esm.sampler.")
+    sampler: SamplerName = Field("auto", description="As answers.gan_esm.sampler.")
     particles: Count = Field(128, description="Minimum number of particles of smc; at least samples.")
     sweeps: Count = Field(10, description="Moves of each particle at each temperature.")
     inversion_steps: Whole = Field(

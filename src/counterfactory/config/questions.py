@@ -8,6 +8,7 @@ from pydantic import Field
 from ..core.errors import UserError
 from ..data.registry import DATASETS
 from ..questions.registry import SUITES
+from .names import Intervention, VariableName
 from .sections import Count, Section, Seed, Unique, Whole
 
 __all__ = [
@@ -18,10 +19,6 @@ __all__ = [
     "ReverseQuestions",
     "SweepQuestions",
 ]
-
-# The variables of all data sets. The cross checks refuse those that the chosen one does not have.
-Variable = Literal[*dict.fromkeys(name for entry in DATASETS.values() for name in entry.classes)]
-Intervention = Literal[Variable, "random"]
 
 
 class DoQuestions(Section):
@@ -58,7 +55,7 @@ class ReverseQuestions(Section):
     """The suite `reverse`: a parent is set to a value and back; the image should be reconstructed."""
 
     images: Whole = Field(100, description="Test images per intervention and number of cycles.")
-    interventions: Unique[Variable] = Field(
+    interventions: Unique[VariableName] = Field(
         ["thickness", "intensity", "digit"], description="Variables that are changed and changed back."
     )
     cycles: Unique[Count] = Field(

@@ -36,4 +36,8 @@ def with_registered(section: type[Section]) -> type[Section]:
             module, _, attribute = model.settings.partition(":")
             settings = getattr(import_module(f"..{module}", __package__), attribute)
         fields[name] = (settings, Field(settings(), description=f"The model {name}."))
-    return create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields) if fields else section
+    return (
+        create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
+        if fields
+        else section
+    )

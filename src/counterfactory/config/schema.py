@@ -1,5 +1,6 @@
 """Generates the JSON schema of `config.yaml`, by which editors complete and check it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from .settings import Settings
@@ -15,7 +16,7 @@ def schema() -> dict[str, Any]:
     """
     whole = Settings.model_json_schema()
     sections, defaults = whole["$defs"], Settings()
-    named = {
+    named: dict[str, tuple[dict[str, Any], Mapping[str, Any]]] = {
         "AttributeSettings": (whole["properties"]["attributes"], defaults.attributes),
         "QuerySettings": (sections["QueriesSettings"]["properties"]["by_name"], defaults.queries.by_name),
     }

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..metrics.registry import METRICS
+from .names import MetricName
 from .sections import LARGEST, Count, Section, Seed, Unique
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
 ]
 
 
-MetricName = Literal[*METRICS]
 Least = Annotated[int, Field(ge=2, le=LARGEST)]
 JPEG = "Whether images are compressed as JPEG first (published: true)."
 

@@ -49,11 +49,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Shift = Annotated[int, Field(ge=0, le=8)]
 
-# Keys that several sections have, with their default and description.
+# Keys that several sections have, with their description.
 Exposure = Annotated[
     Unique[str],
     Field(
-        ["intensity"],
         description="Variables that act on the image like the exposure of a photograph: each scales the grey "
         "levels linearly in the last layer (published: none).",
     ),

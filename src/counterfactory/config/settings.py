@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ..data.registry import DATASETS
 from ..methods.registry import METHODS
 from .answers import AnswersSettings
 from .attributes import ATTRIBUTES, AttributesByName, IdentitySettings, OracleSettings
 from .data import DataSettings
 from .judges import JudgesSettings
 from .models import ModelsSettings
+from .names import DatasetName, MethodName
 from .queries import QueriesSettings
 from .questions import QuestionsSettings
 from .registered_models import with_registered
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     _Models = ModelsSettings
 else:
     _Models = with_registered(ModelsSettings)
-
-MethodName = Literal[*METHODS]
 
 
 def _folder(path: str) -> str:
@@ -64,7 +62,7 @@ class Settings(Section):
         ),
         AfterValidator(_folder),
     ] = Field("results", description="Folder of all results. A leading ~ is the home folder.")
-    dataset: Literal[*DATASETS] = Field("morphomnist", description="The data set.")
+    dataset: DatasetName = Field("morphomnist", description="The data set.")
     seeds: Unique[Seed] = Field(
         [0],
         min_length=1,

@@ -137,7 +137,7 @@ def test_help_lists_the_stages_and_every_name(capsys):
         main(["--help"])
     shown = capsys.readouterr().out
     stages = re.findall(r"^[a-z]+$", shown, re.M)
-    order = ["data", "models", "questions", "answers", "queries", "scores", "report", "settings", "names"]
+    order = ["data", "models", "questions", "answers", "scores", "report", "settings", "names"]
     assert stages == [stage for stage in order if stage in stages] and len(stages) >= 8
     names = re.findall(r"\w+", shown.partition("\nnames\n")[2])
     assert {*DATASETS, *METHODS, *METRICS, *MODELS} <= set(names)

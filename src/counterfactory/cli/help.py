@@ -14,7 +14,7 @@ from .options import Command
 __all__ = ["Parser", "build_parser"]
 
 WIDTH = 110
-STAGES = ("data", "models", "questions", "answers", "queries", "scores", "report", "settings")
+STAGES = ("data", "models", "questions", "answers", "scores", "report", "settings")
 
 
 class _Formatter(argparse.HelpFormatter):

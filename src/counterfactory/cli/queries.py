@@ -80,7 +80,7 @@ COMMANDS = (
         _query,
         "answer a counterfactual query with a generator",
         (_NAME, SETTINGS, SEED, DATA, _MODELS, OUT, DEVICE, THREADS),
-        example="counterfactory query thicker --seed 0",
+        example="counterfactory query thicker_seen --seed 0",
         stage="answers",
     ),
     Command(
@@ -98,7 +98,7 @@ COMMANDS = (
             DEVICE,
             THREADS,
         ),
-        example="counterfactory score-query thicker --seed 0",
+        example="counterfactory score-query thicker_seen --seed 0",
         stage="scores",
     ),
     Command(

@@ -114,6 +114,7 @@ COMMANDS = (
             _names("tables"),
             OUT,
         ),
+        example="counterfactory tables --config config.yaml",
     ),
     Command(
         "figures",
@@ -132,6 +133,7 @@ COMMANDS = (
             _names("figures"),
             OUT,
         ),
+        example="counterfactory figures --config config.yaml",
     ),
     Command(
         "report",
@@ -144,5 +146,6 @@ COMMANDS = (
             path("benchmarks", "folder of Snakemake's benchmark files"),
             OUT,
         ),
+        example="counterfactory report --config config.yaml",
     ),
 )

@@ -1,4 +1,4 @@
-"""The causal layer: exactly zero Jacobians where no path leads; interventions reach descendants and no one else."""
+"""Tests of the causal layer: zero Jacobians without a path, interventions that reach descendants only."""
 
 import pytest
 import torch
@@ -25,14 +25,14 @@ def layer(edges, form="recursive", names="abcd", seed=0, mechanism="additive") -
 
 
 def reaches(made: CausalLayer, count=4) -> torch.Tensor:
-    """Which noise moves which code at all, (K, K): entry [i, k] of noise i and code k."""
+    """Returns which noise affects which code, (K, K): entry [i, k] for noise i and code k."""
     jacobian = torch.autograd.functional.jacobian(lambda u: made(u)[0], torch.randn(1, count, WIDTH))
     return (jacobian.squeeze(2) != 0).any(3).any(1).T  # (K, W, K, W) -> (K, K)
 
 
 @pytest.mark.parametrize("mechanism", ["affine", "additive"])
 @pytest.mark.parametrize("edges", [(), CHAIN, DIAMOND, (("d", "a"), ("c", "a"), ("a", "b"))])
-def test_the_jacobian_is_zero_exactly_where_no_path_leads(edges, mechanism):
+def test_the_jacobian_is_zero_exactly_without_a_path(edges, mechanism):
     data = dataset(edges)
     paths = {name: ancestors(data, name) | {name} for name in data.names}
     expected = torch.tensor([[cause in paths[effect] for effect in data.names] for cause in data.names])
@@ -40,14 +40,14 @@ def test_the_jacobian_is_zero_exactly_where_no_path_leads(edges, mechanism):
 
 
 @pytest.mark.parametrize("edges", [CHAIN, DIAMOND])
-def test_the_published_form_reaches_along_one_edge_only(edges):
+def test_the_published_form_reaches_direct_effects_only(edges):
     data = dataset(edges)
     near = {name: {*causes(data, name), name} for name in data.names}
     expected = torch.tensor([[cause in near[effect] for effect in data.names] for cause in data.names])
     assert reaches(layer(edges, "one_shot")).equal(expected)
 
 
-def test_codes_are_noises_and_what_causes_say():
+def test_codes_are_noises_plus_the_shift_of_their_causes():
     made = layer(DIAMOND)
     u = torch.randn(6, 4, WIDTH)
     z = made(u)
@@ -66,21 +66,21 @@ def test_affine_mechanisms_shift_and_scale():
     torch.testing.assert_close(z[:, 3], shift + (4 * torch.tanh(log_scale / 4)).exp() * u[:, 3])
 
 
-def test_at_first_every_scale_is_one():
+def test_the_initial_scale_is_one():
     made = CausalLayer(dataset(DIAMOND), WIDTH, 5)
     assert not made.moments(torch.randn(6, 4, WIDTH))[1].any()
 
 
 @pytest.mark.parametrize("mechanism", ["affine", "additive"])
 @pytest.mark.parametrize("form", ["recursive", "one_shot"])
-def test_noises_are_found_again(form, mechanism):
+def test_noises_are_recovered(form, mechanism):
     made = layer(DIAMOND, form, mechanism=mechanism)
     u = torch.randn(6, 4, WIDTH)
     torch.testing.assert_close(made.noises(made(u)), u)
 
 
 @pytest.mark.parametrize("form", ["recursive", "one_shot"])
-def test_frozen_mechanisms_hand_gradients_on_and_get_none(form):
+def test_frozen_mechanisms_propagate_gradients_and_receive_none(form):
     made = layer(DIAMOND, form, mechanism="affine")
     u = torch.randn(6, 4, WIDTH, requires_grad=True)
     assert made(u, frozen=True).equal(made(u))
@@ -88,14 +88,14 @@ def test_frozen_mechanisms_hand_gradients_on_and_get_none(form):
     assert u.grad.any() and all(parameter.grad is None for parameter in made.parameters())
 
 
-def test_a_map_of_unit_volume():
+def test_additive_mechanisms_preserve_volume():
     made = layer(DIAMOND)
     u = torch.randn(4, WIDTH)
     jacobian = torch.autograd.functional.jacobian(lambda u: made(u[None])[0].flatten(), u).flatten(1)
     assert float(torch.linalg.det(jacobian)) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_published_codes_by_hand():
+def test_published_codes_in_closed_form():
     made = layer(CHAIN, "one_shot", "abc")
     u = torch.randn(2, 3, WIDTH)
     z = made(u)
@@ -105,7 +105,7 @@ def test_published_codes_by_hand():
 
 
 @pytest.mark.parametrize("acted", ["a", "b", "c", "d"])
-def test_an_intervention_moves_descendants_and_keeps_all_others_to_the_bit(acted):
+def test_an_intervention_changes_descendants_only(acted):
     made, names = layer(DIAMOND), "abcd"
     u, do = torch.randn(5, 4, WIDTH), torch.full((5, 4, WIDTH), 2.0)
     mask = torch.zeros(5, 4, dtype=torch.bool)
@@ -122,7 +122,7 @@ def test_an_intervention_moves_descendants_and_keeps_all_others_to_the_bit(acted
 
 
 def test_published_interventions():
-    """At a root its noise is set, so that its code is off; elsewhere the code is, and no effect hears of it."""
+    """At a root the noise is set and the code differs by a constant; elsewhere the code is set, without effects."""
     made = layer(CHAIN, "one_shot", "abc")
     u, do = torch.randn(4, 3, WIDTH), torch.full((4, 3, WIDTH), 2.0)
     root = torch.tensor([[True, False, False]]).expand(4, 3)
@@ -134,8 +134,8 @@ def test_published_interventions():
     assert (after[:, 1] == 2.0).all() and after[:, 2].equal(before[:, 2])
 
 
-def test_the_order_of_the_variables_is_of_no_matter():
-    """Variables listed effects first: causes are still computed first."""
+def test_the_order_of_the_variables_does_not_matter():
+    """If effects are listed first, causes are still computed first."""
     edges = (("d", "c"), ("c", "b"), ("b", "a"))
     made = layer(edges)
     assert reaches(made).equal(torch.ones(4, 4).tril().bool())

@@ -1,4 +1,4 @@
-"""The diffusion autoencoder: its networks' codes and priors by hand, its loss, limited labels, and a whole run."""
+"""Tests of CausalDiffAE: codes and priors in closed form, its loss, partial labels, and a complete training."""
 
 import math
 from types import SimpleNamespace
@@ -83,7 +83,7 @@ def loss_of(model, schedule, data, progress=1.0, seed=0, **changed):
 
 
 @pytest.mark.parametrize("size", [6, 16, 28, 32, 33])
-def test_the_encoder_takes_any_size(size):
+def test_the_encoder_accepts_any_size(size):
     encoder = CodeEncoder((3, size, size), [4, 8], 5, 6, -2.0)
     mean, log_variance = encoder(torch.randn(2, 3, size, size))
     assert mean.shape == log_variance.shape == (2, 5, 6)
@@ -109,7 +109,7 @@ def test_codes_at_their_priors_mean_show_the_label(kind):
 
 
 @pytest.mark.parametrize("kind", ["fixed", "learned"])
-def test_moved_codes_show_the_label_and_keep_what_else_they_say(kind):
+def test_moved_codes_show_the_label_and_keep_their_residual(kind):
     torch.manual_seed(1)
     prior = LabelPrior(SQUARES, 8, kind, 0.5)
     here = torch.tensor([[0.25, -1.0, 0.0, 1.0, 0.0]])
@@ -127,12 +127,12 @@ def test_moved_codes_show_the_label_and_keep_what_else_they_say(kind):
     assert prior.encode(prior.read(mean)).allclose(here, atol=0.01)
 
 
-def test_what_the_denoiser_is_told():
-    """Codes without the variable that acts as exposure, and whether they are told."""
+def test_the_condition_of_the_denoiser():
+    """Codes without the variable that acts as exposure, and the indicator."""
     model, _ = build()
-    told = model.condition(torch.full((2, 3, 4), 7.0), torch.tensor([True, False]))
-    assert told.shape == (2, 9)
-    assert (told[0, :8] == 7).all() and told[0, 8] == 1 and (told[1] == 0).all()
+    condition = model.condition(torch.full((2, 3, 4), 7.0), torch.tensor([True, False]))
+    assert condition.shape == (2, 9)
+    assert (condition[0, :8] == 7).all() and condition[0, 8] == 1 and (condition[1] == 0).all()
     assert model.condition(torch.zeros(1, 3, 4))[0, 8] == 1  # codes of zero are not the same as none
     codes = torch.randn(1, 3, 4)
     other = codes.clone()
@@ -140,7 +140,7 @@ def test_what_the_denoiser_is_told():
     assert model.condition(codes).equal(model.condition(other))
 
 
-def test_exposure_is_taken_out_and_put_back():
+def test_exposure_is_removed_and_applied_again():
     model, _ = build()
     model.exposure.fill_(0.5)
     x, parents = torch.rand(2, 1, 6, 6) * 2 - 1, torch.tensor([[0.0, 1.0, 1, 0, 0], [0.0, -0.4, 0, 1, 0]])
@@ -152,8 +152,8 @@ def test_exposure_is_taken_out_and_put_back():
 # --- the loss
 
 
-def test_divergences_by_hand():
-    """Codes are Gaussian given their causes' codes; the mechanisms' likelihood is that of the labels' own codes."""
+def test_divergences_in_closed_form():
+    """Codes are Gaussian given those of their causes; the likelihood of the mechanisms is that of the labels' codes."""
     model, schedule = build()
     for parameter in model.layer.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -175,8 +175,8 @@ def test_divergences_by_hand():
     torch.testing.assert_close(noise, -likelihood - 4 * 0.5 * math.log(2 * math.pi))
 
 
-def test_who_teaches_the_mechanisms():
-    """The likelihood of the labels' codes alone; and the encoder is taught by all else."""
+def test_gradients_of_the_mechanisms():
+    """Only the likelihood of the labels' codes trains the mechanisms; all other terms train the encoder."""
     model, schedule = build()
     loss_of(model, schedule, batch(), kl_noise=0.0)[0].backward()
     assert not any(p.grad.any() for p in model.layer.parameters() if p.grad is not None)
@@ -218,11 +218,11 @@ def test_the_ramp():
     assert CausalDiffAELoss(schedule, training(ramp=0.0)).weight(0.0) == 1.0
 
 
-@pytest.mark.parametrize("given", [{"labelled": torch.zeros(12)}, {"drop": 1.0}])
-def test_a_batch_without_any_label_trains_without_nan(given):
+@pytest.mark.parametrize("changed", [{"labelled": torch.zeros(12)}, {"drop": 1.0}])
+def test_a_batch_without_any_label_trains_without_nan(changed):
     model, schedule = build()
     value, scores = loss_of(
-        model, schedule, batch(labelled=given.get("labelled")), drop=given.get("drop", 0.0)
+        model, schedule, batch(labelled=changed.get("labelled")), drop=changed.get("drop", 0.0)
     )
     value.backward()
     assert math.isfinite(float(value.detach())) and scores["kl_label"] == scores["kl_noise"] == 0
@@ -235,7 +235,7 @@ def test_a_batch_without_any_label_trains_without_nan(given):
     )
 
 
-def test_images_without_labels_teach_no_codes():
+def test_images_without_labels_do_not_condition_the_denoiser():
     model, schedule = build()
     some = (torch.arange(12) < 4).float()
     mixed = loss_of(model, schedule, batch(labelled=some))[1]
@@ -256,7 +256,7 @@ def test_labelled_rows_are_a_share_drawn_once():
     assert not few.equal(labelled_rows(100, 0.1, 4)) and labelled_rows(9, 1.0, 0).all()
 
 
-# --- building and a whole run
+# --- building and complete trainings
 
 
 def test_sizes_that_do_not_fit_are_refused():
@@ -267,7 +267,7 @@ def test_sizes_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize("changed", [{}, {"prior": "learned"}, {"form": "one_shot", "mechanism": "additive"}])
-def test_what_is_trained_is_loaded(squares, tmp_path, changed):
+def test_a_trained_model_is_loaded(squares, tmp_path, changed):
     posterior = "published" if changed.get("form") else "consistent"
     settings = SimpleNamespace(
         network=NETWORK,
@@ -285,7 +285,7 @@ def test_what_is_trained_is_loaded(squares, tmp_path, changed):
 
 
 def test_a_short_training_aligns_codes_with_labels(squares, tmp_path):
-    """Two hundred steps on squares: the code of size shows the size."""
+    """After two hundred steps on squares, the code of size shows the size."""
     from counterfactory.data.dataset import load_split
 
     settings = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Training a denoiser: the hybrid loss against its closed forms, and a whole run, killed or not."""
+"""Tests of the diffusion model: the hybrid loss in closed form, complete and resumed trainings."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def settings(variance: str = "learned", network: dict | None = None, **changed) 
 
 
 class Stub(nn.Module):
-    """Says what it is told to and writes down what it is asked."""
+    """Returns a fixed output and records its inputs."""
 
     def __init__(self, answer) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def batch(count: int) -> dict[str, torch.Tensor]:
 
 
 def drawn(count: int):
-    """Returns what the loss draws from the generator of seed 0, and the noisy images it makes."""
+    """Returns the steps and noise that the loss draws with seed 0, and the noisy images."""
     source = generator()
     index = stratified_steps(count, len(SCHEDULE), source)
     x0 = batch(count)["images"].float() / 127.5 - 1
@@ -98,31 +98,31 @@ def test_the_bound_is_that_of_the_gaussians():
     loss, scores = DiffusionLoss(SCHEDULE, vlb_weight=0.01)(model, batch(40), generator(), 0.0)
     torch.testing.assert_close(loss, scores["simple"] + 0.01 * scores["vlb"])
     assert set(index.tolist()) == set(range(40))
-    told = denoiser(model, SCHEDULE, clip=False)(x_t, index)
+    predicted = denoiser(model, SCHEDULE, clip=False)(x_t, index)
     at = lambda values: values[index][:, None, None, None].float()  # noqa: E731
     mean = at(SCHEDULE.posterior_weight_clean) * x0 + at(SCHEDULE.posterior_weight_noisy) * x_t
     truth = torch.distributions.Normal(mean, at(SCHEDULE.posterior_log_variance).mul(0.5).exp())
-    guess = torch.distributions.Normal(told.mean, told.variance.sqrt())
+    guess = torch.distributions.Normal(predicted.mean, predicted.variance.sqrt())
     terms = torch.distributions.kl_divergence(truth, guess)
     first = index == 0
-    terms[first] = discretised_gaussian_nll(x0, told.mean, 0.5 * told.log_variance)[first]
+    terms[first] = discretised_gaussian_nll(x0, predicted.mean, 0.5 * predicted.log_variance)[first]
     torch.testing.assert_close(scores["vlb"], 40 * terms.mean(), rtol=1e-4, atol=1e-4)
 
 
-def test_the_true_step_back_has_no_divergence():
+def test_the_true_reverse_step_has_no_divergence():
     x0, index, noise, _ = drawn(40)
     model = Stub(lambda x, t: torch.cat([noise, torch.full_like(x, -1.0)], dim=1))
-    terms = DiffusionLoss(SCHEDULE)._bound(*truth_told(x0, index, noise, model))
+    terms = DiffusionLoss(SCHEDULE)._bound(*bound_arguments(x0, index, noise, model))
     torch.testing.assert_close(terms[index > 0], torch.zeros_like(terms[index > 0]), rtol=0, atol=1e-4)
     assert (terms[index == 0] > 0).all()
 
 
-def truth_told(x0, index, noise, model):
+def bound_arguments(x0, index, noise, model):
     x_t = q_sample(SCHEDULE, x0, index, noise)
     return x0, x_t, index, model(x_t, index)
 
 
-def test_the_bound_teaches_the_variance_alone():
+def test_the_bound_trains_the_variance_only():
     eps, v = (torch.zeros(40, 1, 6, 6, requires_grad=True) for _ in range(2))
     model = Stub(lambda x, t: torch.cat([eps, v], dim=1))
     grads = []
@@ -151,19 +151,19 @@ def test_images_are_mirrored_in_training_only():
 def test_steps_are_uniform_and_stratified(count, steps):
     found = torch.stack([stratified_steps(count, steps, generator(seed)) for seed in range(400)])
     assert found.min() == 0 and found.max() == steps - 1
-    # One in each of as many equal parts of the schedule.
+    # One step in each of B equal parts of the schedule.
     low, high = (torch.arange(count) + shift for shift in (0, 1))
     assert (found >= (low * steps / count).floor()).all() and (found <= (high * steps / count).ceil()).all()
     assert found.double().mean().item() == pytest.approx((steps - 1) / 2, rel=0.01)
     assert found.double().std().item() == pytest.approx(steps / math.sqrt(12), rel=0.02)
 
 
-# --- a whole run
+# --- complete trainings
 
 
 def test_a_run(squares, tmp_path):
-    given = settings(steps=100, learning_rate=5e-3, valid_every=25, ema=0.9, network={"width": 16})
-    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
+    chosen = settings(steps=100, learning_rate=5e-3, valid_every=25, ema=0.9, network={"width": 16})
+    train_ddpm(chosen, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
     meta = json.loads((tmp_path / "model.json").read_text())
     assert meta["model"] == "ddpm" and meta["seed"] == 1 and meta["diffusion"]["steps"] == 40
     header, *rows = (tmp_path / "log.csv").read_text().splitlines()
@@ -176,7 +176,7 @@ def test_a_run(squares, tmp_path):
     assert meta["parameters"] == sum(p.numel() for p in network.parameters())
     assert not network.training and not any(p.requires_grad for p in network.parameters())
     assert len(schedule) == 40
-    # Noise removed leaves an image nearer to the one it was added to, whatever the steps kept.
+    # Denoising reduces the distance to the original image for any number of steps.
     x0 = torch.from_numpy(load_split(squares, "test").images.copy()).float() / 127.5 - 1
     noise = torch.randn(x0.shape, generator=generator())
     for short in (schedule, respace(schedule, 10)):
@@ -190,9 +190,9 @@ def test_a_run(squares, tmp_path):
 
 @pytest.mark.parametrize("variance", ["learned", "fixed"])
 def test_a_network_that_predicts_velocity_is_used_as_one_that_predicts_noise(squares, tmp_path, variance):
-    given = settings(variance)
-    given.diffusion = given.diffusion.model_copy(update={"prediction": "velocity"})
-    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
+    chosen = settings(variance)
+    chosen.diffusion = chosen.diffusion.model_copy(update={"prediction": "velocity"})
+    train_ddpm(chosen, Run("ddpm", squares, tmp_path, tmp_path, seed=1))
     network, schedule = load_ddpm(tmp_path, SQUARES, precision="float32")
     x, t = torch.randn(4, 1, 6, 6, generator=generator()), torch.tensor([0, 5, 20, 39])
     with torch.no_grad():
@@ -209,8 +209,8 @@ def test_a_network_that_predicts_velocity_is_used_as_one_that_predicts_noise(squ
 @pytest.mark.parametrize("variance", ["learned", "fixed"])
 def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch, variance):
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
-    given = settings(variance, mirror=True, ema=0.9, network={"dropout": 0.0})
-    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "whole", seed=1))
+    chosen = settings(variance, mirror=True, ema=0.9, network={"dropout": 0.0})
+    train_ddpm(chosen, Run("ddpm", squares, tmp_path, tmp_path / "whole", seed=1))
     steps, call = itertools.count(), DiffusionLoss.__call__
 
     def killed(self, model, *arguments):
@@ -221,29 +221,29 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(DiffusionLoss, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
-    train_ddpm(given, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
+            train_ddpm(chosen, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
+    train_ddpm(chosen, Run("ddpm", squares, tmp_path, tmp_path / "halved", seed=1))
     whole, halved = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "halved"))
     assert whole == halved
     network, _ = load_ddpm(tmp_path / "whole", SQUARES)
     assert network.learned_variance == (variance == "learned")
 
 
-def test_what_cannot_be_built_is_refused():
-    given = settings()
+def test_networks_that_cannot_be_built_are_refused():
+    chosen = settings()
     for network, diffusion, text in (
         ({"patch": 5}, {}, "models.ddpm.network: multipliers"),
         ({}, {"steps": 5}, "models.ddpm.diffusion: a linear schedule needs at least 21 steps"),
         ({}, {"schedule": "square"}, "models.ddpm.diffusion: square: no such schedule"),
     ):
         with pytest.raises(UserError, match=text) as error:
-            build_ddpm(SQUARES, {**dict(given.network), **network}, {**dict(given.diffusion), **diffusion})
+            build_ddpm(SQUARES, {**dict(chosen.network), **network}, {**dict(chosen.diffusion), **diffusion})
         assert "\n" not in str(error.value)
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path):
-    given = settings()
-    network, diffusion = dict(given.network), dict(given.diffusion)
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    chosen = settings()
+    network, diffusion = dict(chosen.network), dict(chosen.diffusion)
     model, _ = build_ddpm(SQUARES, network, diffusion)
     whole = {"model": "ddpm", "network": network, "diffusion": diffusion}
     save_model(tmp_path, model.state_dict(), whole)
@@ -261,9 +261,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
 
 
 def test_most_layers_are_cast(tmp_path):
-    given = settings()
-    model, _ = build_ddpm(SQUARES, dict(given.network), dict(given.diffusion))
-    meta = {"model": "ddpm", "network": dict(given.network), "diffusion": dict(given.diffusion)}
+    chosen = settings()
+    model, _ = build_ddpm(SQUARES, dict(chosen.network), dict(chosen.diffusion))
+    meta = {"model": "ddpm", "network": dict(chosen.network), "diffusion": dict(chosen.diffusion)}
     save_model(tmp_path, model.state_dict(), meta)
     network, _ = load_ddpm(tmp_path, SQUARES, precision="bfloat16")
     assert network.stem.weight.dtype == torch.bfloat16

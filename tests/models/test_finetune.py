@@ -1,4 +1,4 @@
-"""Counterfactual fine-tuning: interventions, the Lagrangian's gradients by hand, and whole runs, killed or not."""
+"""Tests of counterfactual fine-tuning: interventions, gradients of the Lagrangian, complete and resumed runs."""
 
 import itertools
 import json
@@ -33,7 +33,7 @@ pytest_plugins = ["tests.squares"]
 
 
 class Tuning(SimpleNamespace):
-    """Settings that, as those of the configuration, are made into a dictionary by iteration."""
+    """Settings that can be converted to a dictionary, as those of the configuration."""
 
     def __iter__(self):
         return iter(vars(self).items())
@@ -49,7 +49,7 @@ def settings(**changed) -> Tuning:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A data set of squares with everything that fine-tuning starts from."""
+    """A data set of squares with all models that fine-tuning requires."""
     from tests import squares
 
     root = tmp_path_factory.mktemp("finetune")
@@ -96,7 +96,7 @@ def values_of(table) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("each", ["batch", "image"])
-def test_an_intervention_sets_one_parent_to_anothers_value_and_its_effects_follow(world, each):
+def test_an_intervention_sets_one_parent_to_the_value_of_another_image_and_changes_its_effects(world, each):
     table = load_split(world.data, "valid").attributes
     values, factual = values_of(table), torch.from_numpy(encode_parents(SQUARES, table))
     scm = load_scm(world.parents, SQUARES)
@@ -105,7 +105,7 @@ def test_an_intervention_sets_one_parent_to_anothers_value_and_its_effects_follo
         after = intervene(SQUARES, scm, values, each, torch.Generator().manual_seed(seed))
         changed = torch.stack([after[:, :1] != factual[:, :1], after[:, 1:2] != factual[:, 1:2]]).squeeze(2)
         kinds = (after[:, 2:] != factual[:, 2:]).any(1)
-        # Size moves shade; shade and kind move nothing else. All shades differ, so setting one shows.
+        # Size causes shade; shade and kind have no effects. All shades differ, so that any change is detected.
         assert (changed[1] | ~changed[0]).all() and not (kinds & changed.any(0)).any()
         if each == "batch":
             touched = (
@@ -149,8 +149,8 @@ def test_nelbo_is_the_elbo_of_the_network(world):
     assert float(each.mean()) == pytest.approx(float(nll + kl), rel=1e-5)
 
 
-def test_predictors_see_the_image_that_is_answered(world, monkeypatch):
-    """The head sharpens no longer; the loss does, so that x* is that of the method and F that of the mean."""
+def test_predictors_receive_the_image_of_the_answer(world, monkeypatch):
+    """The loss sharpens instead of the head: x* is the image of the method, and F is the NELBO of the mean."""
     x = torch.rand(8, 1, 6, 6).mul(255).round() / 127.5 - 1
     before, after = torch.randn(2, 8, SQUARES.width)
     answering = load_image_mechanism(world.start, SQUARES)
@@ -168,7 +168,7 @@ def test_predictors_see_the_image_that_is_answered(world, monkeypatch):
     watching = SimpleNamespace(
         variable=SQUARES.variables[0],
         context=(),
-        model=lambda images, told: seen.append(images) or Normal(images.mean((1, 2, 3)), torch.ones(8)),
+        model=lambda images, context: seen.append(images) or Normal(images.mean((1, 2, 3)), torch.ones(8)),
     )
     loss = CounterfactualLoss(settings(), SQUARES, None, {"size": watching}, sharpness=1.5)
     batch = {"images": x, "parents": before, "values": None, "allowed": torch.zeros(8)}
@@ -180,7 +180,7 @@ def test_predictors_see_the_image_that_is_answered(world, monkeypatch):
 
 
 class Whole(nn.Module):
-    """A mechanism whose picture is one number everywhere: parents[0] times a weight, plus the residual."""
+    """A mechanism that predicts a constant image: parents[0] times a weight, plus the residual."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,21 +194,21 @@ class Whole(nn.Module):
 
 
 def lagrangian(monkeypatch, excess: float, model: Whole, **changed):
-    """The loss where the NELBO exceeds what is allowed by `excess`, with a gradient of 1 on the weight."""
+    """Returns the loss for a NELBO that exceeds its bound by `excess`, with gradient 1 in the weight."""
 
-    def given(model, x, parents, noise):
+    def constant(model, x, parents, noise):
         location, log_scale = model.predict(noise, parents)
         cost = torch.full((len(x),), excess) + (model.weight - model.weight.detach())
         return cost, noise, location, log_scale
 
-    monkeypatch.setattr(module, "nelbo", given)
+    monkeypatch.setattr(module, "nelbo", constant)
     monkeypatch.setattr(module, "intervene", lambda *_: torch.full((4, SQUARES.width), 0.25))
-    reads_the_mean = SimpleNamespace(
+    mean_predictor = SimpleNamespace(
         variable=SimpleNamespace(classes=0),
         context=(),
-        model=lambda x, told: Normal(x.mean((1, 2, 3)), torch.ones(len(x))),
+        model=lambda x, context: Normal(x.mean((1, 2, 3)), torch.ones(len(x))),
     )
-    loss = CounterfactualLoss(settings(**changed), SQUARES, None, {"size": reads_the_mean})
+    loss = CounterfactualLoss(settings(**changed), SQUARES, None, {"size": mean_predictor})
     batch = {
         "images": torch.full((4, 1, 2, 2), 130, dtype=torch.uint8),
         "parents": torch.zeros(4, SQUARES.width),
@@ -223,7 +223,7 @@ def lagrangian(monkeypatch, excess: float, model: Whole, **changed):
 
 @pytest.mark.parametrize("excess", [0.02, -0.01])
 def test_the_gradients_are_those_of_the_damped_lagrangian(monkeypatch, excess):
-    """By hand: x = 2.5/127.5, m = 0 and m* = w/4, so x* = x + w/4; A = ((x* - 1/4)^2 + log 2 pi) / 2."""
+    """With x = 2.5/127.5, m = 0 and m* = w/4, so x* = x + w/4; A = ((x* - 1/4)^2 + log 2 pi) / 2."""
     model = Whole().train()
     value, scores = lagrangian(
         monkeypatch, excess, model, damping=10.0, multiplier_rate=0.02, learning_rate=0.001
@@ -232,30 +232,30 @@ def test_the_gradients_are_those_of_the_damped_lagrangian(monkeypatch, excess):
     error = 0.5 * (shown - 0.25) ** 2 + 0.5 * np.log(2 * np.pi)
     weight = 20.0 * 0.3  # lambda: the parameter times the ratio of the rates
     assert value == pytest.approx(error + (weight + 10 * excess) * excess, rel=1e-5)
-    # The damping is under a stop-gradient: dL/dw = A' + (lambda + d (F - c)) F'.
+    # The damping has a stop-gradient: dL/dw = A' + (lambda + d (F - c)) F'.
     assert float(model.weight.grad) == pytest.approx((shown - 0.25) / 4 + weight + 10 * excess, rel=1e-5)
-    # Descending this, lambda ascends by F - c.
+    # Gradient descent increases lambda in proportion to F - c.
     assert float(model.multiplier.grad) == pytest.approx(-20.0 * excess, rel=1e-5)
     assert float(scores["multiplier"]) == pytest.approx(6.0) and float(scores["error"]) == pytest.approx(
         error
     )
 
 
-def test_a_negative_multiplier_is_put_back_to_zero(monkeypatch):
+def test_a_negative_multiplier_is_set_to_zero(monkeypatch):
     model = Whole().train()
     model.multiplier.data.fill_(-1.0)
     lagrangian(monkeypatch, 0.1, model)
     assert float(model.multiplier) == 0.0
-    assert float(model.multiplier.grad) < 0.0  # and from there it may rise again
+    assert float(model.multiplier.grad) < 0.0  # it can increase again
 
 
-def test_validation_weighs_no_multiplier(monkeypatch):
+def test_validation_does_not_use_the_multiplier(monkeypatch):
     model = Whole().eval()
     error, scores = lagrangian(monkeypatch, 0.02, model, slack=0.005)
     assert error == pytest.approx(float(scores["error"])) and float(scores["excess"]) == pytest.approx(0.015)
 
 
-def test_what_holds_the_constraint_is_kept_before_what_pleases_more(world, tmp_path, monkeypatch):
+def test_weights_that_satisfy_the_constraint_are_preferred(world, tmp_path, monkeypatch):
     chosen = []
     monkeypatch.setattr(module, "fit", lambda *arguments: chosen.append(arguments[-1].select) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -269,18 +269,18 @@ def test_what_holds_the_constraint_is_kept_before_what_pleases_more(world, tmp_p
     assert min(breaches, key=chosen[0]) == breaches[1]
 
 
-def test_the_constraint_of_valid_is_told_under_the_noise_that_validates(world, tmp_path):
-    """A rate of next to nothing leaves the weights as they were: then nothing is exceeded, to the last digit."""
+def test_the_bound_of_the_valid_split_uses_the_noise_of_validation(world, tmp_path):
+    """A vanishing learning rate leaves the weights unchanged, so that the excess is zero."""
     tune(world, tmp_path, steps=1, valid_every=1, learning_rate=1e-12, weight_decay=0.0)
     table = pd.read_csv(tmp_path / "log.csv")
     assert table["valid_excess"].iloc[-1] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_predictors_are_told_what_they_were_trained_with():
-    told = []
+def test_predictors_receive_their_context():
+    contexts = []
 
     def network(images, context):
-        told.append(context)
+        contexts.append(context)
         return Normal(torch.zeros(len(images)), torch.ones(len(images)))
 
     size, shade, kind = SQUARES.variables
@@ -288,11 +288,11 @@ def test_predictors_are_told_what_they_were_trained_with():
     loss = CounterfactualLoss(settings(), SQUARES, None, {"size": predictor})
     parents = torch.tensor([[0.5, -0.5, 0.0, 1.0, 0.0]])
     found = loss.agreement(torch.zeros(1, 1, 6, 6), parents)
-    assert told[0].tolist() == [[-0.5, 0.0, 1.0, 0.0]]
+    assert contexts[0].tolist() == [[-0.5, 0.0, 1.0, 0.0]]
     assert float(found) == pytest.approx(-0.5 * 0.25 - 0.5 * np.log(2 * np.pi))
 
 
-def test_categorical_parents_weigh_what_is_set():
+def test_categorical_parents_have_their_weight():
     def continuous(images, context):
         return Normal(torch.zeros(len(images)), torch.ones(len(images)))
 
@@ -310,12 +310,12 @@ def test_categorical_parents_weigh_what_is_set():
         )
 
 
-# --- whole runs
+# --- complete runs
 
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Lets the loop believe that much time passes, so that it saves its state after every step."""
+    """Advances the clock by 30 s at each call, so that the loop saves its state after every step."""
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
 
 
@@ -342,7 +342,7 @@ def test_a_killed_run_continues_to_the_same_bits(world, tmp_path, hasty, monkeyp
 
 
 @pytest.mark.parametrize("constraint", ["image", "set"])
-def test_a_tuned_model_is_an_image_mechanism_and_says_where_it_is_from(world, tmp_path, constraint):
+def test_a_tuned_model_is_an_image_mechanism_with_its_origin(world, tmp_path, constraint):
     tune(world, tmp_path, constraint=constraint, intervene="image")
     model = load_image_mechanism(tmp_path, SQUARES)
     before = load_image_mechanism(world.start, SQUARES)
@@ -351,7 +351,7 @@ def test_a_tuned_model_is_an_image_mechanism_and_says_where_it_is_from(world, tm
     assert meta["model"] == "hvae" and meta["finetuned"]["seed"] == 0
     assert set(meta["nelbo"]) == {"before", "after"} and set(meta["nelbo"]["before"]) == {"train", "valid"}
     assert "multiplier" not in load_file(tmp_path / "model.safetensors")
-    # The sharpness is that of the tuned mechanism, fitted after it was tuned.
+    # The sharpness is fitted again after fine-tuning.
     assert meta["sharpness"] == {
         "before": float(before.head.sharpness),
         "after": pytest.approx(float(model.head.sharpness)),
@@ -362,7 +362,7 @@ def test_a_tuned_model_is_an_image_mechanism_and_says_where_it_is_from(world, tm
     assert float(model.head.sharpness) == pytest.approx(kept)
 
 
-def test_what_is_frozen_stays(world, tmp_path, monkeypatch):
+def test_mechanisms_and_predictors_are_frozen(world, tmp_path, monkeypatch):
     kept = []
     plain = CounterfactualLoss.__init__
 
@@ -379,7 +379,7 @@ def test_what_is_frozen_stays(world, tmp_path, monkeypatch):
         assert all(parameter.grad is None for parameter in part.parameters())
 
 
-def test_tuning_teaches_obedience_within_the_constraint(world, tmp_path):
+def test_tuning_improves_the_agreement_within_the_constraint(world, tmp_path):
     tune(world, tmp_path, steps=40, valid_every=20, learning_rate=5e-3, intervene="image")
     scm = load_scm(world.parents, SQUARES)
     predictors = {name: load_judge(world.predictors / name) for name in SQUARES.names}
@@ -397,7 +397,7 @@ def test_tuning_teaches_obedience_within_the_constraint(world, tmp_path):
     assert nelbos["after"]["train"] < nelbos["before"]["train"] + 0.05
 
 
-def test_missing_parts_are_named(world, tmp_path):
+def test_missing_models_are_named(world, tmp_path):
     with pytest.raises(UserError, match="train this model first"):
         finetune(
             SimpleNamespace(training=settings()), Run("vae_ft", world.data, world.models, tmp_path, seed=3)

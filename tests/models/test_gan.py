@@ -1,4 +1,4 @@
-"""Adversarial networks: shapes, what parents and exposure do, and what spectral normalisation bounds."""
+"""Tests of adversarial networks: shapes, the effect of parents and exposure, spectral normalisation."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_without_parents_and_encoder_it_is_unconditional():
     assert gan.encoder is None
     z, none = gan.draw(3, torch.Generator().manual_seed(0)), torch.zeros(3, 0)
     x = gan.generate(z, none)
-    # The discriminator judges images alone.
+    # The discriminator receives images only.
     one, other = gan.discriminator(x, z, none), gan.discriminator(x, -z, none)
     assert torch.equal(one, other)
 
@@ -67,7 +67,7 @@ def test_parents_reach_every_network():
         assert not torch.allclose(network(parents), network(parents + 1))
 
 
-def test_exposure_multiplies_the_brightness_above_black_and_nothing_else():
+def test_exposure_multiplies_the_brightness_above_black_only():
     gan = networks(exposure=[2])
     gan.exposure.fill_(0.3)
     x, z, parents = inputs()
@@ -76,7 +76,7 @@ def test_exposure_multiplies_the_brightness_above_black_and_nothing_else():
     gain = ((1 + 0.3 * brighter[:, 2]) / (1 + 0.3 * parents[:, 2]))[:, None, None, None]
     one, other = gan.generate(z, parents), gan.generate(z, brighter)
     torch.testing.assert_close(other + 1, gain * (one + 1))
-    # An image and the same at another exposure have one code.
+    # The code does not depend on the exposure of the image.
     torch.testing.assert_close(gan.encode(one, parents), gan.encode(other, brighter))
     torch.testing.assert_close(gan.develop(gan.expose(x, parents), parents), x)
 

@@ -1,4 +1,4 @@
-"""Adversarial training: both players' gradients, two phases, resumption, and trainings that fail."""
+"""Tests of adversarial training: gradients of all networks, the two phases, resumption, failed trainings."""
 
 import itertools
 import json
@@ -36,13 +36,13 @@ SQUARES = Dataset(
 
 
 class Mapped(SimpleNamespace):
-    """Settings that, as those of the configuration, are also turned into a dict."""
+    """Settings that can be converted to a dictionary, as those of the configuration."""
 
     def __iter__(self):
         return iter(vars(self).items())
 
 
-def told(cycle: float = 0.0, **changed) -> SimpleNamespace:
+def section(cycle: float = 0.0, **changed) -> SimpleNamespace:
     training = dict(settings(learning_rate=0.01, batch_size=8, **changed))
     return SimpleNamespace(
         network=NETWORK, training=Mapped(**training, cycle=cycle), encoder=Mapped(**training, code=0.5)
@@ -72,8 +72,8 @@ def batch(count: int = 7, parents: int = 3) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("encoder", [True, False])
-def test_each_player_descends_its_own_loss(encoder):
-    """One pass through the discriminator gives what two losses, written out, give."""
+def test_each_network_descends_its_own_loss(encoder):
+    """One pass through the discriminator gives the gradients of two separate losses."""
     torch.manual_seed(0)
     model = Gan((1, 8, 8), 3, **{**NETWORK, "spectral": False}, exposure=[1], encoder=encoder)
     examples = batch()
@@ -99,8 +99,8 @@ def test_each_player_descends_its_own_loss(encoder):
     assert float(scores["discriminator"]) == pytest.approx(float(right.mean().detach()), rel=1e-5)
 
 
-def test_the_score_punishes_blur_and_collapse():
-    """The energy score of exact, collapsed and blurred generators of coin tosses."""
+def test_the_energy_score_penalises_blur_and_collapse():
+    """The energy scores of an exact, a collapsed and a blurred generator of coin tosses."""
 
     class Coin(torch.nn.Module):
         def __init__(self, kind):
@@ -134,7 +134,7 @@ def test_the_score_punishes_blur_and_collapse():
     assert scores["blurred"] == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_encoder_phase_moves_the_encoder_alone():
+def test_the_encoder_phase_changes_the_encoder_only():
     torch.manual_seed(0)
     model = Gan((1, 8, 8), 3, **NETWORK).train()
     model.generator.requires_grad_(False)
@@ -148,7 +148,7 @@ def test_the_encoder_phase_moves_the_encoder_alone():
 
 @pytest.mark.parametrize("name", ["gan", "dcgan"])
 def test_training_writes_what_loading_reads(data, tmp_path, name):
-    train_gan(told(cycle=1.0, steps=4), Run(name, data, tmp_path, tmp_path / "model", seed=0))
+    train_gan(section(cycle=1.0, steps=4), Run(name, data, tmp_path, tmp_path / "model", seed=0))
     meta = json.loads((tmp_path / "model" / "model.json").read_text())
     log = pd.read_csv(tmp_path / "model" / "log.csv")
     assert meta["model"] == name
@@ -169,7 +169,7 @@ def test_training_writes_what_loading_reads(data, tmp_path, name):
 def test_a_killed_run_continues_to_the_same_bits(data, tmp_path, monkeypatch, after):
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
     whole, halved = tmp_path / "whole", tmp_path / "halved"
-    chosen = told(cycle=1.0, steps=5, ema=0.5)
+    chosen = section(cycle=1.0, steps=5, ema=0.5)
     train_gan(chosen, Run("gan", data, tmp_path, whole, seed=3))
     calls = itertools.count()
 
@@ -192,10 +192,10 @@ def test_a_killed_run_continues_to_the_same_bits(data, tmp_path, monkeypatch, af
     assert (whole / "model.safetensors").read_bytes() == (halved / "model.safetensors").read_bytes()
 
 
-def test_a_phase_of_another_run_is_not_taken_over(data, tmp_path):
+def test_a_phase_of_another_run_is_not_reused(data, tmp_path):
     for seed in (0, 1):
-        train_gan(told(steps=2), Run("gan", data, tmp_path, tmp_path / "again", seed=seed))
-    train_gan(told(steps=2), Run("gan", data, tmp_path, tmp_path / "fresh", seed=1))
+        train_gan(section(steps=2), Run("gan", data, tmp_path, tmp_path / "again", seed=seed))
+    train_gan(section(steps=2), Run("gan", data, tmp_path, tmp_path / "fresh", seed=1))
     again, fresh = (tmp_path / name / "model.safetensors" for name in ("again", "fresh"))
     assert again.read_bytes() == fresh.read_bytes()
 
@@ -219,8 +219,8 @@ def test_signs_of_failure_last_to_the_end(apart, accuracy, signs):
     assert failure_signs(log_of(apart, accuracy)) == signs
 
 
-def test_a_collapsed_training_is_found_and_written_down(data, tmp_path, monkeypatch, capsys):
-    """A generator that ignores its latents."""
+def test_a_collapsed_training_is_detected_and_recorded(data, tmp_path, monkeypatch, capsys):
+    """The generator ignores its latents."""
     real = gan_training.build_gan
 
     def deaf(*arguments):
@@ -230,13 +230,13 @@ def test_a_collapsed_training_is_found_and_written_down(data, tmp_path, monkeypa
         return model
 
     monkeypatch.setattr(gan_training, "build_gan", deaf)
-    train_gan(told(steps=6), Run("gan", data, tmp_path, tmp_path / "model", seed=0))
+    train_gan(section(steps=6), Run("gan", data, tmp_path, tmp_path / "model", seed=0))
     assert "collapse" in json.loads((tmp_path / "model" / "model.json").read_text())["failures"]
     assert "this training failed (collapse" in capsys.readouterr().out
 
 
-def test_a_discriminator_that_wins_is_found_and_written_down(data, tmp_path, monkeypatch):
-    """A generator that never learns."""
+def test_a_discriminator_that_wins_is_detected_and_recorded(data, tmp_path, monkeypatch):
+    """The generator does not learn."""
     real = gan_training.build_gan
 
     def stuck(*arguments):
@@ -245,12 +245,12 @@ def test_a_discriminator_that_wins_is_found_and_written_down(data, tmp_path, mon
         return model
 
     monkeypatch.setattr(gan_training, "build_gan", stuck)
-    train_gan(told(steps=120, valid_every=20), Run("dcgan", data, tmp_path, tmp_path / "model", seed=0))
+    train_gan(section(steps=120, valid_every=20), Run("dcgan", data, tmp_path, tmp_path / "model", seed=0))
     assert json.loads((tmp_path / "model" / "model.json").read_text())["failures"] == ["discriminator_wins"]
 
 
 def test_an_encoder_may_be_trained_along_with_an_unconditional_generator(data, tmp_path):
-    own = told(cycle=1.0, steps=4, valid_every=2)
+    own = section(cycle=1.0, steps=4, valid_every=2)
     own.network = {**NETWORK, "encoder": True, "prior": "uniform"}
     train_gan(own, Run("dcgan", data, tmp_path, tmp_path / "model", seed=0))
     model, _ = load_gan(tmp_path / "model", load_dataset(data))
@@ -262,7 +262,7 @@ def test_an_encoder_may_be_trained_along_with_an_unconditional_generator(data, t
     assert plain.encoder is None
 
 
-def test_mistakes_are_refused(data, tmp_path):
+def test_invalid_models_are_refused(data, tmp_path):
     dataset = load_dataset(data)
     with pytest.raises(UserError, match="wgan: no such adversarial model"):
         build_gan("wgan", dataset, NETWORK)

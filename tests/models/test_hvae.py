@@ -1,4 +1,4 @@
-"""The hierarchical VAE: published sizes and form, its bound in closed form, latents that are noise or mediators."""
+"""Tests of the hierarchical VAE: published sizes and form, the ELBO in closed form, exogenous latents, mediators."""
 
 import math
 
@@ -24,7 +24,7 @@ PRIORS = ["exogenous", "conditional"]
 
 
 def disturb(module: torch.nn.Module, size: float = 0.1) -> torch.nn.Module:
-    """Makes all weights different from zero, as after training."""
+    """Sets all weights to non-zero values."""
     for parameter in module.parameters():
         parameter.data += size * torch.randn(parameter.shape)
     return module
@@ -55,14 +55,14 @@ def test_published_size(prior, parameters):
     assert sum(math.prod(shape) for shape in model.noise_shapes) == 87_104
 
 
-@pytest.mark.parametrize("given", [1, 2])
+@pytest.mark.parametrize("inputs", [1, 2])
 @pytest.mark.parametrize("with_parents", [False, True])
 @pytest.mark.parametrize("side", [1, 5])
-def test_heavy_block_is_that_of_the_concatenation(given, with_parents, side):
+def test_heavy_block_is_that_of_the_concatenation(inputs, with_parents, side):
     torch.manual_seed(0)
-    width = 6 * given + PARENTS * with_parents
+    width = 6 * inputs + PARENTS * with_parents
     block = disturb(Block(width, 4, 7, 3, "heavy", residual=False))
-    inputs = list(torch.randn(given, 2, 6, side, side))
+    inputs = list(torch.randn(inputs, 2, 6, side, side))
     parents = torch.randn(2, PARENTS) if with_parents else None
     h = torch.cat(inputs + ([maps(parents, side)] if with_parents else []), dim=1)
     for layer in block.layers:
@@ -71,7 +71,7 @@ def test_heavy_block_is_that_of_the_concatenation(given, with_parents, side):
     torch.testing.assert_close(block(*inputs, parents=parents), h)
 
 
-def test_light_block_is_that_of_the_concatenation_inside_the_border():
+def test_a_light_block_equals_that_of_the_concatenation_inside_the_border():
     torch.manual_seed(0)
     block = disturb(Block(2 * 6 + PARENTS, 4, 7, 3, "light", residual=False))
     a, b, parents = torch.randn(2, 6, 9, 9), torch.randn(2, 6, 9, 9), torch.randn(2, PARENTS)
@@ -131,7 +131,7 @@ def test_elbo_is_the_mean_of_the_images(prior):
         torch.testing.assert_close(whole[part], torch.stack([image[part] for image in single]).mean())
 
 
-def test_free_bits_are_a_floor_a_layer_and_channel():
+def test_free_bits_bound_the_divergence_of_each_layer_and_channel():
     model = build()
     x, parents, noise = draw(model, 6)
     latents = model.abduct(x, parents, noise)
@@ -153,23 +153,23 @@ def test_before_training_the_prior_is_standard_normal():
 
 
 def priors(model: Hvae, z: list[torch.Tensor], parents: torch.Tensor) -> torch.Tensor:
-    """All priors of the chain, given the latents."""
+    """Returns the priors of all layers inputs the latents."""
     latents = model._decode(parents, lambda number, prior, posterior: z[number])[1]
     return torch.cat([moment.flatten(1) for latent in latents for moment in latent.prior], dim=1)
 
 
-def test_exogenous_priors_do_not_know_the_parents():
+def test_exogenous_priors_do_not_depend_on_the_parents():
     model = build()
     _, parents, z = draw(model, 3)
     parents.requires_grad_()
     found = priors(model, z, parents)
-    # Not a small gradient: there is no path.
+    # There is no gradient at all, because there is no path.
     assert torch.autograd.grad(found.sum(), parents, allow_unused=True)[0] is None
     assert torch.equal(found, priors(model, z, parents + 5))
     assert found.std() > 0.01
 
 
-def test_conditional_priors_know_the_parents():
+def test_conditional_priors_depend_on_the_parents():
     model = build("conditional")
     _, parents, z = draw(model, 3)
     parents.requires_grad_()
@@ -177,20 +177,20 @@ def test_conditional_priors_know_the_parents():
     assert (gradient != 0).all()
 
 
-def test_conditioning_dropout_hides_parents_from_the_prior_alone():
+def test_conditioning_dropout_hides_parents_from_the_prior_only():
     model = build("conditional")
     x, parents, noise = draw(model, 3)
     hidden = parents * torch.tensor([1.0, 1.0, 0.0])
     nll, kl, z = model.elbo(x, parents, noise, prior_parents=hidden)
     assert not torch.allclose(kl, model.elbo(x, parents, noise)[1])
-    # The first posterior sees no prior before it.
+    # The first posterior does not depend on any prior.
     assert torch.equal(z[0], model.elbo(x, parents, noise)[2][0])
     torch.testing.assert_close(
         model.elbo(x, parents, noise, prior_parents=parents)[1], model.elbo(x, parents, noise)[1]
     )
 
 
-def test_exogenous_latents_stay():
+def test_exogenous_latents_are_kept():
     model = build()
     x, parents, noise = draw(model, 3)
     latents = model.abduct(x, parents, noise)
@@ -198,7 +198,7 @@ def test_exogenous_latents_stay():
         assert torch.equal(z, latent.z)
 
 
-def test_mediators_are_the_factual_latents_where_only_the_posterior_counts():
+def test_mediators_with_weight_one_are_the_factual_latents():
     model = build("conditional")
     x, parents, noise = draw(model, 3)
     latents = model.abduct(x, parents, noise)
@@ -206,7 +206,7 @@ def test_mediators_are_the_factual_latents_where_only_the_posterior_counts():
         torch.testing.assert_close(z, latent.z, rtol=1e-4, atol=1e-5)
 
 
-def test_mediators_are_generated_anew_where_only_the_prior_counts():
+def test_mediators_with_weight_zero_are_generated_from_the_prior():
     model = build("conditional")
     x, parents, noise = draw(model, 3)
     changed = parents + 1
@@ -215,7 +215,7 @@ def test_mediators_are_generated_anew_where_only_the_prior_counts():
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
-def test_each_mediator_follows_from_those_above_it():
+def test_each_mediator_depends_on_those_above_it():
     model = build("conditional")
     x, parents, noise = draw(model, 3)
     changed, a = parents + 1, 0.4
@@ -249,14 +249,14 @@ def test_temperature_scales_every_layer():
     torch.testing.assert_close(first[1], (first[0] + first[2]) / 2)
 
 
-def test_fine_latents_can_be_left_out():
+def test_blocks_without_latents():
     everywhere, coarse = build(), build(latents=[0, 2, 2])
     assert everywhere.noise_shapes == [(2, 1, 1), (2, 4, 4), (2, 4, 4), (2, 8, 8)]
     assert coarse.noise_shapes == everywhere.noise_shapes[:3]
     x, parents, noise = draw(coarse, 3)
     nll, kl, z = coarse.elbo(x, parents, noise)
     assert len(z) == 3 and nll.isfinite() and kl > 0
-    # Those blocks still hear the parents and still refine.
+    # These blocks still condition on the parents and refine the features.
     assert not torch.allclose(coarse.predict(z, parents)[0], coarse.predict(z, parents + 1)[0])
     refining = coarse.decoder[-1]
     h = torch.randn(3, 8, 8, 8)
@@ -276,19 +276,19 @@ def test_fine_latents_can_be_left_out():
     ],
     ids=["exogenous", "conditional", "light", "coarse", "patch", "exposure"],
 )
-def test_gradients_reach_every_weight_that_acts(options):
+def test_gradients_reach_every_weight_with_an_effect(options):
     model = build(**options)
     x, parents, noise = draw(model, 6)
     nll, kl, _ = model.elbo(x, parents, noise)
     (nll + kl).backward()
     idle = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
-    # After the last latent there is no prior left to tell.
+    # After the last latent the prior state has no effect.
     last = max(number for number, block in enumerate(model.decoder) if block.latent)
     assert idle == {f"decoder.{last}.to_prior.weight", f"decoder.{last}.to_prior.bias"}
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_parents_that_act_as_exposure_change_brightness_alone(prior):
+def test_parents_that_act_as_exposure_change_only_the_brightness(prior):
     model = build(prior, exposure=[0], block="light")
     model.head.exposure.fill_(0.4)  # a buffer, fitted and not trained
     _, parents, z = draw(model, 4)

@@ -1,4 +1,4 @@
-"""Training an image mechanism: augmentation, schedules and dropout in closed form, and a whole run, killed or not."""
+"""Tests of the training of image mechanisms: augmentation, schedules, dropout, complete and resumed trainings."""
 
 import itertools
 import json
@@ -46,7 +46,7 @@ PLAIN = {
 
 
 def training(**changed):
-    """Settings of a short training, as published except for what is changed."""
+    """Returns the settings of a short training: the published ones with changes."""
     short = {
         "steps": 8,
         "batch_size": 16,
@@ -59,8 +59,8 @@ def training(**changed):
 
 
 def settings(network: dict | None = None, **changed) -> SimpleNamespace:
-    given = Settings().models.hvae.network.model_copy(update={**NETWORK, **(network or {})})
-    return SimpleNamespace(network=given, training=training(**changed))
+    chosen = Settings().models.hvae.network.model_copy(update={**NETWORK, **(network or {})})
+    return SimpleNamespace(network=chosen, training=training(**changed))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -119,7 +119,7 @@ def test_the_scale_gate():
 
 
 class Recorder(nn.Module):
-    """Stands for a network and writes down what the loss gives it."""
+    """A network that records the arguments of its ELBO."""
 
     noise_shapes = [(2,), (1, 3, 3)]
 
@@ -144,29 +144,31 @@ def batch(count: int) -> dict[str, torch.Tensor]:
 
 def record(count: int = 12, progress: float = 0.5, train: bool = True, **changed):
     model = Recorder().train(train)
-    given = batch(count)
+    chosen = batch(count)
     loss, scores = ElboLoss(training(**changed), droppable_columns(SQUARES))(
-        model, given, generator(), progress
+        model, chosen, generator(), progress
     )
-    return model, given, loss, scores
+    return model, chosen, loss, scores
 
 
-def test_the_loss_is_the_weighted_bound():
+def test_the_loss_is_the_weighted_elbo():
     _, _, loss, scores = record(beta=3.0)
     assert loss.item() == 2.0 + 3.0 * 0.5
     assert scores == {"nll": 2.0, "kl": 0.5}
     assert record(beta_start=16.0, beta=1.0, beta_until=1.0)[2].item() == 2.0 + 4.0 * 0.5
 
 
-def test_what_training_alone_does_is_not_done_in_validation():
+def test_validation_has_no_augmentation_dropout_or_schedule():
     options = {"shift": 2, "conditioning_dropout": 1.0, "scale_release": 1.0, "free_bits": 0.25}
-    model, given, *_ = record(train=False, **options)
-    assert torch.equal(model.x, to_pixels(given["images"]))
-    assert torch.equal(model.parents, given["parents"]) and torch.equal(model.prior_parents, given["parents"])
+    model, chosen, *_ = record(train=False, **options)
+    assert torch.equal(model.x, to_pixels(chosen["images"]))
+    assert torch.equal(model.parents, chosen["parents"]) and torch.equal(
+        model.prior_parents, chosen["parents"]
+    )
     assert model.head.scale_gate == -1
     assert [tuple(noise.shape) for noise in model.noise] == [(12, 2), (12, 1, 3, 3)]
-    model, given, *_ = record(train=True, **options)
-    assert not torch.equal(model.x, to_pixels(given["images"]))
+    model, chosen, *_ = record(train=True, **options)
+    assert not torch.equal(model.x, to_pixels(chosen["images"]))
     assert model.head.scale_gate == 0.5 and model.free_bits == 0.25
 
 
@@ -176,15 +178,15 @@ def test_columns_of_categorical_variables_are_droppable():
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_conditioning_dropout(share):
-    model, given, *_ = record(count=2000, conditioning_dropout=share)
+    model, chosen, *_ = record(count=2000, conditioning_dropout=share)
     # Continuous parents are never hidden.
     for seen in (model.parents, model.prior_parents):
-        assert torch.equal(seen[:, :2], given["parents"][:, :2])
+        assert torch.equal(seen[:, :2], chosen["parents"][:, :2])
     hidden = [(seen[:, 2:] == 0).all(1) for seen in (model.parents, model.prior_parents)]
     for seen, missing in zip((model.parents, model.prior_parents), hidden, strict=True):
-        assert torch.equal(seen[~missing], given["parents"][~missing])
+        assert torch.equal(seen[~missing], chosen["parents"][~missing])
     assert not (hidden[0] & hidden[1]).any()
-    # Half of the share each; four standard deviations of a binomial.
+    # Half of the share each, within four standard deviations of a binomial distribution.
     for missing in hidden:
         assert missing.float().mean().item() == pytest.approx(share / 2, abs=4 * (0.25 / 2000) ** 0.5)
     if share == 1.0:
@@ -211,18 +213,18 @@ def test_variables_that_act_as_exposure_are_columns():
         ("hvae", {**NETWORK, "exposure": ["colour"]}, "colour: not a variable of squares"),
     ],
 )
-def test_what_cannot_be_built_is_refused(name, network, text):
+def test_networks_that_cannot_be_built_are_refused(name, network, text):
     with pytest.raises(UserError, match=text) as error:
         build_image_mechanism(name, SQUARES, network)
     assert "\n" not in str(error.value)
 
 
-# --- a whole run
+# --- complete trainings
 
 
 def test_a_run(squares, tmp_path):
-    given = settings(learning_rate=3e-3, steps=60, valid_every=20, warmup=5)
-    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
+    chosen = settings(learning_rate=3e-3, steps=60, valid_every=20, warmup=5)
+    train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     meta = json.loads((tmp_path / "model.json").read_text())
     assert meta["model"] == "hvae" and meta["seed"] == 1
     model = load_image_mechanism(tmp_path, SQUARES)
@@ -233,7 +235,7 @@ def test_a_run(squares, tmp_path):
     assert losses[-1]["valid_loss"] < losses[0]["valid_loss"] - 0.1
     for row in losses:
         assert row["valid_loss"] == pytest.approx(row["valid_nll"] + row["valid_kl"], rel=1e-5)
-    # What is loaded is what was validated.
+    # The loaded model is the validated one.
     valid = load_split(squares, "valid")
     parents = torch.from_numpy(encode_parents(SQUARES, valid.attributes))
     noise = [torch.randn(20, *shape, generator=generator()) for shape in model.noise_shapes]
@@ -245,7 +247,7 @@ def test_a_run(squares, tmp_path):
 def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch):
     hasty = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
     monkeypatch.setattr(clock, "time", hasty)
-    given = settings(
+    chosen = settings(
         shift=1,
         beta_start=9.0,
         beta_until=0.5,
@@ -254,7 +256,7 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
         independence=0.5,
         ema=0.9,
     )
-    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "whole", seed=1))
+    train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path / "whole", seed=1))
     steps, call = itertools.count(), ElboLoss.__call__
 
     def killed(self, model, *arguments):
@@ -265,23 +267,23 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(ElboLoss, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
+            train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
     assert (tmp_path / "halved" / ".state").exists()
-    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
+    train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path / "halved", seed=1))
     whole, halved = (tmp_path / name / "model.safetensors" for name in ("whole", "halved"))
     assert whole.read_bytes() == halved.read_bytes()
-    # The adversary only served training.
+    # The adversary is not written.
     assert (
         load_file(whole).keys()
-        == build_image_mechanism("hvae", SQUARES, dict(given.network)).state_dict().keys()
+        == build_image_mechanism("hvae", SQUARES, dict(chosen.network)).state_dict().keys()
     )
 
 
 @pytest.mark.skipif(not native.available(), reason="no C++ compiler")
-def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, monkeypatch):
+def test_a_killed_run_does_not_resume_with_another_arithmetic(squares, tmp_path, monkeypatch):
     hasty = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
     monkeypatch.setattr(clock, "time", hasty)
-    given = settings({"block": "heavy"}, steps=6, valid_every=6)
+    chosen = settings({"block": "heavy"}, steps=6, valid_every=6)
     started, call = [], ElboLoss.__call__
 
     def killed(self, model, batch, generator, progress):
@@ -293,22 +295,22 @@ def test_a_killed_run_does_not_go_on_in_another_arithmetic(squares, tmp_path, mo
 
     monkeypatch.setattr(ElboLoss, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
+        train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     monkeypatch.setattr(native, "available", lambda: False)
-    train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path, seed=1))
+    train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path, seed=1))
     assert started[4] == 0.0 and len(started) == 4 + 6
     assert json.loads((tmp_path / "model.json").read_text())["kernels"] == "torch"
 
 
-def test_the_seed_decides_the_weights(squares, tmp_path):
+def test_the_weights_depend_on_the_seed(squares, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        given = settings(steps=2, valid_every=2)
-        train_image_mechanism(given, Run("hvae", squares, tmp_path, tmp_path / name, seed=seed))
+        chosen = settings(steps=2, valid_every=2)
+        train_image_mechanism(chosen, Run("hvae", squares, tmp_path, tmp_path / name, seed=seed))
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     model = build_image_mechanism("hvae", SQUARES, NETWORK)
     whole = {"model": "hvae", "network": NETWORK}
     save_model(tmp_path, model.state_dict(), whole)

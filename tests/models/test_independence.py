@@ -1,4 +1,4 @@
-"""The adversary reads what is there to read, stops at chance, and its two gradients go to the right places."""
+"""Tests of the adversarial penalty: the information found, its limit at chance, and the separation of gradients."""
 
 import math
 
@@ -37,13 +37,13 @@ def trained(parents: torch.Tensor, latents: torch.Tensor) -> Adversary:
     return adversary
 
 
-def test_continuous_variables_are_cut_into_equally_full_classes(parents):
+def test_continuous_variables_are_binned_into_equally_frequent_classes(parents):
     adversary = Adversary(DATASET, parents, latents=3, bins=8)
     counts = torch.bincount(adversary.targets(parents)[0], minlength=8)
     assert counts.tolist() == [250] * 8
 
 
-def test_noise_tells_nothing_and_a_copy_tells_all(parents):
+def test_noise_has_no_information_and_a_copy_has_all(parents):
     noise = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(1))
     fresh = torch.randn(len(parents), 5, generator=torch.Generator().manual_seed(2))
     _, information = dependence(trained(parents, noise), [fresh], parents)
@@ -53,7 +53,7 @@ def test_noise_tells_nothing_and_a_copy_tells_all(parents):
     assert information.item() <= math.log(8) + math.log(4)
 
 
-def test_gradients_part_ways(parents):
+def test_gradients_are_separate(parents):
     adversary = Adversary(DATASET, parents, latents=5)
     latents = [parents.clone().requires_grad_()]
     error, information = dependence(adversary, latents, parents)
@@ -67,7 +67,7 @@ def test_gradients_part_ways(parents):
     assert all(p.requires_grad for p in adversary.parameters())
 
 
-def test_beyond_chance_nothing_is_asked(parents):
+def test_there_is_no_penalty_below_chance(parents):
     adversary = Adversary(DATASET, parents, latents=5)
     with torch.no_grad():
         adversary.layers[-1].bias.copy_(torch.linspace(-3, 3, 12))  # confidently wrong: worse than chance

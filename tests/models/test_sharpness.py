@@ -12,7 +12,7 @@ from counterfactory.nets.sharpening import sharpened
 
 
 class Blurring(nn.Module):
-    """Predicts each image (its own latent) as what it was before it was sharpened."""
+    """Predicts for each image, which is its own latent, the image before sharpening."""
 
     noise_shapes = [(1, 16, 16)]
 
@@ -33,7 +33,7 @@ def bytes_of(brightness):
 
 
 @pytest.mark.parametrize("amount", [0.4, 1.5])
-def test_it_finds_how_much_sharper_the_images_are(amount):
+def test_the_amount_of_sharpening_is_recovered(amount):
     generator = torch.Generator().manual_seed(0)
     rough = torch.rand(50, 1, 16, 16, generator=generator)
     soft = 2 * nn.functional.avg_pool2d(rough, 5, stride=1, padding=2)
@@ -44,14 +44,14 @@ def test_it_finds_how_much_sharper_the_images_are(amount):
     assert float(mechanism.head.sharpness) == pytest.approx(amount, rel=0.02)
 
 
-def test_a_prediction_that_is_too_steep_already_is_left_alone():
+def test_a_prediction_that_is_already_steeper_is_unchanged():
     mechanism = Blurring(Head(2, 1, sharpen=True)).eval()
     mechanism.soft = torch.rand(5, 1, 16, 16)
     fit_sharpness(mechanism, torch.full((5, 1, 16, 16), 90, dtype=torch.uint8), torch.zeros(5, 1), seed=0)
     assert float(mechanism.head.sharpness) < 1e-4
 
 
-def test_a_head_without_sharpness_is_left_alone():
+def test_a_head_without_sharpness_is_unchanged():
     fit_sharpness(SimpleNamespace(head=Head(2, 1)), torch.zeros(0), torch.zeros(0), seed=0)
 
 

@@ -1,4 +1,4 @@
-"""The simple VAE: the published sizes, its bound in closed form, latents that are noise or mediators."""
+"""Tests of the simple VAE: published sizes, the ELBO in closed form, exogenous latents and mediators."""
 
 import math
 
@@ -15,7 +15,7 @@ PRIORS = ["exogenous", "conditional"]
 
 
 def build(prior: str = "exogenous", seed: int = 0, **options) -> Vae:
-    """A small VAE whose weights are all different from zero, as after training."""
+    """Returns a small VAE whose weights are all non-zero."""
     torch.manual_seed(seed)
     model = Vae((1, 8, 8), PARENTS, channels=16, hidden=32, latent=5, prior=prior, **options)
     for parameter in model.parameters():
@@ -60,7 +60,7 @@ def test_elbo_is_the_mean_of_the_images(prior):
         torch.testing.assert_close(whole[part], torch.stack([image[part] for image in single]).mean())
 
 
-def test_free_bits_are_a_floor_a_channel():
+def test_free_bits_bound_the_divergence_of_each_channel():
     model = build()
     x, parents, noise = draw(6)
     (latent,) = model.abduct(x, parents, noise)
@@ -80,7 +80,7 @@ def test_temperature_scales_the_posterior():
     torch.testing.assert_close(half.z, (mean.z + whole.z) / 2)
 
 
-def test_exogenous_latents_stay():
+def test_exogenous_latents_are_kept():
     model = build()
     x, parents, noise = draw(4)
     latents = model.abduct(x, parents, noise)
@@ -125,14 +125,14 @@ def test_gradients_reach_every_weight(prior):
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_parents_that_act_as_exposure_change_brightness_alone(prior):
+def test_parents_that_act_as_exposure_change_only_the_brightness(prior):
     model = build(prior, exposure=[0])
     model.head.exposure.fill_(0.4)  # a buffer, fitted and not trained
     _, parents, z = draw(4)
     with torch.no_grad():
         before, after = (model.predict(z, p)[0].flatten(1) for p in (parents, parents + torch.eye(3)[0]))
     assert not torch.allclose(before, after)
-    # Affine in what was there, image by image.
+    # The new image is an affine function of the old one.
     pairs = torch.stack([before, after], dim=1)
     torch.testing.assert_close(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]), torch.ones(4))
 

@@ -62,7 +62,7 @@ def load_causaldiffae(
         model.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, UserError):
         raise UserError(
-            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+            f"{folder}: these weights are of another network or data set; train the model again"
         ) from None
     model.to(device).eval().requires_grad_(False)
     model.denoiser.cast(arithmetic(precision, device))

@@ -64,7 +64,7 @@ def load_ddpm(
         network.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, UserError):
         raise UserError(
-            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+            f"{folder}: these weights are of another network or data set; train the model again"
         ) from None
     network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
     return network.cast(arithmetic(precision, device)), schedule.to(device)

@@ -55,6 +55,6 @@ def load_gan(
         failures = list(meta["failures"])
     except (KeyError, RuntimeError, TypeError, UserError):
         raise UserError(
-            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+            f"{folder}: these weights are of another network or data set; train the model again"
         ) from None
     return model.to(device).eval().requires_grad_(False), failures

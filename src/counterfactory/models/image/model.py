@@ -75,6 +75,6 @@ def load_image_mechanism(
         model.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError):
         raise UserError(
-            f"{folder}: these weights are of another network or data set; delete the folder and train again"
+            f"{folder}: these weights are of another network or data set; train the model again"
         ) from None
     return model.to(device).eval()

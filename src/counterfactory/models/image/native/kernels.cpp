@@ -1,11 +1,12 @@
 // Heavy blocks and stochastic layers of the hierarchical VAE on one CPU thread, forward and backward, in float32.
 //
-// Feature maps lie in memory as (pixel, channel, image). Sixteen images fill one vector register, so that every
-// operation, whatever its number of channels, uses whole registers, and the rim of a map costs nothing: taps
-// outside it are left out. Everything of a block that is not needed again stays in the caches.
+// Feature maps are stored as (pixel, channel, image). Sixteen images fill one vector register, so that operations use
+// whole registers for any number of channels, and borders need no padding: kernel taps outside the map are skipped.
+// Intermediate results of a block stay in the caches.
 //
-// Common arguments: H, W the map's size in px; V the number of images / 16; a map of C channels has H * W * C * V
-// vectors. "step" is the distance between two pixels, in vectors, where a map is a slice of channels of another.
+// Common arguments: H, W is the size of the map in px; V is the number of images / 16; a map of C channels has
+// H * W * C * V vectors. "step" is the distance between two pixels, in vectors, if a map is a slice of the channels of
+// another map.
 // Weights are (out, in, k, k) in channels-last memory.
 
 #include <cstdint>
@@ -21,7 +22,7 @@ typedef int ivec __attribute__((vector_size(64)));
 
 namespace {
 
-// Scratch memory of a call: blocks are taken one after another and all given back when the call ends.
+// Scratch memory of a call: blocks are allocated one after another and all released when the call ends.
 struct Arena {
     static const int slots = 64;
     void* block[slots];
@@ -56,7 +57,7 @@ inline float sum(vec x) {
 }
 
 #ifdef __AVX512F__
-// x y + z; compilers that tune for AMD would split some.
+// x y + z; written as an intrinsic, because compilers that tune for AMD split some of these.
 inline vec fused(vec x, vec y, vec z) { return (vec)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
 inline vec least(vec x, vec y) { return (vec)_mm512_min_ps((__m512)x, (__m512)y); }
 inline vec greatest(vec x, vec y) { return (vec)_mm512_max_ps((__m512)x, (__m512)y); }
@@ -66,14 +67,14 @@ inline vec least(vec x, vec y) { return x < y ? x : y; }
 inline vec greatest(vec x, vec y) { return x > y ? x : y; }
 #endif
 
-// Keeps a value in a register instead of loading it anew for every use.
+// Keeps a value in a register instead of loading it for every use.
 inline void hold(vec& x) {
 #ifdef __AVX512F__
     asm("" : "+v"(x));
 #endif
 }
 
-// exp, to 2 units in the last place; clamped outside [-87, 88].
+// exp with an error of at most 2 units in the last place; the argument is clamped to [-87, 88].
 inline vec exponential(vec x) {
     x = greatest(least(x, fill(88.0f)), fill(-87.0f));
     const float magic = 12582912.0f;
@@ -91,7 +92,7 @@ inline vec exponential(vec x) {
     return (vec)((ivec)p + k);
 }
 
-// GELU(x) = max(x, 0) - U(|x|) with U(a) = a (1 - CDF(a)), and its slope is U'(|x|) for x < 0, 1 - U'(|x|) else. Both
+// GELU(x) = max(x, 0) - U(|x|) with U(a) = a (1 - CDF(a)), and its derivative is U'(|x|) for x < 0, 1 - U'(|x|) else. Both
 // functions are polynomials on 16 segments, centred on multiples of `width` and with coefficients of t = a / width
 // - segment, lowest first.
 const int terms = 6;
@@ -137,7 +138,7 @@ inline void gelu(vec x, vec& value, vec& slope) {
     slope = x > 0.0f ? 1.0f - s : s;
 }
 
-// What one pixel of a convolution reads: the input pixel under each tap, and the tap's weights (in, out).
+// The inputs of one pixel of a convolution: the input pixel under each tap, and the weights (in, out) of the tap.
 struct Taps {
     int count;
     const vec* x[9];
@@ -195,7 +196,7 @@ inline void pixel(const vec* x, const float* w, int V, int in, int out, const fl
     pixel(taps, V, in, out, bias, image_bias, y);
 }
 
-// (out, in, k, k) to (tap, in, out); `ld` counts the input channels of the whole weight, `from` skips some.
+// (out, in, k, k) to (tap, in, out); `ld` is the number of input channels of the whole weight, `from` the first used.
 float* pack(Scope& scope, const float* w, int out, int in, int k, int ld, int from) {
     float* packed = scope.take<float>(size_t(out) * in * k * k);
     for (int t = 0; t < k * k; t++)
@@ -204,7 +205,7 @@ float* pack(Scope& scope, const float* w, int out, int in, int k, int ld, int fr
     return packed;
 }
 
-// The same for the gradient of the input: (flipped tap, out, in).
+// The same for the gradient of the input: to (flipped tap, out, in).
 float* pack_back(Scope& scope, const float* w, int out, int in, int k, int ld, int from) {
     float* packed = scope.take<float>(size_t(out) * in * k * k);
     for (int t = 0; t < k * k; t++)
@@ -230,7 +231,7 @@ Taps taps_at(const vec* x, int row, int column, int H, int W, int V, int in, int
     return taps;
 }
 
-// Gradient of a weight: vectors (tap, out, in), to be summed over lanes at the end.
+// Gradient of a weight: vectors (tap, out, in), which are summed over lanes at the end.
 template <int OB, int IB, bool SUM>
 inline void outer(const vec* dy, int dstep, const vec* x, int xstep, int rows0, int rows1, int cols0, int cols1,
                   int dy_, int dx_, int W, int V, int ld, vec* acc, vec* bias) {
@@ -260,7 +261,8 @@ inline void outer(const vec* dy, int dstep, const vec* x, int xstep, int rows0, 
         for (int o = 0; o < OB; o++) bias[o] = b[o];
 }
 
-// Where `bias` is given, it gets dy summed over pixels, (out) vectors. Adds the rows [row0, row1) and columns [column0, column1) of dy; x has all H rows and begins at the map's first pixel.
+// Adds the contribution of the rows [row0, row1) and columns [column0, column1) of dy; x has all H rows and starts at
+// the first pixel of the map. If `bias` is not null, dy summed over pixels, (out) vectors, is added to it.
 void weight_gradient_tile(const vec* dy, int dstep, int out, const vec* x, int xstep, int in, int row0, int row1,
                           int column0, int column1, int H, int W, int V, int k, vec* acc, vec* bias) {
     for (int ky = 0; ky < k; ky++)
@@ -270,7 +272,7 @@ void weight_gradient_tile(const vec* dy, int dstep, int out, const vec* x, int x
             int c0 = column0 > -ox ? column0 : -ox, c1 = column1 < W - ox ? column1 : W - ox;
             vec* tap = acc + size_t(ky * k + kx) * out * in;
             if (r0 >= r1 || c0 >= c1) continue;
-            // The centre tap sees all of dy.
+            // The centre tap covers all of dy.
             const bool centre = bias && ky == k / 2 && kx == k / 2;
             int o = 0;
             for (; o + 4 <= out; o += 4) {
@@ -292,7 +294,7 @@ void weight_gradient_tile(const vec* dy, int dstep, int out, const vec* x, int x
         }
 }
 
-// Tile by tile, so that what is read many times stays in the first cache.
+// Tile by tile, so that data that are read many times stay in the first-level cache.
 void weight_gradient(const vec* dy, int dstep, int out, const vec* x, int xstep, int in, int row0, int row1, int H,
                      int W, int V, int k, vec* acc, vec* bias = nullptr) {
     const int tile = W * (row1 - row0) > 8 ? 8 : W;
@@ -330,8 +332,8 @@ void sum_images(const vec* total, int channels, int V, float* out) {
     }
 }
 
-// Transposes rows x columns, at most 16 x 16. By way of a square in the first cache: maps lie whole powers of two
-// apart, and 16 places so far from each other do not stay there together.
+// Transposes rows x columns, at most 16 x 16, through a square in the first-level cache: the distances between maps are
+// powers of two, and 16 addresses at such distances evict each other from it.
 void turn(const float* x, size_t xstep, int rows, int columns, float* y, size_t ystep) {
     alignas(64) float square[16][16];
     for (int r = 0; r < rows; r++) memcpy(square[r], x + r * xstep, columns * sizeof(float));
@@ -354,8 +356,8 @@ extern "C" void initialise(const float* coefficients, float width) {
 }
 
 // weights: w1 b1 w2 b2 w3 b3 w4 b4 [wp bp]; residual: 0 none, 1 identity, 2 projection.
-// With y null the last convolution is left to latent_forward.
-// w1 has ld1 input channels, of which the first c0 + c1 are maps; image_bias (inner, images) is what others add.
+// If y is null, latent_forward computes the last convolution.
+// w1 has ld1 input channels, of which the first c0 + c1 are maps; image_bias (inner, images) is the sum of the others.
 extern "C" void block_forward(int H, int W, int V, int c0, const vec* x0, int c1, const vec* x1, int inner, int out,
                               int k, int ld1, int residual, const vec* image_bias, const float* const* weights,
                               vec* a1, vec* a2, vec* a3, vec* y) {
@@ -402,8 +404,8 @@ extern "C" void block_forward(int H, int W, int V, int c0, const vec* x0, int c1
         }
 }
 
-// With dy null, latent_backward has done the last convolution and gives da3.
-// dx0 gets `extra` added where that is given; grads as weights; d_image_bias (inner, images).
+// If dy is null, latent_backward has computed the gradient da3 of the input of the last GELU.
+// `extra`, if not null, is added to dx0; grads are in the order of the weights; d_image_bias (inner, images).
 extern "C" void block_backward(int H, int W, int V, int c0, const vec* x0, int c1, const vec* x1, int inner, int out,
                                int k, int ld1, int residual, const float* const* weights, const vec* a1,
                                const vec* a2, const vec* a3, const vec* dy, const vec* da3_given,
@@ -513,8 +515,8 @@ extern "C" void block_backward(int H, int W, int V, int c0, const vec* x0, int c
     if (d_image_bias) memcpy(d_image_bias, b1, m * sizeof(vec));
 }
 
-// The last convolutions of prior and posterior, from their activations a3p and a3q, and what follows from them.
-// p is (location Z, log scale Z, features w), q is (location Z, log scale Z); neither is kept.
+// The last convolutions of prior and posterior, from their activations a3p and a3q, and the stochastic layer.
+// p is (location Z, log scale Z, features w), q is (location Z, log scale Z); neither is stored.
 // weights: from_latent w b, to_prior w b, last of prior w b, last of posterior w b.
 // z = m_q + s_q noise; u = h + features + from_latent(z) + image_bias; state = to_prior(z, features).
 extern "C" void latent_forward(int P, int V, int Z, int w, int ws, int ldz, int inner, const vec* a3p, const vec* a3q,
@@ -635,7 +637,7 @@ extern "C" void latent_backward(int P, int V, int Z, int w, int ws, int ldz, int
     sum_images(bq, 2 * Z, 1, grads[7]);
 }
 
-// Repeats every pixel t x t times and adds a map (H t, W t, C).
+// Nearest-neighbour upsampling by a factor t, plus a map (H t, W t, C).
 extern "C" void enlarge_forward(int H, int W, int t, int C, int V, const vec* x, const float* bias, vec* y) {
     for (int r = 0; r < H * t; r++)
         for (int c = 0; c < W * t; c++) {
@@ -661,7 +663,7 @@ extern "C" void enlarge_backward(int H, int W, int t, int C, int V, const vec* d
         }
 }
 
-// Means over t x t pixels; H, W are those of the smaller map.
+// Average pooling over t x t pixels; H, W is the size of the smaller map.
 extern "C" void pool_forward(int H, int W, int t, int C, int V, const vec* x, vec* y) {
     const int n = C * V;
     memset(y, 0, size_t(H) * W * n * sizeof(vec));

@@ -15,7 +15,7 @@ from counterfactory.core.run import Run
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split, save_dataset
 from counterfactory.methods import Batch, load_method
 from counterfactory.methods.batches import answer_questions
-from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.methods.dscm import Pearl, counterfactual_image
 from counterfactory.models.image.model import build_image_mechanism
 from counterfactory.models.image.vae import Vae
 from counterfactory.nets.pixels import to_pixels
@@ -236,10 +236,10 @@ def test_prediction_in_closed_form(vae, asked):
         epsilon = (x - m) / s.exp()
         inside = x.abs() < 1
         expected = (m_after + 0.4 * s_after.exp() * epsilon).clamp(-1, 1)
-    found = counterfactual_image(vae, x, before, after, noise, 0.7, 0.4)
+    found = counterfactual_image(vae, x, before, after, noise, Pearl(0.7, 0.4))
     assert found.abs().max() <= 1
     torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-5)
-    without = counterfactual_image(vae, x, before, after, noise, 0.7, 0.0)
+    without = counterfactual_image(vae, x, before, after, noise, Pearl(0.7, 0.0))
     torch.testing.assert_close(without, m_after.clamp(-1, 1))
 
 

@@ -120,7 +120,7 @@ def test_vgg19_is_cut_after_the_fourth_convolution_of_the_third_block(classifier
 
 
 def test_lpips_is_its_distance(classifier, pair, monkeypatch):
-    from counterfactory.pretrained.sources import lpips as lpips_weights
+    from counterfactory.pretrained import lpips as lpips_weights
 
     torch.manual_seed(2)
     model = lpips_weights._package().LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).eval()

@@ -138,5 +138,5 @@ def test_at_one_copying_returns_the_very_noise():
 
 
 def test_latents_that_mediate_are_refused(squares, models):
-    with pytest.raises(UserError, match=r"answers\.stickiness: below 1 it needs .*prior: exogenous"):
+    with pytest.raises(UserError, match=r"answers\.stickiness: a value below 1 requires .*prior: exogenous"):
         method(squares, models / "mediated", stickiness=0.5)

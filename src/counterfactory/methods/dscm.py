@@ -23,8 +23,9 @@ If the prior is conditional, :math:`z` is a mediator and three effects are defin
 :math:`(z^*, \mathrm{pa}^*)`. With an exogenous prior :math:`z^* = z`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,7 +42,27 @@ from . import Answer, Batch
 from .registry import METHODS
 from .stickiness import Copy, sticky_copy
 
-__all__ = ["counterfactual_image", "load"]
+if TYPE_CHECKING:
+    from ..config.answers import AnswersSettings
+
+__all__ = ["Pearl", "counterfactual_image", "load"]
+
+
+@dataclass(frozen=True)
+class Pearl:
+    """How an image is abducted and predicted; by default as in Pearl's definition. `answers` has the same settings.
+
+    Arguments:
+        latent_temperature: Factor on the standard deviation of the posterior.
+        residual_temperature: Factor :math:`t_u` on the abducted pixel noise.
+        effect: `direct`, `indirect` or `total`.
+        mediator_weight: The weight of the factual posterior in the counterfactual mediator.
+    """
+
+    latent_temperature: float = 1.0
+    residual_temperature: float = 1.0
+    effect: str = "direct"
+    mediator_weight: float = 0.5
 
 
 @torch.no_grad()
@@ -51,10 +72,7 @@ def counterfactual_image(
     parents: Tensor,
     parents_after: Tensor,
     noise: list[Tensor],
-    latent_temperature: float = 1.0,
-    residual_temperature: float = 1.0,
-    effect: str = "direct",
-    mediator_weight: float = 0.5,
+    settings: "Pearl | AnswersSettings" = Pearl(),
     copy: Copy | None = None,
 ) -> Tensor:
     r"""Returns the counterfactual image :math:`x^*`, in [-1, 1].
@@ -65,24 +83,25 @@ def counterfactual_image(
         parents: The encoded factual parents, with shape :math:`(B, P)`.
         parents_after: The encoded counterfactual parents, with shape :math:`(B, P)`.
         noise: Standard normal noise for the latents, with shapes `mechanism.noise_shapes`.
-        latent_temperature: Factor on the standard deviation of the posterior.
-        residual_temperature: Factor :math:`t_u` on the abducted pixel noise.
-        effect: `direct`, `indirect` or `total`.
-        mediator_weight: The weight of the factual posterior in the counterfactual mediator.
+        settings: The settings `latent_temperature`, `residual_temperature`, `effect` and `mediator_weight`.
         copy: The law of the counterfactual noises given the abducted ones; by default the noises are kept. Requires
             a mechanism with an exogenous prior.
     """
-    latents = mechanism.abduct(x, parents, noise, latent_temperature)
+    latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
     z = [latent.z for latent in latents]
     residual = standardise(x, *mechanism.predict(z, parents))
     if copy is not None:
         own = [(latent.z - latent.prior[0]) * torch.exp(-latent.prior[1]) for latent in latents]
         redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
         location, log_scale = mechanism.generate(parents_after, redrawn)
-        return unstandardise(residual_temperature * copy("pixels", residual), location, log_scale)
-    after = z if effect == "direct" else mechanism.mediate(latents, parents_after, mediator_weight)
-    location, log_scale = mechanism.predict(after, parents if effect == "indirect" else parents_after)
-    return unstandardise(residual_temperature * residual, location, log_scale)
+        return unstandardise(settings.residual_temperature * copy("pixels", residual), location, log_scale)
+    after = z
+    if settings.effect != "direct":
+        after = mechanism.mediate(latents, parents_after, settings.mediator_weight)
+    location, log_scale = mechanism.predict(
+        after, parents if settings.effect == "indirect" else parents_after
+    )
+    return unstandardise(settings.residual_temperature * residual, location, log_scale)
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
@@ -124,10 +143,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
             encode(before),
             encode(after),
             noise,
-            settings.latent_temperature,
-            settings.residual_temperature,
-            settings.effect,
-            settings.mediator_weight,
+            settings,
             sticky_copy(stickiness, seeds, batch.step) if stickiness < 1.0 else None,
         )
         images = to_bytes(x).cpu().numpy()

@@ -83,9 +83,9 @@ def test_methods_with_codes_have_a_table_of_codes(results):
     scores = read_scores(results / "scores" / "scores.csv").table
     assert not codes_table(Scores(scores), DATASET).columns
     one = scores.query("method == 'hvae' and suite == 'null' and metric == 'l1' and cycles == 1").iloc[:1]
-    scores = {"dci_disentanglement": 0.9, "dci_completeness": 0.4, "dci_informativeness": 0.8}
+    values = {"dci_disentanglement": 0.9, "dci_completeness": 0.4, "dci_informativeness": 0.8}
     more = [
-        one.assign(metric=name, value=value, low=math.nan, high=math.nan) for name, value in scores.items()
+        one.assign(metric=name, value=value, low=math.nan, high=math.nan) for name, value in values.items()
     ]
     table = codes_table(Scores(pd.concat([scores, *more], ignore_index=True)), DATASET)
     assert [column.title for column in table.columns] == [

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class ChunkState:
         self.made_of, self.shape = made_of, shape
         self.done, self.made, self.seconds = 0, 0, 0.0
         self.columns: dict[str, np.ndarray] = {}
-        self._images: BinaryIO | None = None
+        self._images: Any = None  # the open file of images
         self._checksum = 0
         self._began = self._saved = monotonic()
 
@@ -104,7 +104,9 @@ class ChunkState:
         """Saves the state; images are on the disk before the file that declares them finished."""
         self._images.flush()
         os.fsync(self._images.fileno())
-        finished = {f"column {name}": values[: self.done] for name, values in self.columns.items()}
+        finished: dict[str, Any] = {
+            f"column {name}": values[: self.done] for name, values in self.columns.items()
+        }
         facts = {
             "made_of": self.made_of,
             "done": self.done,

@@ -141,9 +141,11 @@ def test_damaged_questions_are_refused(place, settings):
     path = place.questions["null"]
     for table, message in (
         (questions.drop(columns="index"), "no column index"),
-        (questions.assign(index=["0", "one"]), "column index is not numeric"),
+        (questions.assign(index=["0", "one"]), "column index is not of integers"),
         (questions.assign(index=[0, 6]), "row 6 of the test split, which has 6 images"),
         (questions.assign(index=[0, -1]), "row -1 of the test split"),
+        (questions.assign(steps=0), "column steps is not of text"),
+        (questions.assign(true_digit="7"), "column true_digit is not of numbers"),
         (questions.assign(suite="reverse"), "not the questions of the suite null"),
     ):
         write_table(path, table)
@@ -159,7 +161,7 @@ def test_damaged_answers_are_refused(place, settings):
     table = pd.read_parquet(chunk.with_suffix(".parquet"))
     for damaged, message in (
         (table.drop(columns="answered"), "no column answered"),
-        (table.assign(thickness="thin"), "column thickness is not numeric"),
+        (table.assign(thickness="thin"), "column thickness is not of numbers"),
     ):
         write_table(chunk.with_suffix(".parquet"), damaged)
         with pytest.raises(UserError, match=message):
@@ -231,7 +233,7 @@ def test_scores_of_another_metric_or_seed_are_noticed(place, settings, tmp_path)
 
 def test_only_some_metrics_have_a_reference(settings, tmp_path):
     resources = Resources(settings, tmp_path, tmp_path)
-    with pytest.raises(UserError, match="reference flip: this metric has no reference"):
+    with pytest.raises(UserError, match="flip: this metric has no reference"):
         compute_reference("flip", {}, resources, tmp_path / "out")
     with pytest.raises(UserError, match="no questions of its suites"):
         compute_reference("fid", {"do": tmp_path}, resources, tmp_path / "out")

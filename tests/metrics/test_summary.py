@@ -68,8 +68,8 @@ def test_other_tables_are_refused(tmp_path):
         summarise([], SETTINGS, tmp_path / "scores.csv")
     table = pd.read_parquet(scores(tmp_path / "a.parquet", "copy", [1.0, 2.0]))
     for damaged, message in (
-        (table.assign(value=["1.0", "high"]), "column value is not numeric"),
-        (table.assign(seed="zero"), "column seed is not numeric"),
+        (table.assign(value=["1.0", "high"]), "column value is not of numbers"),
+        (table.assign(seed="zero"), "column seed is not of integers"),
         (table.drop(columns="protocol"), "no column protocol"),
         (table.assign(question=WHOLE), "no column low"),
     ):

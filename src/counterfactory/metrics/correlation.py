@@ -198,9 +198,7 @@ def _score(
 def _read_correlations(path: Path | None, count: int) -> np.ndarray:
     """Reads what :func:`compute_reference` wrote for an oracle of `count` attributes."""
     if path is None:
-        raise UserError(
-            "score correlation: requires --reference; run `counterfactory reference correlation` first"
-        )
+        raise UserError("correlation: requires --reference; run `counterfactory reference correlation` first")
     with reading(path, "not the correlations of labels", step="run `counterfactory reference correlation`"):
         found = load_file(path)["correlations"]
     if found.shape != (count, count):

@@ -66,7 +66,7 @@ def read_features(path: Path | None) -> dict[int, np.ndarray]:
         MissingWeights: If there were no weights to compute features with.
     """
     if path is None:
-        raise UserError("score fid: requires --reference; run `counterfactory reference fid` first")
+        raise UserError("fid: requires --reference; run `counterfactory reference fid` first")
     with reading(path, "not the features of real images", step="run `counterfactory reference fid`"):
         with safe_open(path, "np") as file:
             missing = (file.metadata() or {}).get("missing")

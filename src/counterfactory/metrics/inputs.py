@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..answers.store import gather
-from ..core.errors import UserError
+from ..core.errors import UserError, reading
 from ..core.files import read_table
-from ..data.dataset import Dataset, Split, load_dataset, load_split
+from ..data.dataset import Dataset, Split, Variable, load_dataset, load_split
+from ..data.worlds import undetermined
 from .columns import require_columns
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "SuiteAnswers",
     "SuiteQuestions",
     "absent",
+    "compare",
     "first_answers",
     "load_answers",
     "load_questions",
@@ -34,6 +36,7 @@ __all__ = [
     "sets",
 ]
 
+_QUESTIONS = "a table of questions"
 UNANSWERED = "the method does not answer this question"
 NO_TRUTH = "the true counterfactual image is not determined: it would be another handwritten image"
 NOT_SIMULATED = "the data set is not simulated: there is no true counterfactual image"
@@ -172,6 +175,23 @@ def absent(names: Mapping[str, Sequence[str]], reason: str, answers: SuiteAnswer
     ]
 
 
+def compare(variable: Variable, values: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Compares values of a variable with their targets.
+
+    Arguments:
+        variable: The variable.
+        values: Values, with shape (N,), in its unit; NaN where there is none.
+        target: The targets, likewise.
+
+    Returns:
+        The absolute error, float64 (N,), or for a categorical variable 1 where the classes agree and 0 elsewhere; NaN
+        where a value or a target is NaN.
+    """
+    if variable.kind == "continuous":
+        return np.abs(values - target)
+    return np.where(np.isnan(values) | np.isnan(target), np.nan, values == target)
+
+
 def read_questions(path: Path | str, images: int) -> pd.DataFrame:
     """Reads the table of questions of a suite.
 
@@ -183,8 +203,9 @@ def read_questions(path: Path | str, images: int) -> pd.DataFrame:
         UserError: If the file is missing or damaged, or is not a table of questions about these images.
     """
     table = read_table(path)
-    texts = ("suite", "intervention", "protocol", "steps")
-    require_columns(path, table, "a table of questions", numbers=("question", "index", "cycles"), texts=texts)
+    require_columns(
+        path, table, _QUESTIONS, ("question", "index", "cycles"), texts=("suite", "intervention", "protocol")
+    )
     rows = table["index"].to_numpy(np.int64)
     if len(rows) and not 0 <= rows.min() <= rows.max() < images:
         wrong = rows.max() if rows.min() >= 0 else rows.min()
@@ -212,13 +233,18 @@ def load_questions(
     table = read_questions(questions, len(test.images))
     if len(table) and set(table["suite"]) != {suite}:
         raise UserError(f"{questions}: not the questions of the suite {suite}; write the questions again")
+    true = tuple(f"true_{name}" for name in dataset.names)
+    require_columns(questions, table, _QUESTIONS, numbers=true, texts=("steps",))
+    if suite == "flip":
+        require_columns(questions, table, _QUESTIONS, ("label", "target", "repeat"), texts=("attribute",))
     true_images, known = None, np.zeros(len(table), dtype=bool)
     if truth is not None and dataset.simulated:
         true_images, true_table = gather(truth, suite, table)
-        # No rendering determines the image after a category, such as the digit, is set. By chance the value may be
-        # the factual one; to score only those questions would favour every method.
-        categories = {variable.name for variable in dataset.variables if variable.kind == "categorical"}
-        untouched = [categories.isdisjoint(set().union(*json.loads(steps))) for steps in table["steps"]]
+        # No rendering determines the image after a variable such as the digit is set. By chance the value may be the
+        # factual one; to score only those questions would favour every method.
+        unknown = set(undetermined(dataset))
+        with reading(questions, "not a table of questions"):
+            untouched = [unknown.isdisjoint(set().union(*json.loads(steps))) for steps in table["steps"]]
         known = true_table["answered"].to_numpy(bool) & np.array(untouched, dtype=bool)
     return SuiteQuestions(
         dataset, suite, table, test.images[table["index"].to_numpy(np.int64)], true_images, known

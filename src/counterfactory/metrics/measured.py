@@ -11,13 +11,14 @@ The first compares with the true parents. It is not 0 even for true images (on M
 levels), because rendering is quantized and strokes merge. The second compares with the measurement of the true
 counterfactual image, and is 0 for that image. If the answer shows nothing of a quantity, its value is that of the dict
 `BLANK` of the world: an answer without a stroke has thickness 0, which is a wrong answer and not a missing one. If
-`BLANK` has no value, as for the angle of a pendulum that the image does not show, the score is missing.
+`BLANK` has no value, as for the angle of a pendulum that the image does not show, the score is missing. For a
+categorical variable, such as a colour, the two scores are 1 if the classes agree and 0 if not; higher is better.
 """
 
 import numpy as np
 
 from ..data.worlds import world
-from .inputs import Score, Scorer, SuiteAnswers
+from .inputs import Score, Scorer, SuiteAnswers, compare
 from .resources import Resources
 
 __all__ = ["load", "measured"]
@@ -50,8 +51,9 @@ def measured(answers: SuiteAnswers) -> list[Score]:
         value = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
         target = answers.true(name)
         reason = np.where(np.isnan(value), NOT_SEEN, "the true parent is not determined")
-        scores.append(Score(f"measured_{name}", np.abs(value - target), reason))
+        scores.append(Score(f"measured_{name}", compare(answers.dataset.variable(name), value, target), reason))
         reason = np.where(np.isnan(value) & answers.known, NOT_SEEN, answers.no_truth)
         reason = np.where(answers.known & ~np.isnan(value), NOT_SEEN_TRUE, reason)
-        scores.append(Score(f"measured_{name}_truth", np.abs(value - true[name]), reason))
+        found = compare(answers.dataset.variable(name), value, true[name])
+        scores.append(Score(f"measured_{name}_truth", found, reason))
     return scores

@@ -80,7 +80,7 @@ def score_query(name: str, folder: Path, resources: Resources, out: Path) -> Non
     images = load_npy(folder / f"{name}.npy")
     dataset, test = load_dataset(resources.data), load_split(resources.data, "test")
     require_columns(
-        folder / f"{name}.parquet", table, "the answers to a query", ("index", "actual", "stickiness")
+        folder / f"{name}.parquet", table, "the answers to a query", numbers=("index", "actual", "stickiness")
     )
     if len(images) != len(table) or images.shape[1:] != tuple(dataset.shape) or images.dtype != np.uint8:
         raise BadFile(

@@ -80,9 +80,7 @@ def score(
     needs = _entry(METRICS, metric, "scores.metrics", "metric")
     suites = {name: _entry(METHODS, name, "methods", "method").suites for name in methods}
     if needs.reference and resources.reference is None:
-        raise UserError(
-            f"score {metric}: requires --reference; run `counterfactory reference {metric}` first"
-        )
+        raise UserError(f"{metric}: requires --reference; run `counterfactory reference {metric}` first")
     dataset = load_dataset(resources.data)
     scorer = _scorer(metric, resources)
     test = load_split(resources.data, "test")
@@ -100,7 +98,7 @@ def score(
     rows = [table for of_method in tables.values() for table in of_method]
     if not rows:
         raise UserError(
-            f"score {metric}: there are no questions of its suites ({', '.join(needs.suites)}), or none has a score;"
+            f"{metric}: there are no questions of its suites ({', '.join(needs.suites)}), or none has a score;"
             " add the suites to --questions"
         )
     whole = pd.concat(rows, ignore_index=True)
@@ -122,14 +120,10 @@ def compute_reference(metric: str, questions: Mapping[str, Path], resources: Res
     """
     needs = _entry(METRICS, metric, "scores.metrics", "metric")
     if not needs.reference:
-        raise UserError(
-            f"reference {metric}: this metric has no reference; run `counterfactory score {metric}`"
-        )
+        raise UserError(f"{metric}: this metric has no reference; run `counterfactory score {metric}`")
     scored = {suite: questions[suite] for suite in needs.suites if suite in questions}
     if not scored:
-        raise UserError(
-            f"reference {metric}: there are no questions of its suites ({', '.join(needs.suites)})"
-        )
+        raise UserError(f"{metric}: there are no questions of its suites ({', '.join(needs.suites)})")
     _module(metric, resources.threads).compute_reference(resources, scored, out)
 
 

@@ -27,6 +27,7 @@ __all__ = ["COLUMNS", "GROUP", "WHOLE", "read_scores", "summarise", "summary"]
 
 GROUP = ["dataset", "method", "seed", "suite", "intervention", "protocol", "cycles", "metric"]
 COLUMNS = [*GROUP, "value", "low", "high", "n", "reason"]
+_SCORES = "a table of scores"
 WHOLE = -1
 """The number in the column `question` of a score of a whole set of answers."""
 
@@ -77,9 +78,12 @@ def read_scores(path: Path | str) -> pd.DataFrame:
     path = Path(path)
     table = read_table(path)
     texts = ("dataset", "method", "suite", "intervention", "protocol", "metric", "reason")
-    require_columns(path, table, "a table of scores", ("seed", "cycles", "question", "value"), texts)
-    if (table["question"] == WHOLE).any():
-        require_columns(path, table, "a table of scores", ("low", "high", "n"))
+    require_columns(path, table, _SCORES, ("seed", "cycles", "question"), ("value",), texts)
+    whole = table["question"] == WHOLE
+    if whole.any():
+        require_columns(path, table, _SCORES, numbers=("low", "high", "n"))
+        if table["n"][whole].isna().any():
+            raise BadFile(f"{path}: not {_SCORES} (a score of a whole set has no n); delete it and run again")
     metric = table.attrs.get("metric")
     seeds = {f"seed{seed}" for seed in table["seed"]}
     if path.stem.startswith("seed") and metric not in (None, path.parent.name):

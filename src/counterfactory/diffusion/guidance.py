@@ -48,7 +48,8 @@ def classifier_free(
     if weight == 1.0:
         return network
 
-    def guided(x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+    def guided(x_t: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+        (condition,) = conditions
         nothing = torch.zeros_like(condition) if null is None else null.to(condition).expand_as(condition)
         both = network(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([condition, nothing]))
         conditional, unconditional = both.chunk(2)

@@ -9,6 +9,8 @@ velocity the input is added outside the network and the target has the same vari
 levels are learned sooner.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +27,12 @@ class Velocity(nn.Module):
         schedule: The training schedule, with all its steps.
     """
 
-    def __init__(self, network: nn.Module, schedule: Schedule) -> None:
+    signal: Tensor
+    noise: Tensor
+
+    def __init__(self, network: Any, schedule: Schedule) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.register_buffer("signal", schedule.alphas_bar.sqrt().float(), persistent=False)
         self.register_buffer("noise", (1.0 - schedule.alphas_bar).sqrt().float(), persistent=False)
 

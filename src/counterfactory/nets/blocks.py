@@ -5,7 +5,7 @@ Ribeiro et al., 2023, arXiv:2306.15764). The functions change the resolution of 
 inputs.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +79,7 @@ def spread(layer: nn.Conv2d, x: Tensor, parents: Tensor) -> Tensor:
 def convolution(channels_in: int, channels_out: int, kernel: int, scale: float = 1.0) -> nn.Conv2d:
     """Returns a size-preserving convolution with a zero bias and its initial weights multiplied by `scale`."""
     layer = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.get_parameter("bias"))
     layer.weight.data.mul_(scale)
     return layer
 
@@ -145,7 +145,7 @@ class Block(nn.Module):
         Returns:
             Feature maps with shape (B, C', H / d, W / d), where d is `down`.
         """
-        first = self.layers[0]
+        first: Any = self.layers[0]
         if len(inputs) == 1 and parents is None:
             h = first(self.activation(inputs[0]))
         else:

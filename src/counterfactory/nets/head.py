@@ -50,6 +50,10 @@ class Head(nn.Module):
         sharpen: Whether the layer has a buffer `sharpness`, which is fitted after training.
     """
 
+    scale_gate: Tensor
+    exposure: Tensor
+    sharpness: Tensor
+
     def __init__(
         self,
         features: int,
@@ -65,8 +69,8 @@ class Head(nn.Module):
         self.register_buffer("scale_gate", torch.ones(()))
         self.location = nn.Conv2d(features, channels * patch**2, 1)
         self.log_scale = nn.Conv2d(features, channels * patch**2, 1)
-        nn.init.zeros_(self.location.bias)
-        nn.init.constant_(self.log_scale.bias, log_scale)
+        nn.init.zeros_(self.location.get_parameter("bias"))
+        nn.init.constant_(self.log_scale.get_parameter("bias"), log_scale)
         self.columns = list(exposure)
         if self.columns:
             self.register_buffer("exposure", torch.zeros(len(self.columns)))

@@ -2,6 +2,7 @@ r"""Latent variables of the image mechanisms and the divergence between diagonal
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ class Latent:
     Arguments:
         z: The sample.
         prior: The prior.
-        posterior: The posterior; None where no image was encoded.
+        posterior: The posterior, a :data:`Gaussian`; None where no image was encoded.
     """
 
     z: Tensor
     prior: Gaussian
-    posterior: Gaussian | None = None
+    posterior: Any = None
 
 
 def draw(gaussian: Gaussian, noise: Tensor, temperature: float = 1.0) -> Tensor:

@@ -257,7 +257,7 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(groups, channels)
         outputs = shape[0] * patch**2 * (2 if learned_variance else 1)
         self.head = convolution(channels, outputs, 3, scale=0.0)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def cast(self, dtype: torch.dtype) -> "UNet":
         """Casts all weights but the embeddings and the last layer, in place, for inference.

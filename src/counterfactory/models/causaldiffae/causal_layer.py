@@ -19,7 +19,7 @@ constant); an intervention on an effect sets its code and leaves all other codes
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,11 @@ class CausalLayer(nn.Module):
             else nn.Identity()
             for above in self.causes
         )
-        for mechanism_k in self.mechanisms if self.affine else ():
-            if isinstance(mechanism_k, nn.Sequential):
-                nn.init.zeros_(mechanism_k[-1].weight[width:].data)  # the initial scale is 1
-                nn.init.zeros_(mechanism_k[-1].bias[width:].data)
+        for network in self.mechanisms if self.affine else ():
+            if isinstance(network, nn.Sequential):
+                last: Any = network[-1]
+                nn.init.zeros_(last.weight[width:].data)  # the initial scale is 1
+                nn.init.zeros_(last.bias[width:].data)
 
     @property
     def roots(self) -> list[bool]:

@@ -74,7 +74,7 @@ class CodeEncoder(nn.Module):
         self.head = nn.Linear(channels * side**2, 2 * variables * width)
         nn.init.zeros_(self.head.weight[variables * width :].data)
         nn.init.constant_(self.head.bias[variables * width :].data, log_variance)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps images in [-1, 1], (B, C, H, W), to mean and log variance of the noises, each (B, K, W)."""
@@ -115,6 +115,7 @@ class LabelPrior(nn.Module):
                 nn.Sequential(nn.Linear(variable.width, hidden), nn.SiLU(), nn.Linear(hidden, 2 * width))
                 for variable in self.variables
             )
+            network: Any
             for network in self.networks:
                 nn.init.zeros_(network[-1].weight[width:].data)
                 nn.init.constant_(network[-1].bias[width:].data, self.log_scale)
@@ -195,6 +196,9 @@ class CausalDiffAE(nn.Module):
         ValueError: If the sizes do not fit the images or each other.
         UserError: If `exposure` contains a name that is not a variable.
     """
+
+    exposure: Tensor
+    denoiser: Any
 
     def __init__(
         self,

@@ -35,10 +35,10 @@ a batch without any contributes nothing.
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed, generator
@@ -81,7 +81,7 @@ class CausalDiffAELoss:
         return min(1.0, progress / self.training.ramp) if self.training.ramp > 0 else 1.0
 
     def __call__(
-        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+        self, model: Any, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss and its terms: the error of the denoiser, and both divergences in nats per image.
 
@@ -122,7 +122,7 @@ class CausalDiffAELoss:
         return simple + self.weight(progress) * divergence, scores
 
     def codes(
-        self, model: nn.Module, mean: Tensor, log_variance: Tensor, spread: Tensor, parents: Tensor
+        self, model: Any, mean: Tensor, log_variance: Tensor, spread: Tensor, parents: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Draws codes; returns them (B, K, W) and the two divergences of each image (B,), in nats; see the module.
 

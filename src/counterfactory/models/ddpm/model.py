@@ -66,5 +66,6 @@ def load_ddpm(
         raise UserError(
             f"{folder}: these weights are of another network or data set; train the model again"
         ) from None
-    network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval().requires_grad_(False)
     return network.cast(arithmetic(precision, device)), schedule.to(device)

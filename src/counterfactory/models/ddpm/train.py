@@ -16,10 +16,10 @@ arXiv:2107.00630, appendix I.1), which reduces the variance of the loss. The tra
 valid split for the selection of weights.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed
@@ -75,7 +75,7 @@ class DiffusionLoss:
         self.vlb_weight, self.mirror = vlb_weight, mirror
 
     def __call__(
-        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+        self, model: Any, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of images (B, C, H, W), uint8, and its terms."""
         x0 = to_pixels(batch["images"])

@@ -20,7 +20,7 @@ arXiv:1802.05957), which keeps it from becoming too accurate before the generato
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -194,6 +194,9 @@ class Gan(nn.Module):
         ValueError: If H and W are unequal or cannot be halved once for each width.
     """
 
+    exposure: Tensor
+    encoder: Any
+
     def __init__(
         self,
         shape: Sequence[int],
@@ -222,7 +225,7 @@ class Gan(nn.Module):
         self.discriminator = Discriminator(
             shape, parents, latent if encoder else 0, widths, hidden, spectral, dropout
         )
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Draws latents (B, Z) from the prior."""

@@ -246,9 +246,10 @@ def _train(settings: "GanSettings | DcganSettings", run: Run, device: str) -> No
         phase("adversarial", AdversarialLoss(getattr(settings.training, "cycle", 0.0)), settings.training)
     ]
     if conditional:
+        encoder = settings.encoder  # type: ignore[union-attr]
         model.generator.requires_grad_(False)
         model.discriminator.requires_grad_(False)
-        phases.append(phase("encoder", EncoderLoss(settings.encoder.code), settings.encoder))
+        phases.append(phase("encoder", EncoderLoss(encoder.code), encoder))
     if rank() > 0:
         return
     log = read_table(out / "adversarial" / "log.csv")

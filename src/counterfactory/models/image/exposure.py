@@ -12,10 +12,10 @@ slopes together with its features, other parents would predict a part of the bri
 intervention breaks the correlation.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-
-from ...nets.head import Head
 
 __all__ = ["fit_exposure", "white_level"]
 
@@ -35,7 +35,7 @@ def white_level(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fit_exposure(head: Head, images: Tensor, parents: Tensor) -> None:
+def fit_exposure(head: Any, images: Tensor, parents: Tensor) -> None:
     """Sets the exposure slopes of `head` in place; does nothing if no parent acts as exposure.
 
     Arguments:

@@ -35,7 +35,7 @@ none does, those with the smallest violation.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ class CounterfactualLoss:
         self.unit = settings.multiplier_rate / settings.learning_rate
 
     def __call__(
-        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+        self, model: Any, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the Lagrangian and scores to log.
 
@@ -196,7 +196,7 @@ def intervene(
 
 
 def nelbo(
-    model: nn.Module, x: Tensor, parents: Tensor, noise: list[Tensor]
+    model: Any, x: Tensor, parents: Tensor, noise: list[Tensor]
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     """Returns the negative ELBO of each image, and what its counterfactual is computed from.
 
@@ -316,7 +316,7 @@ def _split(dataset: Dataset, folder: Path, split: str, device: str) -> dict[str,
 
 @torch.no_grad()
 def _nelbos(
-    model: nn.Module, tensors: dict[str, Tensor], dtype: torch.dtype, seed: int, split: str, size: int
+    model: Any, tensors: dict[str, Tensor], dtype: torch.dtype, seed: int, split: str, size: int
 ) -> Tensor:
     """Returns the NELBO of each image (N,) in evaluation mode, with the same noise in every call."""
     model.eval()

@@ -16,7 +16,7 @@ convolution runs at full resolution. :mod:`counterfactory.nets.head` describes t
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from .hvae_layers import DecoderBlock, DecoderSizes, Encoder
 
 __all__ = ["Hvae"]
 
-Sampler = Callable[[int, Gaussian, Gaussian | None], Tensor]
+Sampler = Callable[[int, Gaussian, Any], Tensor]
 """`sampler(l, prior, posterior)` returns the sample of layer l."""
 
 
@@ -120,12 +120,13 @@ class Hvae(nn.Module):
         self.levels = {resolution: i for i, resolution in enumerate(resolutions)}
         self.head = Head(widths[0], shape[0], patch, exposure, log_scale, sharpen)
         # Convolutions of few channels are several times faster on CPUs in channels-last memory.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def noise_shapes(self) -> list[tuple[int, int, int]]:
         """The shape of the noise of one image for each stochastic layer: (Z, H, W)."""
-        return [(block.latent, block.resolution, block.resolution) for block in self.decoder if block.latent]
+        blocks: Any = self.decoder
+        return [(block.latent, block.resolution, block.resolution) for block in blocks if block.latent]
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         return self.encoder(fold(x, self.patch))
@@ -143,7 +144,9 @@ class Hvae(nn.Module):
         visible = self.head.hide(parents)
         first = self.decoder[0].resolution
         h = self.starts[str(first)].expand(len(parents), -1, -1, -1)
-        state, latents = h, []
+        state = h
+        latents: list[Latent] = []
+        block: Any
         for block in self.decoder:
             resolution = block.resolution
             if h.shape[-1] < resolution:
@@ -176,7 +179,7 @@ class Hvae(nn.Module):
             One latent for each stochastic layer.
         """
 
-        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             return draw(posterior, noise[number], temperature)
 
         return self._decode(parents, sample, self._encode(x))[1]
@@ -195,7 +198,7 @@ class Hvae(nn.Module):
             The latents, and location and log scale of the pixels, each :math:`(B, C, H, W)`.
         """
 
-        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             return draw(posterior, noise[number])
 
         h, latents = self._decode(parents, sample, self._encode(x))
@@ -211,7 +214,7 @@ class Hvae(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Returns location and log scale of the pixels of new images, with :math:`z` drawn from the prior."""
 
-        def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             return draw(prior, noise[number], temperature)
 
         h, _ = self._decode(parents, sample)
@@ -235,7 +238,7 @@ class Hvae(nn.Module):
         if not self.mediated:
             return [latent.z for latent in latents]
 
-        def sample(number: int, prior: Gaussian, posterior: None) -> Tensor:
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             latent = latents[number]
             return mix(latent, prior, weight)
 
@@ -264,7 +267,7 @@ class Hvae(nn.Module):
             The negative log-likelihood, the KL divergence, and the latents drawn, one tensor for each layer.
         """
 
-        def sample(number: int, prior: Gaussian, posterior: Gaussian) -> Tensor:
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             return draw(posterior, noise[number])
 
         h, latents = self._decode(parents, sample, self._encode(x), prior_parents)
@@ -272,5 +275,5 @@ class Hvae(nn.Module):
         nll = discretised_gaussian_nll(x, location, log_scale).mean()
         # (Z,) for each layer: summed over pixels, averaged over the batch, then bounded below for each channel.
         divergences = [gaussian_kl(latent.posterior, latent.prior).sum((2, 3)).mean(0) for latent in latents]
-        kl = sum(divergence.clamp(min=free_bits).sum() for divergence in divergences)
+        kl: Any = sum(divergence.clamp(min=free_bits).sum() for divergence in divergences)
         return nll, kl / x[0].numel(), [latent.z for latent in latents]

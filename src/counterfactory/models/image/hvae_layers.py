@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         widths: Sequence[int],
         blocks: Sequence[int],
         bottleneck: int,
-        kind: str,
+        kind: Literal["heavy", "light"],
     ) -> None:
         super().__init__()
         self.stem = convolution(channels, widths[0], 7)
@@ -52,6 +53,7 @@ class Encoder(nn.Module):
         """Maps (B, C, H, W) to one feature map for each resolution, the last one before it is pooled."""
         h = self.stem(x)
         activations = []
+        stage: Any
         for i, stage in enumerate(self.stages):
             last = i + 1 == len(self.stages)
             # The last block of a stage pools; the decoder receives the feature map before it.
@@ -96,7 +98,13 @@ class DecoderBlock(nn.Module):
     """
 
     def __init__(
-        self, sizes: DecoderSizes, parents: int, bottleneck: int, kind: str, conditional: bool, scale: float
+        self,
+        sizes: DecoderSizes,
+        parents: int,
+        bottleneck: int,
+        kind: Literal["heavy", "light"],
+        conditional: bool,
+        scale: float,
     ) -> None:
         super().__init__()
         width, out, latent = sizes.width, sizes.out, sizes.latent

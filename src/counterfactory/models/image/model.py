@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from ...core.checkpoint import load_model
 from ...core.errors import UserError
@@ -15,10 +14,10 @@ from .vae import Vae
 
 __all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
 
-NETWORKS = {"vae": Vae, "hvae": Hvae}
+NETWORKS: dict[str, type[Vae] | type[Hvae]] = {"vae": Vae, "hvae": Hvae}
 
 
-def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any]) -> nn.Module:
+def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any]) -> Vae | Hvae:
     """Returns an untrained image mechanism for a data set.
 
     Arguments:
@@ -57,7 +56,7 @@ def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
 
 def load_image_mechanism(
     folder: Path | str, dataset: Dataset, device: str = "cpu", expected: str = ""
-) -> nn.Module:
+) -> Vae | Hvae:
     """Returns a trained image mechanism in evaluation mode.
 
     Arguments:

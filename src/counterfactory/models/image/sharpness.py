@@ -13,8 +13,10 @@ It is found by bisection, because S increases with a. The fit uses images and pa
 predictor of attributes nor counterfactuals.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.noise import derive_seed
 from ...nets.pixels import to_pixels
@@ -32,7 +34,7 @@ def steepness(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fit_sharpness(mechanism: nn.Module, images: Tensor, parents: Tensor, seed: int) -> None:
+def fit_sharpness(mechanism: Any, images: Tensor, parents: Tensor, seed: int) -> None:
     """Sets the sharpness of a trained image mechanism in place; does nothing if its head does not sharpen.
 
     Arguments:

@@ -22,10 +22,10 @@ training learns first:
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.device import choose_device
 from ...core.noise import derive_seed
@@ -79,7 +79,7 @@ class ElboLoss:
         return (progress - hold) / (release - hold) if progress > hold else 0.0
 
     def __call__(
-        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+        self, model: Any, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss of images (B, C, H, W), uint8, with parents (B, P), and its terms."""
         x, parents = to_pixels(batch["images"]), batch["parents"]
@@ -103,7 +103,7 @@ class ElboLoss:
         return loss, scores
 
     def elbo(
-        self, model: nn.Module, x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
+        self, model: Any, x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Computes :meth:`counterfactory.models.image.hvae.Hvae.elbo`, by the kernels where they are used."""
         if self.kernels and native.suits(model, x):
@@ -116,7 +116,7 @@ def droppable_columns(dataset: Dataset) -> Tensor:
     return torch.cat([torch.full((v.width,), v.kind == "categorical") for v in dataset.variables])
 
 
-def _uses_kernels(model: nn.Module, training: "ImageTrainingSettings", device: str) -> bool:
+def _uses_kernels(model: Any, training: "ImageTrainingSettings", device: str) -> bool:
     """Returns whether the kernels may compute the ELBO; the batches are checked one by one."""
     compiled = training.compile == "always"
     return isinstance(model, Hvae) and device == "cpu" and not compiled and native.available()
@@ -127,7 +127,7 @@ def _train(settings: "VaeSettings | HvaeSettings", run: Run, device: str) -> Non
     dataset = load_dataset(run.data)
     torch.manual_seed(derive_seed(run.seed, name, "weights"))
     network = dict(settings.network)
-    model = build_image_mechanism(name, dataset, network)
+    model: Any = build_image_mechanism(name, dataset, network)
     train = split_tensors(dataset, run.data, "train")
     parameters = sum(p.numel() for p in model.parameters())
     fit_exposure(model.head, train["images"], train["parents"])

@@ -98,7 +98,7 @@ class Vae(nn.Module):
             nn.ReLU(),
         )
         self.head = Head(latent, shape[0], 1, exposure, log_scale, sharpen)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def noise_shapes(self) -> list[tuple[int]]:

@@ -1,7 +1,7 @@
 """Computes the ELBO of a hierarchical VAE with the kernels, 32 images at a time."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,22 +12,17 @@ from ....nets.likelihood import discretised_gaussian_nll
 from .build import LANES
 from .functions import enlarge, interleave, pointwise, pool, residual_block, stochastic_layer
 
-if TYPE_CHECKING:
-    from ....nets.head import Head
-    from ..hvae import Hvae
-    from ..hvae_layers import DecoderBlock
-
 __all__ = ["elbo", "suits"]
 
 _AT_ONCE = 32
 """Images per pass: more exceed the caches, fewer increase the share of the cost that does not depend on them."""
 
 
-def suits(model: "Hvae", x: Tensor) -> bool:
+def suits(model: Any, x: Tensor) -> bool:
     """Returns whether the kernels support this network (heavy blocks, float32, on a CPU) and this batch.
 
     Arguments:
-        model: The network.
+        model: The network, a :class:`counterfactory.models.image.hvae.Hvae`.
         x: Images with shape (B, C, H, W); B must be a multiple of 16.
     """
     blocks = [block for stage in model.encoder.stages for block in stage]
@@ -59,7 +54,7 @@ def _image_bias(weight: Tensor, parents: Tensor) -> Tensor:
     return weight[:, weight.shape[1] - parents.shape[1] :, 0, 0] @ parents.t()
 
 
-def _encode(model: "Hvae", x: Tensor) -> list[Tensor]:
+def _encode(model: Any, x: Tensor) -> list[Tensor]:
     h = interleave(model.encoder.stem(fold(x, model.patch)))
     activations = []
     for i, stage in enumerate(model.encoder.stages):
@@ -88,7 +83,7 @@ class _Parents:
 
 
 def _layer(
-    block: "DecoderBlock",
+    block: Any,
     last: bool,
     states: tuple[Tensor, Tensor],
     activation: Tensor,
@@ -115,7 +110,7 @@ def _layer(
     return z, kl, _residual(block.body, u), state
 
 
-def _pixels(head: "Head", h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
+def _pixels(head: Any, h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
     """Returns location and log scale of the pixels, each (B, C, H, W), from features (H, W, C', B)."""
     layers = (head.location, head.log_scale)
     weight, bias = (
@@ -127,14 +122,16 @@ def _pixels(head: "Head", h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bound(
-    model: "Hvae", x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
+    model: Any, x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Returns the mean negative log-likelihood, divergences (Z,) summed over pixels and images, and latents."""
     inputs = _Parents(model.head.hide(parents), F.gelu(prior_parents), F.gelu(parents))
     activations = _encode(model, x)
     starts = {int(side): start.permute(2, 3, 1, 0) for side, start in model.starts.items()}
     h = starts[model.decoder[0].resolution].expand(-1, -1, -1, len(x)).contiguous()
-    state, latents, divergences = h, [], []
+    state = h
+    latents: list[Tensor] = []
+    divergences: list[Tensor] = []
     stochastic = sum(bool(block.latent) for block in model.decoder)
     for block in model.decoder:
         resolution = block.resolution
@@ -160,7 +157,7 @@ def _bound(
 
 
 def elbo(
-    model: "Hvae",
+    model: Any,
     x: Tensor,
     parents: Tensor,
     noise: list[Tensor],
@@ -178,7 +175,7 @@ def elbo(
             _bound(model, x[part], parents[part], [eps[part] for eps in noise], prior_parents[part])
             for part in parts
         ]
-        nll = sum(bound[0] * (len(x[part]) / len(x)) for bound, part in zip(bounds, parts, strict=True))
+        nll: Any = sum(bound[0] * (len(x[part]) / len(x)) for bound, part in zip(bounds, parts, strict=True))
         divergences = torch.stack([torch.cat(bound[1]) for bound in bounds]).sum(0) / len(x)
         kl = divergences.clamp(min=free_bits).sum()
         latents = [torch.cat(z) if len(z) > 1 else z[0] for z in zip(*(b[2] for b in bounds), strict=True)]

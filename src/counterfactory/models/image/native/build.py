@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def gelu_tables() -> tuple[np.ndarray, float]:
 
 
 @cache
-def kernels() -> ctypes.CDLL | None:
+def kernels() -> Any:
     """Returns the compiled kernels, or None if they cannot be compiled on this machine."""
     compiler = shutil.which("g++")
     if compiler is None or platform.machine() != "x86_64":

@@ -44,7 +44,7 @@ def _block_forward(
     x0: Tensor,
     x1: Tensor | None,
     whole: bool = True,
-) -> tuple[Tensor | None, list[Tensor]]:
+) -> tuple[Any, list[Tensor]]:
     """Returns the output (H, W, C', B), if `whole`, and the inputs of the last three GELUs of a block."""
     height, width, channels, count = x0.shape
     inner, out, kernel = weights[0].shape[0], weights[6].shape[0], weights[2].shape[-1]
@@ -132,10 +132,10 @@ class _ResidualBlock(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, residual: int, x: Tensor, *weights: Tensor) -> Tensor:
-        weights = [_packed(weight) for weight in weights]
-        y, kept = _block_forward(weights, residual, None, x, None)
+        packed = [_packed(weight) for weight in weights]
+        y, kept = _block_forward(packed, residual, None, x, None)
         ctx.residual = residual
-        ctx.save_for_backward(x, *kept, *weights)
+        ctx.save_for_backward(x, *kept, *packed)
         return y
 
     @staticmethod
@@ -162,9 +162,9 @@ class _StochasticLayer(torch.autograd.Function):
         state: Tensor,
         activation: Tensor,
         noise: Tensor,
-        *weights: Tensor,
+        *unpacked: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        weights = [_packed(weight) for weight in weights]
+        weights = [_packed(weight) for weight in unpacked]
         _, kept_p = _block_forward(weights[:8], 0, prior_bias, state, None, whole=False)
         _, kept_q = _block_forward(weights[8:16], 0, posterior_bias, h, activation, whole=False)
         height, width, channels, count = h.shape
@@ -201,7 +201,7 @@ class _StochasticLayer(torch.autograd.Function):
         dkl = h.new_zeros(noise.shape[2]) if dkl is None else dkl.contiguous()
         da3p, da3q, d_latent = *map(torch.empty_like, (kept_p[2], kept_q[2])), h.new_empty(channels, count)
         lasts = [*weights[6:8], *weights[14:16]]
-        grads = [torch.zeros_like(weights[16]), *map(torch.empty_like, [*weights[17:], *lasts])]
+        grads: list[Any] = [torch.zeros_like(weights[16]), *map(torch.empty_like, [*weights[17:], *lasts])]
         kernels().latent_backward(
             height * width,
             count // LANES,

@@ -89,7 +89,7 @@ def read_idx(path: Path | str, limit: int = LARGEST) -> np.ndarray:
             if not packed:
                 return _read(file, path, size, limit)
             with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-                return _read(unpacked, path, size * _DEFLATED, limit)
+                return _read(unpacked, path, size * _DEFLATED, limit)  # type: ignore[arg-type]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; fetch it, or name another folder") from None
     except EOFError:

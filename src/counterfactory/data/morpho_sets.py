@@ -30,7 +30,7 @@ from .processes import Process
 if TYPE_CHECKING:
     from ..config.data import DataSettings
 
-__all__ = ["TEST", "TRAIN", "generate", "render_true", "split_rows"]
+__all__ = ["TEST", "TRAIN", "generate", "read_digits", "render_true", "split_rows"]
 
 TRAIN, TEST = 60_000, 10_000
 _CHUNK = 250
@@ -66,7 +66,7 @@ def generate(
     """
     out = Path(out)
     rows = split_rows(settings)
-    images, labels = _read_digits(digits)
+    images, labels = read_digits(digits)
     for split in SPLITS:
         attributes = parents.iloc[rows[split]].reset_index(drop=True)
         if split == "judges" and not confounded:
@@ -129,7 +129,7 @@ def render_true(
     Raises:
         UserError: If the digits are missing, or a value cannot be rendered.
     """
-    images, _ = _read_digits(Path(data) / "digits")
+    images, _ = read_digits(Path(data) / "digits")
     known = np.asarray(parents["digit"]) == attributes["digit"].to_numpy()
     rows = attributes["source"].to_numpy()[known]
     rendered = np.zeros((len(attributes), 1, size, size), dtype=np.uint8)
@@ -140,8 +140,18 @@ def render_true(
     return rendered, known
 
 
-def _read_digits(folder: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Reads MNIST, memory-mapped."""
+def read_digits(folder: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Reads MNIST, memory-mapped.
+
+    Arguments:
+        folder: The folder with `images.npy` and `labels.npy`, which the step `digits` writes.
+
+    Returns:
+        Images, uint8 (70000, 28, 28), and labels, uint8 (70000,), the t10k rows last.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
     arrays = []
     for name, shape in (("images", (TRAIN + TEST, 28, 28)), ("labels", (TRAIN + TEST,))):
         path = Path(folder) / f"{name}.npy"

@@ -28,7 +28,7 @@ exact area. :func:`measure` therefore recovers all four variables to a fraction 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ _LEFT, _TOP, _VIEW = -3.0, 24.0, 26.0  # the view is a square of 26 units from (
 _ORANGE, _RED = (255.0, 165.0, 0.0), (178.0, 34.0, 34.0)
 _CHUNK = 100  # images rendered at once: they fit into the processor's cache
 
-Columns = Mapping[str, np.ndarray] | pd.DataFrame
+Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
 
 def synthesise(
@@ -394,7 +394,9 @@ def _grid(size: int) -> tuple[np.ndarray, np.ndarray, float]:
     return _LEFT + middles, _TOP - middles, pixel
 
 
-def _overlap(middles: np.ndarray, pixel: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _overlap(
+    middles: np.ndarray, pixel: float, low: np.ndarray | float, high: np.ndarray | float
+) -> np.ndarray:
     """Returns the fraction of each interval of length `pixel` around `middles` that is between `low` and `high`."""
     inside = np.minimum(middles + 0.5 * pixel, high) - np.maximum(middles - 0.5 * pixel, low)
     return np.clip(inside / pixel, 0.0, 1.0)

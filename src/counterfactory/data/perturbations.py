@@ -191,7 +191,7 @@ def fracture(
         across = _direction(skeleton, point, 2 * scale) + np.pi / 2.0
         offset = reach * np.array([np.sin(across), np.cos(across)])
         y, x = line(*(point + offset).astype(int) + brush, *(point - offset).astype(int) + brush)
-        inside = (y >= 0) & (y < gaps.shape[0]) & (x >= 0) & (x < gaps.shape[1])
+        inside = (y >= 0) & (y < gaps.shape[0]) & (x >= 0) & (x < gaps.shape[1])  # type: ignore[misc]
         gaps[y[inside], x[inside]] = True
     gaps = isotropic_dilation(gaps, brush)[brush:, brush:][: skeleton.shape[0], : skeleton.shape[1]]
     return analysis.binary & ~gaps

@@ -23,6 +23,7 @@ References:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ __all__ = ["INTENSITY", "SLANT", "WIDTH", "Linear", "Logistic", "Process"]
 _SHAPE, _RATE = 10.0, 5.0
 _CENTRE, _SLOPE = 2.5, 2.0
 
-Columns = Mapping[str, np.ndarray] | pd.DataFrame
+Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
 
 @dataclass(frozen=True)

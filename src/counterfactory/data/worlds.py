@@ -17,6 +17,8 @@ It is a simulated world if it also has the functions
 
 A world may have `log_density(**parents)`, the log density of the true process in nats, one column per variable, and a
 dict `BLANK`: the value of a quantity where the image shows nothing of it. Without a value such an image has no score.
+It may have a tuple `UNDETERMINED` of the variables whose setting leaves the true image undetermined (by default all
+categorical ones); :func:`undetermined` returns it.
 
 A world is imported by its name at run time, so its code is not part of the static imports of a step; the workflow adds
 it to the code hash of the steps that use this module.
@@ -24,8 +26,12 @@ it to the code hash of the steps that use this module.
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = ["FUNCTIONS", "world"]
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+__all__ = ["FUNCTIONS", "undetermined", "world"]
 
 FUNCTIONS = ("counterfactual_parents", "render_counterfactual", "measure")
 
@@ -40,3 +46,17 @@ def world(name: str) -> ModuleType | None:
             raise
         return None
     return module if all(hasattr(module, function) for function in FUNCTIONS) else None
+
+
+def undetermined(dataset: "Dataset") -> tuple[str, ...]:
+    """Returns the variables of a simulated data set whose setting leaves the true image undetermined, in order.
+
+    An image whose variable is set to its factual value counts as undetermined too: otherwise the scores of the true
+    images would be those of such questions only.
+    """
+    declared = getattr(world(dataset.name), "UNDETERMINED", None)
+    return tuple(
+        variable.name
+        for variable in dataset.variables
+        if (variable.kind == "categorical" if declared is None else variable.name in declared)
+    )

@@ -94,7 +94,7 @@ def load_inception(folder: Path | str, device: str = "cpu") -> nn.Module:
         raise UserError(f"{folder}: no weights of Inception; fetch them first (counterfactory weights)")
     state, _ = load_model(folder)
     # Channels last is a third faster on CPUs.
-    return _network(state, str(folder)).to(device, memory_format=torch.channels_last)
+    return _network(state, str(folder)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @torch.inference_mode()
@@ -120,11 +120,11 @@ def _instead_of_download(state: State) -> Iterator[ModuleType]:
     """Yields `pytorch_fid.inception`, with the download in its constructor replaced by these weights."""
     package = _package()
     download = package.load_state_dict_from_url
-    package.load_state_dict_from_url = lambda *args, **kwargs: state
+    package.load_state_dict_from_url = lambda *args, **kwargs: state  # type: ignore[attr-defined]
     try:
         yield package
     finally:
-        package.load_state_dict_from_url = download
+        package.load_state_dict_from_url = download  # type: ignore[attr-defined]
 
 
 def _network(state: State, origin: str) -> nn.Module:

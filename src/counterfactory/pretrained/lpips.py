@@ -147,7 +147,7 @@ def _state(model: "lpips.LPIPS", trunk: Trunk, heads: list[Tensor]) -> dict[str,
 
 def _heads(net: str) -> list[Tensor]:
     """Returns the heads (1, C, 1, 1) of the `lpips` package."""
-    path = Path(_package().__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+    path = Path(str(_package().__file__)).parent / "weights" / "v0.1" / f"{net}.pth"
     state = read_tensors(path)
     return [state[name] for name in sorted(state)]
 

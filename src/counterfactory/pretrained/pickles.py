@@ -73,7 +73,8 @@ class _Array(Shell):
     """An array, complete after its state is set."""
 
     def __init__(self, owner: "_Constructors") -> None:
-        self.owner, self.array = owner, None
+        self.owner = owner
+        self.array: np.ndarray | None = None
 
     def set_state(self, state: Any) -> None:
         if type(state) is not tuple or len(state) != 5 or self.array is not None:
@@ -134,7 +135,7 @@ class _Constructors:
         if not isinstance(data, bytes | bytearray) or len(data) != math.prod(shape) * kind.itemsize:
             raise UnpicklingError(f"an array of shape {shape} and type {kind} has bytes of another length")
         self._spend(len(data))
-        return np.frombuffer(bytes(data), kind).reshape(shape, order=order)
+        return np.frombuffer(bytes(data), kind).reshape(shape, order=order)  # type: ignore[call-overload]
 
     def _reconstruct(self, kind: Any, shape: Any, code: Any) -> _Array:
         if not isinstance(kind, Name) or kind.text != "numpy.ndarray":

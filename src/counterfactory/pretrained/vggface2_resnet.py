@@ -46,6 +46,7 @@ class VggFace2ResNet50(nn.Module):
     """Embeds images of faces."""
 
     features = 2_048
+    means: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -98,7 +98,7 @@ def write_questions(
 
     names = [record[1] for record in records]
     actions = [record[3] for record in records]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "index": [record[0] for record in records],
         "intervention": names,
         "protocol": [""] * len(records),

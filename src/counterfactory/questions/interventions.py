@@ -89,7 +89,7 @@ def write_questions(
             records.append((row, intervention, protocol, cycles, seed, steps))
 
     names = ("index", "intervention", "protocol", "cycles", "seed", "steps")
-    columns = {name: [record[i] for record in records] for i, name in enumerate(names)}
+    columns: dict[str, list[Any]] = {name: [record[i] for record in records] for i, name in enumerate(names)}
     actions = [steps[0] for steps in columns["steps"]] if suite == "do" else None
     save_questions(out, suite, dataset, test, columns, actions)
 

@@ -56,7 +56,7 @@ def write_questions(
         for value in values_of(variable, train, settings.sweep.values)
     ]
     actions = [record[3] for record in records]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "index": [record[0] for record in records],
         "intervention": [record[1] for record in records],
         "protocol": [""] * len(records),

@@ -164,7 +164,7 @@ def read_tar_member(path: Path | str, member: str, limit: int = LARGEST) -> byte
     try:
         limit = min(limit, _RATIO * os.path.getsize(path) + _CHUNK)
         with gzip.open(path) as packed:
-            stream = BoundedReader(packed, limit)
+            stream = BoundedReader(packed, limit)  # type: ignore[arg-type]
             for _ in range(_MEMBERS):
                 header = stream.read(tarfile.BLOCKSIZE)
                 if not header.strip(b"\0"):

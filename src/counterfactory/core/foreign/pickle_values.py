@@ -89,7 +89,7 @@ def interpret(
             names[module, attribute] = Name(f"{module}.{attribute}", find(module, attribute))
         return names[module, attribute]
 
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
         if count >= OPCODES:
             raise UnpicklingError(f"it has more than {OPCODES} opcodes")
         code = opcode.name
@@ -100,11 +100,11 @@ def interpret(
         elif code in _EMPTY:
             stack.append(_EMPTY[code]())
         elif code in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
+            memo[argument] = stack[-1]  # type: ignore[index]
         elif code == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif code in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
+            stack.append(memo[argument])  # type: ignore[index]
         elif code == "MARK":
             outer.append(stack)
             stack = []
@@ -123,7 +123,7 @@ def interpret(
             items = [stack.pop(-2), stack.pop()] if code == "SETITEM" else since_mark()
             _pairs(_of_type(stack[-1], dict), items)
         elif code == "GLOBAL":
-            stack.append(name(*argument.split(" ", 1)))
+            stack.append(name(*argument.split(" ", 1)))  # type: ignore[union-attr]
         elif code == "STACK_GLOBAL":
             attribute = stack.pop()
             stack.append(name(stack.pop(), attribute))

@@ -233,7 +233,7 @@ class _Builder:
             ("torch._utils", "_rebuild_parameter"): _parameter,
         }
         try:
-            return known[module, name]
+            return known[module, name]  # type: ignore[return-value]
         except KeyError:
             raise UnpicklingError(f"it refers to {module}.{name}, which is not a tensor") from None
 

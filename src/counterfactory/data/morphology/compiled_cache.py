@@ -24,4 +24,4 @@ def _folder() -> Path:
         return cache_folder("numba")
 
 
-config.CACHE_DIR = str(_folder())
+config.CACHE_DIR = str(_folder())  # type: ignore[attr-defined]

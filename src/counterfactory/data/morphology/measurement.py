@@ -22,6 +22,9 @@ References:
     | https://arxiv.org/abs/1809.10780
 """
 
+# Compiled by numba, which infers other types than mypy.
+# mypy: disable-error-code="assignment,call-overload"
+
 import numpy as np
 import pandas as pd
 from numba import njit

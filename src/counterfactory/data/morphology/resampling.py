@@ -15,6 +15,9 @@ Sums have the same order as in `scipy.ndimage.correlate1d`, so that results agre
 truncation turns a difference of 1e-16 into one grey level.
 """
 
+# Compiled by numba, which infers other types than mypy.
+# mypy: disable-error-code="assignment,call-overload"
+
 from functools import cache
 from math import exp
 

@@ -36,7 +36,7 @@ class Place:
         write_array(self.data / split / "images.npy", images)
         write_table(self.data / split / "attributes.parquet", attributes)
 
-    def ask(self, suite: str, rows: list[dict]) -> pd.DataFrame:
+    def write_questions(self, suite: str, rows: list[dict]) -> pd.DataFrame:
         """Writes questions: rows may set `index`, `intervention`, `protocol`, `cycles`, `steps`, `true_*`."""
         test = pd.read_parquet(self.data / "test" / "attributes.parquet")
         table = []
@@ -44,15 +44,15 @@ class Place:
             index = row.get("index", question)
             true = {f"true_{v.name}": float(test[v.name][index]) for v in VARIABLES}
             fixed = {"question": question, "suite": suite, "index": index, "seed": question}
-            asked = {"intervention": "none", "protocol": "", "cycles": 1, "steps": [{}]}
-            table.append({**fixed, **asked, **true, **row})
+            default = {"intervention": "none", "protocol": "", "cycles": 1, "steps": [{}]}
+            table.append({**fixed, **default, **true, **row})
             table[-1]["steps"] = json.dumps(table[-1]["steps"])
         table = pd.DataFrame(table)
         self.questions[suite] = self.folder / "questions" / f"{suite}.parquet"
         write_table(self.questions[suite], table)
         return table
 
-    def answer(
+    def write_answers(
         self,
         method: str,
         questions: pd.DataFrame,

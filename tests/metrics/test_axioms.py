@@ -14,11 +14,13 @@ def test_l1_is_in_grey_levels_and_does_not_wrap():
 
 
 def test_a_shift_of_three_grey_levels_scores_three(place, settings):
-    null = place.ask("null", [{"cycles": 1}, {"cycles": 10, "index": 0}, {"cycles": 10, "index": 1}])
-    asked = place.images[[0, 0, 1]]
-    place.answer("vae", null, asked + np.array([0, 3, 3], np.uint8)[:, None, None, None], seed=4)
-    reverse = place.ask("reverse", [{"intervention": "thickness"}])
-    place.answer("vae", reverse, place.images[:1] - np.uint8(7), seed=4)
+    null = place.write_questions(
+        "null", [{"cycles": 1}, {"cycles": 10, "index": 0}, {"cycles": 10, "index": 1}]
+    )
+    factual = place.images[[0, 0, 1]]
+    place.write_answers("vae", null, factual + np.array([0, 3, 3], np.uint8)[:, None, None, None], seed=4)
+    reverse = place.write_questions("reverse", [{"intervention": "thickness"}])
+    place.write_answers("vae", reverse, place.images[:1] - np.uint8(7), seed=4)
     table = place.score("axioms", ["vae"], settings, seed=4)
     assert table["value"].tolist() == [0.0, 3.0, 3.0, 7.0]
     assert table["suite"].tolist() == ["null"] * 3 + ["reverse"]

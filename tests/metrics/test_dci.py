@@ -33,7 +33,7 @@ def test_blocks_of_one_label_are_disentangled_and_not_complete():
     assert completeness(importances) == pytest.approx(1 - np.log(3) / np.log(6))
 
 
-def answered(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
+def answers_with(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
     """Returns answers to null interventions by a method with these codes; labels are random."""
     rng = np.random.default_rng(1)
     true = {"thickness": rng.uniform(1, 5, count), "intensity": rng.uniform(64, 255, count)}
@@ -42,8 +42,8 @@ def answered(place, codes: dict[str, np.ndarray], count: int, cycles: int = 1):
         {"index": 0, "cycles": cycles, **{f"true_{name}": column[k] for name, column in true.items()}}
         for k in range(count)
     ]
-    questions = place.ask("null", rows)
-    folder = place.answer("any", questions, np.repeat(place.images[:1], count, axis=0))
+    questions = place.write_questions("null", rows)
+    folder = place.write_answers("any", questions, np.repeat(place.images[:1], count, axis=0))
     one = load_suite("null", place.data, place.questions["null"], folder)
     for name, make in codes.items():
         one.questions[name] = make(true)
@@ -58,7 +58,7 @@ CODES = {
 
 
 def test_codes_equal_to_the_labels(place):
-    scores = {score.metric: score for score in dci(answered(place, CODES, 150), 1000)}
+    scores = {score.metric: score for score in dci(answers_with(place, CODES, 150), 1000)}
     assert all(score.n == 150 and score.group == ("none", "", 1) for score in scores.values())
     assert scores["dci_disentanglement"].value > 0.95
     assert scores["dci_completeness"].value > 0.95
@@ -70,7 +70,7 @@ def test_codes_of_noise(place):
         f"code_{k}": lambda true, k=k: np.random.default_rng(k).normal(size=len(true["digit"]))
         for k in range(3)
     }
-    scores = {score.metric: score.value for score in dci(answered(place, noise, 90), 60)}
+    scores = {score.metric: score.value for score in dci(answers_with(place, noise, 90), 60)}
     assert scores["dci_informativeness"] < 0.4 and scores["dci_disentanglement"] < 0.3
 
 
@@ -79,6 +79,6 @@ def test_codes_of_noise(place):
     [({}, 40, 1, "no codes"), (CODES, 8, 1, "fewer than 30"), (CODES, 40, 2, "fewer than 30")],
 )
 def test_no_score_without_codes(place, codes, count, cycles, reason):
-    scores = dci(answered(place, codes, count, cycles), 1000)
+    scores = dci(answers_with(place, codes, count, cycles), 1000)
     assert len(scores) == 3 and all(np.isnan(score.value) and score.n == 0 for score in scores)
     assert all(reason in score.reason for score in scores)

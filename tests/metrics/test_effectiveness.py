@@ -11,8 +11,8 @@ from counterfactory.metrics.inputs import load_suite
 
 @pytest.fixture
 def answered(place):
-    questions = place.ask("do", [{"intervention": "thickness", "protocol": "marginal"}] * 5)
-    folder = place.answer("any", questions, place.images[:5])
+    questions = place.write_questions("do", [{"intervention": "thickness", "protocol": "marginal"}] * 5)
+    folder = place.write_answers("any", questions, place.images[:5])
     return load_suite("do", place.data, place.questions["do"], folder)
 
 

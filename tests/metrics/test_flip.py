@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from counterfactory.core.errors import UserError
 from counterfactory.metrics.flip import flip_scores
 from counterfactory.metrics.predictions import predict, prediction_of, probability_of
 from tests.metrics.flips import StubClassifier, answer_flips, blank, lit, pixel
@@ -63,6 +64,13 @@ def test_repeats_and_unanswered_questions_do_not_count():
     predictions = predict(answered, StubClassifier(bright=pixel(0)))
     assert predictions.flipped.tolist() == [True, True, False, False]
     assert predictions.why_none(np.array([2, 3])) == "the method does not answer this question"
+
+
+def test_an_attribute_that_the_classifier_does_not_predict_is_a_one_line_error():
+    answers = answer_flips(blank(1), blank(1), attribute="slanted")
+    with pytest.raises(UserError, match="flip slanted, which the classifier does not predict") as caught:
+        predict(answers, StubClassifier(bright=pixel(0)))
+    assert "\n" not in str(caught.value)
 
 
 def test_predictions_of_mixed_attributes():

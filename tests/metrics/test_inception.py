@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import save_file
 
-from counterfactory.core.errors import UserError
+from counterfactory.core.errors import BadFile, UserError
+from counterfactory.metrics.correlation import read_correlations
 from counterfactory.metrics.fid import compute_reference
 from counterfactory.metrics.inception import inception_features, read_features, write_features
 from counterfactory.metrics.resources import Resources
@@ -54,6 +56,21 @@ def test_features_are_written_and_read(tmp_path):
         read_features(tmp_path / "real.safetensors")
 
 
+def test_references_of_another_metric_or_oracle_are_refused(tmp_path):
+    path = tmp_path / "reference.safetensors"
+    write_features(path, np.array([7]), np.zeros((1, 5), np.float32))
+    with pytest.raises(BadFile, match="not the correlations of labels"):
+        read_correlations(path, 3)
+    save_file({"correlations": np.eye(2)}, path)
+    with pytest.raises(BadFile, match="not the features of real images"):
+        read_features(path)
+    with pytest.raises(BadFile, match="not the correlations of the 3 attributes of the oracle"):
+        read_correlations(path, 3)
+    path.unlink()
+    with pytest.raises(UserError, match="counterfactory reference correlation"):
+        read_correlations(path, 3)
+
+
 def test_the_reference_has_the_first_questions_of_each_set(place, settings, tmp_path, monkeypatch):
     monkeypatch.setattr("counterfactory.metrics.fid.load_inception", lambda *args: Mean())
     settings.fid = settings.lpips.__class__(images=2, jpeg=False)
@@ -63,7 +80,7 @@ def test_the_reference_has_the_first_questions_of_each_set(place, settings, tmp_
         for index in (4, 1, 5)
         for what, repeat in blocks
     ]
-    place.ask("flip", rows)
+    place.write_questions("flip", rows)
     resources = Resources(settings, place.data, tmp_path)
     compute_reference(resources, {"flip": place.questions["flip"]}, tmp_path / "real.safetensors")
     found = read_features(tmp_path / "real.safetensors")

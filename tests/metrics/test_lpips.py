@@ -80,9 +80,9 @@ def test_the_first_questions_of_each_set_are_scored(place, model):
         {"intervention": i, "protocol": p, "steps": [{i: 2}], "index": n % 6}
         for n, (i, p) in enumerate(kinds * 2)
     ]
-    questions = place.ask("do", rows)
-    truth = place.answer("truth", questions, place.images[questions["index"]])
-    answers = place.answer("shift", questions, place.images[questions["index"]] + np.uint8(20))
+    questions = place.write_questions("do", rows)
+    truth = place.write_answers("truth", questions, place.images[questions["index"]])
+    answers = place.write_answers("shift", questions, place.images[questions["index"]] + np.uint8(20))
     answered = load_suite("do", place.data, place.questions["do"], answers, truth)
     assert first_questions(answered.questions, 1).tolist() == [0, 1, 3]
     assert first_questions(answered.questions, 2).tolist() == [0, 1, 2, 3, 5, 7]
@@ -99,8 +99,8 @@ def test_the_first_questions_of_each_set_are_scored(place, model):
 
 
 def test_null_interventions_are_compared_with_the_factual_image(place, model):
-    questions = place.ask("null", [{}, {"cycles": 10}])
-    answers = place.answer("partly", questions, np.stack([place.images[0], place.images[1] // 2]))
+    questions = place.write_questions("null", [{}, {"cycles": 10}])
+    answers = place.write_answers("partly", questions, np.stack([place.images[0], place.images[1] // 2]))
     (score,) = lpips_scores(load_suite("null", place.data, place.questions["null"], answers), model, 5)
     assert score.metric == "lpips" and score.values[0] == 0.0 < score.values[1]
 

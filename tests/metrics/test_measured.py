@@ -36,18 +36,18 @@ def stroke(pixels, grey):
 
 @pytest.fixture
 def found(place):
-    asked = {
+    row = {
         "intervention": "thickness",
         "protocol": "marginal",
         "steps": [{"thickness": 2.0}],
         "true_thickness": 2.0,
     }
-    asked["true_intensity"] = 100.0
-    digit = {**asked, "intervention": "digit", "steps": [{"digit": 3}]}
-    questions = place.ask("do", [asked, asked, digit])
-    truth = place.answer("truth", questions, np.stack([stroke(21, 101)] * 3))
+    row["true_intensity"] = 100.0
+    digit = {**row, "intervention": "digit", "steps": [{"digit": 3}]}
+    questions = place.write_questions("do", [row, row, digit])
+    truth = place.write_answers("truth", questions, np.stack([stroke(21, 101)] * 3))
     answers = np.stack([stroke(23, 90), stroke(0, 0), stroke(20, 100)])
-    folder = place.answer("any", questions, answers)
+    folder = place.write_answers("any", questions, answers)
     scores = module.measured(load_suite("do", place.data, place.questions["do"], folder, truth))
     return {score.metric: score for score in scores}
 
@@ -67,15 +67,15 @@ def test_against_the_measured_truth(found):
 
 def test_without_a_blank_value_the_score_is_missing(place, monkeypatch):
     monkeypatch.delitem(BLANK, "thickness")
-    asked = {
+    row = {
         "intervention": "thickness",
         "protocol": "marginal",
         "true_thickness": 2.0,
         "true_intensity": 1.0,
     }
-    questions = place.ask("do", [{**asked, "steps": [{"thickness": 2.0}]}] * 3)
-    truth = place.answer("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
-    folder = place.answer("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))
+    questions = place.write_questions("do", [{**row, "steps": [{"thickness": 2.0}]}] * 3)
+    truth = place.write_answers("truth", questions, np.stack([stroke(21, 101), stroke(0, 0), stroke(0, 0)]))
+    folder = place.write_answers("any", questions, np.stack([stroke(0, 0), stroke(22, 90), stroke(0, 0)]))
     scores = module.measured(load_suite("do", place.data, place.questions["do"], folder, truth))
     thickness, to_truth = (score for score in scores if score.metric.startswith("measured_thickness"))
     np.testing.assert_allclose(thickness.values, [np.nan, 0.2, np.nan], atol=1e-12)
@@ -85,7 +85,7 @@ def test_without_a_blank_value_the_score_is_missing(place, monkeypatch):
 
 
 def test_without_a_simulated_world_there_are_no_scores(place):
-    questions = place.ask("do", [{"intervention": "digit", "protocol": "marginal"}])
-    answers = place.answer("any", questions, place.images[:1])
+    questions = place.write_questions("do", [{"intervention": "digit", "protocol": "marginal"}])
+    answers = place.write_answers("any", questions, place.images[:1])
     save_dataset(place.data, toy_dataset(simulated=False))
     assert module.measured(load_suite("do", place.data, place.questions["do"], answers)) == []

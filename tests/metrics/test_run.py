@@ -24,18 +24,18 @@ def use(monkeypatch, name, module, metric):
 
 
 def test_unanswered_questions_have_no_score(place, settings):
-    questions = place.ask("null", [{}, {}, {}])
+    questions = place.write_questions("null", [{}, {}, {}])
     answered = np.array([True, False, True])
     images = place.images[:3] * answered[:, None, None, None].astype(np.uint8)
-    place.answer("vae", questions, images, answered=answered)
+    place.write_answers("vae", questions, images, answered=answered)
     table = place.score("axioms", ["vae"], settings)
     np.testing.assert_array_equal(table["value"], [0.0, np.nan, 0.0])
     assert table["reason"].tolist() == ["", "the method does not answer this question", ""]
 
 
 def test_the_reason_of_a_method_is_kept(place, settings):
-    questions = place.ask("null", [{}, {}]).assign(reason=["", "out of weights"])
-    place.answer("vae", questions, place.images[:2], answered=np.array([True, False]))
+    questions = place.write_questions("null", [{}, {}]).assign(reason=["", "out of weights"])
+    place.write_answers("vae", questions, place.images[:2], answered=np.array([True, False]))
     assert place.score("axioms", ["vae"], settings)["reason"].tolist() == ["", "out of weights"]
 
 
@@ -56,10 +56,13 @@ def test_errors_are_one_line(place, settings, metric, message):
 
 
 def test_one_process_scores_every_method_on_the_suites_that_it_answers(place, settings):
-    null, reverse = place.ask("null", [{}, {}]), place.ask("reverse", [{"intervention": "thickness"}])
+    null, reverse = (
+        place.write_questions("null", [{}, {}]),
+        place.write_questions("reverse", [{"intervention": "thickness"}]),
+    )
     for method, shift in (("vae", 2), ("copy", 0)):
-        place.answer(method, null, place.images[:2] + np.uint8(shift))
-        place.answer(method, reverse, place.images[:1] + np.uint8(shift))
+        place.write_answers(method, null, place.images[:2] + np.uint8(shift))
+        place.write_answers(method, reverse, place.images[:1] + np.uint8(shift))
     table = place.score("axioms", ["copy", "dime", "vae"], settings)  # dime answers neither suite
     assert list(zip(table["method"], table["suite"], table["value"], strict=True)) == [
         *[("copy", "null", 0.0)] * 2,
@@ -85,9 +88,12 @@ class Distances:
 def test_methods_share_what_is_read_and_have_the_same_scores_as_alone(place, settings, monkeypatch):
     use(monkeypatch, "distances", Distances, Metric(("do", "null"), truth=True))
     methods = ("vae", "copy", "hvae")
-    for asked in (place.ask("do", [{"index": 4}, {"index": 1}, {}]), place.ask("null", [{}, {"index": 5}])):
+    for questions in (
+        place.write_questions("do", [{"index": 4}, {"index": 1}, {}]),
+        place.write_questions("null", [{}, {"index": 5}]),
+    ):
         for shift, method in enumerate((*methods, "truth")):
-            place.answer(method, asked, place.images[: len(asked)] + np.uint8(shift))
+            place.write_answers(method, questions, place.images[: len(questions)] + np.uint8(shift))
     read, load = [], np.load
     monkeypatch.setattr(np, "load", lambda path, **more: read.append(path) or load(path, **more))
     alone = [place.score("distances", [method], settings) for method in methods]
@@ -105,9 +111,9 @@ def test_a_metric_with_any_suite(place, settings, monkeypatch):
     use(monkeypatch, "distances", Distances, Metric(("flip", "sweep"), truth=True))
     flip = {"intervention": "bright", "attribute": "bright", "label": 0, "target": 1, "repeat": 0}
     for suite, row in (("flip", flip), ("sweep", {"intervention": "thickness"})):
-        questions = place.ask(suite, [row] * 2)
+        questions = place.write_questions(suite, [row] * 2)
         for method in ("vae", "truth"):
-            place.answer(method, questions, place.images[:2])
+            place.write_answers(method, questions, place.images[:2])
     table = place.score("distances", ["vae"], settings)
     assert table["suite"].tolist() == ["flip"] * 4 + ["sweep"] * 4 and (table["value"] == 0.0).all()
 
@@ -116,7 +122,7 @@ def test_the_tidy_table_is_ordered_by_method(place, settings, tmp_path):
     for suite, file in (("null", "one"), ("reverse", "two")):
         row = {"intervention": "thickness"} if suite == "reverse" else {}
         for method in ("copy", "vae"):
-            place.answer(method, place.ask(suite, [row]), place.images[:1])
+            place.write_answers(method, place.write_questions(suite, [row]), place.images[:1])
         suites = {suite: place.questions[suite]}
         place.score("axioms", ["vae", "copy"], settings, suites=suites, out=tmp_path / f"{file}.parquet")
     summarise(
@@ -129,15 +135,15 @@ def test_the_tidy_table_is_ordered_by_method(place, settings, tmp_path):
 
 
 def test_answers_to_other_questions_are_refused(place, settings):
-    place.answer("copy", place.ask("null", [{}, {}]), place.images[:2])
-    place.ask("null", [{}, {"index": 5}])
+    place.write_answers("copy", place.write_questions("null", [{}, {}]), place.images[:2])
+    place.write_questions("null", [{}, {"index": 5}])
     with pytest.raises(UserError, match="not the answers to these 2 questions"):
         place.score("axioms", ["copy"], settings)
 
 
 def test_damaged_questions_are_refused(place, settings):
-    questions = place.ask("null", [{}, {}])
-    place.answer("copy", questions, place.images[:2])
+    questions = place.write_questions("null", [{}, {}])
+    place.write_answers("copy", questions, place.images[:2])
     path = place.questions["null"]
     for table, message in (
         (questions.drop(columns="index"), "no column index"),
@@ -155,8 +161,8 @@ def test_damaged_questions_are_refused(place, settings):
 
 
 def test_damaged_answers_are_refused(place, settings):
-    questions = place.ask("null", [{}])
-    folder = place.answer("copy", questions, place.images[:1])
+    questions = place.write_questions("null", [{}])
+    folder = place.write_answers("copy", questions, place.images[:1])
     chunk = folder / "null" / "000000-000001"
     table = pd.read_parquet(chunk.with_suffix(".parquet"))
     for damaged, message in (
@@ -173,8 +179,8 @@ def test_damaged_answers_are_refused(place, settings):
 
 
 def test_answers_of_another_method_or_seed_are_noticed(place, settings):
-    questions = place.ask("null", [{}])
-    chunk = place.answer("vae", questions, place.images[:1]) / "null" / "000000-000001.parquet"
+    questions = place.write_questions("null", [{}])
+    chunk = place.write_answers("vae", questions, place.images[:1]) / "null" / "000000-000001.parquet"
     table = pd.read_parquet(chunk)
     for origin, message in (
         ({"method": "hvae", "seed": 0}, "has answers of hvae/seed0, not of vae/seed0"),
@@ -205,7 +211,7 @@ class Half:
 def test_a_score_of_a_whole_set_reaches_the_tidy_table(place, settings, tmp_path, monkeypatch):
     use(monkeypatch, "half", Half, Metric(("flip",), models=("classifier",)))
     row = {"intervention": "bright", "attribute": "bright", "label": 0, "target": 1, "repeat": 0}
-    place.answer("vae", place.ask("flip", [row] * 3), place.images[:3], seed=3)
+    place.write_answers("vae", place.write_questions("flip", [row] * 3), place.images[:3], seed=3)
     out = tmp_path / "scores" / "half" / "seed3.parquet"
     assert place.score("half", ["vae"], settings, 3, out=out)["question"].tolist() == [0, 1, 2, WHOLE, WHOLE]
     summarise([out], settings.bootstrap, tmp_path / "scores.csv")
@@ -219,7 +225,7 @@ def test_a_score_of_a_whole_set_reaches_the_tidy_table(place, settings, tmp_path
 
 
 def test_scores_of_another_metric_or_seed_are_noticed(place, settings, tmp_path):
-    place.answer("copy", place.ask("null", [{}]), place.images[:1])
+    place.write_answers("copy", place.write_questions("null", [{}]), place.images[:1])
     folder = tmp_path / "scores"
     place.score("axioms", ["copy"], settings, out=folder / "axioms" / "seed0.parquet")
     summarise([folder / "axioms" / "seed0.parquet"], settings.bootstrap, tmp_path / "scores.csv")
@@ -242,11 +248,11 @@ def test_only_some_metrics_have_a_reference(settings, tmp_path):
 def test_a_metric_without_its_weights_has_missing_scores_with_the_reason(place, settings, tmp_path, capsys):
     reason = "scores.lpips.weights: 'away' is not a file"
     save_missing(tmp_path / "models" / "lpips" / settings.lpips.net, "lpips", reason)
-    null = place.ask("null", [{}, {}])
-    do = place.ask("do", [{"intervention": "thickness"}, {"intervention": "digit"}])
-    for asked in (null, do):
-        place.answer("copy", asked, place.images[:2])
-        place.answer("truth", asked, place.images[:2])
+    null = place.write_questions("null", [{}, {}])
+    do = place.write_questions("do", [{"intervention": "thickness"}, {"intervention": "digit"}])
+    for questions in (null, do):
+        place.write_answers("copy", questions, place.images[:2])
+        place.write_answers("truth", questions, place.images[:2])
     table = place.score("lpips", ["copy"], settings)
     assert table[["suite", "intervention", "metric"]].values.tolist() == [
         ["do", "thickness", "truth_lpips"],

@@ -9,7 +9,7 @@ from counterfactory.metrics.truth import truth
 
 from .conftest import toy_dataset
 
-ASKED = [
+QUESTIONS = [
     {
         "intervention": "thickness",
         "protocol": "marginal",
@@ -34,8 +34,8 @@ ASKED = [
 
 @pytest.fixture
 def ready(place):
-    questions = place.ask("do", ASKED)
-    place.answer("truth", questions, place.images[:4])
+    questions = place.write_questions("do", QUESTIONS)
+    place.write_answers("truth", questions, place.images[:4])
     return place, questions
 
 
@@ -48,7 +48,9 @@ def scores(place, folder, compare=True):
 def test_a_shift_of_the_truth(ready):
     place, questions = ready
     own = questions["true_thickness"] + [0.5, -0.25, 0.0, 0.0]
-    found = scores(place, place.answer("shift", questions, place.images[:4] + np.uint8(3), thickness=own))
+    found = scores(
+        place, place.write_answers("shift", questions, place.images[:4] + np.uint8(3), thickness=own)
+    )
     # Setting the digit requires another handwritten image, even if the value is the factual digit.
     np.testing.assert_array_equal(found["truth_l1"].values, [3.0, 3.0, np.nan, np.nan])
     assert "handwritten" in found["truth_l1"].reason
@@ -65,13 +67,13 @@ def test_the_truth_scores_zero(ready):
 
 def test_questions_without_a_true_answer_have_no_score(ready):
     place, questions = ready
-    place.answer("truth", questions, place.images[:4], answered=np.array([True, False, True, True]))
-    values = scores(place, place.answer("copy", questions, place.images[:4]))["truth_l1"].values
+    place.write_answers("truth", questions, place.images[:4], answered=np.array([True, False, True, True]))
+    values = scores(place, place.write_answers("copy", questions, place.images[:4]))["truth_l1"].values
     np.testing.assert_array_equal(values, [0.0, np.nan, np.nan, np.nan])
 
 
 def test_a_data_set_that_is_not_simulated(ready):
     place, questions = ready
     save_dataset(place.data, toy_dataset(simulated=False))
-    found = scores(place, place.answer("copy", questions, place.images[:4]), compare=False)
+    found = scores(place, place.write_answers("copy", questions, place.images[:4]), compare=False)
     assert np.isnan(found["truth_l1"].values).all() and "not simulated" in found["truth_l1"].reason

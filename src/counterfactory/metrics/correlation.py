@@ -42,7 +42,14 @@ from .resources import Resources
 if TYPE_CHECKING:
     from ..config import BootstrapSettings
 
-__all__ = ["compute_reference", "correlation_difference", "correlation_scores", "correlations", "load"]
+__all__ = [
+    "compute_reference",
+    "correlation_difference",
+    "correlation_scores",
+    "correlations",
+    "load",
+    "read_correlations",
+]
 
 
 def compute_reference(resources: Resources, questions: Mapping[str, Path], out: Path) -> None:
@@ -68,7 +75,7 @@ def load(resources: Resources) -> Scorer:
     settings = resources.settings.correlation
     classifier = load_classifier(resources.classifier, resources.device, "classifier")
     oracle = load_classifier(resources.oracle, resources.device, "oracle")
-    train = _read_correlations(resources.reference, len(oracle.attributes))
+    train = read_correlations(resources.reference, len(oracle.attributes))
     bootstrap = resources.settings.bootstrap
     return lambda answers: correlation_scores(
         answers, classifier, oracle, train, bootstrap, settings.constant, settings.jpeg
@@ -195,8 +202,20 @@ def _score(
     return SetScore("cd", group, value, len(changes), max(low, 0.0), high)
 
 
-def _read_correlations(path: Path | None, count: int) -> np.ndarray:
-    """Reads what :func:`compute_reference` wrote for an oracle of `count` attributes."""
+def read_correlations(path: Path | None, count: int) -> np.ndarray:
+    """Reads what :func:`compute_reference` wrote.
+
+    Arguments:
+        path: The safetensors file.
+        count: The number A of attributes of the oracle.
+
+    Returns:
+        The correlations of the labels of the train split, float64 (A, A).
+
+    Raises:
+        UserError: If the file is missing or cannot be read.
+        BadFile: If it is damaged, of another metric, or of an oracle with other attributes.
+    """
     if path is None:
         raise UserError("correlation: requires --reference; run `counterfactory reference correlation` first")
     with reading(path, "not the correlations of labels", step="run `counterfactory reference correlation`"):

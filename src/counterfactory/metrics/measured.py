@@ -51,7 +51,9 @@ def measured(answers: SuiteAnswers) -> list[Score]:
         value = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
         target = answers.true(name)
         reason = np.where(np.isnan(value), NOT_SEEN, "the true parent is not determined")
-        scores.append(Score(f"measured_{name}", compare(answers.dataset.variable(name), value, target), reason))
+        scores.append(
+            Score(f"measured_{name}", compare(answers.dataset.variable(name), value, target), reason)
+        )
         reason = np.where(np.isnan(value) & answers.known, NOT_SEEN, answers.no_truth)
         reason = np.where(answers.known & ~np.isnan(value), NOT_SEEN_TRUE, reason)
         found = compare(answers.dataset.variable(name), value, true[name])

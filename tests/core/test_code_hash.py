@@ -463,7 +463,7 @@ def test_a_helper_that_nobody_calls_runs_no_step_again(changed_rules):
 
 def test_the_learning_rate_runs_trainings_again_and_nothing_else(changed_rules):
     trained = {f"train {name}" for name in MODELS} - {"train scm"}
-    assert changed_rules("training.loop", "0.5 * (1.0 +", "0.4 * (1.0 +") == trained
+    assert changed_rules("training.optimizers", "0.5 * (1.0 +", "0.4 * (1.0 +") == trained
 
 
 def test_a_method_runs_its_own_answers_again(changed_rules):

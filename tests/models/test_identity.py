@@ -158,7 +158,7 @@ def test_training_is_repeatable_and_sources_are_bounded(data, tmp_path):
 
 def test_what_cannot_be_trained_is_refused(data, tmp_path, monkeypatch):
     few = identity_settings(held_out=0.01)
-    with pytest.raises(UserError, match=r"identity\.held_out: the 1 sources .* raise it"):
+    with pytest.raises(UserError, match=r"identity\.held_out: no two of the 1 sources .* raise it"):
         train_identity(few, Run("identity", data, tmp_path, tmp_path / "few"))
     monkeypatch.setattr(module, "world", lambda name: None)
     with pytest.raises(UserError, match="identity: toy is not simulated"):

@@ -42,6 +42,16 @@ rule train:
         " 2>&1 | tee {log:q}"
 
 
+# Models that start from trained models.
+use rule train as finetune with:
+    output:
+        model="<results>/models/{folder}/model.safetensors",
+        meta="<results>/models/{folder}/model.json",
+        curve="<results>/models/{folder}/log.csv",
+    wildcard_constraints:
+        folder=folders_of(seeded=True, dependent=True),
+
+
 # Evaluation networks and predictors: the same for all training seeds.
 use rule train as train_once with:
     output:

@@ -6,10 +6,15 @@ from types import SimpleNamespace
 from counterfactory.models.registry import MODELS, section_of
 
 
-def folders_of(seeded):
-    """Returns a pattern of the folders below models/ of all trained models with or without a training seed."""
+def folders_of(seeded, dependent=False):
+    """Returns a pattern of the folders below models/ of the trained models with or without a training seed.
+
+    `dependent` chooses those that require other trained models.
+    """
     # Published weights of the identity network are fetched instead.
-    names = [name for name, model in MODELS.items() if model.seeded == seeded and name not in PRETRAINED]
+    kind = (seeded, dependent)
+    names = [name for name, model in MODELS.items() if (model.seeded, bool(model.needs)) == kind]
+    names = [name for name in names if name not in PRETRAINED]
     variables = "|".join(VARIABLES)
     patterns = {name: f"{name}/({variables})" if MODELS[name].per_variable else name for name in names}
     return "|".join(rf"{name}/seed\d+" if seeded else patterns[name] for name in names)

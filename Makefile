@@ -148,5 +148,5 @@ lock: ## resolve pyproject.toml again into requirements.lock and the files of en
 
 .PHONY: clean
 clean: ## delete results, caches and the environment
-	rm -rf results $(VENV) .snakemake .pytest_cache .ruff_cache .mypy_cache build docs/_build docs/_generated docs/reference/api src/*.egg-info
+	rm -rf results $(VENV) .snakemake .pytest_cache .ruff_cache .mypy_cache build docs/_build docs/reference/config.rst docs/reference/cli.rst docs/reference/api src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

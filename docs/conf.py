@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 import counterfactory  # noqa: E402
-from counterfactory.cli import reference as cli_reference  # noqa: E402
+from counterfactory.cli.reference import reference as cli_reference  # noqa: E402
 from counterfactory.config.reference import reference as config_reference  # noqa: E402
 
 project = "counterfactory"
@@ -23,10 +23,10 @@ extensions = [
     "sphinx_copybutton",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "_generated"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "counterfactory"
-html_static_path = ["_static"]
+html_static_path: list[str] = []
 
 # In docstrings a single pair of backticks is code.
 default_role = "code"
@@ -55,7 +55,6 @@ napoleon_use_rtype = False
 
 def setup(app) -> None:
     """Writes the references of the configuration and of the command line before the pages are read."""
-    generated = Path(__file__).parent / "_generated"
-    generated.mkdir(exist_ok=True)
-    (generated / "config.md").write_text(config_reference(), encoding="utf-8")
-    (generated / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    folder = Path(__file__).parent / "reference"
+    (folder / "config.rst").write_text(config_reference(), encoding="utf-8")
+    (folder / "cli.rst").write_text(cli_reference(), encoding="utf-8")

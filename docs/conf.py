@@ -46,11 +46,14 @@ apidoc_modules = [
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# Names that a package re-exports are documented where they are defined.
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+suppress_warnings = ["ref.python"]
 autodoc_mock_imports = ["onnx"]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 
 def setup(app) -> None:

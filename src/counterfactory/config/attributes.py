@@ -19,7 +19,7 @@ __all__ = [
     "OracleSettings",
 ]
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z_0-9]*$", max_length=60)]
 
 
 class AttributeSettings(Section):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .sections import Count, Section, Seed
+from .sections import Count, Section, Seed, Share
 
 __all__ = ["DataSettings"]
 
@@ -24,6 +24,10 @@ class DataSettings(Section):
         "intensity are used instead of sampled values; null: sample.",
     )
     seed: Seed = Field(0, description="Seed of the splits and of the sampled attributes.")
+    confounding: Share = Field(
+        0.9,
+        description="colour_mnist: probability that a digit has its own hue; otherwise its hue is one of all ten.",
+    )
     train: Count = Field(
         20_000, description="Images in the train split, which trains the models; from MNIST's 60,000."
     )

@@ -202,5 +202,5 @@ def leads(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
 
 
 def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:
-    """Returns standard normal noise from the stream `names` of each question, float32 (B, *shape)."""
+    """Returns standard normal noise from the stream `names` of each question, float32 ``(B, *shape)``."""
     return torch.from_numpy(normal(rows.seeds.tolist(), shape, *names)).to(rows.x.device)

@@ -19,7 +19,7 @@ from ..scm.noise_kernels import PRIORS, Sticky, streams
 __all__ = ["Copy", "sticky_copy"]
 
 Copy = Callable[[str, Tensor], Tensor]
-"""`copy(name, noise)` returns the counterfactual noise, of the same shape (B, *), given the abducted one."""
+"""`copy(name, noise)` returns the counterfactual noise, of the same shape ``(B, *)``, given the abducted one."""
 
 
 def sticky_copy(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:

@@ -35,7 +35,7 @@ def place_matters(function: Callable[..., Any], *inputs: Tensor) -> bool:
     """Returns whether a row's output depends on its position in the batch, or on the other rows.
 
     Arguments:
-        function: A function from tensors with shape (M, *) to one or several tensors with shape (M, *).
+        function: A function from tensors with shape ``(M, *)`` to one or several tensors with shape ``(M, *)``.
         inputs: Inputs to test it on, such as noise. All rows should differ.
     """
     count = len(inputs[0])

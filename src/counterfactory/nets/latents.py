@@ -41,7 +41,7 @@ def draw(gaussian: Gaussian, noise: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def draw_noise(shapes: Sequence[Sequence[int]], x: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """Returns standard normal noise `(B, *shape)` for each shape, with the device, type and batch size B of `x`."""
+    """Returns standard normal noise ``(B, *shape)`` for each shape, with the device, type and batch size B of `x`."""
     return [
         torch.randn(len(x), *shape, generator=generator, device=x.device, dtype=x.dtype) for shape in shapes
     ]

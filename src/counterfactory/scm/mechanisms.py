@@ -78,7 +78,7 @@ class TailedSigmoid(Transform):
         return inner.logit() + (y - inner) / self.slope
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """Returns log |dy/dx|, elementwise."""
+        """Returns `log |dy/dx|`, elementwise."""
         inner = x.clamp(-self.tail, self.tail)
         return -F.softplus(inner) - F.softplus(-inner)
 

@@ -204,7 +204,7 @@ def nelbo(
         model: An image mechanism.
         x: Images in [-1, 1] with shape :math:`(B, C, H, W)`.
         parents: Their encoded parents, with shape :math:`(B, P)`.
-        noise: Standard normal noise `(B, *shape)` for each of `model.noise_shapes`.
+        noise: Standard normal noise ``(B, *shape)`` for each of `model.noise_shapes`.
 
     Returns:
         The NELBO in nats per pixel, :math:`(B,)`; the latents drawn; location and log scale of the pixels.

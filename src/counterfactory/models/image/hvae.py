@@ -172,7 +172,7 @@ class Hvae(nn.Module):
         Arguments:
             x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
             parents: Their encoded parents, with shape :math:`(B, P)`.
-            noise: Standard normal noise `(B, *shape)` for each of `noise_shapes`.
+            noise: Standard normal noise ``(B, *shape)`` for each of `noise_shapes`.
             temperature: Factor on the standard deviation of the posterior.
 
         Returns:
@@ -192,7 +192,7 @@ class Hvae(nn.Module):
         Arguments:
             x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
             parents: Their encoded parents, with shape :math:`(B, P)`.
-            noise: Standard normal noise `(B, *shape)` for each of `noise_shapes`.
+            noise: Standard normal noise ``(B, *shape)`` for each of `noise_shapes`.
 
         Returns:
             The latents, and location and log scale of the pixels, each :math:`(B, C, H, W)`.
@@ -259,7 +259,7 @@ class Hvae(nn.Module):
         Arguments:
             x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
             parents: Their encoded parents, with shape :math:`(B, P)`.
-            noise: Standard normal noise `(B, *shape)` for each of `noise_shapes`.
+            noise: Standard normal noise ``(B, *shape)`` for each of `noise_shapes`.
             free_bits: Lower bound of the KL divergence of each latent channel, in nats.
             prior_parents: Encoded parents for a conditional prior, if they differ from `parents`.
 

@@ -136,7 +136,7 @@ def _table(
             )
         for name, row in cells.items():
             found = [_without_n_reasons(scores.cell(select, name)) for select in selects]
-            counts = [cell.n for cell in found if cell.value is not None]
+            counts = [cell.n or 0 for cell in found if cell.value is not None]
             row.append(
                 Cell(float(max(counts))) if counts else Cell(0.0 if _answers_flip(scores, name) else None)
             )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .layout import Cell, Row, Table, format_cell, format_number
+from .layout import Cell, Column, Row, Table, format_cell, format_number
 from .style import method_colours
 from .vocabulary import CEILING, FLOOR, method_title
 
@@ -59,6 +59,12 @@ def _number(cell: Cell, table: Table, column: int) -> str:
     return format_cell(cell, table.columns[column])[0]
 
 
+def _value(cell: Cell) -> float:
+    """Returns the value of a cell that has one."""
+    assert cell.value is not None
+    return cell.value
+
+
 def _intervention_and_score(row: Row) -> tuple[str, str]:
     """Returns the intervention and the score of a row of the table `distance`."""
     what, _, score = row.name.partition(": ")
@@ -83,19 +89,19 @@ def cards(distance: Table | None) -> list[Card]:
     made = []
     for row in _effectiveness_rows(distance):
         dots = []
-        for k, name in enumerate(methods):
+        for k, method in enumerate(methods):
             score, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]
             if share.value is not None:
                 text = _number(score, distance, 1 + 2 * k)
                 best = share.best or len(methods) == 1
-                dots.append(Dot(method_title(name), colours[name], share.value, text, best))
+                dots.append(Dot(method_title(method), colours[method], share.value, text, best))
         if not dots:
             continue
-        what, score = _intervention_and_score(row)
+        what, name = _intervention_and_score(row)
         floor = _number(row.cells[0], distance, 0)
         ceiling = _number(row.cells[-1], distance, len(row.cells) - 1)
         dots.sort(key=lambda dot: -dot.share)
-        made.append(Card(what, score, floor, ceiling, bool(row.cells[-1].reason), tuple(dots)))
+        made.append(Card(what, name, floor, ceiling, bool(row.cells[-1].reason), tuple(dots)))
     return made
 
 
@@ -125,11 +131,11 @@ def _best_effectiveness(distance: Table, row: Row) -> str:
     present = [k for k in range(len(methods)) if row.cells[2 + 2 * k].value is not None]
     if not present:
         return ""
-    k = max(present, key=lambda k: row.cells[2 + 2 * k].value)
+    k = max(present, key=lambda k: _value(row.cells[2 + 2 * k]))
     what, score = _intervention_and_score(row)
     score, unit = _name_and_unit(score)
     unit = f" {unit}" if unit else ""
-    value, share = _number(row.cells[1 + 2 * k], distance, 1 + 2 * k), row.cells[2 + 2 * k].value
+    value, share = _number(row.cells[1 + 2 * k], distance, 1 + 2 * k), _value(row.cells[2 + 2 * k])
     floor, ceiling = _number(row.cells[0], distance, 0), _number(row.cells[-1], distance, len(row.cells) - 1)
     end = "the judge's score on real images" if row.cells[-1].reason else "the true counterfactual"
     return (
@@ -154,9 +160,10 @@ def _distance_to_truth(distance: Table) -> list[str]:
     methods = _methods(distance)
     parts, floors = [], []
     for row in distance.rows:
-        present = [k for k in range(len(methods)) if row.cells[1 + 2 * k].value is not None]
-        if row.key.endswith(":truth_l1") and present and "random" not in row.key:
-            k = min(present, key=lambda k: row.cells[1 + 2 * k].value)
+        cells = {k: row.cells[1 + 2 * k] for k in range(len(methods))}
+        values = {k: cell.value for k, cell in cells.items() if cell.value is not None}
+        if row.key.endswith(":truth_l1") and values and "random" not in row.key:
+            k = min(values, key=values.__getitem__)
             what, _ = _intervention_and_score(row)
             value = _number(row.cells[1 + 2 * k], distance, 1 + 2 * k)
             parts.append(f"{value} under {what} ({method_title(methods[k])})")
@@ -180,7 +187,7 @@ def _drift(headline: Table, group: str, words: str) -> list[str]:
     if not rows:
         return []
     j = found[-1]
-    best, *others = sorted(rows, key=lambda row: row.cells[j].value)
+    best, *others = sorted(rows, key=lambda row: _value(row.cells[j]))
     times = int(headline.columns[j].title.split()[0])
     plural = "s" * (times > 1)
     start = words.format(count=times, interventions=f"intervention{plural}", cycles=f"cycle{plural}")
@@ -207,10 +214,11 @@ def explanation_sentences(tables: Mapping[str, Table]) -> list[str]:
         rows = [
             row for row in flips.rows if j >= 0 and row.role == "method" and row.cells[j].value is not None
         ]
-        rows.sort(key=lambda row: -row.cells[j].value)
+        rows.sort(key=lambda row: -_value(row.cells[j]))
         if rows:
             parts = [
-                f"{row.name} {100 * row.cells[j].value:.0f} % (n = {row.cells[0].value:.0f})" for row in rows
+                f"{row.name} {100 * _value(row.cells[j]):.0f} % (n = {row.cells[0].value:.0f})"
+                for row in rows
             ]
             sentences.append(f"Share of answers that flip the prediction of the classifier: {_list(parts)}.")
     graph = tables.get("graph")
@@ -229,7 +237,7 @@ def _graph_consistency(graph: Table, group: str) -> str:
     rows = [row for row in graph.rows if row.role == "method" and row.cells[distance].value is not None]
     if not rows:
         return ""
-    rows.sort(key=lambda row: row.cells[distance].value)
+    rows.sort(key=lambda row: _value(row.cells[distance]))
     unit = graph.columns[moved].unit
     what, _, variable = group.partition(" flipped: ")
 
@@ -281,9 +289,11 @@ def _one_seed(config: Mapping[str, Any]) -> str:
 
 
 def _judge_errors(judges: Table | None) -> str:
+    if judges is None:
+        return ""
     parts = [
         f"{name} {format_cell(row.cells[0], judges.columns[0])[0]}{f' {unit}' if unit else ''}"
-        for row in (judges.rows if judges is not None else ())
+        for row in judges.rows
         for name, unit in [_name_and_unit(row.name)]
         if row.cells[0].value is not None
     ]
@@ -296,15 +306,16 @@ def _judge_errors(judges: Table | None) -> str:
     )
 
 
+def _ceiling_cells(table: Table | None) -> list[tuple[Column, Cell]]:
+    """Returns the columns of a table and the cells of the ceiling, if both exist."""
+    rows = [row for row in table.rows if row.role == "ceiling"] if table is not None else []
+    return list(zip(table.columns, rows[0].cells, strict=True)) if table is not None and rows else []
+
+
 def _measurement_errors(measured: Table | None) -> str:
-    ceiling = (
-        next((row for row in measured.rows if row.role == "ceiling"), None) if measured is not None else None
-    )
     parts = [
         f"{column.title.removesuffix(' to target')} {format_cell(cell, column)[0]} {column.unit} under {column.group}"
-        for column, cell in zip(
-            measured.columns if ceiling else (), ceiling.cells if ceiling else (), strict=True
-        )
+        for column, cell in _ceiling_cells(measured)
         if column.title.endswith(" to target")
         and cell.value is not None
         and f"({column.title.split(' ')[0]})" in column.group
@@ -318,18 +329,7 @@ def _measurement_errors(measured: Table | None) -> str:
 
 
 def _missing_truth(predicted: Table | None) -> str:
-    ceiling = (
-        next((row for row in predicted.rows if row.role == "ceiling"), None)
-        if predicted is not None
-        else None
-    )
-    missing = dict.fromkeys(
-        column.group
-        for column, cell in zip(
-            predicted.columns if ceiling else (), ceiling.cells if ceiling else (), strict=True
-        )
-        if cell.value is None
-    )
+    missing = dict.fromkeys(column.group for column, cell in _ceiling_cells(predicted) if cell.value is None)
     if not missing:
         return ""
     return (

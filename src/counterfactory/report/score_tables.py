@@ -102,8 +102,7 @@ def main_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[T
     ]
     known = {
         "predicted": [f"predicted_{name}" for name in names],
-        "measured": [f"measured_{name}" for name in continuous]
-        + [f"measured_{name}_truth" for name in continuous],
+        "measured": [f"measured_{name}" for name in names] + [f"measured_{name}_truth" for name in names],
         "normalised": [f"normalised_{name}" for name in continuous],
         "truth": ["truth_l1", "truth_lpips"],
         "parents": [f"parents_{name}" for name in names],

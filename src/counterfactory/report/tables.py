@@ -63,8 +63,8 @@ def write_tables(
     """
     out = Path(out)
     dataset, scores = load_dataset(results.data), read_scores(results.scores)
-    sources, studies = read_published(published)
-    studies = [study for study in studies if dataset.name in study.datasets]
+    sources, every = read_published(published)
+    studies = [study for study in every if dataset.name in study.datasets]
     judges = read_judges(results.judges)
     mechanisms = [read_json(path) for path in results.scm]
     main = main_tables(scores, dataset, level)

@@ -95,7 +95,7 @@ def describe_score(name: str, dataset: Dataset) -> Score:
             f"predicted_{variable.name}": f"{variable.name} {'error' if continuous else 'accuracy'}",
             f"measured_{variable.name}": f"{variable.name} to target",
             f"measured_{variable.name}_truth": f"{variable.name} to truth",
-            f"parents_{variable.name}": f"{variable.name} error",
+            f"parents_{variable.name}": f"{variable.name} {'error' if continuous else 'accuracy'}",
         }
         if name in titles:
             return Score(name, titles[name], unit, better, decimals)

@@ -15,7 +15,6 @@ from counterfactory.config import (
     HvaeNetwork,
     HvaeSettings,
     Settings,
-    TrainingSettings,
     VaeNetwork,
     commented_yaml,
     load_section,

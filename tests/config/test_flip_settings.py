@@ -22,7 +22,7 @@ def flip(**keys) -> dict:
     [
         (
             flip(attributes=["slanted"]),
-            "contains 'slanted', whose quantity slant is no parent; choose from thick, bright",
+            "contains 'slanted', whose quantity 'slant' is no parent; choose from thick, bright",
         ),
         (
             flip(attributes=["smile"]),

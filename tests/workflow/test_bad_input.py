@@ -1,8 +1,8 @@
-"""Bad input from end to end: one clear line each, and everything else still comes out.
+"""Bad input from end to end: each mistake is one line, and everything else is still computed.
 
-The commands are those of the rules, one after another in this process, at a toy scale on Pendulum. All at once there
-are an attribute that no test image has, one so rare that the classifier says the same of every image, an explainer too
-weak to flip anything, one whose perceptual network has no weights, and scores that have none.
+The commands of the rules run one after another in this process, at a toy scale on Pendulum. The configuration has an
+attribute that no test image has, one so rare that the classifier predicts the same class for every image, an explainer
+too weak to flip anything, one whose perceptual network has no weights, and metrics whose networks have none.
 """
 
 import json
@@ -52,7 +52,7 @@ answers:
   dime_x: {<<: *walk, images: null, perceptual: classifier, classifier_scale: 1.0e-6, restart_step: 2, stop_step: 1}
 scores:
   metrics: [flip, identity, mnac, correlation, diversity, cout, oracle_frechet, fid, graph_consistency]
-  lpips: {net: alex, weights: away/alexnet.pth}
+  lpips: {net: vgg, weights: away/vgg16.pth}
   fid: {images: 8, least: 2, weights: away/inception.pth}
   bootstrap: {resamples: 50}
 """
@@ -60,7 +60,7 @@ REASONS = {
     "identity": "identity.network.weights: 'away/resnet50_ft_weight.pkl' is not a file; put it there, or name another",
     "vgg19": "answers.vgg19_weights: 'away/vgg19.pth' is neither a file nor one of torchvision; put it there, or name "
     "another",
-    "lpips": "scores.lpips.weights: 'away/alexnet.pth' is neither a file nor one of auto, torchvision, package; put it "
+    "lpips": "scores.lpips.weights: 'away/vgg16.pth' is neither a file nor one of auto, torchvision, package; put it "
     "there, or name another",
     "inception": "scores.fid.weights: 'away/inception.pth' is neither a file nor one of auto, pytorch_fid, package; "
     "put it there, or name another",

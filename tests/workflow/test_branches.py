@@ -1,4 +1,4 @@
-"""Branches of the workflow that the default does not take: another data set, fine-tuning, the diffusion autoencoder."""
+"""Parts of the workflow that the default run does not have: Pendulum, fine-tuning, the diffusion autoencoder."""
 
 import pandas as pd
 import pytest
@@ -53,7 +53,7 @@ def test_fine_tuning_is_there_only_if_asked_for(folder):
     every = plan(folder, *preset, "methods=[copy, vae_ft, causaldiffae, truth]")[1]
     assert any("/scores/dci/" in name for name in every)
     models = {name.split("/models/")[1].split("/")[0] for name in every if "/models/" in name}
-    # What it starts from is trained, though nobody asks it.
+    # The model that fine-tuning starts from is trained, although it is not a method of the run.
     assert {
         "vae",
         "vae_ft",

@@ -1,4 +1,4 @@
-"""Each rule by itself: what it runs is a command that the command line takes, and says all that the step depends on."""
+"""Each rule: its shell command is valid and passes everything that the step depends on."""
 
 import argparse
 import json
@@ -14,11 +14,10 @@ from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
 from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
 
-# Whatever the default leaves out is asked for, so that every rule has a job.
+# All methods and metrics, so that every rule has a job.
 EVERYTHING = {"methods": list(METHODS), "scores": {"metrics": list(METRICS)}}
-# What only some jobs of a step need: the net of LPIPS, what the classifier tells apart, what a metric compares with;
-# minutes are told by hand.
-UNASKED = {
+# Options that only some jobs of a step have; a time limit is never set by a rule.
+OPTIONAL = {
     "weights": {"net"},
     "train": {"attributes", "minutes"},
     "ask": {"attributes"},
@@ -31,7 +30,7 @@ SHELL = re.compile(
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
-    """What a plan with everything in it says."""
+    """Output of a dry run with all methods and metrics."""
     folder = tmp_path_factory.mktemp("everything")
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "everything.yaml").write_text(json.dumps(EVERYTHING))
@@ -41,7 +40,7 @@ def planned(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def commands(planned):
-    """The words of each job's command, and what the command line makes of them."""
+    """The shell command of each job as a list of words, and as parsed arguments."""
     found = []
     for line in SHELL.findall(planned):
         words = shlex.split(line)[3:]
@@ -74,10 +73,10 @@ def test_every_placeholder_was_filled_in(commands):
 
 
 def test_nothing_is_left_to_the_configuration(commands):
-    """A step that read config.yaml itself would not be run again when the file changes."""
+    """A step that reads config.yaml itself would not run again when the file changes."""
     for words, args in commands:
         left = {name for name, value in vars(args).items() if value is None}
-        assert left - UNASKED.get(words[0], set()) == {"config"}, words
+        assert left - OPTIONAL.get(words[0], set()) == {"config"}, words
 
 
 def test_what_is_written_lies_where_results_go(commands):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..data.registry import DATASETS
 from ..methods.registry import METHODS
+from .error_messages import shown
 from .model_checks import model_errors
 from .question_checks import question_errors
 from .settings import Settings
@@ -41,7 +42,7 @@ def _results(settings: Settings) -> Iterator[str]:
         except OSError:  # a name that the file system does not allow, or a folder that cannot be read
             blocked = False
         if blocked:
-            yield f"results is {settings.results!r}, but {path} is a file; name a folder"
+            yield f"results is {shown(settings.results)}, but {path} is a file; name a folder"
             return
 
 

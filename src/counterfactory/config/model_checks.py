@@ -11,6 +11,7 @@ from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..nets.unet_sizes import check_sizes
 from ..questions.registry import SUITES
+from .error_messages import shown
 from .explainers import EXPLAINERS
 from .settings import Settings
 from .training import ImageTrainingSettings, TrainingSettings
@@ -141,7 +142,7 @@ def _exposure(settings: Settings) -> Iterator[str]:
         for variable in getattr(getattr(getattr(settings.models, name), "network", None), "exposure", ()):
             if variable not in known:
                 yield (
-                    f"models.{name}.network.exposure contains {variable!r}, which is no variable of "
+                    f"models.{name}.network.exposure contains {shown(variable)}, which is no variable of "
                     f"{settings.dataset}; set [], or choose from {', '.join(known)}"
                 )
 
@@ -180,7 +181,8 @@ def _explainers(settings: Settings) -> Iterator[str]:
         for key in ("start_step", "restart_step", "stop_step"):
             limit = kept if key == "start_step" else own.start_step + 1
             if getattr(own, key, 0) >= limit:
-                yield f"{path}.{key} is {getattr(own, key):,}; choose a step below {limit:,}"
+                reason = "timestep_respacing" if key == "start_step" else "start_step + 1"
+                yield f"{path}.{key} is {getattr(own, key):,}; choose a step below {limit:,} ({reason})"
 
 
 def _alexnet(settings: Settings) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..data.registry import DATASETS
 from ..questions.registry import SUITES
 from .attributes import AttributeSettings
-from .error_messages import nearest
+from .error_messages import nearest, shown
 from .model_checks import used_models, used_networks
 from .queries import QuerySettings, asked_queries
 from .settings import Settings
@@ -70,7 +70,7 @@ def _attributes(settings: Settings) -> Iterator[str]:
             yield f"attributes.{name} has the name of a variable of {settings.dataset}; choose another name"
         if attribute.of not in quantities:
             yield (
-                f"attributes.{name}.of is {attribute.of!r}, which is no quantity of {settings.dataset}; set "
+                f"attributes.{name}.of is {shown(attribute.of)}, which is no quantity of {settings.dataset}; set "
                 f"attributes.{name}: null, or choose from {', '.join(quantities)}"
             )
 
@@ -81,9 +81,9 @@ def _flip(settings: Settings) -> Iterator[str]:
     choices = [name for name, attribute in kept.items() if variables.get(attribute.of) == 0]
     for name in flip.attributes:
         if name not in choices and name not in classes:
-            reason = f", whose quantity {kept[name].of} is no parent" if name in kept else ""
+            reason = f", whose quantity {shown(kept[name].of)} is no parent" if name in kept else ""
             known = ", ".join([*choices, *classes]) or "none"
-            yield f"questions.flip.attributes contains {name!r}{reason}; choose from {known}"
+            yield f"questions.flip.attributes contains {shown(name)}{reason}; choose from {known}"
     if flip.digit and "digit" not in classes:
         yield f"questions.flip.digit is true, but {settings.dataset} has no digit; set it to false"
     elif flip.digit and "digit" in flip.attributes:
@@ -103,7 +103,8 @@ def _evidence(settings: Settings, path: str, query: QuerySettings) -> Iterator[s
     for part, facts in observed:
         for name, value in facts.items():
             if name not in sizes:
-                yield f"{path}.{part} contains {name!r}, which the classifier does not predict; {nearest(name, sizes)}"
+                remedy = nearest(name, sizes)
+                yield f"{path}.{part} contains {shown(name)}, which the classifier does not predict; {remedy}"
             elif value not in range(sizes[name]):
                 yield f"{path}.{part}.{name} is {value}; choose one of 0 to {sizes[name] - 1}"
 
@@ -121,7 +122,7 @@ def _intervention(settings: Settings, path: str, query: QuerySettings) -> Iterat
     for name, value in query.premise.items():
         classes = variables.get(name, 0) or (2 if name in kept else 0)
         if name not in choices:
-            yield f"{path}.premise contains {name!r}, which cannot be set; {nearest(name, choices)}"
+            yield f"{path}.premise contains {shown(name)}, which cannot be set; {nearest(name, choices)}"
         elif classes and value not in range(classes):
             yield f"{path}.premise.{name} is {value:g}; choose one of 0 to {classes - 1}"
 

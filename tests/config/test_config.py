@@ -71,7 +71,7 @@ def test_the_reference_page_has_every_key():
 
 def test_schema_file_is_that_of_the_models():
     written = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
-    assert written == schema(), "run: make config"
+    assert written == schema(), "run: make schema"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

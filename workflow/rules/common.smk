@@ -9,7 +9,7 @@ from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 
-# The graph of jobs consists of millions of objects that all stay alive. Fewer garbage collections save a fifth of the time.
+# The graph of jobs has millions of objects that all stay alive. Fewer garbage collections save a fifth of the time.
 gc.set_threshold(200_000, 50, 100)
 
 from counterfactory.answers.recovery import remove_recovery_copies

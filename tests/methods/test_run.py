@@ -16,6 +16,7 @@ from counterfactory.answers.store import gather
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json, read_table, write_table
 from counterfactory.data.dataset import load_dataset, load_split, save_dataset
+from counterfactory.methods import Answer
 from counterfactory.methods import run as run_module
 from counterfactory.methods.batches import answer_questions
 from counterfactory.methods.registry import METHODS, Method
@@ -29,6 +30,7 @@ NETWORK = '''
 import numpy as np
 import torch
 from counterfactory.core.noise import normal
+from counterfactory.methods import Answer
 
 def load(name, seed, data, models, settings, device):
     torch.manual_seed(seed)
@@ -47,8 +49,7 @@ def load(name, seed, data, models, settings, device):
                    for name, values in batch.parents.items()}
         return batch.pick(images), parents
 
-    answer.network_calls = 1
-    return answer
+    return Answer(answer, network_calls=1)
 '''
 
 
@@ -156,7 +157,7 @@ def test_batch_size_changes_little(place, network):
 def run(place, suite, respond, batch_size=8, rows=slice(None)):
     dataset, test = load_dataset(place.data), load_split(place.data, "test")
     questions = read_table(place.questions / f"{suite}.parquet").iloc[rows]
-    return questions, test, answer_questions(respond, questions, dataset, test, batch_size)
+    return questions, test, answer_questions(Answer(respond), questions, dataset, test, batch_size)
 
 
 @pytest.mark.parametrize("suite", ["do", "null", "reverse"])
@@ -227,7 +228,9 @@ def test_what_is_not_answered_is_blank_and_not_asked_on(place, monkeypatch):
         return batch.images, batch.parents | {"kind": kind}
 
     register(monkeypatch, "shy")
-    monkeypatch.setitem(sys.modules, "counterfactory.methods.shy", SimpleNamespace(load=lambda **given: shy))
+    monkeypatch.setitem(
+        sys.modules, "counterfactory.methods.shy", SimpleNamespace(load=lambda **given: Answer(shy))
+    )
     images, table = answer_all(place, "shy", "reverse", 100)
     about_kind = table["intervention"] == "kind"
     assert (table["answered"] == ~about_kind).all()
@@ -263,7 +266,7 @@ def test_a_failure_leaves_nothing(place, monkeypatch):
 
     register(monkeypatch, "broken")
     monkeypatch.setitem(
-        sys.modules, "counterfactory.methods.broken", SimpleNamespace(load=lambda **given: broken)
+        sys.modules, "counterfactory.methods.broken", SimpleNamespace(load=lambda **given: Answer(broken))
     )
     with pytest.raises(TypeError, match="must return uint8 .*, not float64"):
         answer_all(place, "broken", "null", 18)

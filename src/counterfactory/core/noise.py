@@ -14,10 +14,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["derive_seed", "generator", "normal"]
+__all__ = ["Seeds", "derive_seed", "generator", "normal"]
+
+Seeds = Sequence[int] | np.ndarray
+"""One seed per question, with shape :math:`(B,)`."""
 
 
-def derive_seed(seed: int, *names: str | int) -> int:
+def derive_seed(seed: int, *names: str | float) -> int:
     """Returns a 63-bit seed, a fixed function of `seed` and a path of names.
 
     Arguments:
@@ -33,7 +36,7 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(derive_seed(seed, *names)))
 
 
-def normal(seeds: Sequence[int], shape: Sequence[int], *names: str | int) -> np.ndarray:
+def normal(seeds: Seeds, shape: Sequence[int], *names: str | int) -> np.ndarray:
     """Draws standard normal noise, one independent stream per question.
 
     Arguments:

@@ -29,7 +29,7 @@ in the intensity. Arm and lights do not overlap, and :func:`measure` recovers al
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ _DIM = 0.15  # the brightness of a light of intensity 0, so that it is visible
 _ORANGE, _GREY, _DARK = (255.0, 140.0, 0.0), (150.0,) * 3, (70.0,) * 3
 _CHUNK = 100  # images rendered at once: they fit into the processor's cache
 
-Columns = Mapping[str, np.ndarray] | pd.DataFrame
+Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
 
 def synthesise(

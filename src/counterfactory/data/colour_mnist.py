@@ -27,7 +27,7 @@ deviation of the hue in the hue of another class. How the same writer writes ano
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ _CHUNK = 250
 _FAINT = 0.02
 """Images whose colourfulness is below this share of full colour have no hue."""
 
-Columns = Mapping[str, np.ndarray] | pd.DataFrame
+Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
 
 def synthesise(

@@ -14,7 +14,7 @@ only, because none of its variables can be separated from its causes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -127,7 +127,10 @@ def ask(
         pd.DataFrame({"actual": numbers, "stickiness": np.nan, "sample": 0, "reached": True, "kept": 1.0})
     ]
     images = [world.images(actual)]
-    likelihood = None if query.by == "do" else world.log_likelihood(query.premise)
+    likelihood = None
+    if query.by == "observe":
+        # A premise that is observed consists of sides and classes.
+        likelihood = world.log_likelihood(cast(Mapping[str, int], query.premise))
     for number in numbers:
         own = derive_seed(seed, "query", number)
         for s in stickiness:

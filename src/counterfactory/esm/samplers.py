@@ -145,6 +145,7 @@ def rejection(
         values[waiting], reached[waiting] = found[rows], done
         calls, tried, attempt = calls + len(found), tried + int((which + 1).sum()), attempt + block
         waiting = waiting[~done]
+    assert state is not None  # there is at least one draw and one attempt
     share = reached.sum() / tried
     evidence = math.log(share) if share > 0 else -math.inf
     return Draws(

@@ -104,6 +104,10 @@ class ObservedWorld:
             found.append(z.cpu().numpy())
         return np.concatenate(found)[: len(images)]
 
+    def act(self, premise: Mapping[str, float], seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        """Raises `UserError`: no variable of an unconditional generator can be set."""
+        raise UserError("by: do needs a generator with a causal model of its causes; use by: observe")
+
 
 class CausalWorld:
     """The mechanisms of the parents, a generator conditional on them, and the classifier of its images.

@@ -6,15 +6,15 @@ A method is a module `methods/<name>.py` with one function,
 
     def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer: ...
 
-and one line in :data:`counterfactory.methods.registry.METHODS`. `load` reads the trained models and returns a function
-from a batch of questions to answers. :mod:`counterfactory.methods.run` calls that function for every step of every
-question. A method does not read the table of questions and does not depend on the metrics. Modules are imported when
-they are loaded, so that the dependencies of one method are not required by another.
+and one line in :data:`counterfactory.methods.registry.METHODS`. `load` reads the trained models and returns an
+:class:`Answer`, the function from a batch of questions to answers. :mod:`counterfactory.methods.run` calls it for every
+step of every question. A method does not read the table of questions and does not depend on the metrics. Modules are
+imported when they are loaded, so that the dependencies of one method are not required by another.
 """
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ from .registry import METHODS, module_of
 if TYPE_CHECKING:  # the registry in this package is read where importing numpy would be too slow
     import numpy as np
 
-__all__ = ["Answer", "Batch", "Columns", "check_method", "load_method"]
+__all__ = ["Answer", "Batch", "Columns", "Respond", "check_method", "load_method"]
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,34 @@ class Batch:
 
 Columns = dict[str, "np.ndarray"]
 
-Answer = Callable[[Batch], tuple["np.ndarray", Columns] | tuple["np.ndarray", Columns, Columns]]
-"""A loaded method: from a batch to the images after its step, uint8 with shape :math:`(B, C, H, W)`, and the method's
-own parents after the step, each with shape :math:`(B,)` in physical units.
+Respond = Callable[[Batch], tuple["np.ndarray", Columns] | tuple["np.ndarray", Columns, Columns]]
 
-If a parent is NaN the question counts as not answered: its image is ignored and its later steps are skipped. The
-function can have the attribute `network_calls`, the number of network evaluations per image and step (a mean where it
-varies).
 
-A method with further outputs returns them as a third element: columns with shape :math:`(B,)`, saved with the answers.
-The function's attribute `columns` declares them, a dict from names to `bool` or `float`. Two column names have a fixed
-meaning: `answered` replaces the NaN rule, for methods without parents of their own, and `network_calls` replaces the
-attribute of that name.
-"""
+@dataclass(frozen=True)
+class Answer:
+    """A loaded method: the function that answers a batch, and what is known about it in advance.
+
+    The function returns the images after the step, uint8 with shape :math:`(B, C, H, W)`, and the method's own parents
+    after the step, each with shape :math:`(B,)` in physical units. If a parent is NaN the question counts as not
+    answered: its image is ignored and its later steps are skipped.
+
+    A method with further outputs returns them as a third element, columns with shape :math:`(B,)` that are saved with
+    the answers. Two column names have a fixed meaning: `answered` replaces the NaN rule, for methods without parents of
+    their own, and `network_calls` replaces the field of that name.
+
+    Arguments:
+        respond: The function.
+        network_calls: The number of network evaluations per image and step, a mean where it varies.
+        columns: The names of the columns of the third element, each with its type, `bool` or `float`.
+    """
+
+    respond: Respond
+    network_calls: float | None = None
+    columns: Mapping[str, type] = field(default_factory=dict)
+
+    def __call__(self, batch: Batch) -> tuple["np.ndarray", Columns] | tuple["np.ndarray", Columns, Columns]:
+        """Answers a batch."""
+        return self.respond(batch)
 
 
 def check_method(name: str) -> None:
@@ -137,7 +152,7 @@ def load_method(
         threads: The number of CPU threads.
 
     Returns:
-        The function that answers a batch of questions.
+        The loaded method.
 
     Raises:
         UserError: If there is no such method, or a model or file that it requires is missing.

@@ -109,9 +109,9 @@ def answer_batch(
     rows = questions.rows[members]
     images = np.ascontiguousarray(test.images[rows])
     parents = {name: test.attributes[name].to_numpy(np.float64)[rows] for name in dataset.names}
-    more = {
+    more: Columns = {
         name: np.full(len(members), False if kind is bool else np.nan, kind)
-        for name, kind in getattr(respond, "columns", {}).items()
+        for name, kind in respond.columns.items()
     }
     steps = questions.actions(members)
     made = 0

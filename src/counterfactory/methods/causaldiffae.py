@@ -148,6 +148,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     )
     stickiness = getattr(settings, "stickiness", 1.0)
     schedule = respace(schedule, min(own.steps, len(schedule)))
+    code_names = [f"code_{name}_{i}" for name in dataset.names for i in range(model.prior.width)]
 
     @torch.no_grad()
     def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
@@ -156,10 +157,12 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         acted = np.stack([~np.isnan(do[name]) for name in dataset.names], axis=1)
         values = {name: np.where(np.isnan(do[name]), parents[name], do[name]) for name in dataset.names}
         x = to_pixels(batch.align(batch.images)).to(device)
-        encoded = [torch.from_numpy(encode_parents(dataset, one)).to(device) for one in (parents, values)]
+        before, after = (
+            torch.from_numpy(encode_parents(dataset, one)).to(device) for one in (parents, values)
+        )
         acts = torch.from_numpy(acted).to(device)
         read = model.layer(model.encoder(x)[0])
-        codes = counterfactual_codes(model, read, *encoded, acts, own.labels, own.action)
+        codes = counterfactual_codes(model, read, before, after, acts, own.labels, own.action)
         labels = [model.prior.read(one) for one in codes]
         shown = [model.prior.encode(one) for one in labels]
         noise = None
@@ -183,13 +186,12 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         return (
             batch.pick(to_bytes(images).cpu().numpy()),
             {name: batch.pick(column) for name, column in own_parents.items()},
-            dict(zip(answer.columns, batch.pick(seen).T, strict=True)),
+            dict(zip(code_names, batch.pick(seen).T, strict=True)),
         )
 
-    answer.columns = {f"code_{name}_{i}": float for name in dataset.names for i in range(model.prior.width)}
     inversion = 0 if own.abduction == "noise" else len(schedule) * (1 + own.corrections)
-    answer.network_calls = 1 + inversion + len(schedule) * (1 if own.guidance == 1.0 else 2)
-    return answer
+    calls = 1 + inversion + len(schedule) * (1 if own.guidance == 1.0 else 2)
+    return Answer(answer, network_calls=calls, columns=dict.fromkeys(code_names, float))
 
 
 def _parents(

@@ -114,9 +114,10 @@ def inner_walk(
     sampling = settings.use_sampling_on_x_t
     shape = z.shape[1:]
     fresh = noise(rows, (index, *shape), "inner", number, index) if sampling and index else None
-    first = None
+    first: Prediction | None = None
     for step in range(index, -1, -1):
         prediction = networks.denoise(z, step)
         first = first or prediction
         z = prediction.mean if fresh is None or step == 0 else ddpm_step(prediction, fresh[:, step - 1], step)
+    assert first is not None  # there is at least one call
     return z, first

@@ -134,10 +134,10 @@ def explain(
     }
     for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), size):
         shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
-        chosen, flipped = tile[:count].numpy(), flipped[:count].cpu().numpy()
-        images[chosen] = shown[:count].cpu().numpy()
-        columns["reached"][chosen] = flipped
-        columns["scale"][chosen[flipped]] = scale[tile[:count]].cpu().numpy()[flipped]
+        which, reached = tile[:count].numpy(), flipped[:count].cpu().numpy()
+        images[which] = shown[:count].cpu().numpy()
+        columns["reached"][which] = reached
+        columns["scale"][which[reached]] = scale[tile[:count]].cpu().numpy()[reached]
     return reply(networks, images, columns)
 
 

@@ -29,12 +29,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.errors import UserError
 from ..core.noise import normal
 from ..data.dataset import encode_parents, load_dataset
+from ..models.image.hvae import Hvae
 from ..models.image.model import load_image_mechanism
+from ..models.image.vae import Vae
 from ..nets.likelihood import standardise, unstandardise
 from ..nets.pixels import to_bytes, to_pixels
 from ..scm.fit import load_scm
@@ -67,7 +69,7 @@ class Pearl:
 
 @torch.no_grad()
 def counterfactual_image(
-    mechanism: nn.Module,
+    mechanism: Vae | Hvae,
     x: Tensor,
     parents: Tensor,
     parents_after: Tensor,
@@ -150,5 +152,5 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
     # Encoder, decoder for abduction, factual prediction and counterfactual prediction (with mediation: one more).
-    answer.network_calls = 3 if settings.effect == "direct" or not mechanism.mediated else 4
-    return answer
+    calls = 3 if settings.effect == "direct" or not mechanism.mediated else 4
+    return Answer(answer, network_calls=calls)

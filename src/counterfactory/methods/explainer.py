@@ -71,13 +71,13 @@ def load_explainer(
     reasons = dict(networks.classifier.constant)
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
-        for name in np.unique(batch.attribute).tolist():
+        asked = [] if batch.attribute is None else np.unique(batch.attribute).tolist()
+        for name in asked:
             if name in reasons:
                 print(f"flip {name}: not answered: the classifier {reasons.pop(name)}", file=sys.stderr)
         return explain(batch, networks, own, size)
 
-    answer.columns = COLUMNS
-    return answer
+    return Answer(answer, columns=COLUMNS)
 
 
 def load_networks(

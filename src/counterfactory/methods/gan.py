@@ -55,5 +55,4 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         images = to_bytes(networks.generate(z, encode(after))).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
-    answer.network_calls = 2
-    return answer
+    return Answer(answer, network_calls=2)

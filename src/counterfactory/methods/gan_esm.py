@@ -28,6 +28,8 @@ from . import Answer, Batch, Columns
 
 __all__ = ["load"]
 
+COLUMNS = {"answered": bool, "reached": bool, "network_calls": float, "log_evidence": float, "kept": float}
+
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`.
@@ -44,7 +46,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     category = classifier.categorical.name if classifier.categorical else None
 
     def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
-        if batch.attribute is None:
+        if batch.attribute is None or batch.target is None:
             raise UserError(
                 "questions: gan_esm answers the suite flip only; use a causal method for other suites"
             )
@@ -78,11 +80,4 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         )
         return images, parents, columns
 
-    answer.columns = {
-        "answered": bool,
-        "reached": bool,
-        "network_calls": float,
-        "log_evidence": float,
-        "kept": float,
-    }
-    return answer
+    return Answer(answer, columns=COLUMNS)

@@ -109,8 +109,8 @@ def _vgg19(folder: Path, layer: int, device: str) -> Features:
     trunk = load_vgg19(folder)
     if not 1 <= layer <= len(trunk):
         raise UserError(f"answers: l_perc_layer: vgg19 has {len(trunk)} layers, not {layer}")
-    trunk = trunk[:layer].to(device)
-    for module in trunk:
+    layers = nn.Sequential(*list(trunk)[:layer]).to(device)
+    for module in layers:
         if isinstance(module, nn.ReLU):
             module.inplace = False
     mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None]
@@ -118,7 +118,7 @@ def _vgg19(folder: Path, layer: int, device: str) -> Features:
 
     def features(x: Tensor) -> Tensor:
         seen = (x.clamp(-1.0, 1.0).expand(-1, 3, -1, -1) + 1.0) / 2.0
-        found = trunk((seen - mean) / deviation)
+        found = layers((seen - mean) / deviation)
         return found.flatten(1) * found[0].numel() ** -0.5
 
     return features

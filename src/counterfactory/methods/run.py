@@ -170,7 +170,7 @@ def _answer_batches(
     """Answers the batches that `state` does not have yet, and adds them to it."""
     dataset, test = world
     blank = {name: np.nan for name in dataset.names}
-    for name, kind in getattr(respond, "columns", {}).items():
+    for name, kind in respond.columns.items() if respond is not None else ():
         blank[name] = False if kind is bool else np.nan
     groups = list(questions.batches())
     left = [members for members in groups if members[0] >= state.done]
@@ -191,11 +191,12 @@ def _answer_batches(
 
 
 def _network_calls(respond: Answer | None, columns: Columns, made: int) -> float | None:
-    """Returns how many times a network was evaluated, by the method's column or its attribute; None: unknown."""
+    """Returns how many times a network was evaluated, by the method's column or its declaration; None: unknown."""
     if "network_calls" in columns:
         return float(np.nansum(columns["network_calls"]))
-    calls = getattr(respond, "network_calls", None)
-    return None if calls is None else calls * made
+    if respond is None or respond.network_calls is None:
+        return None
+    return respond.network_calls * made
 
 
 def _own_settings(settings: Any, method: str) -> Any:

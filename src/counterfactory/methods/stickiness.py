@@ -9,11 +9,12 @@ between, the image of a null intervention differs from the factual one by design
 Which noises are redrawn is a function of the question's seed, the step and the noise's name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from ..core.noise import Seeds
 from ..scm.noise_kernels import PRIORS, Sticky, streams
 
 __all__ = ["Copy", "sticky_copy"]
@@ -22,7 +23,7 @@ Copy = Callable[[str, Tensor], Tensor]
 """`copy(name, noise)` returns the counterfactual noise, of the same shape ``(B, *)``, given the abducted one."""
 
 
-def sticky_copy(stickiness: float, seeds: Sequence[int], step: int, prior: str = "normal") -> Copy:
+def sticky_copy(stickiness: float, seeds: Seeds, step: int, prior: str = "normal") -> Copy:
     """Returns the function that draws the counterfactual noises of a batch of questions.
 
     Arguments:

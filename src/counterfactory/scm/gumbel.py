@@ -17,13 +17,11 @@ Oberst & Sontag, 2019, arXiv:1905.05824). With the same logits the noise always 
 logits the counterfactual class is random, and class k changes to j only if the odds of j against k have increased.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.noise import generator
+from ..core.noise import Seeds, generator
 
 __all__ = ["gumbel_max", "gumbel_noise", "gumbel_posterior"]
 
@@ -31,7 +29,7 @@ MARGIN = 1e-9
 """The least margin of the observed class, relative to the scores: larger than rounding errors, of negligible effect."""
 
 
-def gumbel_noise(seeds: Sequence[int], classes: int, *names: str | int) -> Tensor:
+def gumbel_noise(seeds: Seeds, classes: int, *names: str | int) -> Tensor:
     """Draws standard Gumbel noise, one independent stream per row.
 
     Arguments:

@@ -17,11 +17,12 @@ hypotheses, and the later iterate has converged further.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .mechanisms import Conditioner
+from .mechanisms import Conditioner, Mechanism
 
 __all__ = ["ROUND", "fit_mechanism"]
 
@@ -42,7 +43,7 @@ PATIENCE = 3
 
 
 def fit_mechanism(
-    mechanism: nn.Module,
+    mechanism: Mechanism,
     train: tuple[Tensor, Tensor | None],
     valid: tuple[Tensor, Tensor | None],
     steps: int,
@@ -71,7 +72,8 @@ def fit_mechanism(
 
     def objective() -> tuple[Tensor, Tensor]:
         nll = -mechanism.log_prob(*train).mean()
-        return nll + PENALTY * sum(conditioner.penalty() for conditioner in conditioners), nll
+        penalty: Any = sum(conditioner.penalty() for conditioner in conditioners)
+        return nll + PENALTY * penalty, nll
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -19,6 +19,7 @@ with shape (N, P), or None for a root.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pyro.distributions as dist
 import pyro.distributions.transforms as transforms
@@ -39,6 +40,7 @@ __all__ = [
     "ConditionalAffine",
     "Conditioner",
     "FlowMechanism",
+    "Mechanism",
     "SplineMechanism",
     "TailedSigmoid",
     "build_mechanism",
@@ -107,7 +109,9 @@ class Conditioner(nn.Module):
 
     def penalty(self) -> Tensor:
         """Returns the sum of the squared weights of the network, without biases and without the linear part."""
-        return sum(layer.weight.square().sum() for layer in self.network.layers)
+        layers: Any = self.network.layers
+        total: Any = sum(layer.weight.square().sum() for layer in layers)
+        return total
 
 
 class ConditionalAffine(ConditionalTransformModule):
@@ -203,6 +207,7 @@ class AffineSigmoidMechanism(FlowMechanism):
 
     def flow(self, context: Tensor | None) -> list[Transform]:
         """Returns the conditional affine map, the sigmoid, and the affine map onto the support."""
+        assert context is not None  # an effect has causes
         support = transforms.AffineTransform(self.lower, (self.upper - self.lower).clamp(min=1e-3))
         return [self.affine.condition(context), self.sigmoid, support]
 
@@ -223,7 +228,7 @@ class CategoricalMechanism(nn.Module):
 
     def logits(self, context: Tensor | None = None) -> Tensor:
         """Returns the log-probabilities of the classes, with shape (N, K), or (K,) for a root."""
-        raw = self.bias if self.conditioner is None else self.conditioner(context)
+        raw: Any = self.bias if self.conditioner is None else self.conditioner(context)
         return raw.log_softmax(dim=-1)
 
     def distribution(self, context: Tensor | None = None) -> dist.Categorical:
@@ -244,9 +249,11 @@ class CategoricalMechanism(nn.Module):
         return gumbel_max(self.logits(context), noise)
 
 
-def build_mechanism(
-    variable: Variable, width: int, bins: int, hidden: Sequence[int]
-) -> SplineMechanism | AffineSigmoidMechanism | CategoricalMechanism:
+Mechanism = FlowMechanism | CategoricalMechanism
+"""The function of one variable."""
+
+
+def build_mechanism(variable: Variable, width: int, bins: int, hidden: Sequence[int]) -> Mechanism:
     """Returns a new mechanism for `variable`.
 
     Arguments:

@@ -13,6 +13,7 @@ the log-density of a continuous variable is that of x scaled to [-1, 1].
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pyro
@@ -21,11 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..core.errors import UserError
-from ..core.noise import generator
+from ..core.noise import Seeds, generator
 from ..data.dataset import Dataset, Variable
 from ..data.graph import causes, topological_order
 from .gumbel import gumbel_noise
-from .mechanisms import build_mechanism
+from .mechanisms import CategoricalMechanism, Mechanism, build_mechanism
 from .noise_kernels import Sticky, gumbel, standard_normal, streams
 
 __all__ = ["Columns", "ParentsSCM"]
@@ -62,9 +63,9 @@ class ParentsSCM(nn.Module):
             )
         self.double()
 
-    def mechanism(self, name: str) -> nn.Module:
+    def mechanism(self, name: str) -> Mechanism:
         """Returns the mechanism of the variable called `name`."""
-        return self.mechanisms[self.dataset.names.index(name)]
+        return cast(Mechanism, self.mechanisms[self.dataset.names.index(name)])
 
     def log_prob(self, parents: Columns) -> dict[str, Tensor]:
         """Returns the log-density of each variable given its causes, in nats, each with shape (N,).
@@ -77,7 +78,7 @@ class ParentsSCM(nn.Module):
         values = self.read(parents)
         return {name: self.mechanism(name).log_prob(*self.view(name, values)) for name in self.dataset.names}
 
-    def abduct(self, parents: Columns, seeds: Sequence[int]) -> dict[str, Tensor]:
+    def abduct(self, parents: Columns, seeds: Seeds) -> dict[str, Tensor]:
         """Returns the exogenous noises of factual values.
 
         Arguments:
@@ -94,10 +95,13 @@ class ParentsSCM(nn.Module):
         values = self.read(parents)
         noises = {}
         for variable in self.dataset.variables:
-            name, drawn = variable.name, ()
-            if variable.kind == "categorical":
-                drawn = (gumbel_noise(seeds, variable.classes, "abduction", name).to(self._device()),)
-            noises[name] = self.mechanism(name).abduct(*self.view(name, values), *drawn)
+            name = variable.name
+            mechanism = self.mechanism(name)
+            if isinstance(mechanism, CategoricalMechanism):
+                gumbels = gumbel_noise(seeds, variable.classes, "abduction", name).to(self._device())
+                noises[name] = mechanism.abduct(*self.view(name, values), gumbels)
+            else:
+                noises[name] = mechanism.abduct(*self.view(name, values))
         return noises
 
     def predict(self, noises: Mapping[str, Tensor], do: Columns | None = None) -> dict[str, Tensor]:
@@ -117,7 +121,7 @@ class ParentsSCM(nn.Module):
         return self._propagate(noises, self._read_do(do or {}), {})
 
     def counterfactual(
-        self, parents: Columns, do: Columns, seeds: Sequence[int], stickiness: float = 1.0, step: int = 0
+        self, parents: Columns, do: Columns, seeds: Seeds, stickiness: float = 1.0, step: int = 0
     ) -> dict[str, Tensor]:
         """Returns the counterfactual values under an intervention: abduction, action, prediction.
 
@@ -151,7 +155,7 @@ class ParentsSCM(nn.Module):
         self,
         parents: Mapping[str, np.ndarray],
         do: Mapping[str, np.ndarray],
-        seeds: Sequence[int],
+        seeds: Seeds,
         stickiness: float = 1.0,
         step: int = 0,
     ) -> dict[str, np.ndarray]:
@@ -295,9 +299,7 @@ class ParentsSCM(nn.Module):
         return sum(self.dataset.variable(cause).width for cause in self.causes[name])
 
 
-def _stick(
-    name: str, noise: Tensor, seeds: Sequence[int], stickiness: float, step: int
-) -> tuple[Tensor, Tensor]:
+def _stick(name: str, noise: Tensor, seeds: Seeds, stickiness: float, step: int) -> tuple[Tensor, Tensor]:
     """Returns the counterfactual noise and the redrawn rows (N,); the K noises of a class are redrawn together."""
     prior, width = (standard_normal, 1) if noise.ndim == 1 else (gumbel, noise.shape[1])
     kernel = Sticky(stickiness, prior, blocks=[0] * width)

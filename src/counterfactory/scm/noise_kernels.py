@@ -36,7 +36,7 @@ from typing import Protocol
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.noise import generator
+from ..core.noise import Seeds, generator
 from ..esm.registry import KERNELS
 
 __all__ = [
@@ -107,7 +107,7 @@ PRIORS: dict[str, Prior] = {"normal": standard_normal, "uniform": symmetric_unif
 """The priors of a generator's latents, by name."""
 
 
-def streams(seeds: Sequence[int], *names: str | int) -> list[np.random.Generator]:
+def streams(seeds: Seeds, *names: str | int) -> list[np.random.Generator]:
     """Returns the random stream `names` of each seed, so that a draw is a function of its own seed only."""
     return [generator(int(seed), *names) for seed in seeds]
 
@@ -287,7 +287,7 @@ class Affine:
             below = angle[waiting] < 0
             low[waiting[below]] = angle[waiting[below]]
             high[waiting[~below]] = angle[waiting[~below]]
-            for row in waiting:
+            for row in waiting.tolist():
                 angle[row] = low[row] + (high[row] - low[row]) * rngs[row].random()
         return (moved,), values, len(start) / calls, calls
 

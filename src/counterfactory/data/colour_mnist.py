@@ -14,7 +14,7 @@ The image is the digit of MNIST, of grey levels y, in one hue and one brightness
 
 .. math::
     x = y \, v \, \mathrm{rgb}(\theta), \qquad
-    \theta = 36° c + 12° (2 \Phi(u_\theta) - 1), \quad v = 0.8 + 0.2 (2 \Phi(u_v) - 1)
+    \theta = 36^\circ c + 12^\circ (2 \Phi(u_\theta) - 1), \quad v = 0.8 + 0.2 (2 \Phi(u_v) - 1)
 
 with standard normal noises and fully saturated colours: the largest channel of a colour is 1 and the smallest is 0.
 Hues of two classes are at least 12° apart.
@@ -307,7 +307,7 @@ def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
     Each channel is summed over the image. An image in one hue has sums proportional to that colour, so the hue of the
     sums,
 
-    .. math:: \theta = 60° \left( 2 k + \frac{S_{k+1} - S_{k-1}}{S_{\max} - S_{\min}} \right), \qquad
+    .. math:: \theta = 60^\circ \left( 2 k + \frac{S_{k+1} - S_{k-1}}{S_{\max} - S_{\min}} \right), \qquad
         k = \arg\max_j S_j
 
     is its hue. The class is that of the nearest of the ten hues.

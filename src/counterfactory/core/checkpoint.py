@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .descriptions import name_of, read_description
 from .errors import BadFile, MissingWeights, reading
-from .files import read_json, write_json, writing
+from .files import write_json, writing
 
 __all__ = ["load_model", "load_network", "name_of", "save_missing", "save_model"]
 
@@ -58,9 +59,7 @@ def load_model(folder: Path | str, expected: str = "") -> tuple[dict[str, Tensor
     path = folder / "model.safetensors"
     with reading(path, "not a complete safetensors file", _REMEDY, "train this model"):
         state = load_file(path)
-    meta = read_json(folder / "model.json")
-    if not isinstance(meta, dict):
-        raise BadFile(f"{folder / 'model.json'}: holds no keys and values; {_REMEDY}")
+    meta = read_description(folder / "model.json")
     if "missing" in meta:
         raise MissingWeights(str(meta["missing"]))
     if expected and name_of(meta) != expected:
@@ -69,15 +68,6 @@ def load_model(folder: Path | str, expected: str = "") -> tuple[dict[str, Tensor
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadFile(f"{path}: {name} holds a number that is not finite; {_REMEDY}")
     return state, meta
-
-
-def name_of(meta: Mapping[str, Any]) -> str:
-    """Returns the name of a model by its description: such as `vae`, `vae_ft`, `oracle` or `judge of thickness`."""
-    name = str(meta.get("kind") or meta.get("model") or "without a name")
-    variable = meta.get("variable")
-    if isinstance(variable, Mapping):
-        return f"{name} of {variable.get('name')}"
-    return f"{name}_ft" if "finetuned" in meta else name
 
 
 def save_missing(folder: Path | str, kind: str, reason: str) -> None:
@@ -107,4 +97,5 @@ def load_network(
     with reading(folder, "the weights do not fit the network", _REMEDY):
         network = build(**meta["network"])
         network.load_state_dict(state)
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last), meta
+    network = network.eval().requires_grad_(False)
+    return network.to(device, memory_format=torch.channels_last), meta  # type: ignore[call-overload]

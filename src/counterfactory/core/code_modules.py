@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 __all__ = [
     "Imported",
@@ -187,7 +187,7 @@ def imports_of(node: ast.Import | ast.ImportFrom, module: Module) -> Iterator[Im
             yield Imported(bound, base, alias.name, (base, inner) if find(inner) else (base,))
 
 
-def is_type_checking(node: ast.AST) -> bool:
+def is_type_checking(node: ast.AST) -> TypeGuard[ast.If]:
     """Returns whether this is `if TYPE_CHECKING`."""
     test = getattr(node, "test", None) if isinstance(node, ast.If) else None
     return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
@@ -236,15 +236,15 @@ def _bound(node: ast.stmt) -> list[str] | None:
     elif isinstance(node, ast.AnnAssign | ast.AugAssign):
         targets = [node.target]
     elif node.__class__.__name__ == "TypeAlias":  # of Python 3.12 on
-        targets = [node.name]
+        alias: Any = node
+        targets = [alias.name]
     else:
         return [] if _lists_all(node) else None
     parts = [
         part for one in targets for part in (one.elts if isinstance(one, ast.Tuple | ast.List) else [one])
     ]
-    if not all(isinstance(part, ast.Name) for part in parts):
-        return None
-    return [part.id for part in parts if part.id != "__all__"]
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    return [name for name in names if name != "__all__"] if len(names) == len(parts) else None
 
 
 def _lists_all(node: ast.stmt) -> bool:

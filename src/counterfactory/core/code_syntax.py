@@ -6,7 +6,7 @@ the tree writes it and collects the free names, by Python's rules of scope.
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .code_classes import dotted, has_fields, is_protocol, is_stub, last_name
 from .code_modules import Imported, Module, imports_of, is_type_checking
@@ -105,8 +105,8 @@ class Reader:
         else:
             self.text.append(repr(value))
 
-    def _said(self, node: ast.AST | None, quiet: str) -> None:
-        """Reads a node that is a message, if it is there."""
+    def _said(self, node: ast.AST | Sequence[ast.AST] | None, quiet: str) -> None:
+        """Reads a message: a node or several, if there are any."""
         before, self.quiet = self.quiet, quiet
         self._value(node)
         self.quiet = before
@@ -211,9 +211,10 @@ class Reader:
         self.read(node.func)
         arguments = list(node.args)
         if name in ("getattr", "hasattr", "setattr") and len(arguments) > 1 and dotted(arguments[0]):
-            if isinstance(arguments[1], ast.Constant):
+            attribute = arguments[1]
+            if isinstance(attribute, ast.Constant) and isinstance(attribute.value, str):
                 # As if it were written `module.name`, and no use of the whole module.
-                chain = f"{dotted(arguments.pop(0))}.{arguments[0].value}"
+                chain = f"{dotted(arguments.pop(0))}.{attribute.value}"
                 self.text.append(f"Attribute {chain}")
                 self.scopes[-1].uses.add(chain)
         elif last in ("import_module", "__import__") and arguments and isinstance(arguments[0], ast.Constant):
@@ -237,7 +238,9 @@ class Reader:
         ]
         self.text.append(f"{counts} {[one.arg for one in every]}")
         if any(last_name(decorator) in ANNOTATED for decorator in decorators):
-            self._value([_unquoted(one.annotation) for one in every] + [_unquoted(node.returns)])
+            self._value(
+                [_unquoted(one.annotation) for one in every] + [_unquoted(getattr(node, "returns", None))]
+            )
         if not isinstance(node, ast.Lambda):
             self.scopes[-1].stored.add(node.name)
         before, self.fields = self.fields, False

@@ -8,7 +8,7 @@ The log of an hour's work then has a few hundred lines, and `tail -f` shows the 
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from time import monotonic
 from typing import Generic, SupportsFloat, TextIO, TypeVar
 
@@ -139,6 +139,6 @@ def progress(
         start: The initial count, for resumed work.
         stream: The output; stderr by default.
     """
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = start + len(iterable)
     return Progress(iterable, total, label, unit, start, sys.stderr if stream is None else stream)

@@ -60,7 +60,7 @@ def make_optimizers(parameters: Sequence[nn.Parameter], settings: "TrainingSetti
             AdamW(
                 rest,
                 lr=settings.learning_rate,
-                betas=tuple(settings.betas),
+                betas=(settings.betas[0], settings.betas[1]),
                 weight_decay=settings.weight_decay,
                 fused=True,
             )
@@ -82,7 +82,7 @@ class _Muon(torch.optim.Muon):
         )
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # no closure
         """Updates the weights from their gradients."""
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else _as_matrix(weight.grad, weight)

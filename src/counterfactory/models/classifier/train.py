@@ -24,7 +24,7 @@ and questions about them remain unanswered with that reason.
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         chosen(run.attributes or {}),
     )
     categorical = next((variable for variable in dataset.variables if variable.classes), None)
-    seed = derive_seed(settings.seed if run.name == "oracle" else run.seed, run.name)
+    seed = derive_seed(cast("OracleSettings", settings).seed if run.name == "oracle" else run.seed, run.name)
     train, valid = _splits(settings, run)
     test = load_split(run.data, "test")
     network = {
@@ -82,7 +82,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = ClassifierNetwork(**network).to(memory_format=torch.channels_last)
+        model = ClassifierNetwork(**network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     meta = {
         "kind": run.name,
         "network": network,
@@ -94,7 +94,8 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
     fit(
         model,
         _loss(settings.shift),
-        *(_tensors(dataset, part, attributes, categorical) for part in (train, valid)),
+        _tensors(dataset, train, attributes, categorical),
+        _tensors(dataset, valid, attributes, categorical),
         settings.training,
         Fit(run.out, seed, device, meta, label=run.name),
     )
@@ -114,8 +115,8 @@ def _splits(settings: "ClassifierSettings | OracleSettings", run: Run) -> tuple[
     """Returns the rows that train and the rows that select."""
     if run.name != "oracle":
         return load_split(run.data, "train"), load_split(run.data, "valid")
-    split = load_split(run.data, "judges")
-    train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
+    split, own = load_split(run.data, "judges"), cast("OracleSettings", settings)
+    train, valid = hold_out(len(split.images), own.held_out, own.seed)
     return _part(split, train), _part(split, valid)
 
 

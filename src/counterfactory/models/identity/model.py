@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Identity:
         """Returns the embeddings of uint8 images (N, C, H, W), float64 (N, F) of norm 1."""
         parts = [self.network(batch).cpu().double() for batch in pixel_batches(images, self.device)]
         if not parts:
-            return np.empty((0, self.network.features))
+            return np.empty((0, cast(int, self.network.features)))
         return F.normalize(torch.cat(parts), dim=1).numpy()
 
 

@@ -16,7 +16,7 @@ the false and true accept rates of the threshold, also for *matched* impostors, 
 the nearest thickness and intensity.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -97,7 +97,7 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
     seed = derive_seed(settings.seed, "identity")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = IdentityCNN(**network).to(memory_format=torch.channels_last)
+        model = IdentityCNN(**network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Parameters of the model, so that the loop optimizes and averages them; `transient` omits them when saving.
         model.proxies = nn.Parameter(F.normalize(torch.randn(len(parts["train"]), settings.network.features)))
     meta = {
@@ -165,8 +165,9 @@ def _loss(settings: "IdentitySettings", classes: Tensor) -> Loss:
             if settings.shift:
                 shown = shift_images(shown, settings.shift, generator)
             allowed = own[:, None] == classes.to(own.device)
+            proxies = cast(Tensor, model.proxies)
             value, correct = same_class_softmax(
-                model(to_pixels(shown)), model.proxies, batch["source"], allowed, settings.temperature
+                model(to_pixels(shown)), proxies, batch["source"], allowed, settings.temperature
             )
         else:
             first, last = model(to_pixels(images[:, 0])), model(to_pixels(images[:, -1]))

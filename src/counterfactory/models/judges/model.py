@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Categorical, Distribution
 
 from ...core.checkpoint import load_network
 from ...core.device import INFERENCE_BATCH, choose_device
@@ -19,7 +20,7 @@ from .network import JudgeNetwork
 
 __all__ = ["Judge", "Parents", "encode_context", "load_judge", "point_prediction"]
 
-Parents = Mapping[str, np.ndarray] | pd.DataFrame
+Parents: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 """Columns of variables in physical units, each (N,)."""
 
 
@@ -94,11 +95,11 @@ def encode_context(context: tuple[Variable, ...], parents: Parents | None) -> np
     if parents is None:
         names = ", ".join(variable.name for variable in context)
         raise ValueError(f"this judge requires the variables {names} as inputs")
-    return encode_parents(Dataset("", context, (), (), False), parents)
+    return encode_parents(Dataset("", context, (), (0, 0, 0), False), parents)
 
 
 def point_prediction(distribution: Distribution, variable: Variable) -> Tensor:
     """Returns the mean of a predicted distribution in physical units, or the most likely class, (B,)."""
-    if variable.classes:
+    if isinstance(distribution, Categorical):
         return distribution.logits.argmax(1)
     return variable.low + 0.5 * (distribution.mean + 1.0) * (variable.high - variable.low)

@@ -77,7 +77,8 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
     seed = derive_seed(settings.seed, kind, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = JudgeNetwork(**network).to(memory_format=torch.channels_last)  # a quarter faster on CPUs
+        # Channels-last memory is a quarter faster on CPUs.
+        model = JudgeNetwork(**network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     split = load_split(run.data, SPLITS[model_name])
     train, valid = hold_out(len(split.images), settings.held_out, settings.seed)
@@ -92,7 +93,8 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
     fit(
         model,
         _loss(variable, settings.shift),
-        *(_tensors(split, rows, variable, context) for rows in (train, valid)),
+        _tensors(split, train, variable, context),
+        _tensors(split, valid, variable, context),
         settings.training,
         Fit(run.out, seed, device, meta, label=f"{kind} of {name}"),
     )
@@ -136,7 +138,9 @@ def _tensors(
     if variable.classes:
         target = torch.from_numpy(truth.astype(np.int64))
     else:
-        target = torch.from_numpy(encode_context((variable,), attributes)[:, 0].copy())
+        own = encode_context((variable,), attributes)
+        assert own is not None  # there is one variable
+        target = torch.from_numpy(own[:, 0].copy())
     tensors = {
         "images": torch.from_numpy(np.array(split.images[rows])),
         "target": target,

@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import BadFile, UserError, reading
 from .layout import Cell
 from .vocabulary import method_order
 
 __all__ = ["Scores", "Select", "read_scores"]
 
 _NUMBERS = ("value", "low", "high")
+_COUNTS = ("seed", "cycles", "n")
 _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "reason")
 
 
@@ -146,18 +147,20 @@ def read_scores(path: Path | str) -> Scores:
         UserError: If the file is missing, is not a table of scores, or is empty.
     """
     path = Path(path)
-    try:
+    with reading(path):
         # By default, pandas would read the name of the suite null as a missing value.
         table = pd.read_csv(
             path, keep_default_na=False, na_values={name: ["", "nan", "NaN"] for name in _NUMBERS}
         )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the step that makes it first") from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete it and run again") from None
-    lacking = [name for name in (*_WORDS, "seed", "cycles", "n", *_NUMBERS) if name not in table.columns]
+    lacking = [name for name in (*_WORDS, *_COUNTS, *_NUMBERS) if name not in table.columns]
     if lacking:
-        raise UserError(f"{path}: not a table of scores (no column {lacking[0]}); delete it and run again")
+        raise BadFile(f"{path}: not a table of scores (no column {lacking[0]}); delete it and run again")
+    with reading(path, "not a table of scores"):  # a file that is cut short, or text in place of numbers
+        table = table.astype(
+            {name: "float64" for name in _NUMBERS}
+            | {name: "int64" for name in _COUNTS}
+            | {name: "str" for name in _WORDS}
+        )
     if not len(table):
         raise UserError(f"{path}: holds no score; name at least one method and one metric")
-    return Scores(table.astype({name: "float64" for name in _NUMBERS} | {name: "str" for name in _WORDS}))
+    return Scores(table)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.files import read_json, read_table
+from ..core.descriptions import read_description
+from ..core.files import read_table
 from ..data.dataset import Dataset
 from ..data.worlds import world
 from .layout import Cell, Column, Row, Table
@@ -24,7 +25,9 @@ def read_judges(paths: Sequence[Path | str]) -> dict[str, dict[str, Any]]:
     Returns:
         The judges' JSON by variable.
     """
-    return {Path(path).parts[-2]: read_json(path) for path in paths}
+    return {
+        Path(path).parts[-2]: read_description(path, f"judge of {Path(path).parts[-2]}") for path in paths
+    }
 
 
 def judge_error(judge: dict[str, Any], split: str) -> Cell:
@@ -123,7 +126,7 @@ def true_nll(data: Path | str, dataset: Dataset) -> dict[str, float]:
         `[low, high]` to [-1, 1]; empty where the process is not known.
     """
     simulation = world(dataset.name) if dataset.simulated else None
-    if not hasattr(simulation, "log_density"):
+    if simulation is None or not hasattr(simulation, "log_density"):
         return {}
     attributes = read_table(Path(data) / "test" / "attributes.parquet")
     density = simulation.log_density(**{name: attributes[name].to_numpy() for name in dataset.names})

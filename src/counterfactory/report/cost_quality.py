@@ -3,15 +3,14 @@
 from functools import partial
 
 import numpy as np
-from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..data.dataset import Dataset
 from .cells import Scores
 from .explanations import flip_select
 from .flip_answers import FlipAnswers
-from .layout import Table
-from .style import INK, MUTED, PAPER, Panel, Picture, add_axes, add_legend, plain_number
+from .layout import Table, ends_of
+from .style import INK, MUTED, PAPER, AnyFigure, Panel, Picture, add_axes, add_legend, plain_number
 from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_title
 
 __all__ = ["quality_picture", "scale_picture"]
@@ -66,7 +65,7 @@ def scale_picture(flips: FlipAnswers, colours: dict[str, str]) -> Picture | None
 
 
 def _draw_scale(
-    figure: FigureBase, title: str, curves: dict[str, tuple[np.ndarray, int]], colours: dict[str, str]
+    figure: AnyFigure, title: str, curves: dict[str, tuple[np.ndarray, int]], colours: dict[str, str]
 ) -> None:
     axes = add_axes(figure, title)
     ends = np.concatenate([curve[0] for curve, _ in curves.values()])
@@ -100,7 +99,7 @@ def quality_picture(
     if costs is None:
         return None
     column = [column.key for column in costs.columns].index("network_calls_per_answer")
-    calls = {row.key: row.cells[column].value for row in costs.rows if row.cells[column].value}
+    calls = {row.key: value for row in costs.rows if (value := row.cells[column].value)}
     drawn = [value for name, value in calls.items() if method_role(name) == "method"]
     if not drawn:
         return None
@@ -112,16 +111,16 @@ def quality_picture(
             continue
         cells = {name: scores.cell(select, name) for name in scores.methods}
         points = {
-            name: (calls[name], cell.value, *_ends(cell))
+            name: (calls[name], cell.value, *ends_of(cell))
             for name, cell in cells.items()
             if name in calls and cell.value is not None and method_role(name) == "method"
         }
         if not points:
             continue
         lines = {
-            name: cells[name].value
+            name: value
             for name in (FLOOR, CEILING)
-            if name in cells and cells[name].value is not None
+            if name in cells and (value := cells[name].value) is not None
         }
         score = describe_score(metric, dataset)
         unit = f" ({score.unit})" if score.unit else ""
@@ -153,14 +152,8 @@ def quality_picture(
     )
 
 
-def _ends(cell) -> tuple[float, float]:
-    if cell.spread is not None:
-        return cell.value - cell.spread, cell.value + cell.spread
-    return (cell.low, cell.high) if cell.low is not None else (cell.value, cell.value)
-
-
 def _draw_quality(
-    figure: FigureBase,
+    figure: AnyFigure,
     title: str,
     points: dict[str, tuple[float, float, float, float]],
     lines: dict[str, float],

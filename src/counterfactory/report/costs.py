@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import mean
 
 import pandas as pd
-from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ..core.descriptions import read_description
 from ..core.errors import UserError
 from ..core.files import read_json
 from ..methods.registry import METHODS
 from .layout import Cell, Column, Row, Table
-from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, plain_number, rows_that_fit
+from .style import FAINT, INK, MUTED, PAPER, AnyFigure, Panel, Picture, add_axes, plain_number, rows_that_fit
 from .vocabulary import method_order, method_role, method_title
 
 __all__ = ["cost_picture", "cost_table", "read_costs"]
@@ -67,7 +67,7 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
     training: dict[str, list[float]] = {}
     failed = []
     for path in map(Path, models):
-        meta = read_json(path)
+        meta = read_description(path, path.parts[-3])
         seconds = meta.get("training", {}).get("seconds")
         if meta.get("failures"):
             failed.append(f"{path.parts[-3]} {path.parts[-2]} ({', '.join(meta['failures'])})")
@@ -147,7 +147,7 @@ def cost_picture(table: Table, colours: dict[str, str]) -> Picture:
     return Picture("cost", "Cost per answer", caption, tuple(panels), 2)
 
 
-def _draw_dots(figure: FigureBase, title: str, found: list, colours: dict[str, str]) -> None:
+def _draw_dots(figure: AnyFigure, title: str, found: list, colours: dict[str, str]) -> None:
     axes = add_axes(figure, title)
     values = [value for _, value in found]
     low, high = min(values) / 2.5, max(values) * 6

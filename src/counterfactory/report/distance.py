@@ -5,17 +5,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import FigureBase
 
 from ..data.dataset import Dataset
 from .cells import Scores, Select
 from .checks import judge_error
-from .layout import Cell, Column, Row, Table, embolden_best, format_cell, format_number
+from .layout import Cell, Column, Row, Table, embolden_best, ends_of, format_cell, format_number
 from .style import (
     FAINT,
     INK,
     MUTED,
     PAPER,
+    AnyFigure,
     Panel,
     Picture,
     add_axes,
@@ -79,9 +79,10 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
             if not _separated(floor, ceiling, score.better):
                 continue
             cells = [scores.cell(select, name) for name in methods]
-            gap = floor.value - ceiling.value
+            assert floor.value is not None and ceiling.value is not None  # they are separated
+            start, gap = floor.value, floor.value - ceiling.value
             shares = [
-                cell if cell.value is None else Cell(100.0 * (floor.value - cell.value) / gap, n=cell.n)
+                cell if cell.value is None else Cell(100.0 * (start - cell.value) / gap, n=cell.n)
                 for cell in cells
             ]
             shares = embolden_best(shares, [True] * len(shares), "higher", 0)
@@ -126,10 +127,10 @@ def _changed_variables(intervention: str, dataset: Dataset) -> set[str]:
 
 def _separated(floor: Cell, ceiling: Cell, better: str) -> bool:
     """Returns whether the ceiling is better than the floor by more than their intervals."""
-    if floor.value is None or ceiling.value is None:
-        return False
     if better == "higher":
         floor, ceiling = ceiling, floor
+    if floor.value is None or ceiling.value is None:
+        return False
     worse = floor.value if floor.low is None else floor.low
     return worse > (ceiling.value if ceiling.high is None else ceiling.high)
 
@@ -151,10 +152,11 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
             continue
         lines = []
         for row in rows:
+            values = [(name, row.cells[2 + 2 * k].value) for k, name in enumerate(methods)]
             shares = [
-                f"{method_title(name)} {format_number(row.cells[2 + 2 * k].value, 0)} %"
-                for k, name in enumerate(methods)
-                if row.cells[2 + 2 * k].value is not None
+                f"{method_title(name)} {format_number(value, 0)} %"
+                for name, value in values
+                if value is not None
             ]
             lines.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
         alt = f"Share of the gap between copy and truth closed under {set_title(what)}. {'; '.join(lines)}."
@@ -170,7 +172,7 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
 
 
 def _draw_distance(
-    figure: FigureBase, title: str, rows: list, table: Table, methods: list[str], colours: dict[str, str]
+    figure: AnyFigure, title: str, rows: list, table: Table, methods: list[str], colours: dict[str, str]
 ) -> None:
     axes = add_axes(figure, title)
     axes.set_axis_off()
@@ -186,16 +188,12 @@ def _draw_distance(
         ends = ((-0.045, "right", floor, table.columns[0]), (1.045, "left", ceiling, table.columns[-1]))
         for x, alignment, cell, column in ends:
             axes.text(x, y, format_cell(cell, column)[0], ha=alignment, va="center", fontsize=7, color=MUTED)
-        gap = floor.value - ceiling.value
+        start, gap = floor.value, floor.value - ceiling.value
         for k, name in enumerate(methods):
             score, share = row.cells[1 + 2 * k], row.cells[2 + 2 * k]
             if share.value is None or score.value is None:
                 continue
-            ends = [score.low, score.high] if score.low is not None else [score.value] * 2
-            ends = (
-                [score.value - score.spread, score.value + score.spread] if score.spread is not None else ends
-            )
-            x = np.clip([(floor.value - end) / gap for end in ends], -0.02, 1.02)
+            x = np.clip([(start - end) / gap for end in ends_of(score)], -0.02, 1.02)
             axes.plot(x, [y, y], color=colours[name], lw=3, solid_capstyle="butt", alpha=0.45, zorder=2)
             label = method_title(name) if y == 0 else None
             dot = float(np.clip(share.value / 100, -0.02, 1.02))

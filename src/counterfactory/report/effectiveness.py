@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..core.files import read_table
 from ..data.dataset import Dataset, Variable
-from .style import Panel, Picture, add_axes, add_legend, legend_height, plain_number
+from .style import AnyFigure, Panel, Picture, add_axes, add_legend, legend_height, plain_number
 from .vocabulary import CEILING, FLOOR, describe_score, method_role, method_title
 
 __all__ = ["effectiveness_picture"]
@@ -49,11 +48,11 @@ def effectiveness_picture(
         mine = scored[scored["intervention"] == variable.name]
         kinds = [("predicted", f"predicted_{variable.name}"), ("measured", f"measured_{variable.name}_truth")]
         for kind, metric in kinds:
-            curves = {
+            found = {
                 name: _curve(mine[(mine["metric"] == metric) & (mine["method"] == name)], variable)
                 for name in methods
             }
-            curves = {name: curve for name, curve in curves.items() if curve is not None}
+            curves = {name: curve for name, curve in found.items() if curve is not None}
             if not any(method_role(name) == "method" for name in curves):
                 continue
             score = describe_score(metric, dataset)
@@ -109,7 +108,7 @@ def _line(name: str) -> dict[str, Any]:
 
 
 def _draw(
-    figure: FigureBase,
+    figure: AnyFigure,
     title: str,
     curves: dict[str, np.ndarray],
     variable: Variable,

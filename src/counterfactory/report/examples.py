@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from ..data.dataset import Dataset
 from .flip_answers import FlipAnswers
-from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
+from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, frame_tiles
 from .sweeps import REACH, difference_colours, image_colours
 from .vocabulary import CEILING, FLOOR, method_role, method_title
 
@@ -185,9 +184,10 @@ def _worst(name: str, alt: str, grid: list[tuple[str, list[_Pair]]], heads: list
     for (i, j, pair), head in zip(pairs, heads, strict=True):
         x, y = j * block, i * (size + above) + above
         labels.append((x, y - 2, head.replace("\n", ": ")))
+        assert pair.image is not None  # only answers are ranked
         tiles.append((x, y, image_colours(pair.factual), False))
         tiles.append((x + step, y, image_colours(pair.image), pair.missed))
-        tiles.append((x + 2 * step, y, _difference(pair), False))
+        tiles.append((x + 2 * step, y, _difference(pair.image, pair.factual), False))
     per_px = (WIDTH - 0.08) / width
     layout = _Layout(tiles, labels, [], size, width, height, per_px, 0.04, method_title(name))
     return Panel(name, alt, partial(_draw_tiles, layout=layout), height * per_px + 0.34)
@@ -201,7 +201,9 @@ def _panel(
     step, block = size + _GAP, 2 * (size + _GAP) - _GAP + _MARGIN
     # Every panel has the width of a full row, so that all tiles have the same size.
     width, height = ACROSS * block - _MARGIN, (len(grid) + 1) * step - _GAP
-    tiles = [(j * block, 0, image_colours(image), False) for j, image in enumerate(factual)]
+    tiles: list[tuple[float, float, np.ndarray, bool]] = [
+        (j * block, 0, image_colours(image), False) for j, image in enumerate(factual)
+    ]
     names = [("factual", size / 2)]
     for i, (name, pairs) in enumerate(grid):
         y = (i + 1) * step
@@ -211,19 +213,19 @@ def _panel(
                 tiles.append((j * block, y, np.full((size, size, 4), _NO_ANSWER), False))
                 continue
             tiles.append((j * block, y, image_colours(pair.image), pair.missed))
-            tiles.append((j * block + step, y, _difference(pair), False))
+            tiles.append((j * block + step, y, _difference(pair.image, pair.factual), False))
     labels = [(j * block + step, size / 2, head) for j, head in enumerate(heads)]
     per_px = (WIDTH - _LEFT - 0.04) / width
     layout = _Layout(tiles, labels, names, size, width, height, per_px, _LEFT)
     return Panel(key, alt, partial(_draw_tiles, layout=layout), height * per_px + 0.1)
 
 
-def _difference(pair: _Pair) -> np.ndarray:
+def _difference(image: np.ndarray, factual: np.ndarray) -> np.ndarray:
     """Returns the difference of an answer from its factual image, averaged over channels, as colours."""
-    return difference_colours((pair.image.astype(np.float64) - pair.factual).mean(0))
+    return difference_colours((image.astype(np.float64) - factual).mean(0))
 
 
-def _draw_tiles(figure: FigureBase, layout: _Layout) -> None:
+def _draw_tiles(figure: AnyFigure, layout: _Layout) -> None:
     """Draws tiles at their positions without smoothing."""
     size, per_px = layout.size, layout.per_px
     width, height = layout.width, layout.height

@@ -240,7 +240,7 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         cells = (Cell(answered), time, calls, Cell(text=", ".join(dict.fromkeys(part["device"]))))
         rows.append(Row(method_title(method), cells, method_role(method), method))
     explainers = any(row.key in METHODS and "ddpm" in METHODS[row.key].models for row in rows)
-    calls = (
+    counted_calls = (
         " Network calls: denoising network for explainers, image model for causal methods."
         if explainers
         else ""
@@ -251,5 +251,5 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         columns,
         tuple(rows),
         "Wall-clock time of answering the suite flip without loading the method, mean over all repeats, attributes and "
-        f"seeds.{calls}",
+        f"seeds.{counted_calls}",
     )

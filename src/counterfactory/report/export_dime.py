@@ -286,19 +286,19 @@ def write_experiment(flips: Flips, out: Path, name: str, noised: np.ndarray | No
             if noised is not None:
                 _save(group / "Noise" / f"{one}.jpg", noised[i])
             numbers = (flips.label[i], flips.pred[i], flips.target[i], flips.cf_pred[i])
-            info = dict(zip(("label", "pred", "target", "cf pred"), map(int, numbers), strict=True))
+            info: dict[str, float] = dict(
+                zip(("label", "pred", "target", "cf pred"), map(int, numbers), strict=True)
+            )
             info |= {"BKL": float(flips.bkl[i]), "l_1": float(l_1[i])}
             (group / "Info" / f"{one}.txt").write_text(
                 "\n".join(f"{key}: {value}" for key, value in info.items()), encoding="ascii"
             )
         summary = summary_of(flips)
         (partial / "summary.yaml").write_text(yaml.safe_dump(summary), encoding="ascii")
-        np.savez(
-            partial / "stats.npz",
-            **{"l_1": l_1, "bkl": flips.bkl, "pred": flips.pred, "cf pred": flips.cf_pred},
-            **{"target": flips.target, "label": flips.label, "n": summary["n"]},
-            **{"flipped": summary["cf-cor"]["n"], "acc": summary["clean acc"]},
-        )
+        arrays: dict[str, Any] = {"l_1": l_1, "bkl": flips.bkl, "pred": flips.pred, "cf pred": flips.cf_pred}
+        arrays |= {"target": flips.target, "label": flips.label, "n": summary["n"]}
+        arrays |= {"flipped": summary["cf-cor"]["n"], "acc": summary["clean acc"]}
+        np.savez(partial / "stats.npz", **arrays)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

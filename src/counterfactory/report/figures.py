@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from matplotlib.figure import FigureBase
-
 from ..core.files import write_json
 from ..data.dataset import load_dataset
 from .cells import read_scores
@@ -26,7 +24,7 @@ from .names import empty_reason
 from .queries import query_pictures, read_queries
 from .results import Results
 from .structure import read_structure, structure_pictures
-from .style import MUTED, Panel, Picture, method_colours, save_picture
+from .style import MUTED, AnyFigure, Panel, Picture, method_colours, save_picture
 from .sweeps import sweep_pictures
 from .training import training_pictures
 
@@ -84,5 +82,5 @@ def _empty_picture(name: str) -> Picture:
     )
 
 
-def _draw_text(figure: FigureBase, text: str) -> None:
+def _draw_text(figure: AnyFigure, text: str) -> None:
     figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=6, color=MUTED, wrap=True)

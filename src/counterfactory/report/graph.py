@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import FigureBase
 
 from ..core.files import read_table
 from ..data.dataset import Dataset
 from .cells import Scores, Select
 from .layout import Cell, Column, Row, Table, embolden_columns
-from .style import FAINT, INK, MUTED, PAPER, Panel, Picture, add_axes, rows_that_fit
+from .style import FAINT, INK, MUTED, PAPER, AnyFigure, Panel, Picture, add_axes, rows_that_fit
 from .vocabulary import FLOOR, describe_score, method_order, method_role, method_title
 
 __all__ = ["GRAPH_KINDS", "graph_picture", "graph_table", "scored_pairs"]
@@ -158,7 +157,7 @@ def graph_picture(
     )
 
 
-def _draw(figure: FigureBase, title: str, points: dict[str, np.ndarray], colours: dict[str, str]) -> None:
+def _draw(figure: AnyFigure, title: str, points: dict[str, np.ndarray], colours: dict[str, str]) -> None:
     axes = add_axes(figure, title)
     moved = np.concatenate([one[0] for one in points.values()])
     ends = [one.mean(axis=1) for one in points.values()]

@@ -16,7 +16,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..core.errors import UserError
+from ..core.errors import UserError, reading
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
 from .layout import Column, Table, footnotes, format_cell, format_number
@@ -53,12 +53,14 @@ def write_report(
         UserError: If a table or figure is missing or damaged. Benchmark files are skipped with a warning instead.
     """
     tables, figures = Path(tables), Path(figures)
-    listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
+    with reading(tables / "index.json", "not a list of tables"):
+        listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
     by_key = {table.key: table for table in listed}
-    pictures = {
-        picture["key"]: picture | {"panels": _inline(picture, figures)}
-        for picture in read_json(figures / "index.json")
-    }
+    with reading(figures / "index.json", "not a list of figures"):
+        pictures = {
+            picture["key"]: picture | {"panels": _inline(picture, figures)}
+            for picture in read_json(figures / "index.json")
+        }
     steps = read_steps(benchmarks) if benchmarks is not None else []
     environment = Environment(
         loader=FileSystemLoader(PAGE),
@@ -119,7 +121,10 @@ def write_report(
 def _cost(tables: Path, key: str) -> Table | None:
     """Returns a table of costs, if it exists."""
     path = tables / f"{key}.json"
-    return Table.from_dict(read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    with reading(path, "not a table of costs"):
+        return Table.from_dict(read_json(path))
 
 
 def _inline(picture: Mapping[str, Any], figures: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ __all__ = [
     "embolden_best",
     "embolden_columns",
     "empty_table",
+    "ends_of",
     "footnotes",
     "format_cell",
     "format_number",
@@ -142,6 +143,19 @@ def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
         low, high = (format_number(end, decimals) for end in (cell.low, cell.high))
         return value, f"[{low}, {high}]"
     return value, ""
+
+
+def ends_of(cell: Cell) -> tuple[float, float]:
+    """Returns the ends of the bar of a cell with a value: one standard deviation over seeds, or its interval.
+
+    Both ends are the value where the cell has neither.
+    """
+    assert cell.value is not None
+    if cell.spread is not None:
+        return cell.value - cell.spread, cell.value + cell.spread
+    if cell.low is not None and cell.high is not None:
+        return cell.low, cell.high
+    return cell.value, cell.value
 
 
 def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, decimals: int) -> list[Cell]:

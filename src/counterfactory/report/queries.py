@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import FigureBase
 
 from ..core.files import read_json, read_table
 from ..core.foreign.npy import load_npy
@@ -22,6 +21,7 @@ from .style import (
     FAINT,
     MUTED,
     WIDTH,
+    AnyFigure,
     Panel,
     Picture,
     add_axes,
@@ -135,8 +135,8 @@ def query_tables(queries: Sequence[QueryAnswers], dataset: Dataset) -> list[Tabl
         title = words[0].upper() + words[1:]
         if answers.query["unanswered"]:
             cell = Cell(text=answers.query["unanswered"])
-            columns = (Column("why", "not answered", text=True),)
-            tables.append(Table(f"query_{answers.name}", title, columns, (Row("all", (cell,)),), stub="s"))
+            why = (Column("why", "not answered", text=True),)
+            tables.append(Table(f"query_{answers.name}", title, why, (Row("all", (cell,)),), stub="s"))
             continue
         columns = [column for column in _columns(dataset) if len(answers.score(column.key))]
         rows = []
@@ -173,8 +173,8 @@ def _cell(rows: pd.DataFrame, s: float) -> Cell:
     if not len(mine):
         return Cell()
     row = mine.iloc[0]
-    ends = [None if np.isnan(row[end]) else float(row[end]) for end in ("low", "high")]
-    return Cell(float(row["value"]), *ends, n=int(row["n"]))
+    low, high = (None if np.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
+    return Cell(float(row["value"]), low, high, n=int(row["n"]))
 
 
 def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path) -> list[Picture]:
@@ -189,7 +189,7 @@ def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path
     if not queries:
         return []
     colours = method_colours([answers.name for answers in queries])
-    panels = []
+    panels: list[Panel] = []
     for column in _columns(dataset):
         if column.key in ("kept", "calls", "fva"):
             continue
@@ -221,7 +221,7 @@ def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path
 
 
 def _draw_lines(
-    figure: FigureBase,
+    figure: AnyFigure,
     title: str,
     lines: Mapping[str, pd.DataFrame],
     colours: Mapping[str, str],
@@ -273,7 +273,7 @@ def _grid(answers: QueryAnswers, test: np.ndarray, dataset: Dataset) -> Panel:
     words = query_words(answers.query, dataset)
     per_px = (WIDTH - 2 * left) / width
 
-    def draw(figure: FigureBase) -> None:
+    def draw(figure: AnyFigure) -> None:
         wide, high = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
         for down, text, points, weight in ((0.04, answers.name, 8, "bold"), (0.2, words, 6.5, "normal")):
             place = (left / wide, 1 - down / high)

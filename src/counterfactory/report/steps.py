@@ -46,8 +46,8 @@ def read_steps(folder: Path | str) -> list[Step]:
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     ended: dict[str, float] = {}
     for path in paths:
-        parts = path.relative_to(folder).with_suffix("").parts
-        step, what = parts[0], parts[1] if len(parts) > 1 else ""
+        names = path.relative_to(folder).with_suffix("").parts
+        step, what = names[0], names[1] if len(names) > 1 else ""
         if re.fullmatch(r"seed\d+|\d+", what):
             what = ""
         try:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import FigureBase
 
 from ..core.files import read_table
 from ..data.dataset import Dataset
 from ..esm.structure import binned_means, conditional_shares
 from .layout import Cell, Column, Row, Table
-from .style import FAINT, INK, Panel, Picture, add_axes, add_legend, method_colours
+from .style import FAINT, INK, AnyFigure, Panel, Picture, add_axes, add_legend, method_colours
 
 __all__ = ["read_structure", "structure_pictures", "structure_tables"]
 
@@ -59,7 +58,8 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
     """
     if not tables:
         return []
-    pairs, classes, attributes = (find(tables, dataset) for find in (_pairs, _classes, _attributes))
+    pairs, classes = _pairs(tables, dataset), _classes(tables, dataset)
+    attributes = _attributes(tables, dataset)
     columns = [Column("n", "images", decimals=0)]
     columns += [Column(f"{c}_{e}_r", "correlation", f"{c} and {e}", decimals=3) for c, e in pairs]
     columns += [
@@ -167,7 +167,7 @@ def structure_pictures(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> 
 
 
 def _draw_lines(
-    figure: FigureBase,
+    figure: AnyFigure,
     title: str,
     along: str,
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]],

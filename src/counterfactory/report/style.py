@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure, SubFigure
 
 from ..core.files import write_text, writing
 from .vocabulary import CEILING, FLOOR
@@ -28,6 +28,7 @@ __all__ = [
     "MUTED",
     "PAPER",
     "WIDTH",
+    "AnyFigure",
     "Panel",
     "Picture",
     "add_axes",
@@ -39,6 +40,9 @@ __all__ = [
     "rows_that_fit",
     "save_picture",
 ]
+
+AnyFigure = Figure | SubFigure
+"""The figure of one panel, or its part in the figure of all panels."""
 
 INK, MUTED, FAINT, PAPER = "#1c2430", "#667085", "#d5dae2", "#fefefe"
 _DARK = {INK: "#e7eaf0", MUTED: "#9aa4b5", FAINT: "#3a4250", PAPER: "#12161c"}
@@ -99,7 +103,7 @@ class Panel:
 
     name: str
     alt: str
-    draw: Callable[[FigureBase], None]
+    draw: Callable[[AnyFigure], None]
     height: float = 2.5
 
 
@@ -138,6 +142,10 @@ def method_colours(methods: Sequence[str]) -> dict[str, str]:
     return {FLOOR: MUTED, CEILING: INK} | colours
 
 
+def _figure(width: float, height: float, layout: str) -> Figure:
+    return Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]  # the stubs lack "none"
+
+
 def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
     """Saves a figure as `<key>.png`, `<key>.svg` and `<key>/<panel>.svg`.
 
@@ -149,10 +157,11 @@ def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
         The entry of the figure in `index.json`: key, title, caption and, for each panel, file, alt text and size in px.
     """
     # The layout engine requires a renderer; Agg works without a display.
-    with matplotlib.rc_context(_SETTINGS | {"backend": "Agg"}):
+    settings: Any = _SETTINGS | {"backend": "Agg"}
+    with matplotlib.rc_context(settings):
         panels = []
         for panel in picture.panels:
-            figure = Figure(figsize=(WIDTH, panel.height), layout=picture.layout)
+            figure = _figure(WIDTH, panel.height, picture.layout)
             panel.draw(figure)
             path = f"{picture.key}/{panel.name}.svg"
             write_text(folder / path, _svg(figure))
@@ -167,7 +176,7 @@ def save_picture(picture: Picture, folder: Path) -> dict[str, Any]:
         columns = min(picture.columns, len(picture.panels))
         rows = [picture.panels[start : start + columns] for start in range(0, len(picture.panels), columns)]
         heights = [max(panel.height for panel in row) for row in rows]
-        figure = Figure(figsize=(WIDTH * columns, sum(heights)), layout=picture.layout)
+        figure = _figure(WIDTH * columns, sum(heights), picture.layout)
         parts = figure.subfigures(len(rows), columns, squeeze=False, height_ratios=heights)
         for row, cells in zip(rows, parts, strict=True):
             for panel, part in zip(row, cells, strict=False):
@@ -206,7 +215,7 @@ def legend_height(entries: int, columns: int = LEGEND) -> float:
     return math.ceil(entries / columns) / 6
 
 
-def add_axes(figure: FigureBase, title: str) -> Axes:
+def add_axes(figure: AnyFigure, title: str) -> Axes:
     """Returns axes with a title that fill a figure."""
     axes = figure.subplots()
     axes.set_title(title, pad=8)
@@ -235,7 +244,7 @@ def frame_tiles(axes: Axes, corners: Sequence[tuple[float, float]], size: float)
     axes.add_collection(frames, autolim=False)
 
 
-def rows_that_fit(figure: FigureBase, head: float, step: float) -> float:
+def rows_that_fit(figure: AnyFigure, head: float, step: float) -> float:
     """Returns the number of rows of `step` inches that fit below a header of `head` inches."""
     return (figure.bbox.height / figure.dpi - head) / step
 

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import FigureBase
 
 from ..answers.store import gather
 from ..core.files import read_table
 from ..data.dataset import Dataset, Variable, load_split
-from .style import MUTED, WIDTH, Panel, Picture, frame_tiles
+from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, frame_tiles
 from .vocabulary import CEILING, FLOOR, describe_score, method_title, set_title
 
 __all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
@@ -61,7 +60,7 @@ def sweep_pictures(
     pictures = []
     for variable in dataset.variables:
         mine = table[table["intervention"] == variable.name]
-        panels = []
+        panels: list[Panel] = []
         for row in mine["index"].drop_duplicates().tolist()[:images]:
             block = mine[mine["index"] == row]
             values = [json.loads(steps)[0][variable.name] for steps in block["steps"]]
@@ -170,7 +169,7 @@ def _block(
     per_px = (WIDTH - left - 0.04) / width
     inches = height * per_px + top + 0.06
 
-    def draw(figure: FigureBase) -> None:
+    def draw(figure: AnyFigure) -> None:
         # Subfigures may be taller than the block, which is aligned with their top.
         box = figure.bbox
         dpi = figure.dpi

@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.files import read_json, write_json, write_text
+from ..core.descriptions import read_description
+from ..core.files import write_json, write_text
 from ..data.dataset import Dataset, load_dataset
 from .cells import Scores, read_scores
 from .checks import identity_table, judges_table, mechanisms_table, read_judges, true_nll
@@ -66,12 +67,12 @@ def write_tables(
     sources, every = read_published(published)
     studies = [study for study in every if dataset.name in study.datasets]
     judges = read_judges(results.judges)
-    mechanisms = [read_json(path) for path in results.scm]
+    mechanisms = [read_description(path, "scm") for path in results.scm]
     main = main_tables(scores, dataset, level)
     run = ThisRun(scores, dataset, judges, mechanisms)
     comparisons = published_tables(run, sources, studies)
     tables = build_tables(scores, dataset, judges, mechanisms, true_nll(results.data, dataset), level)
-    tables += [identity_table(meta) for meta in map(read_json, results.identity) if "verification" in meta]
+    tables += [identity_table(meta) for meta in map(read_description, results.identity) if "verification" in meta]
     tables += query_tables(read_queries(results.queries), dataset)
     tables += structure_tables(read_structure(results.structure), dataset)
     files = {table.key: [table] for table in tables}

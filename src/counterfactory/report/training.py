@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ..core.errors import UserError
 from ..core.files import read_table
-from .style import MUTED, Panel, Picture, add_axes, add_legend, plain_number
+from .style import MUTED, AnyFigure, Panel, Picture, add_axes, add_legend, plain_number
 from .vocabulary import method_title
 
 __all__ = ["training_pictures"]
@@ -61,7 +60,7 @@ def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> li
     timed = {
         name: tables
         for name, tables in ((name, trainings[name]) for name in order)
-        if name in colours and all("seconds" in table.columns for table in tables)
+        if name in colours and all(_timed(table) for table in tables)
     }
     if timed:
         summary = "; ".join(
@@ -82,7 +81,12 @@ def training_pictures(logs: Sequence[Path | str], colours: dict[str, str]) -> li
     return pictures
 
 
-def _draw_training(figure: FigureBase, name: str, tables: list[pd.DataFrame], colour: str) -> None:
+def _timed(table: pd.DataFrame) -> bool:
+    """Returns whether a log has losses with times; one that was cut short may have none."""
+    return "seconds" in table.columns and bool(np.isfinite(table["valid_loss"].to_numpy(float)).any())
+
+
+def _draw_training(figure: AnyFigure, name: str, tables: list[pd.DataFrame], colour: str) -> None:
     axes = add_axes(figure, method_title(name))
     held = np.concatenate([table["valid_loss"].to_numpy(float) for table in tables])
     held = held[np.isfinite(held)]
@@ -99,7 +103,7 @@ def _draw_training(figure: FigureBase, name: str, tables: list[pd.DataFrame], co
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _draw_time(timed: dict[str, list[pd.DataFrame]], colours: dict[str, str], figure: FigureBase) -> None:
+def _draw_time(timed: dict[str, list[pd.DataFrame]], colours: dict[str, str], figure: AnyFigure) -> None:
     axes = add_axes(figure, "Validation loss")
     lows, tops = [], []
     for name, tables in timed.items():

@@ -339,6 +339,7 @@ def test_refuses(place, tmp_path, method, suite, chunk, text):
         ("npy", "floats", "000006-000012.npy: contains float64 .*, not uint8"),
         ("npy", "other shape", r"000006-000012.npy: has images \(6, 1, 3, 3\)"),
         ("npy", "fewer", "000006-000012.npy: has images .* for 6 questions"),
+        ("npy", "of another method", "000006-000012.npy: not the images of 000006-000012.parquet"),
         ("parquet", b"", "000006-000012.parquet: .*delete it"),
         ("parquet", b"half", "000006-000012.parquet: .*delete it"),
         ("parquet", "no column", "000006-000012.parquet: has no column answered"),
@@ -350,6 +351,7 @@ def test_gather_names_the_damaged_file(place, tmp_path, suffix, damage, text):
     path = out / "null" / f"000006-000012.{suffix}"
     images = {"floats": np.zeros((6, 1, 6, 6)), "other shape": np.zeros((6, 1, 3, 3), np.uint8)}
     images["fewer"] = np.zeros((5, 1, 6, 6), np.uint8)
+    images["of another method"] = np.zeros((6, 1, 6, 6), np.uint8)
     if damage == "no column":
         write_table(path, read_table(path).drop(columns="answered"))
     elif isinstance(damage, str):

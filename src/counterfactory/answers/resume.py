@@ -58,6 +58,7 @@ class ChunkState:
         made: The number of images computed for them.
         seconds: The time spent on them by earlier jobs.
         columns: The columns of the answers, each with shape (N,); valid up to row `done`.
+        checksum: The CRC-32 of the pixels of the finished images.
     """
 
     def __init__(self, folder: Path | str, chunk: str, made_of: str, shape: tuple[int, ...]) -> None:
@@ -66,7 +67,7 @@ class ChunkState:
         self.done, self.made, self.seconds = 0, 0, 0.0
         self.columns: dict[str, np.ndarray] = {}
         self._images: Any = None  # the open file of images
-        self._checksum = 0
+        self.checksum = 0
         self._began = self._saved = monotonic()
 
     def open(self) -> None:
@@ -90,7 +91,7 @@ class ChunkState:
         """
         content = np.ascontiguousarray(images).data
         self._images.write(content)
-        self._checksum = zlib.crc32(content, self._checksum)
+        self.checksum = zlib.crc32(content, self.checksum)
         stop = self.done + len(images)
         for name, values in columns.items():
             if name not in self.columns:
@@ -112,7 +113,7 @@ class ChunkState:
             "done": self.done,
             "made": self.made,
             "seconds": self.seconds + monotonic() - self._began,
-            "checksum": self._checksum,
+            "checksum": self.checksum,
         }
         with writing(self.folder / "answers.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, facts=np.array(json.dumps(facts)), **finished)
@@ -157,7 +158,7 @@ class ChunkState:
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return False
         self.done, self.made, self.seconds = (facts[name] for name in ("done", "made", "seconds"))
-        self._checksum = facts["checksum"]
+        self.checksum = facts["checksum"]
         for name, values in saved.items():
             column = np.zeros(self.shape[0], values.dtype)
             column[: self.done] = values

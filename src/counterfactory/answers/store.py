@@ -9,6 +9,7 @@ The answers to the questions [start, stop) of a suite are the chunk `<start>-<st
 """
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ def gather(
             raise UserError(
                 f"{folder / chunk}.npy: has images {images[-1].shape} for {len(tables[-1])} questions; "
                 f"delete this chunk and run again"
+            )
+        # The checksum is missing in tables of other programs.
+        if tables[-1].attrs.get("images") not in (None, zlib.crc32(np.ascontiguousarray(images[-1]).data)):
+            raise BadFile(
+                f"{folder / chunk}.npy: not the images of {chunk}.parquet; delete this chunk and run again"
             )
     answers = pd.concat(tables, ignore_index=True)
     same = set(asked) <= set(answers) and answers[list(asked)].equals(asked.reset_index(drop=True))

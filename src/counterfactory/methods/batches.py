@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.errors import UserError, reading
 from ..core.progress import progress
 from ..data.dataset import Dataset, Split
 from . import Answer, Batch, Columns
@@ -55,13 +55,14 @@ class Questions:
     """
 
     def __init__(self, table: pd.DataFrame, batch_size: int, source: Any = "questions") -> None:
-        self.size, self._steps = batch_size, table["steps"]
-        self.number, self.rows, self.seeds = (
-            table[name].to_numpy(np.int64) for name in ("question", "index", "seed")
-        )
-        self.flip = {
-            name: table[name].to_numpy(kind) if name in table else None for name, kind in FLIP.items()
-        }
+        with reading(source, "not a table of questions"):
+            self.size, self._steps = batch_size, table["steps"]
+            self.number, self.rows, self.seeds = (
+                table[name].to_numpy(np.int64) for name in ("question", "index", "seed")
+            )
+            self.flip = {
+                name: table[name].to_numpy(kind) if name in table else None for name, kind in FLIP.items()
+            }
         try:
             self.lengths = np.array([len(_actions(text)) for text in self._steps], dtype=np.int64)
         except (TypeError, ValueError) as error:

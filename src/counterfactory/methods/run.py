@@ -21,7 +21,7 @@ from ..answers.recovery import Recovery
 from ..answers.resume import ChunkState, fingerprint
 from ..answers.store import chunk_range, chunks_in
 from ..core.code_hash import code_hash
-from ..core.errors import MissingWeights, UserError
+from ..core.errors import MissingWeights, UserError, reading
 from ..core.files import read_table, write_json, write_table
 from ..core.progress import progress
 from ..data.dataset import Dataset, Split, load_dataset, load_split
@@ -86,7 +86,9 @@ def answer(settings: Any, job: Job) -> None:
     table = read_table(job.questions)
     if not 0 <= start < stop <= len(table):
         raise UserError(f"{job.chunk}: not a range of the {len(table)} questions of {job.questions}")
-    if set(table["suite"]) != {job.suite}:
+    with reading(job.questions, "not a table of questions"):
+        suites = set(table["suite"])
+    if suites != {job.suite}:
         raise UserError(f"{job.questions}: not the questions of suite {job.suite}; delete it and run again")
     check_method(job.method)
     asked = table.iloc[start:stop]
@@ -141,7 +143,8 @@ def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarr
             for leftover in job.out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
     table = asked.assign(answered=answered, reason=reason, **columns)
-    table.attrs = {"method": job.method, "seed": job.seed}  # compared with the folders when answers are read
+    # Compared with the folders and with the file of images when answers are read.
+    table.attrs = {"method": job.method, "seed": job.seed, "images": state.checksum}
     write_table(job.out / f"{job.chunk}.parquet", table)
     cost = {
         "questions": len(asked),

@@ -1,40 +1,51 @@
-"""Two dials: how strongly CausalDiffAE intervenes (guidance), and how much of an individual is kept (stickiness).
+"""Varies two settings: the guidance of CausalDiffAE, and the stickiness of the abducted noises.
 
     python benchmarks/dials.py --images 50 --out results/dials
 
-Needs a finished run; its data, judges and questions are used, about the first images. Of guidance w it prints what the
-judges see after each intervention and the distance to the rendered true counterfactual, in grey levels. Of stickiness
-s, the probability with which each abducted noise is kept, it prints the expected distance from the factual image when
-nothing is done: at s = 1 (Pearl) what abduction gets wrong, at s = 0 how far away another individual of the same
-parents is. Both are also drawn, as `dial_guidance` and `dial_stickiness`.
+Requires a finished run; its data, judges and questions about the first images are used. For each guidance weight w, it
+prints the scores of the judges after each intervention and the distance to the true counterfactual in grey levels. For
+each stickiness s, the probability that an abducted noise is kept, it prints the mean distance of the answer to an empty
+intervention from the factual image: at s = 1 (Pearl) this is the error of the abduction, at s = 0 the distance to
+another individual with the same parents. Both are drawn as the figures `dial_guidance` and `dial_stickiness`.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from finished import open_run, print_row, with_answers
-from matplotlib.figure import FigureBase
+from finished import Finished, Selection, open_run, print_row, with_answers
 
 from counterfactory.methods import Answer, load_method
 from counterfactory.metrics.axioms import l1_distance
-from counterfactory.report.style import Panel, Picture, add_axes, add_legend, method_colours, save_picture
+from counterfactory.report.style import (
+    AnyFigure,
+    Panel,
+    Picture,
+    add_axes,
+    add_legend,
+    method_colours,
+    save_picture,
+)
 from counterfactory.report.vocabulary import method_title
 
-Curves = dict[str, np.ndarray]
+Load = Callable[..., Answer]
+"""`load(method, own, **shared)` loads a method with other values of its section, and of keys that all share."""
 
 
 def main() -> None:
-    """Prints a row a setting of each dial."""
+    """Prints one row per value of each setting, and draws both figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, nargs="+", default=[Path("config.yaml")])
     parser.add_argument("--models", type=Path, help="folder of trained models (default: the run's)")
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="*", default=[0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
     parser.add_argument("--stickiness", type=float, nargs="*", default=[0.0, 0.25, 0.5, 0.75, 0.9, 1.0])
-    parser.add_argument("--methods", nargs="+", default=["vae", "hvae", "causaldiffae"], help="of stickiness")
-    parser.add_argument("--steps", type=int, help="steps each way of the diffusion (default: the run's)")
+    parser.add_argument(
+        "--methods", nargs="+", default=["vae", "hvae", "causaldiffae"], help="methods of the stickiness"
+    )
+    parser.add_argument("--steps", type=int, help="steps of inversion and of decoding (default: the run's)")
     parser.add_argument("--seed", type=int, default=0, help="training seed")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("results/dials"))
@@ -49,75 +60,80 @@ def main() -> None:
             method, arguments.seed, run.results / "data", models, settings, threads=arguments.threads
         )
 
-    names = run.dataset.names
     if arguments.guidance:
-        asked = run.ask("do", arguments.images, names)
-        print_row(["guidance", "do", *names, "L1 to truth"], head=True)
-    found: dict[str, list[list[float]]] = {name: [] for name in names}
-    for weight in arguments.guidance:
-        images = run.answer(load("causaldiffae", {"guidance": weight}), asked, f"guidance {weight:g}")
-        for name in names:
-            scores = list(run.scores(asked, images, name).values())
-            found[name].append(scores)
-            print_row([f"{weight:g}", name, *scores])
-    if arguments.guidance:
-        panels = []
-        for k, variable in enumerate(run.dataset.variables):
-            share = variable.kind == "categorical"
-            unit = "share right" if share else f"error ({variable.unit})"
-            seen = {"shown": np.array(found[variable.name])[:, k]}
-            alt = f"What the judge of {variable.name} sees under do({variable.name}), against the guidance."
-            title = f"do({variable.name})"
-            panels.append(
-                Panel(variable.name, alt, partial(draw, title, unit, "guidance w", arguments.guidance, seen))
-            )
-        distances = {f"do({name})": np.array(found[name])[:, -1] for name in names}
-        distances = {name: curve for name, curve in distances.items() if np.isfinite(curve).any()}
-        alt = "Distance to the true counterfactual, against the guidance."
-        drawn = partial(draw, "L1 to truth", "grey levels", "guidance w", arguments.guidance, distances)
-        panels.append(Panel("truth", alt, drawn))
-        caption = (
-            "More guidance exaggerates what the codes change; at 1 it is as trained, at 0 they change nothing. "
-            "Variables that act as exposure act at any guidance."
-        )
-        save_picture(
-            Picture("dial_guidance", "Strength of interventions", caption, tuple(panels)), arguments.out
-        )
-
+        save_picture(vary_guidance(run, load, arguments.images, arguments.guidance), arguments.out)
     if arguments.stickiness:
-        asked = run.ask("null", arguments.images)
-        once = (asked.questions["cycles"] == asked.questions["cycles"].min()).to_numpy()
-        asked = type(asked)(asked.questions[once], asked.truth[once], asked.known[once])
-        factual = run.test.images[asked.questions["index"].to_numpy()]
         print()
-        print_row(["stickiness", *arguments.methods], head=True)
-    curves: dict[str, list[float]] = {name: [] for name in arguments.methods}
-    for kept in arguments.stickiness:
-        for name in arguments.methods:
-            label = f"{name}, stickiness {kept:g}"
-            images = run.answer(load(name, stickiness=kept), asked, label, min(arguments.images, 64))
-            curves[name].append(float(l1_distance(images, factual).mean()))
-        print_row([f"{kept:g}", *(curves[name][-1] for name in arguments.methods)])
-    if arguments.stickiness:
-        shown = {method_title(name): np.array(curve) for name, curve in curves.items()}
-        drawn = partial(
-            draw, "Nothing is done", "L1 (grey levels)", "stickiness s", arguments.stickiness, shown
-        )
-        alt = "Expected distance from the factual image when nothing is done, against the stickiness."
-        caption = "1 keeps every abducted noise: this very individual; 0 redraws all: another one."
-        picture = Picture("dial_stickiness", "How much is kept", caption, (Panel("null", alt, drawn),), 1)
+        picture = vary_stickiness(run, load, arguments.images, arguments.stickiness, arguments.methods)
         save_picture(picture, arguments.out)
 
 
-def draw(title: str, unit: str, dial: str, settings: list[float], curves: Curves, figure: FigureBase) -> None:
-    """Draws curves against the settings of a dial."""
-    axes = add_axes(figure, title, legend=len(curves) > 1)
+def vary_guidance(run: Finished, load: Load, images: int, weights: list[float]) -> Picture:
+    """Prints the scores of CausalDiffAE for each guidance weight and intervention, and returns their figure."""
+    names = run.dataset.names
+    chosen = run.select("do", images, names)
+    print_row(["guidance", "do", *names, "L1 to truth"], head=True)
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
+    for weight in weights:
+        answers = run.answer(load("causaldiffae", {"guidance": weight}), chosen, f"guidance {weight:g}")
+        for name in names:
+            scores = list(run.scores(chosen, answers, name).values())
+            found[name].append(scores)
+            print_row([f"{weight:g}", name, *scores])
+    panels = []
+    for k, variable in enumerate(run.dataset.variables):
+        name = variable.name
+        unit = "accuracy" if variable.kind == "categorical" else f"error ({variable.unit})"
+        curves = {"predicted": np.array(found[name])[:, k]}
+        drawn = partial(draw, f"do({name})", (unit, "guidance w"), weights, curves)
+        alt = f"Score of the judge of {name} under do({name}), against the guidance."
+        panels.append(Panel(name, alt, drawn))
+    distances = {f"do({name})": np.array(found[name])[:, -1] for name in names}
+    distances = {name: curve for name, curve in distances.items() if np.isfinite(curve).any()}
+    drawn = partial(draw, "L1 to truth", ("grey levels", "guidance w"), weights, distances)
+    panels.append(Panel("truth", "Distance to the true counterfactual, against the guidance.", drawn))
+    caption = (
+        "Guidance scales the change that the codes cause: 1 is the trained model, 0 is no change. Variables that act "
+        "as exposure have their full effect at any guidance."
+    )
+    return Picture("dial_guidance", "Strength of interventions", caption, tuple(panels))
+
+
+def vary_stickiness(
+    run: Finished, load: Load, images: int, values: list[float], methods: list[str]
+) -> Picture:
+    """Prints the distance of each method from the factual image for each stickiness, and returns their figure."""
+    chosen = run.select("null", images)
+    once = (chosen.questions["cycles"] == chosen.questions["cycles"].min()).to_numpy()
+    chosen = Selection(chosen.questions[once], chosen.truth[once], chosen.known[once])
+    factual = run.test.images[chosen.questions["index"].to_numpy()]
+    print_row(["stickiness", *methods], head=True)
+    curves: dict[str, list[float]] = {name: [] for name in methods}
+    for kept in values:
+        for name in methods:
+            label = f"{name}, stickiness {kept:g}"
+            answers = run.answer(load(name, stickiness=kept), chosen, label, min(images, 64))
+            curves[name].append(float(l1_distance(answers, factual).mean()))
+        print_row([f"{kept:g}", *(curves[name][-1] for name in methods)])
+    shown = {method_title(name): np.array(curve) for name, curve in curves.items()}
+    drawn = partial(draw, "Empty intervention", ("L1 (grey levels)", "stickiness s"), values, shown)
+    alt = "Mean distance from the factual image under an empty intervention, against the stickiness."
+    caption = "At 1 every abducted noise is kept (the same individual); at 0 all are redrawn (another one)."
+    panels = (Panel("null", alt, drawn),)
+    return Picture("dial_stickiness", "Distance from the factual image", caption, panels, 1)
+
+
+def draw(
+    title: str, labels: tuple[str, str], values: list[float], curves: dict[str, np.ndarray], figure: AnyFigure
+) -> None:
+    """Draws one curve per name against the values of a setting; `labels` are those of the axes y and x."""
+    axes = add_axes(figure, title)
     colours = method_colours(list(curves))
     for name, curve in curves.items():
-        axes.plot(settings, curve, marker="o", ms=3, color=colours[name], label=name)
-    axes.set(xlabel=dial, ylabel=unit, ylim=(0, None))
+        axes.plot(values, curve, marker="o", ms=3, color=colours[name], label=name)
+    axes.set(ylabel=labels[0], xlabel=labels[1], ylim=(0, 1.05 * axes.get_ylim()[1]))
     if len(curves) > 1:
-        add_legend(axes)
+        add_legend(axes, 2)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,57 @@
-"""DiME, FastDiME and DiME-X side by side: network calls, CPU seconds an answer, and the scores of explanations.
+"""Compares DiME, FastDiME and DiME-X: network calls, CPU seconds per answer, and the scores of explanations.
 
     python benchmarks/explanations.py --images 20
 
-Needs a finished run: its data, its classifier, denoiser, oracle and identity network are used. All methods answer the
-same questions about the first images of the suite `flip`, or, with --split valid, the same kind of questions about
-images that no score is ever taken from. CPU seconds are those of this process, so other work on the machine disturbs
-them little. Scores are over the flipped answers, as in the tables: FVA and FS (same identity), MNAC (attributes that the
-oracle sees change), CD, the Frechet distance in the oracle's features (of few images: compare it between rows only),
-and L1. `oracle` is the share of flips that the oracle, too, takes for one.
+Requires a finished run, whose data, classifier, denoiser, oracle and identity network are used. All methods answer the
+same questions of the suite `flip` about the first images, or, with `--split valid`, questions of the same kind about
+images that no table of the run contains. CPU seconds are those of this process, so that they hardly depend on the load
+of the machine.
+
+Scores are computed over the flipped answers, as in the tables: FVA and FS (identity), MNAC (attributes that change
+according to the oracle), CD, the Frechet distance of the oracle's features (biased for few images: only rows of one run
+are comparable), and L1. `oracle` is the share of flips that the oracle predicts too.
 """
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from counterfactory.config import load_settings, read_config
-from counterfactory.core.files import read_json
 from counterfactory.core.noise import derive_seed, generator
 from counterfactory.data.attributes import attribute_labels
 from counterfactory.data.dataset import Dataset, Split, load_dataset, load_split
-from counterfactory.methods import Batch, load_method
+from counterfactory.methods import Batch, Columns, load_method
 from counterfactory.metrics.correlation import correlation_difference, correlations
 from counterfactory.metrics.frechet import frechet_distance
 from counterfactory.metrics.identity import similarity
 from counterfactory.metrics.mnac import attributes_of
 from counterfactory.models.classifier.model import AttributeClassifier, load_classifier
-from counterfactory.models.identity.model import load_identity
+from counterfactory.models.identity.model import Identity, load_identity
 
 COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "Frechet", "L1", "oracle", "calls", "CPU s"]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What scores answers.
+
+    Arguments:
+        oracle: The oracle.
+        identity: The identity network.
+        correlations: The correlations of the attributes in the train split, with shape (A, A).
+    """
+
+    oracle: AttributeClassifier
+    identity: Identity
+    correlations: np.ndarray
+
+
 def main() -> None:
-    """Prints a row a method and attribute."""
+    """Prints one row per method and attribute."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, nargs="+", default=[Path("config.yaml")])
     parser.add_argument("--methods", nargs="+", default=["dime", "fastdime", "dime_x"])
@@ -54,42 +70,36 @@ def main() -> None:
     dataset, split = load_dataset(data), load_split(data, arguments.split)
     flip = settings.questions.flip
     names = [*flip.attributes, *(["digit"] if flip.digit else [])]
-    batch = ask(dataset, split, names, arguments.images, settings.questions.seed)
-    judges = SimpleNamespace(
-        oracle=load_classifier(models / "oracle"),
-        identity=load_identity(models / "identity", "cpu"),
-        threshold=read_json(models / "identity" / "model.json")["threshold"],
-    )
-    labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(judges.oracle))
-    judges.train = correlations(labels.to_numpy(np.float64))
+    batch = flip_questions(dataset, split, names, arguments.images, settings.questions.seed)
+    oracle, identity = load_classifier(models / "oracle"), load_identity(models / "identity", "cpu")
+    labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(oracle))
+    evaluation = Evaluation(oracle, identity, correlations(labels.to_numpy(np.float64)))
 
     print(f"{len(batch)} questions about {arguments.images} {arguments.split} images\n")
     print("| method | flip | " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * len(COLUMNS))
-    for method in arguments.methods:
-        respond = load_method(
-            method, arguments.seed, data, models, settings.answers, "cpu", arguments.threads
-        )
+    for name in arguments.methods:
+        method = load_method(name, arguments.seed, data, models, settings.answers, "cpu", arguments.threads)
         began = time.process_time()
-        images, _, columns = respond(batch)
+        images, _, *more = method(batch)
         seconds = (time.process_time() - began) / len(batch)
-        for name in names:
-            rows = batch.attribute == name
-            cells = " | ".join(f"{value:.3g}" for value in scores(batch, images, columns, rows, name, judges))
-            print(f"| {method} | {name} | {cells} | {seconds:.3f} |", flush=True)
+        for attribute in names:
+            values = scores(evaluation, batch, images, more[0], attribute)
+            cells = " | ".join(f"{value:.3g}" for value in values)
+            print(f"| {name} | {attribute} | {cells} | {seconds:.3f} |", flush=True)
 
 
-def ask(dataset: Dataset, split: Split, names: list[str], images: int, seed: int) -> Batch:
-    """Returns questions about the first images, in the seeded order of the suites, and all attributes."""
+def flip_questions(dataset: Dataset, split: Split, names: list[str], images: int, seed: int) -> Batch:
+    """Returns questions about the first images, in the seeded order of the suites, one per image and attribute."""
     rows = np.repeat(generator(seed, "images").permutation(len(split.images))[:images], len(names))
     attribute = np.array(names * images)
     label = np.zeros(len(rows), dtype=np.int64)
     target = np.zeros(len(rows), dtype=np.int64)
     for variable in dataset.variables:
         if variable.classes:
-            asked = attribute == variable.name
-            label[asked] = split.attributes[variable.name].to_numpy()[rows[asked]]
+            own = attribute == variable.name
+            label[own] = split.attributes[variable.name].to_numpy()[rows[own]]
             steps = generator(seed, "targets").integers(1, variable.classes, len(rows))
-            target[asked] = (label + steps)[asked] % variable.classes
+            target[own] = (label + steps)[own] % variable.classes
     empty = {name: np.full(len(rows), np.nan) for name in dataset.names}
     return Batch(
         images=np.ascontiguousarray(split.images[rows]),
@@ -109,15 +119,12 @@ def ask(dataset: Dataset, split: Split, names: list[str], images: int, seed: int
 
 
 def scores(
-    batch: Batch,
-    images: np.ndarray,
-    columns: dict[str, np.ndarray],
-    rows: np.ndarray,
-    name: str,
-    judges: SimpleNamespace,
+    evaluation: Evaluation, batch: Batch, images: np.ndarray, columns: Columns, name: str
 ) -> list[float]:
-    """Returns the scores of the answers about one attribute, in the order of the columns but the last."""
-    oracle: AttributeClassifier = judges.oracle
+    """Returns the scores of the answers about one attribute, in the order of `COLUMNS` without the CPU seconds."""
+    assert batch.attribute is not None and batch.target is not None
+    oracle = evaluation.oracle
+    rows = batch.attribute == name
     flipped = rows & columns["reached"]
     calls = float(np.mean(columns["network_calls"][rows]))
     if not flipped.any():
@@ -125,15 +132,18 @@ def scores(
     one, other = batch.images[flipped], images[flipped]
     before, after = oracle.predict(one), oracle.predict(other)
     changes = np.stack([after[key] - before[key] for key in oracle.names], 1)
-    cosines = similarity(judges.identity(one), judges.identity(other))
+    cosines = similarity(evaluation.identity(one), evaluation.identity(other))
     query = oracle.names.index(name) if name in oracle.names else None
     agrees = after[name] == batch.target[flipped] if query is None else changes[:, query] != 0
+    cd = np.nan
+    if query is not None:
+        cd = correlation_difference(changes, evaluation.correlations[:, query], query)
     return [
         columns["reached"][rows].mean(),
-        (cosines > judges.threshold).mean(),
+        (cosines > evaluation.identity.threshold).mean(),
         cosines.mean(),
         np.abs(changes).sum(1).mean(),
-        np.nan if query is None else correlation_difference(changes, judges.train[:, query], query),
+        cd,
         frechet_distance(oracle.embed(one), oracle.embed(other)),
         np.abs(other.astype(np.float64) - one).mean() / 255.0,
         agrees.mean(),

@@ -1,6 +1,6 @@
-"""A finished run, as the other scripts here read it: its data, its questions, its judges, and scores of new answers."""
+"""Reads a finished run for the other benchmarks: its data, questions and judges, and scores of new answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,17 @@ from counterfactory.methods import Answer
 from counterfactory.methods.batches import answer_questions
 from counterfactory.models.judges.model import Judge, load_judge
 
-__all__ = ["Asked", "Finished", "open_run", "print_row", "with_answers"]
+__all__ = ["Finished", "Selection", "open_run", "print_row", "with_answers"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Questions of a suite, and the true counterfactual images.
+class Selection:
+    """Some questions of a suite, with their true counterfactual images.
 
     Arguments:
-        questions: The questions, numbered anew.
-        truth: The rendered images, uint8 (N, C, H, W).
-        known: Which rows of them mean anything, bool (N,).
+        questions: The questions, numbered from 0.
+        truth: The rendered images, uint8 with shape (N, C, H, W).
+        known: Which of these images are determined, bool with shape (N,).
     """
 
     questions: pd.DataFrame
@@ -39,11 +39,11 @@ class Finished:
     """A finished run.
 
     Arguments:
-        settings: Its configuration.
-        results: The folder of its data set's results.
+        settings: The configuration.
+        results: The folder of the results of the data set.
         dataset: The data set.
         test: The test split.
-        judges: The judges, by variable.
+        judges: The judge of each variable.
     """
 
     settings: Any
@@ -52,38 +52,53 @@ class Finished:
     test: Split
     judges: dict[str, Judge]
 
-    def ask(self, suite: str, images: int, interventions: Sequence[str] = ()) -> Asked:
-        """Returns the questions about the first images of a suite; of `do`, those of the protocol `marginal`."""
+    def select(self, suite: str, images: int, interventions: Sequence[str] = ()) -> Selection:
+        """Returns the questions of a suite about its first images.
+
+        Arguments:
+            suite: The suite; of `do`, only questions of the protocol `marginal` are returned.
+            images: The number of images.
+            interventions: The interventions of the suite `do`; by default all.
+        """
         table = read_table(self.results / "questions" / f"{suite}.parquet")
         keep = np.isin(pd.factorize(table["index"])[0], np.arange(images))
         if suite == "do":
             keep &= (table["protocol"] == "marginal").to_numpy()
             keep &= table["intervention"].isin(interventions or table["intervention"]).to_numpy()
         truth, answered = gather(self.results / "answers" / "truth" / "seed0", suite, table)
-        asked = table[keep].reset_index(drop=True)
+        chosen = table[keep].reset_index(drop=True)
         known = answered["answered"].to_numpy(bool)[keep]
-        return Asked(asked.assign(question=np.arange(len(asked))), truth[keep], known)
+        return Selection(chosen.assign(question=np.arange(len(chosen))), truth[keep], known)
 
-    def answer(self, respond: Answer, asked: Asked, label: str, batch_size: int = 64) -> np.ndarray:
-        """Returns the images that a method answers with, uint8 (N, C, H, W)."""
-        return answer_questions(respond, asked.questions, self.dataset, self.test, batch_size, label)[0]
+    def answer(self, method: Answer, chosen: Selection, label: str, batch_size: int = 64) -> np.ndarray:
+        """Returns the images of a method's answers, uint8 with shape (N, C, H, W)."""
+        return answer_questions(method, chosen.questions, self.dataset, self.test, batch_size, label)[0]
 
-    def scores(self, asked: Asked, images: np.ndarray, intervention: str) -> dict[str, float]:
-        """Returns what the judges see, by variable (mean error, or share right), and `l1`, the distance to truth."""
-        rows = (asked.questions["intervention"] == intervention).to_numpy()
-        true = {name: asked.questions[f"true_{name}"].to_numpy()[rows] for name in self.dataset.names}
+    def scores(self, chosen: Selection, images: np.ndarray, intervention: str) -> dict[str, float]:
+        """Returns the scores of the answers to one intervention.
+
+        Returns:
+            For each variable the mean error of the judge's prediction, or its accuracy; and `l1`, the distance to the
+            true counterfactual in grey levels (NaN if no true counterfactual is known).
+        """
+        rows = (chosen.questions["intervention"] == intervention).to_numpy()
+        true = {name: chosen.questions[f"true_{name}"].to_numpy()[rows] for name in self.dataset.names}
         found = {}
         for variable in self.dataset.variables:
             predicted, target = self.judges[variable.name](images[rows], true), true[variable.name]
-            right = predicted == target if variable.kind == "categorical" else np.abs(predicted - target)
-            found[variable.name] = float(np.mean(right))
-        known = rows & asked.known
-        distance = np.abs(images[known].astype(float) - asked.truth[known])
+            score = predicted == target if variable.kind == "categorical" else np.abs(predicted - target)
+            found[variable.name] = float(np.mean(score))
+        known = rows & chosen.known
+        distance = np.abs(images[known].astype(float) - chosen.truth[known])
         return found | {"l1": float(distance.mean()) if known.any() else float("nan")}
 
 
 def open_run(configs: Sequence[Path]) -> Finished:
-    """Reads the run that configuration files describe, given as for the workflow."""
+    """Reads the run of a configuration.
+
+    Arguments:
+        configs: The configuration files; later ones override earlier ones.
+    """
     settings = load_settings(read_config(configs))
     results = Path(settings.results) / settings.dataset
     dataset, test = load_dataset(results / "data"), load_split(results / "data", "test")
@@ -91,8 +106,15 @@ def open_run(configs: Sequence[Path]) -> Finished:
     return Finished(settings, results, dataset, test, judges)
 
 
-def with_answers(settings: Any, method: str = "", own: dict[str, Any] | None = None, **shared: Any) -> Any:
-    """Returns the section `answers` with other values: of the method's own section, and of keys that all share."""
+def with_answers(settings: Any, method: str = "", own: Mapping[str, Any] | None = None, **shared: Any) -> Any:
+    """Returns the section `answers` of a configuration with other values.
+
+    Arguments:
+        settings: The configuration.
+        method: The method whose section `answers.<method>` is changed.
+        own: The new values of that section.
+        shared: The new values of keys that all methods share.
+    """
     answers = settings.answers.model_copy(update=shared)
     if not own:
         return answers
@@ -100,7 +122,7 @@ def with_answers(settings: Any, method: str = "", own: dict[str, Any] | None = N
 
 
 def print_row(cells: Sequence[Any], head: bool = False) -> None:
-    """Prints a row of a Markdown table; numbers with three figures behind the point."""
+    """Prints a row of a Markdown table, with three decimals for numbers; `head` adds the line below a header."""
     texts = [
         ("" if np.isnan(cell) else f"{cell:.3f}") if isinstance(cell, float) else str(cell) for cell in cells
     ]

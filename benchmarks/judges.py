@@ -1,13 +1,13 @@
-"""How far the judges get in the published form: on nearly all training digits, as confounded as the test digits.
+"""Measures the judges in the published setting: on nearly all training digits, with confounded parents.
 
     python benchmarks/judges.py --out results/judges
 
-In a run, judges have a split of their own, in which no parent tells another. The published predictors are trained on
-the 60,000 digits that train the models, and that of thickness is told the intensity: their errors are the figures to
-compare with. So here 59,000 digits train (of them a twentieth selects the weights), with the training of the preset
-`paper`, and the 10,000 test digits are measured in the end. Prints a row a judge. Data are kept, judges as long as
-their settings are the same, and a killed training goes on; to train several at once, name one judge a process
-(`--judges thickness`) once the first has made the data.
+In a run, judges are trained on a split of their own, in which the parents are independent. The published predictors are
+trained on the 60,000 digits that also train the models, and the predictor of thickness has the intensity as an input.
+Their errors are the reference. Here 59,000 digits train, one twentieth of which selects the weights, with the training
+of the preset `paper`, and the 10,000 test digits are measured at the end. Prints one row per judge. Data are kept, as
+are judges with the same settings, and a killed training resumes. To train several judges at once, start one process per
+judge (`--judges thickness`) after the first process has written the data.
 """
 
 import argparse
@@ -21,16 +21,17 @@ from counterfactory.core.run import Run
 from counterfactory.data.morphomnist import synthesise
 from counterfactory.data.sources import fetch_digits
 from counterfactory.models.judges.train import train_judge
+from counterfactory.questions.registry import SUITES
 from counterfactory.report.published import read_published
 
-FORM = {
-    "data": {"train": 500, "valid": 500, "judges": 59000, "test": 10000},
+PUBLISHED_FORM = {
     "judges": {"confounded": True, "context": True, "held_out": 0.05},
+    "questions": {suite: {"images": 1} for suite in SUITES},  # none are written
 }
 
 
 def main() -> None:
-    """Prints a row a judge."""
+    """Prints one row per judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--config", type=Path, nargs="+", default=[Path("config.yaml"), Path("workflow/presets/paper.yaml")]
@@ -43,10 +44,13 @@ def main() -> None:
     }
     parser.add_argument("--judges", nargs="+", default=list(published), choices=list(published))
     parser.add_argument("--steps", type=int, help="steps of each training (default: the configuration's)")
-    parser.add_argument("--threads", type=int, default=2, help="for the data")
+    parser.add_argument("--images", type=int, default=59000, help="training digits (default: 59000)")
+    parser.add_argument("--test", type=int, default=10000, help="test digits (default: 10000)")
+    parser.add_argument("--threads", type=int, default=2, help="threads that render the data")
     parser.add_argument("--out", type=Path, default=Path("results/judges"))
     arguments = parser.parse_args()
-    settings = load_settings(merge(read_config(arguments.config), FORM))
+    sizes = {"train": 500, "valid": 500, "judges": arguments.images, "test": arguments.test}
+    settings = load_settings(merge(read_config(arguments.config), PUBLISHED_FORM | {"data": sizes}))
     training = settings.judges.training
     if arguments.steps:
         training = training.model_copy(update={"steps": arguments.steps})
@@ -59,7 +63,7 @@ def main() -> None:
     print_row(["judge", "unit", "images", "steps", "held out", "test", "published", "minutes"], head=True)
     for name in arguments.judges:
         out = arguments.out / f"{training.steps}_steps" / name
-        if not kept(out, judges):
+        if not is_trained(out, judges):
             train_judge(judges, Run(f"judges/{name}", data, arguments.out, out, device=settings.device))
         found = read_json(out / "model.json")
         errors = [next(iter(found["errors"][split].values())) for split in ("valid", "test")]
@@ -70,13 +74,13 @@ def main() -> None:
         )
 
 
-def kept(out: Path, judges: JudgesSettings) -> bool:
-    """Returns whether a judge was trained and measured with these settings."""
+def is_trained(out: Path, judges: JudgesSettings) -> bool:
+    """Returns whether the folder contains a judge that was trained and measured with these settings."""
     if not (out / "model.json").exists():
         return False
     found = read_json(out / "model.json")
-    mine = (judges.training.model_dump(mode="json"), judges.shift, judges.width)
-    return "errors" in found and (found["settings"], found["shift"], found["network"]["width"]) == mine
+    own = (judges.training.model_dump(mode="json"), judges.shift, judges.width)
+    return "errors" in found and (found["settings"], found["shift"], found["network"]["width"]) == own
 
 
 if __name__ == "__main__":

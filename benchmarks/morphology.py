@@ -1,21 +1,22 @@
-"""Images a second and core that are rendered and measured, beside the published code's rate.
+"""Measures how many images are rendered and measured per second and core, and compares the rates with published code.
 
     python benchmarks/morphology.py --digits results/morphomnist/data/digits
 
-Rates are per second of CPU time of this process, so other work on the machine disturbs them little (it still shares
-caches and memory). The reference rates are those of the published generator and measurement with scikit-image 0.26.
-Because machines differ, the part of the published measurement that takes nearly all of its time (upscaling and the
-medial axis) is timed in the same run with the installed scikit-image, in turns with our whole measurement.
+Rates are per second of CPU time of this process, so that they hardly depend on the load of the machine (which still
+affects caches and memory). The reference rates are those of the published generator and measurement with scikit-image
+0.26. Because machines differ, the part of the published measurement that takes nearly all of its time (upscaling and
+the medial axis) is timed in the same run with the installed scikit-image, alternating with the whole measurement of
+this package.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import skimage
 from skimage.morphology import medial_axis
 from skimage.transform import pyramid_expand
 
@@ -27,13 +28,17 @@ from counterfactory.data.sources import load_digits
 def main() -> None:
     """Prints the rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--digits", type=Path, help="folder of images.npy; fetched if left out")
-    parser.add_argument("--images", type=int, default=500, help="images a round (default: 500)")
+    parser.add_argument("--digits", type=Path, help="folder that contains images.npy (default: fetch MNIST)")
+    parser.add_argument("--images", type=int, default=500, help="images per round (default: 500)")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="rounds, of which the median counts (default: 5)"
+        "--rounds", type=int, default=5, help="rounds, of which the median is printed (default: 5)"
     )
     parser.add_argument(
-        "--threads", type=int, nargs="*", default=[2], help="also rates by the clock with so many threads"
+        "--threads",
+        type=int,
+        nargs="*",
+        default=[2],
+        help="numbers of threads for wall-clock rates",
     )
     parser.add_argument(
         "--reference-render", type=float, default=13.9, help="published generator, images/s/core"
@@ -52,12 +57,12 @@ def main() -> None:
     measure(digits[:2])
     render(digits[:2], thickness[:2], intensity[:2])
     print(
-        f"first call (compiled, or read from the cache): {time.process_time() - cpu:.1f} s of CPU time, "
-        f"{time.perf_counter() - began:.1f} s by the clock"
+        f"first call (compiled, or loaded from the cache): {time.process_time() - cpu:.1f} s of CPU time, "
+        f"{time.perf_counter() - began:.1f} s of wall-clock time"
     )
 
     few = digits[: max(1, len(digits) // 25)]
-    rates = {"render": [], "measure": [], "scikit-image": []}
+    rates: dict[str, list[float]] = {"render": [], "measure": [], "scikit-image": []}
     for _ in range(args.rounds):
         rates["render"].append(_rate(lambda: render(digits, thickness, intensity), len(digits)))
         rates["measure"].append(_rate(lambda: measure(digits), len(digits)))
@@ -68,9 +73,9 @@ def main() -> None:
         spread = f"{min(rates[name]):.0f}-{max(rates[name]):.0f}"
         print(f"{name}: {rate:.0f} images/s/core ({spread}), {rate / reference:.1f} times {reference:g}")
     print(
-        f"scikit-image {skimage.__version__}, upscaling and medial axis alone: {median(rates['scikit-image']):.1f} "
-        f"images/s/core; all that we measure is {median(ratios):.0f} times as fast "
-        f"({min(ratios):.0f}-{max(ratios):.0f}, in turns)"
+        f"scikit-image {version('scikit-image')}, upscaling and medial axis alone: {median(rates['scikit-image']):.1f} "
+        f"images/s/core; our whole measurement is {median(ratios):.0f} times as fast "
+        f"({min(ratios):.0f}-{max(ratios):.0f}, alternating)"
     )
     for threads in args.threads:
         for name, work in (
@@ -78,18 +83,20 @@ def main() -> None:
             ("measure", lambda: measure(digits, threads)),  # noqa: B023
         ):
             rate = max(_rate(work, len(digits), time.perf_counter) for _ in range(args.rounds))
-            print(f"{name}, {threads} threads: {rate:.0f} images/s by the clock (best of {args.rounds})")
+            print(
+                f"{name}, {threads} threads: {rate:.0f} images/s of wall-clock time (best of {args.rounds})"
+            )
 
 
 def _rate(work: Callable[[], object], images: int, clock: Callable[[], float] = time.process_time) -> float:
-    """Returns images a second."""
+    """Returns images per second."""
     began = clock()
     work()
     return images / (clock() - began)
 
 
 def _measure_thickness(digit: np.ndarray, scale: int = 4) -> float:
-    """Mean thickness (px) by scikit-image alone, as the published code calls it."""
+    """Returns the mean thickness in px by scikit-image alone, called as in the published code."""
     fine = (255.0 * pyramid_expand(digit, scale, sigma=2 * scale / 6, order=3)).astype(np.uint8)
     low, high = int(fine.min()), int(fine.max())
     skeleton, distance = medial_axis(fine >= low + 0.5 * (high - low), return_distance=True, rng=42)

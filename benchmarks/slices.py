@@ -1,11 +1,13 @@
-"""The whole workflow in slices of minutes, for a GPU that is lent for so long at a time: the same command goes on.
+"""Runs the workflow in slices of minutes, for a GPU that is available for a limited time at once.
 
     python benchmarks/slices.py --preset paper --minutes 9
 
-Ends with status 0 when everything is made and 75 when another slice is needed. Half a minute before the end, trainings
-keep their state and stop (COUNTERFACTORY_TRAIN_UNTIL); a chunk of answers goes on behind its last whole batch, and
-finished steps stay. A line of JSON tells what the slice did: the steps that were finished; for each training its
-updates and images per second; how busy the GPU was (mean over the seconds of the slice), its memory and power.
+The same command, run again, resumes. The exit status is 0 when everything is made, and 75 when another slice is needed.
+Half a minute before the end of a slice, trainings save their state and stop (COUNTERFACTORY_TRAIN_UNTIL). A chunk of
+answers resumes after its last complete batch, and finished steps are kept.
+
+Prints a line of JSON: the steps that finished in this slice; the updates and images per second of each finished
+training; the mean utilization of the GPU over the slice, its largest memory and its mean power.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 
@@ -37,11 +40,13 @@ def main() -> int:
     """Runs one slice and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", default="paper")
-    parser.add_argument("--config", type=Path, nargs="*", default=[], help="laid over the preset")
+    parser.add_argument("--config", type=Path, nargs="*", default=[], help="files that override the preset")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--cores", default="all")
-    parser.add_argument("--folder", type=Path, default=Path(), help="where config.yaml is and results go")
-    parser.add_argument("words", nargs="*", help="more words for snakemake, after --, such as targets")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(), help="working folder, with config.yaml and results"
+    )
+    parser.add_argument("words", nargs="*", help="further arguments of snakemake after --, such as targets")
     args = parser.parse_args()
 
     began = time.time()
@@ -63,14 +68,14 @@ def main() -> int:
         str(path.relative_to(results / "benchmarks").with_suffix(""))
         for path in set(results.glob("benchmarks/**/*.jsonl")) - before
     )
-    told = {
+    report = {
         "seconds": round(time.time() - began, 1),
         "finished": status == 0,
         "made": made,
         "trainings": _trainings(results),
-        "gpu": gpu.told(),
+        "gpu": gpu.summary(),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(report), flush=True)
     return 0 if status == 0 else 75
 
 
@@ -87,7 +92,7 @@ def _wait(process: subprocess.Popen, end: float) -> int:
 
 
 def _trainings(results: Path) -> dict[str, dict]:
-    """Returns, of each finished training, its updates and images per second."""
+    """Returns the updates and images per second of each finished training."""
     rates = {}
     for path in sorted(results.glob("models/**/model.json")):
         meta = json.loads(path.read_text())
@@ -103,22 +108,22 @@ def _trainings(results: Path) -> dict[str, dict]:
 
 
 class _Gpu:
-    """Looks at the GPU every second, where there is one."""
+    """Records utilization, memory and power of the GPU every second, if there is one."""
 
     def __init__(self) -> None:
         self.rows: list[list[float]] = []
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "_Gpu":
         if shutil.which(QUERY[0]):
             self.process = subprocess.Popen(
                 QUERY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-            threading.Thread(target=self._read, daemon=True).start()
+            threading.Thread(target=self._read, args=[self.process.stdout], daemon=True).start()
         return self
 
-    def _read(self) -> None:
-        for line in self.process.stdout:
+    def _read(self, lines: Iterable[str]) -> None:
+        for line in lines:
             try:
                 self.rows.append([float(word) for word in line.split(",")])
             except ValueError:
@@ -129,7 +134,7 @@ class _Gpu:
             self.process.terminate()
             self.process.wait()
 
-    def told(self) -> dict[str, float] | None:
+    def summary(self) -> dict[str, float] | None:
         if not self.rows:
             return None
         busy, memory, power = zip(*self.rows, strict=True)

@@ -1,13 +1,14 @@
-"""Images a CPU-second that the published image mechanisms are trained on: forward and backward, one thread.
+"""Measures how many images per CPU-second the published image mechanisms are trained on (forward and backward pass).
 
-    python benchmarks/training.py                  # rates, in turns with the ordinary way
-    python benchmarks/training.py --curve 3200     # loss for each image, side by side
+    python benchmarks/training.py                  # rates, alternating with the plain implementation
+    python benchmarks/training.py --curve 3200     # training loss per image, side by side
 
-*plain* is the same network from the same weights, written the ordinary way: (B, C, H, W) memory, inputs concatenated
-before each convolution, parents as maps of constants, PyTorch's operations in float32, batches of 32. *ours* is
-what training uses. Rates are per second of CPU time of this process, and both take turns in one process, because
-other work on the machine disturbs single figures (it shares caches and memory); the ratio of neighbours is what
-counts. Noise is drawn in the time that is measured; the optimiser's step is not part of it.
+*plain* is the same network with the same weights in the usual implementation: (B, C, H, W) memory, inputs concatenated
+before each convolution, parents as constant maps, PyTorch operations in float32, batches of 32. *ours* is the
+implementation that trains the models. Rates are per second of CPU time of this process with one thread. Both
+implementations alternate in one process, because other work on the machine affects caches and memory; the ratio of
+neighbouring measurements is therefore more reliable than a single rate. The time includes the drawing of noise, but not
+the step of the optimizer.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,9 +31,12 @@ from counterfactory.models.image.vae import Vae
 from counterfactory.nets.blocks import Block
 from counterfactory.nets.likelihood import discretised_gaussian_nll
 
+Network = TypeVar("Network", Vae, Hvae)
+
 PARENTS, SHAPE = 12, (1, 32, 32)
 PUBLISHED = {"hvae": 74.0, "vae": 1100.0}
-Bound = Callable[[nn.Module, Tensor, Tensor, list[Tensor]], tuple[Tensor, Tensor]]
+Bound = Callable[[Any, Tensor, Tensor, list[Tensor]], tuple[Tensor, Tensor]]
+"""From a network, images, encoded parents and noise to both terms of the negative ELBO, in nats per pixel."""
 
 
 def plain_block(block: Block, x: Tensor) -> Tensor:
@@ -47,7 +52,7 @@ def plain_block(block: Block, x: Tensor) -> Tensor:
 def plain_layer(
     block: DecoderBlock, h: Tensor, state: Tensor, activation: Tensor, maps: Tensor, eps: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the next main and prior states and the divergence of one stochastic layer."""
+    """Returns the next states of the main and of the prior path, and the KL divergence of one stochastic layer."""
     width = h.shape[1]
     p = plain_block(block.prior, torch.cat([state, maps], dim=1) if block.conditional else state)
     p_loc, p_log, features = p.split([block.latent, block.latent, width], dim=1)
@@ -59,9 +64,10 @@ def plain_layer(
 
 
 def plain_hvae(model: Hvae, x: Tensor, parents: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns the bound of the hierarchical VAE, the ordinary way."""
+    """Returns both terms of the negative ELBO of the hierarchical VAE in the plain implementation."""
     h, activations = model.encoder.stem(x), {}
-    for stage in model.encoder.stages:
+    stages: Any = model.encoder.stages
+    for stage in stages:
         for block in stage:
             if block.down > 1:
                 activations[h.shape[-1]] = h
@@ -70,57 +76,67 @@ def plain_hvae(model: Hvae, x: Tensor, parents: Tensor, noise: list[Tensor]) -> 
     everywhere = parents[:, :, None, None].repeat(1, 1, *x.shape[2:])
     h = state = model.starts["1"].repeat(len(x), 1, 1, 1)
     divergences = []
-    for block, eps in zip(model.decoder, noise, strict=True):
+    layers: Any = model.decoder
+    for block, eps in zip(layers, noise, strict=True):
         r = block.resolution
         if h.shape[-1] < r:
             h = F.interpolate(h, scale_factor=r // h.shape[-1]) + model.starts[str(r)]
             state = F.interpolate(state, scale_factor=r // state.shape[-1]) + model.starts[str(r)]
-        h, state, kl = plain_layer(block, h, state, activations[r], everywhere[:, :, :r, :r], eps)
-        divergences.append(kl)
+        h, state, divergence = plain_layer(block, h, state, activations[r], everywhere[:, :, :r, :r], eps)
+        divergences.append(divergence)
     nll = discretised_gaussian_nll(x, *model.head(h, parents)).mean()
-    kl = sum(divergence.sum((1, 2, 3)).mean() for divergence in divergences)
+    kl: Any = sum(one.sum((1, 2, 3)).mean() for one in divergences)
     return nll, kl / x[0].numel()
 
 
 def reorder(posterior: nn.Conv2d, width: int) -> None:
-    """Puts the posterior's inputs in the plain order (h, parents, activation)."""
-    own, seen, parents = posterior.weight.data.split([width, width, PARENTS], dim=1)
-    posterior.weight.data = torch.cat([own, parents, seen], dim=1)
+    """Reorders the input channels of the posterior's convolution to (h, parents, activation)."""
+    state, activation, parents = posterior.weight.data.split([width, width, PARENTS], dim=1)
+    posterior.weight.data = torch.cat([state, parents, activation], dim=1)
 
 
-def plain_of(model: nn.Module) -> nn.Module:
-    """Returns a copy in (B, C, H, W) memory, for the plain way."""
-    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+def plain_of(model: Network) -> Network:
+    """Returns a copy for the plain implementation, in (B, C, H, W) memory."""
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if isinstance(model, Hvae):
-        for block in model.decoder:
+        layers: Any = model.decoder
+        for block in layers:
             reorder(block.posterior.layers[0], block.body.layers[0].in_channels)
     return model
 
 
-def ours(model: nn.Module, x: Tensor, parents: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns both terms of the ELBO as training computes them: by the kernels, if they support the network."""
+def ours(model: Vae | Hvae, x: Tensor, parents: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Returns both terms of the negative ELBO as in training: by the compiled kernels if they support the network."""
     if isinstance(model, Hvae) and native.suits(model, x) and native.available():
         return native.elbo(model, x, parents, noise)[:2]
     return model.elbo(x, parents, noise)[:2]
 
 
-def torch_only(model: nn.Module, x: Tensor, parents: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns both terms of the ELBO by PyTorch's operations, as training computes them without the kernels."""
+def torch_only(model: Vae | Hvae, x: Tensor, parents: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Returns both terms of the negative ELBO by PyTorch operations, as in training without the compiled kernels."""
     return model.elbo(x, parents, noise)[:2]
 
 
-def draw(model: nn.Module, count: int, generator: torch.Generator) -> list[Tensor]:
-    """Returns standard normal noise of `count` images, as (B, Z, H, W)."""
+def draw(model: Vae | Hvae, count: int, generator: torch.Generator) -> list[Tensor]:
+    """Returns standard normal noise for `count` images, one tensor (B, Z, H, W) per layer."""
     return [torch.randn(count, *shape, generator=generator) for shape in model.noise_shapes]
 
 
 class Contender:
-    """One way to compute a network's bound and its gradient, at one batch size."""
+    """One implementation of a network's bound, with one batch size.
+
+    Arguments:
+        name: Its name in the output.
+        model: The network.
+        bound: The implementation.
+        batch: The batch size.
+        bfloat16: Whether it runs under autocast to bfloat16.
+    """
 
     def __init__(
         self,
         name: str,
-        model: nn.Module,
+        model: Vae | Hvae,
         bound: Bound,
         batch: int,
         bfloat16: bool = False,
@@ -131,7 +147,7 @@ class Contender:
         self.rates: list[float] = []
 
     def step(self, x: Tensor, parents: Tensor, noise: list[Tensor] | None = None) -> float:
-        """Leaves the gradient of the loss in the model; returns the loss."""
+        """Computes the gradient of the loss, stored in the parameters, and returns the loss."""
         noise = noise or draw(self.model, len(x), self.generator)
         self.model.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
@@ -140,7 +156,7 @@ class Contender:
         return float((nll + kl).detach())
 
     def measure(self, x: Tensor, parents: Tensor, images: int) -> None:
-        """Notes the images a CPU-second over `images` images."""
+        """Appends the rate over `images` images, in images per CPU-second, to `rates`."""
         began = time.process_time()
         for start in range(0, images, self.batch):
             at = start % (len(x) - self.batch + 1)
@@ -151,7 +167,7 @@ class Contender:
 def compare(
     contenders: list[Contender], published: float, data: tuple[Tensor, Tensor], args: argparse.Namespace
 ) -> None:
-    """Prints the rates of contenders that take turns; the first is the reference."""
+    """Prints the rates of contenders that alternate; the first is the reference."""
     for contender in contenders:
         contender.measure(*data, 2 * contender.batch)
         contender.rates.clear()
@@ -171,23 +187,28 @@ def compare(
 
 
 def agreement(model: Hvae, plain: Hvae, x: Tensor, parents: Tensor) -> None:
-    """Prints how far both ways are from the plain way in float64, on the same noise."""
+    """Prints the deviation of both implementations from the plain one in float64, for the same noise."""
     noise = draw(model, len(x), torch.Generator().manual_seed(1))
     gradients = []
     exact = copy.deepcopy(plain).double()
-    # The head computes in float32 whatever it is given; not so here.
-    exact.head.forward = lambda h, parents: (exact.head.location(h), exact.head.log_scale(h).clamp(min=-9.0))
-    for network, bound in ((exact, plain_hvae), (plain, plain_hvae), (model, ours)):
+    # The head of the package always computes in float32; here it must not.
+    head: Any = exact.head
+    head.forward = lambda h, parents: (head.location(h), head.log_scale(h).clamp(min=-9.0))
+    layers: Any = model.decoder
+    ways: list[tuple[Hvae, Bound]] = [(exact, plain_hvae), (plain, plain_hvae), (model, ours)]
+    for network, bound in ways:
         dtype = next(network.parameters()).dtype
         network.zero_grad(set_to_none=True)
         nll, kl = bound(network, x.to(dtype), parents.to(dtype), [eps.to(dtype) for eps in noise])
         (nll + kl).backward()
         named = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
         if network is model:
-            for number, block in enumerate(model.decoder):
+            for number, block in enumerate(layers):
                 name = f"decoder.{number}.posterior.layers.0.weight"
-                h, seen, tail = named[name].split([block.body.layers[0].in_channels] * 2 + [PARENTS], dim=1)
-                named[name] = torch.cat([h, tail, seen], dim=1)
+                h, activation, tail = named[name].split(
+                    [block.body.layers[0].in_channels] * 2 + [PARENTS], dim=1
+                )
+                named[name] = torch.cat([h, tail, activation], dim=1)
         gradients.append(
             {name: g.double() for name, g in named.items()} | {"loss": (nll + kl).detach().double()}
         )
@@ -204,7 +225,7 @@ def agreement(model: Hvae, plain: Hvae, x: Tensor, parents: Tensor) -> None:
 
 
 def batches(x: Tensor, parents: Tensor, size: int, images: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields random batches; the same ones every time."""
+    """Yields random batches, which are the same in every call."""
     generator = torch.Generator().manual_seed(2)
     for _ in range(images // size):
         rows = torch.randint(0, len(x), (size,), generator=generator)
@@ -212,7 +233,7 @@ def batches(x: Tensor, parents: Tensor, size: int, images: int) -> Iterator[tupl
 
 
 def curve(contenders: list[Contender], data: tuple[Tensor, Tensor], images: int) -> None:
-    """Trains all contenders on the same images and noise, with the published optimiser, and prints their losses."""
+    """Trains all contenders on the same images and noise, with the published optimizer, and prints their losses."""
     optimizers = [
         torch.optim.AdamW(c.model.parameters(), lr=1e-3, betas=(0.9, 0.9), weight_decay=0.01)
         for c in contenders
@@ -220,7 +241,7 @@ def curve(contenders: list[Contender], data: tuple[Tensor, Tensor], images: int)
     generator = torch.Generator().manual_seed(3)
     sums, count, every = [0.0] * len(contenders), 0, max(1, images // contenders[0].batch // 20)
     print(
-        f"images  {'  '.join(f'{c.name:>12}' for c in contenders)}   nats per pixel, mean since the line above"
+        f"images  {'  '.join(f'{c.name:>12}' for c in contenders)}   nats per pixel, mean since the previous line"
     )
     for step, (x, parents) in enumerate(batches(*data, contenders[0].batch, images), 1):
         noise = draw(contenders[0].model, len(x), generator)
@@ -236,7 +257,7 @@ def curve(contenders: list[Contender], data: tuple[Tensor, Tensor], images: int)
 
 
 def load(folder: Path | None) -> tuple[Tensor, Tensor]:
-    """Returns images in [-1, 1] and encoded parents: a split's, or blurred strokes with random parents."""
+    """Returns images in [-1, 1] and encoded parents: of a train split, or blurred noise with random parents."""
     generator = torch.Generator().manual_seed(4)
     if folder is None:
         coarse = torch.rand(512, 1, 8, 8, generator=generator)
@@ -250,13 +271,13 @@ def load(folder: Path | None) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    """Prints the rates, or the losses."""
+    """Prints the rates, or with --curve the losses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a data set's folder (default: synthetic images)")
-    parser.add_argument("--batch", type=int, default=32, help="our batch size (default: 32)")
-    parser.add_argument("--images", type=int, default=128, help="images a turn (default: 128)")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each (default: 9)")
-    parser.add_argument("--curve", type=int, metavar="IMAGES", help="train both on so many images instead")
+    parser.add_argument("--data", type=Path, help="folder of a data set (default: synthetic images)")
+    parser.add_argument("--batch", type=int, default=32, help="batch size of ours (default: 32)")
+    parser.add_argument("--images", type=int, default=128, help="images per measurement (default: 128)")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of each (default: 9)")
+    parser.add_argument("--curve", type=int, metavar="IMAGES", help="train both on this many images instead")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -267,12 +288,13 @@ def main() -> None:
         f"{sum(p.numel() for p in hvae.parameters()):,} and {sum(p.numel() for p in vae.parameters()):,} parameters; "
         f"compiled kernels: {native.available()}"
     )
-    plain = Contender("hvae plain", plain_of(hvae), plain_hvae, 32)
+    plain_model = plain_of(hvae)
+    plain = Contender("hvae plain", plain_model, plain_hvae, 32)
     if args.curve:
         mine = Contender("hvae ours", hvae, ours, 32)
         curve([plain, mine], data, args.curve)
         return
-    agreement(hvae, plain.model, data[0][:16], data[1][:16])
+    agreement(hvae, plain_model, data[0][:16], data[1][:16])
     compare(
         [
             plain,

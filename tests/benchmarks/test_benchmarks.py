@@ -1,0 +1,205 @@
+"""Every script in `benchmarks/` runs to its end, at the smallest sizes, on one finished run of Pendulum."""
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterfactory.cli import main
+from counterfactory.data import sources
+from tests.data.samples import strokes
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "benchmarks"
+CONFIG = """
+results: results
+dataset: pendulum
+device: cpu
+methods: [copy, vae, hvae, causaldiffae, dime, truth]
+data: {train: 80, valid: 20, judges: 80, test: 20, image_size: 16}
+scm: {steps: 4, hidden: [4]}
+judges: {training: &brief {steps: 2, batch_size: 16, warmup: 1, valid_every: 2}}
+oracle: {training: *brief}
+identity: {renderings: 1, training: *brief}
+attributes:
+  thick: null
+  bright: null
+  slanted: null
+  wide: null
+  tall: null
+  long: null
+  large: null
+  right: {of: angle, above: 2.0}
+  low: {of: light, above: 100.0}
+models:
+  vae: {network: {channels: 4, hidden: 8, latent: 2, exposure: []}, training: *brief}
+  hvae:
+    network: {resolutions: [8, 4, 1], widths: [4, 4, 4], encoder_blocks: [1, 1, 1], decoder_blocks: [1, 1, 1],
+      latents: [2, 2, 2], exposure: []}
+    training: *brief
+  causaldiffae: {network: {width: 8, multipliers: [1, 2], exposure: []}, training: *brief}
+  ddpm: {network: {width: 8, multipliers: [1, 2]}, training: *brief}
+  classifier: {network: {width: 8, halvings: 2}, training: *brief}
+questions:
+  do: {images: 4, interventions: [angle, light, shadow_length, shadow_position], protocols: [marginal]}
+  null: {images: 3, cycles: [1, 2]}
+  reverse: {images: 0, interventions: [angle]}
+  sweep: {images: 0}
+  flip: {images: 4, attributes: [right], digit: false, targets: {}, repeats: 1, repeat_images: 0}
+answers:
+  batch_size: 10
+  causaldiffae: {steps: 3}
+  dime: &short {timestep_respacing: 6, start_step: 3, batch_size: 8, perceptual: none, classifier_scales: [1.0]}
+  fastdime: {<<: *short, warmup_mask: 1}
+  dime_x: {timestep_respacing: 6, start_step: 3, batch_size: 8, perceptual: none, stop_step: 1, restart_step: 2}
+scores: {metrics: [axioms]}
+"""
+MODELS = ["scm", "vae", "hvae", "causaldiffae", "ddpm", "classifier", "oracle", "identity"]
+VARIABLES = ["angle", "light", "shadow_length", "shadow_position"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "config.yaml").write_text(CONFIG)
+    results = folder / "results" / "pendulum"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        commands = [["synthesise"], ["ask", "do"], ["ask", "null"]]
+        commands += [["train", name] for name in [*MODELS, *(f"judges/{name}" for name in VARIABLES)]]
+        for command in commands:
+            assert main(command) == 0, command
+        for suite in ("do", "null"):
+            count = len(pd.read_parquet(results / "questions" / f"{suite}.parquet"))
+            assert main(["answer", "truth", suite, f"000000-{count:06d}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def in_run(finished, monkeypatch):
+    """Makes the folder of the run the working folder."""
+    monkeypatch.chdir(finished)
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Returns a function that runs a script in this process and returns its output."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+    def run(script, *words):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        capsys.readouterr()
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def rows(output):
+    """Returns the rows of the Markdown tables of an output, without headers."""
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        if not set(line) <= set("|-: ") and not (following and set(following) <= set("|-: "))
+    ]
+
+
+def test_every_script_is_tested():
+    text = Path(__file__).read_text()
+    scripts = {path.name for path in SCRIPTS.glob("*.py")} - {"finished.py"}
+    assert scripts == set(re.findall(r'(?:bench|script)\("(\w+\.py)"', text))
+
+
+def test_abduction(in_run, bench):
+    found = rows(bench("abduction.py", "--images", 2))
+    assert len(found) == 4 and all(float(cell) >= 0 for row in found for cell in row[1:])
+
+
+def test_dials(in_run, bench, tmp_path):
+    words = ["--images", 2, "--steps", 2, "--guidance", 0.5, 1, "--stickiness", 0.5, 1, "--out", tmp_path]
+    found = rows(bench("dials.py", *words))
+    assert len(found) == 2 * len(VARIABLES) + 2
+    assert (tmp_path / "dial_guidance.svg").exists() and (tmp_path / "dial_stickiness.png").exists()
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_explanations(in_run, bench, split):
+    found = rows(bench("explanations.py", "--images", 3, "--split", split))
+    assert [row[:2] for row in found] == [[name, "right"] for name in ("dime", "fastdime", "dime_x")]
+
+
+def test_labels(in_run, bench, tmp_path):
+    words = ["--shares", 0.5, 1, "--steps", 2, "--images", 2, "--out", tmp_path]
+    found = rows(bench("labels.py", *words))
+    assert len(found) == 2 * len(VARIABLES) and (tmp_path / "limited_labels.svg").exists()
+    # Trained models are kept.
+    assert rows(bench("labels.py", *words)) == found
+
+
+def test_quality(in_run, bench):
+    found = rows(bench("quality.py", "--model", "vae", "--steps", 1, 2, "--images", 2))
+    assert [row[0] for row in found] == ["1"] * len(VARIABLES) + ["2"] * len(VARIABLES)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The folder of as many images as MNIST has."""
+    folder = tmp_path_factory.mktemp("digits")
+    np.save(folder / "images.npy", np.tile(strokes(50), (1400, 1, 1)))
+    np.save(folder / "labels.npy", (np.arange(70_000) % 10).astype(np.uint8))
+    return folder
+
+
+def test_judges(bench, digits, tmp_path, monkeypatch):
+    stand_in = sources.Digits(*(np.load(digits / f"{name}.npy") for name in ("images", "labels")))
+    monkeypatch.setattr(sources, "load_digits", lambda source: stand_in)
+    words = ["--config", ROOT / "config.yaml", ROOT / "workflow" / "presets" / "paper.yaml"]
+    words += ["--judges", "thickness", "--steps", 2, "--images", 400, "--test", 20, "--out", tmp_path]
+    [found] = rows(bench("judges.py", *words))
+    assert found[0] == "thickness" and float(found[5]) > 0
+    # The data and the judge are kept.
+    assert rows(bench("judges.py", *words)) == [found]
+
+
+def test_morphology(bench, digits):
+    output = bench("morphology.py", "--digits", digits, "--images", 25, "--rounds", 1, "--threads", 1)
+    assert all(f"{name}: " in output and f"{name}, 1 threads: " in output for name in ("render", "measure"))
+
+
+def test_training(bench):
+    output = bench("training.py", "--images", 32, "--rounds", 1)
+    assert "vae ours, bfloat16, batch 256: " in output and "hvae ours, batch 32: " in output
+    output = bench("training.py", "--curve", 32)
+    assert output.splitlines()[-1].split()[0] == "32"
+
+
+def script(name, *words, cwd):
+    """Runs a script in its own process and returns its last line, JSON."""
+    command = [sys.executable, str(SCRIPTS / name), *map(str, words)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_slices(tmp_path):
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    over = tmp_path / "over.yaml"
+    over.write_text(CONFIG)
+    words = ["--preset", "smoke", "--config", over, "--folder", tmp_path, "--cores", 1, "--minutes", 2]
+    found = script("slices.py", *words, "--", "results/pendulum/data/dataset.json", cwd=ROOT)
+    assert found["finished"] and found["trainings"] == {}
+
+
+def test_workflow(tmp_path):
+    assert script("workflow.py", 2, cwd=tmp_path)["what"] == "local"

@@ -40,6 +40,7 @@ help: ## list the commands
 
 # Configuration files are merged in order: config.yaml, the preset, then those of ARGS. snakemake keeps only its last
 # --configfile option, so the files of ARGS are collected here. Words of ARGS that are no option stay targets.
+# snakemake requires a home where it can write its cache; without one, a temporary folder is used.
 .PHONY: run
 run: $(STAMP) ## create the environment, run the whole workflow, print the path of the report
 	@$(if $(PRESET),test -f $(PRESET_FILE) || { echo "PRESET=$(PRESET): no such preset; choose one of $(PRESETS)" >&2; exit 2; })
@@ -54,6 +55,9 @@ run: $(STAMP) ## create the environment, run the whole workflow, print the path 
 	  esac; \
 	done; \
 	if [ $${#files[@]} -gt 0 ]; then files=(--configfile "$${files[@]}"); fi; \
+	if ! mkdir -p "$${XDG_CACHE_HOME:-$${HOME:-}/.cache}/snakemake" 2>/dev/null; then \
+	  export HOME=$$(mktemp -d); unset XDG_CACHE_HOME; trap 'rm -rf "$$HOME"' EXIT; \
+	fi; \
 	$(BIN)/snakemake "$${files[@]}" --cores $(CORES) "$${rest[@]}"
 
 .PHONY: install

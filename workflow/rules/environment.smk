@@ -26,6 +26,9 @@ os.environ.update(
 
 from counterfactory.config import read_file
 from counterfactory.core.errors import UserError
+from counterfactory.core.user import name_user
+
+name_user()
 
 # Snakemake reads these files too, but drops the first of two equal keys silently.
 if workflow.is_main_process and not workflow.modifier.skip_configfile:

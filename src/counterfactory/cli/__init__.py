@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ..core.errors import Unfinished, UserError
+from ..core.user import name_user
 from . import answers, data, models, queries, report, scores, settings
 from .help import Parser, build_parser
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         but 0 and 130 print one line that names the cause. Other exceptions are bugs and keep their traceback.
     """
     args = parser().parse_args(arguments)
+    name_user()
     try:
         with _one_gpu(args):
             args.run(args)

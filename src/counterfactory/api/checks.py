@@ -1,0 +1,187 @@
+"""Checks the values of a question, turns a flip into an action, and finds values outside of the training data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..data.dataset import Dataset, Variable
+from .answer import Parent
+from .layout import nearest
+
+__all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "values_of"]
+
+Factual = Sequence[Mapping[str, Parent]]
+Actions = list[list[dict[str, float | int]]]
+"""For each image its actions, each an object from variables to values."""
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The columns of a flip in a table of questions, one value per image.
+
+    Arguments:
+        attribute: The attribute or categorical variable.
+        label: The factual sides or classes.
+        target: The required sides or classes.
+    """
+
+    attribute: str
+    label: list[int]
+    target: list[int]
+
+
+def values_of(
+    dataset: Dataset, values: Mapping[str, Any] | None, count: int, what: str
+) -> dict[str, np.ndarray]:
+    """Returns the values of variables, float64 (N,) each.
+
+    Arguments:
+        dataset: The data set.
+        values: For each variable one value, or one per image.
+        count: The number N of images.
+        what: The argument, for messages: `do` or `given`.
+
+    Raises:
+        UserError: If a variable is unknown, or a value is not a number, not a class or of another number of images.
+    """
+    if values is not None and not isinstance(values, Mapping):
+        raise UserError(f"{what}: {values!r}; give variables and values, such as {{{dataset.names[0]!r}: 1}}")
+    found = {}
+    for name, value in (values or {}).items():
+        if name not in dataset.names:
+            raise nearest(name, dataset.names, f"no variable of {dataset.name}")
+        try:
+            array = np.broadcast_to(np.asarray(value, dtype=np.float64), (count,))
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{what}: {name}={value!r}; give one number, or one for each of {count} images"
+            ) from None
+        _check(dataset.variable(name), array, what)
+        found[name] = array
+    return found
+
+
+def _check(variable: Variable, values: np.ndarray, what: str) -> None:
+    name = variable.name
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{what}: {name} is not a finite number; give its value in {variable.unit or 'its unit'}"
+        )
+    if variable.kind == "categorical":
+        wrong = [value for value in values if value != int(value) or not 0 <= value < variable.classes]
+        if wrong:
+            raise UserError(f"{what}: {name}={wrong[0]:g}; choose a class of 0 to {variable.classes - 1}")
+
+
+def actions_of(dataset: Dataset, do: Any, count: int) -> Actions:
+    """Returns the actions of each image.
+
+    Arguments:
+        dataset: The data set.
+        do: The values that variables are set to, or a list of such actions.
+        count: The number of images.
+
+    Raises:
+        UserError: As :func:`values_of`.
+    """
+    steps = [values_of(dataset, step, count, "do") for step in ([do] if isinstance(do, Mapping) else do)]
+    classes = {variable.name: variable.classes for variable in dataset.variables}
+    return [
+        [
+            {name: int(values[row]) if classes[name] else float(values[row]) for name, values in step.items()}
+            for step in steps
+        ]
+        for row in range(count)
+    ]
+
+
+def flips_of(
+    dataset: Dataset,
+    flip: str | Mapping[str, int],
+    attributes: Mapping[str, Mapping[str, Any]],
+    factual: Factual,
+) -> Flips:
+    """Returns the labels and targets of a flip.
+
+    Arguments:
+        dataset: The data set.
+        flip: A binary attribute, or the target: `{"digit": 7}` for a class, `{"thick": 1}` for a side.
+        attributes: `of` and `above` of each binary attribute.
+        factual: The factual parents of each image.
+
+    Raises:
+        UserError: If the attribute is unknown, a class has no target, or the image has the required class already.
+    """
+    name, wanted = (flip, None) if isinstance(flip, str) else next(iter(dict(flip).items()), ("", None))
+    if not isinstance(flip, str) and len(flip) != 1:
+        raise UserError(
+            f"flip: {dict(flip)}; give one attribute, such as {next(iter(attributes), 'thick')!r}"
+        )
+    categorical = {
+        variable.name: variable for variable in dataset.variables if variable.kind == "categorical"
+    }
+    if name in categorical:
+        if wanted is None:
+            raise UserError(f"flip: {name} has several classes; name the target, such as {{{name!r}: 7}}")
+        _check(categorical[name], np.array([float(wanted)]), "flip")
+        return Flips(name, [int(one[name].value) for one in factual], [int(wanted)] * len(factual))
+    if name not in attributes:
+        raise nearest(name, [*attributes, *categorical], "no attribute to flip")
+    of, above = attributes[name]["of"], attributes[name]["above"]
+    # The side of a quantity that is no variable is left to the classifier, whose prediction an explainer flips.
+    label = [int(one[of].value > above) if of in one else 0 for one in factual]
+    return Flips(name, label, [1 - side if wanted is None else int(wanted) for side in label])
+
+
+def flip_actions(flips: Flips, training: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Returns the action of each image that is equivalent to a flip, for a causal method.
+
+    Raises:
+        UserError: If the attribute is of a quantity that is no variable, or no training image is on the other side.
+    """
+    if flips.attribute in training["variables"]:
+        return [{flips.attribute: target} for target in flips.target]
+    found = training["flips"].get(flips.attribute)
+    if found is None:
+        raise UserError(
+            f"flip: {flips.attribute} is of no variable that a causal method can set; use an explainer"
+        )
+    if any(found[str(target)] is None for target in flips.target):
+        raise UserError(f"flip: no training image is on the other side of {flips.attribute}; give do instead")
+    return [{found["of"]: found[str(target)]} for target in flips.target]
+
+
+def outside_values(
+    dataset: Dataset,
+    training: Mapping[str, Any],
+    factual: Mapping[str, Parent],
+    steps: Sequence[Mapping[str, float]],
+) -> list[str]:
+    """Returns a line for each value of a question that the training data do not contain.
+
+    Arguments:
+        dataset: The data set.
+        training: The ranges of the training data.
+        factual: The factual parents of one image.
+        steps: Its actions.
+    """
+    named = [(f"{name} ({parent.source})", name, parent.value) for name, parent in factual.items()]
+    named += [(f"do({name})", name, value) for step in steps for name, value in step.items()]
+    lines = []
+    for label, name, value in named:
+        variable, known = dataset.variable(name), training["variables"].get(name, {})
+        unit = f" {variable.unit}" if variable.unit else ""
+        if "classes" in known:
+            if int(value) not in known["classes"]:
+                lines.append(
+                    f"{label} = {value:g} is outside of the training data, which have no image of this class"
+                )
+        elif known and not known["low"] <= value <= known["high"]:
+            lines.append(
+                f"{label} = {value:.4g}{unit} is outside of the training data"
+                f" ({known['low']:.4g} to {known['high']:.4g}{unit}); the answer extrapolates"
+            )
+    return lines

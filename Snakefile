@@ -52,6 +52,7 @@ include: "workflow/rules/answers.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/queries.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/progress.smk"
 
 
 onsuccess:

@@ -54,7 +54,12 @@ def test_a_mistake_is_one_line(attributes, named, meant):
             "attributes.digit has the name of a variable",
         ),
         (
-            {"dataset": "pendulum", "methods": ["copy"]},
+            {
+                "dataset": "pendulum",
+                "methods": ["copy"],
+                "attributes": {"thick": {"of": "thickness", "above": 1}},
+            }
+            | {"questions": {"flip": {"attributes": ["thick"]}}},
             "attributes.thick.of is 'thickness', which is no quantity of pendulum",
         ),
     ],

@@ -288,11 +288,11 @@ def test_a_data_set_is_asked_only_what_it_has(monkeypatch):
     variables = (Variable("thickness", "continuous"), Variable("digit", "categorical", classes=10))
     entry = DatasetEntry(variables, "MNIST", 60_000, 10_000)
     monkeypatch.setitem(cross_checks.DATASETS, "morphomnist", entry)
+    questions = {"do": {"interventions": ["intensity"]}}
     assert "questions.do.interventions contains 'intensity', which is no variable of morphomnist" in refusal(
-        {}
+        {"questions": questions}
     )
-    questions = {"do": {"interventions": ["digit", "random"]}, "reverse": {"interventions": ["thickness"]}}
-    assert "methods contains 'truth', but morphomnist is not simulated" in refusal({"questions": questions})
+    assert "methods contains 'truth', but morphomnist is not simulated" in refusal({"methods": ["truth"]})
 
 
 def test_fine_tuning_is_one_switch():

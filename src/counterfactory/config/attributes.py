@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..data.registry import DATASETS, DEFAULT_DATASET
 from .sections import Count, Section, Seed, Shift
 from .training import IMAGE_TRAINING, TrainingSettings
 
@@ -37,15 +38,10 @@ AttributesByName = dict[Name, AttributeSettings | None]
 """Attributes by name; null removes one, since a file that is merged into another cannot delete keys."""
 
 ATTRIBUTES: AttributesByName = {
-    "thick": AttributeSettings(of="thickness", above=2.5),
-    "bright": AttributeSettings(of="intensity", above=160.0),
-    "slanted": AttributeSettings(of="slant", above=0.1),
-    "wide": AttributeSettings(of="width", above=13.0),
-    "tall": AttributeSettings(of="height", above=19.0),
-    "long": AttributeSettings(of="length", above=41.0),
-    "large": AttributeSettings(of="area", above=95.0),
+    name: AttributeSettings(of=of, above=above)
+    for name, (of, above) in DATASETS[DEFAULT_DATASET].attributes.items()
 }
-"""Thresholds near the medians of Morpho-MNIST (thickness and intensity), so that about half of the images have each."""
+"""The attributes that the default data set declares."""
 
 TRAINING = TrainingSettings(
     **{name: getattr(IMAGE_TRAINING, name) for name in TrainingSettings.model_fields}

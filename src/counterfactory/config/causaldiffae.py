@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .ddpm import DdpmNetwork, DiffusionSteps
-from .sections import Count, Exposure, NonNegative, Positive, Section, Share
+from .sections import EXPOSURE, Count, Exposure, NonNegative, Positive, Section, Share
 from .training import IMAGE_TRAINING, TrainingSettings
 
 __all__ = ["CausalDiffAEAnswers", "CausalDiffAESettings", "CausalDiffAETraining"]
@@ -14,7 +14,7 @@ __all__ = ["CausalDiffAEAnswers", "CausalDiffAESettings", "CausalDiffAETraining"
 class CausalDiffAENetwork(DdpmNetwork):
     """The denoiser, conditioned on the codes."""
 
-    exposure: Exposure = ["intensity"]
+    exposure: Exposure = EXPOSURE
 
 
 class CausalDiffAECodes(Section):

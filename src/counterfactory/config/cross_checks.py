@@ -1,4 +1,4 @@
-"""Checks whether the values of a configuration, each valid by itself, agree with each other."""
+"""Checks whether the values of a configuration, which are valid individually, agree with each other."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .sections import Count, Exposure, NonNegative, Section, Share
+from .sections import EXPOSURE, Count, Exposure, NonNegative, Section, Share
 from .training import TrainingSettings
 
 __all__ = [
@@ -65,7 +65,7 @@ class GanNetwork(AdversarialNetwork):
         description="Channels at each resolution, from half the image size downwards (published: 64, 128, "
         "256, 512).",
     )
-    exposure: Exposure = ["intensity"]
+    exposure: Exposure = EXPOSURE
 
 
 ADVERSARIAL = TrainingSettings(

@@ -4,7 +4,8 @@ The value of a key is taken from the first of these that has one:
 
 1. the key itself, in the section of the model;
 2. for a key of a training, the top-level section `training`;
-3. the default of the key.
+3. the default that the data set declares (:mod:`counterfactory.config.dataset_defaults`);
+4. the default of the key.
 """
 
 import json
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from ..core.errors import UserError
 from ..methods.registry import METHODS
 from .cross_checks import errors_of
+from .dataset_defaults import dataset_defaults
 from .error_messages import error_messages
 from .sections import Section
 from .settings import Settings
@@ -27,6 +29,8 @@ from .yaml_files import merge
 __all__ = ["load_section", "load_settings"]
 
 MOST_MISTAKES = 20
+NAMED = ("attributes", "queries.by_name")
+"""The sections whose keys are names: an entry of the user is added to those of the data set, and null removes one."""
 
 
 def load_settings(given: Mapping[str, Any]) -> Settings:
@@ -49,12 +53,13 @@ def load_section(path: str, given: Mapping[str, Any]) -> Any:
 
     Arguments:
         path: The section, such as `models.hvae`.
-        given: Its keys and values. Whether they agree with other sections is not checked.
+        given: Its keys and values. A missing key has the default that the default data set declares, but attributes
+            and queries that are not named do not exist. Whether the section agrees with others is not checked.
 
     Raises:
         UserError: As :func:`load_settings`.
     """
-    section: Any = _validate(reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), dict(given)))
+    section: Any = _validate(_nested(path, dict(given)), complete=True)
     for key in path.split("."):
         section = getattr(section, key)
     return section
@@ -80,12 +85,18 @@ def _with_finetuned(settings: Settings) -> Settings:
     return settings.model_copy(update={"methods": methods})
 
 
-def _validate(given: Mapping[str, Any]) -> Settings:
+def _validate(given: Mapping[str, Any], complete: bool = False) -> Settings:
+    """Returns the settings.
+
+    Arguments:
+        given: The configuration.
+        complete: Whether `given` names all attributes and queries that exist.
+    """
     defaults = _defaults()
     try:
         given = typed(merge({}, given), Settings)
         # Merged into the defaults of the whole tree, since sections of one class have different defaults.
-        merged = merge(_with_training(defaults, given.get("training")), given)
+        merged = merge(_with_training(_of_dataset(defaults, given, complete), given.get("training")), given)
         text = json.dumps(merged)
     except (RecursionError, ValueError):
         raise UserError("config: an anchor is used inside the section that it names; remove it") from None
@@ -104,6 +115,30 @@ def _defaults() -> dict[str, Any]:
     return Settings().model_dump(mode="json")
 
 
+def _of_dataset(defaults: dict[str, Any], given: Mapping[str, Any], complete: bool) -> dict[str, Any]:
+    """Returns the defaults, in which the declared ones are those of the data set."""
+    defaults = merge({}, defaults)
+    for path, value in dataset_defaults(given).items():
+        if complete and path in NAMED:
+            named = _at(given, path)
+            value = {name: one for name, one in value.items() if name in named}
+        section, key = path.rsplit(".", 1) if "." in path else ("", path)
+        _at(defaults, section)[key] = value
+    return defaults
+
+
+def _at(tree: Any, path: str) -> Any:
+    """Returns the value at a path, or an empty section."""
+    for key in path.split(".") if path else ():
+        tree = tree.get(key, {}) if isinstance(tree, Mapping) else {}
+    return tree if isinstance(tree, Mapping) else {}
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    """Returns sections that contain only `value`, at a path."""
+    return reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), value)
+
+
 def _with_training(defaults: dict[str, Any], training: Any) -> dict[str, Any]:
     """Returns the defaults, in which the top-level section `training` replaces values of every training."""
     try:
@@ -112,7 +147,7 @@ def _with_training(defaults: dict[str, Any], training: Any) -> dict[str, Any]:
         return defaults  # its mistakes are reported once, not for every model
     values = {key: value for key, value in (training or {}).items() if value is not None}
     for path in _trainings(Settings):
-        defaults = merge(defaults, reduce(lambda inner, key: {key: inner}, reversed(path), values))
+        defaults = merge(defaults, _nested(".".join(path), values))
     return defaults
 
 

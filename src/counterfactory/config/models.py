@@ -9,7 +9,7 @@ from .causaldiffae import CausalDiffAESettings
 from .ddpm import DdpmSettings
 from .finetune import FinetuneSettings
 from .gan import DcganSettings, GanSettings
-from .sections import Count, Exposure, Section, Unique, Whole
+from .sections import EXPOSURE, Count, Exposure, Section, Unique, Whole
 from .training import IMAGE_TRAINING, ImageTrainingSettings
 
 __all__ = ["HvaeNetwork", "HvaeSettings", "ModelsSettings", "VaeNetwork", "VaeSettings"]
@@ -47,7 +47,7 @@ class VaeNetwork(Section):
     hidden: Count = Field(128, description="Width of the dense layers (published: 128).")
     latent: Count = Field(16, description="Latent variables per image (published: 16).")
     prior: Prior = "exogenous"
-    exposure: Exposure = ["intensity"]
+    exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
 
@@ -96,7 +96,7 @@ class HvaeNetwork(Section):
         description="Squares of this many px a side are folded into channels at the input and unfolded at "
         "the output (published: 1).",
     )
-    exposure: Exposure = ["intensity"]
+    exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
 

@@ -1,9 +1,10 @@
 """Defines the section `queries`: counterfactual queries to a generator, as a function of the stickiness."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from ..data.registry import DATASETS, DEFAULT_DATASET
 from .attributes import Name
 from .names import GENERATORS, GeneratorName, KernelName, SamplerName
 from .sections import Count, Positive, Section, Seed, Share, Unique, Whole
@@ -42,17 +43,10 @@ class QuerySettings(Section):
 QueryByName = dict[Name, QuerySettings | None]
 """Queries by name; null removes one, since a file that is merged into another cannot delete keys."""
 
-_DIM: dict[str, Any] = {"given": {"bright": 0}, "premise": {"bright": 1}, "generator": "gan"}
 QUERIES: QueryByName = {
-    "thicker_seen": QuerySettings(given={"digit": 3, "thick": 0}, premise={"thick": 1}),
-    "other_digit": QuerySettings(given={"digit": 3}, premise={"digit": 8}),
-    "thicker_made": QuerySettings(
-        given={"digit": 3, "thick": 0}, premise={"thick": 1}, by="do", generator="gan"
-    ),
-    "brighter_seen": QuerySettings(**_DIM),
-    "brighter_made": QuerySettings(**_DIM, by="do"),
+    name: QuerySettings(**query) for name, query in DATASETS[DEFAULT_DATASET].queries.items()
 }
-"""Given a thin 3, what if it were thick? Given a dim digit, what if it were bright: observed, or by intervention?"""
+"""The queries that the default data set declares."""
 
 
 class QueriesSettings(Section):

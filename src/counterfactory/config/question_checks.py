@@ -33,8 +33,9 @@ def _kept(settings: Settings) -> dict[str, AttributeSettings]:
 
 
 def _classes(settings: Settings) -> dict[str, int]:
-    """Returns the number of classes of each categorical variable."""
-    return {name: classes for name, classes in DATASETS[settings.dataset].classes.items() if classes}
+    """Returns the number of classes of the categorical variable that the classifier predicts, if there is one."""
+    variable = DATASETS[settings.dataset].classified
+    return {variable.name: variable.classes} if variable else {}
 
 
 def _interventions(settings: Settings) -> Iterator[str]:
@@ -64,7 +65,7 @@ def _attributes(settings: Settings) -> Iterator[str]:
     entry, kept = DATASETS[settings.dataset], _kept(settings)
     quantities = [*entry.classes, *(name for name in entry.measured if name not in entry.classes)]
     if not kept:
-        yield "attributes are all null; name at least one, such as thick: {of: thickness, above: 2.5}"
+        yield "attributes: there are none, or all are null; name one, such as thick: {of: thickness, above: 2.5}"
     for name, attribute in kept.items():
         if name in entry.classes:
             yield f"attributes.{name} has the name of a variable of {settings.dataset}; choose another name"
@@ -81,18 +82,22 @@ def _flip(settings: Settings) -> Iterator[str]:
     choices = [name for name, attribute in kept.items() if variables.get(attribute.of) == 0]
     for name in flip.attributes:
         if name not in choices and name not in classes:
-            reason = f", whose quantity {shown(kept[name].of)} is no parent" if name in kept else ""
+            if name in kept:
+                reason = f", whose quantity {shown(kept[name].of)} is no parent"
+            else:
+                reason = ", which the classifier does not predict" if name in variables else ""
             known = ", ".join([*choices, *classes]) or "none"
             yield f"questions.flip.attributes contains {shown(name)}{reason}; choose from {known}"
     if flip.digit and "digit" not in classes:
-        yield f"questions.flip.digit is true, but {settings.dataset} has no digit; set it to false"
+        found = "the classifier does not predict the digit" if "digit" in variables else "there is no digit"
+        yield f"questions.flip.digit is true, but in {settings.dataset} {found}; set it to false"
     elif flip.digit and "digit" in flip.attributes:
         yield "questions.flip.digit is true, but attributes contains digit already; set it to false"
     most = max(classes.values(), default=0)
     for label, target in flip.targets.items():
         if label == target or not (0 <= label < most and 0 <= target < most):
             yield f"questions.flip.targets has {label}: {target}; choose two different classes of 0 to {most - 1}"
-    if not flip.attributes and not flip.digit:
+    if not flip.attributes and not flip.digit and DATASETS[settings.dataset].flips:
         yield "questions.flip has no question: add an attribute, set digit: true, or set images: 0"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..core.errors import UserError
-from ..data.registry import DATASETS
+from ..data.registry import DATASETS, DEFAULT_DATASET
 from ..questions.registry import SUITES
 from .names import Intervention, VariableName
 from .sections import Count, Section, Seed, Unique, Whole
@@ -20,19 +20,21 @@ __all__ = [
     "SweepQuestions",
 ]
 
+_DEFAULT = DATASETS[DEFAULT_DATASET]
+
 
 class DoQuestions(Section):
     """The suite `do`: parents are set to a value."""
 
     images: Whole = Field(1_000, description="Test images per intervention and protocol.")
     interventions: Unique[Intervention] = Field(
-        ["thickness", "intensity", "digit", "random"],
+        [*_DEFAULT.classes, "random"],
         description="Variables to intervene on; random: each parent with probability one half, at least one.",
     )
     protocols: Unique[Literal["marginal", "other_bin"]] = Field(
         ["marginal", "other_bin"],
         description="How the new value is drawn; marginal: from the train split; other_bin: from the unique "
-        "values of the test split, in another one of nine bins.",
+        "values of the test split, in a different one of nine bins.",
     )
 
     def count(self, variables: Mapping[str, int]) -> int:
@@ -56,7 +58,7 @@ class ReverseQuestions(Section):
 
     images: Whole = Field(100, description="Test images per intervention and number of cycles.")
     interventions: Unique[VariableName] = Field(
-        ["thickness", "intensity", "digit"], description="Variables that are changed and changed back."
+        list(_DEFAULT.classes), description="Variables that are changed and changed back."
     )
     cycles: Unique[Count] = Field(
         [1, 10], description="How many times the variable is changed and changed back."
@@ -86,11 +88,11 @@ class FlipQuestions(Section):
 
     images: Whole = Field(100, description="Test images per attribute.")
     attributes: Unique[str] = Field(
-        ["thick", "bright"],
+        [name for name in _DEFAULT.flips if name != "digit"],
         description="Attributes to flip, from the section attributes. Their quantity must be a parent, so "
         "that causal methods can set it.",
     )
-    digit: bool = Field(True, description="Whether the digit is changed too.")
+    digit: bool = Field("digit" in _DEFAULT.flips, description="Whether the digit is changed too.")
     targets: dict[int, int] = Field(
         {},
         json_schema_extra={"propertyNames": {"pattern": r"^\d+$"}},
@@ -98,17 +100,17 @@ class FlipQuestions(Section):
         "random.",
     )
     repeats: Count = Field(
-        2, description="How many times the first images are asked about, with different seeds."
+        2, description="Number of questions about each of the first images, with different seeds."
     )
     repeat_images: Whole = Field(
-        20, description="Number of images that are repeated; all others are asked about once."
+        20, description="Number of images with repeated questions; all other images have one question."
     )
 
     def count(self, variables: Mapping[str, int], images: int | None = None) -> int:
         """Returns the number of questions about the first `images` images; None: all."""
         images = self.images if images is None else min(images, self.images)
-        asked = images + (self.repeats - 1) * min(images, self.repeat_images)
-        return asked * (len(self.attributes) + self.digit)
+        count = images + (self.repeats - 1) * min(images, self.repeat_images)
+        return count * (len(self.attributes) + self.digit)
 
 
 class QuestionsSettings(Section):
@@ -128,7 +130,7 @@ class QuestionsSettings(Section):
     flip: FlipQuestions = Field(FlipQuestions(), description="Flipped attributes, scored as explanations.")
     sweep: SweepQuestions = Field(SweepQuestions(), description="Series of values, for the figures.")
 
-    def count(self, suite: str, dataset: str = "morphomnist") -> int:
+    def count(self, suite: str, dataset: str = DEFAULT_DATASET) -> int:
         """Returns the number of questions of a suite, which the workflow divides into chunks.
 
         Raises:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..data.registry import DATASETS, DEFAULT_DATASET
+from .dataset_defaults import declared_paths
 from .schema import schema
 from .sections import Section
 from .settings import Settings
@@ -33,28 +35,34 @@ joined.
 The keys of every training (``steps`` to ``threads``) can also be set for all models at once, in the section
 ``training``. A key of a training has the value of the model's own section, or else that of the section ``training``,
 or else the model's default.
+
+The default of some keys, such as interventions and attributes, is *declared by the data set*. The value shown is that of
+{title}; ``counterfactory settings --config FILE`` prints the values of the data set that a file names.
 """
 
 
 def commented_yaml(settings: Settings | None = None) -> str:
     """Returns `settings` (by default, the defaults) as YAML, each key below its description."""
-    return HEAD + "\n".join(_lines(settings or Settings(), "")) + "\n"
+    return HEAD + "\n".join(_lines(settings or Settings(), "", "")) + "\n"
 
 
 def reference() -> str:
     """Returns the reference page in reStructuredText: type, range, default and meaning of every key."""
     whole = schema()
-    return PAGE + "".join(_section_page(Settings(), whole, whole["$defs"], ()))
+    return PAGE.format(title=DATASETS[DEFAULT_DATASET].title) + "".join(
+        _section_page(Settings(), whole, whole["$defs"], ())
+    )
 
 
-def _lines(section: BaseModel, indent: str) -> Iterator[str]:
+def _lines(section: BaseModel, indent: str, above: str) -> Iterator[str]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
+        declared = " Default: declared by the data set." if f"{above}{name}" in declared_paths() else ""
         if not indent:
             yield ""
         comment = f"{indent}# "
         yield from textwrap.wrap(
-            f"{field.description}",
+            f"{field.description}{declared}",
             WIDTH,
             initial_indent=comment,
             subsequent_indent=comment,
@@ -62,7 +70,7 @@ def _lines(section: BaseModel, indent: str) -> Iterator[str]:
         )
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:"
-            yield from _lines(value, f"{indent}  ")
+            yield from _lines(value, f"{indent}  ", f"{above}{name}.")
         elif isinstance(value, Mapping) and any(isinstance(one, BaseModel) for one in value.values()):
             yield f"{indent}{name}:"
             yield from (f"{indent}  {key}: {_yaml(one)}" for key, one in value.items())
@@ -102,7 +110,8 @@ def _section_page(
             inner.append((key, value))
         else:
             kind = _type(described["properties"][key], defined)
-            rows.append((f"``{key}``", kind, f"``{_yaml(value)}``", _rest(field.description or "")))
+            declared = "declared by the data set; " if ".".join((*path, key)) in declared_paths() else ""
+            rows.append((f"``{key}``", kind, f"{declared}``{_yaml(value)}``", _rest(field.description or "")))
     if rows:
         yield "\n.. list-table::\n   :header-rows: 1\n   :widths: 16 22 18 44\n\n"
         for row in (("Key", "Type", "Default", "Meaning"), *rows):

@@ -1,8 +1,8 @@
 """Generates the JSON schema of `config.yaml`, by which editors complete and check it."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from ..data.registry import DATASETS
 from .settings import Settings
 
 __all__ = ["schema"]
@@ -15,10 +15,16 @@ def schema() -> dict[str, Any]:
     its own, such as an attribute, must be complete.
     """
     whole = Settings.model_json_schema()
-    sections, defaults = whole["$defs"], Settings()
-    named: dict[str, tuple[dict[str, Any], Mapping[str, Any]]] = {
-        "AttributeSettings": (whole["properties"]["attributes"], defaults.attributes),
-        "QuerySettings": (sections["QueriesSettings"]["properties"]["by_name"], defaults.queries.by_name),
+    sections, entries = whole["$defs"], DATASETS.values()
+    named: dict[str, tuple[dict[str, Any], list[str]]] = {
+        "AttributeSettings": (
+            whole["properties"]["attributes"],
+            [name for entry in entries for name in entry.attributes],
+        ),
+        "QuerySettings": (
+            sections["QueriesSettings"]["properties"]["by_name"],
+            [name for entry in entries for name in entry.queries],
+        ),
     }
     for name, section in list(sections.items()):
         if name in named:

@@ -5,7 +5,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from ..data.registry import DATASETS, DEFAULT_DATASET
+
 __all__ = [
+    "EXPOSURE",
     "Count",
     "Exposure",
     "NonNegative",
@@ -48,6 +51,9 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Shift = Annotated[int, Field(ge=0, le=8)]
+
+EXPOSURE = list(DATASETS[DEFAULT_DATASET].exposure)
+"""The variables that the default data set declares as exposure."""
 
 # Keys that several sections have, with their description.
 Exposure = Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from ..data.registry import DATASETS, DEFAULT_DATASET
 from ..methods.registry import METHODS
 from .answers import AnswersSettings
 from .attributes import ATTRIBUTES, AttributesByName, IdentitySettings, OracleSettings
@@ -47,7 +48,11 @@ def _folder(path: str) -> str:
 class ReportSettings(Section):
     """The report."""
 
-    title: str = Field("Counterfactuals on Morpho-MNIST", min_length=1, description="Title of the page.")
+    title: str = Field(
+        f"Counterfactuals on {DATASETS[DEFAULT_DATASET].title}",
+        min_length=1,
+        description="Title of the page.",
+    )
 
 
 class Settings(Section):
@@ -62,11 +67,11 @@ class Settings(Section):
         ),
         AfterValidator(_folder),
     ] = Field("results", description="Folder of all results. A leading ~ is the home folder.")
-    dataset: DatasetName = Field("morphomnist", description="The data set.")
+    dataset: DatasetName = Field(DEFAULT_DATASET, description="The data set.")
     seeds: Unique[Seed] = Field(
         [0],
         min_length=1,
-        description="Training seeds. An added seed trains and answers for itself and repeats nothing else.",
+        description="Training seeds. An additional seed adds trainings and answers; existing ones are not repeated.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Device of the networks; auto: cuda if a GPU can be used, else cpu."

@@ -38,6 +38,7 @@ from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.attributes import attribute_labels, chosen, one_sided
 from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
+from ...data.variable import classified
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
@@ -68,7 +69,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         choose_device(run.device),
         chosen(run.attributes or {}),
     )
-    categorical = next((variable for variable in dataset.variables if variable.classes), None)
+    categorical = classified(dataset.variables)
     seed = derive_seed(cast("OracleSettings", settings).seed if run.name == "oracle" else run.seed, run.name)
     train, valid = _splits(settings, run)
     test = load_split(run.data, "test")
@@ -100,7 +101,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         Fit(run.out, seed, device, meta, label=run.name),
     )
 
-    # Measured after the weights are chosen: the test split selects nothing.
+    # Measured after the selection of weights, which does not use the test split.
     trained = load_classifier(run.out, device, run.name)
     parts = {"valid": valid, "test": test}
     labels = {name: attribute_labels(dataset, part, attributes) for name, part in parts.items()}

@@ -1,0 +1,116 @@
+"""Returns the defaults that a data set declares, such as its interventions, attributes and queries.
+
+They take precedence over the built-in default of a key. The section `training` and the user's own keys take precedence
+over them. :class:`counterfactory.data.registry.DatasetEntry` is the declaration; what it leaves out is derived from its
+variables.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry
+from ..methods.registry import METHODS
+from ..metrics.registry import METRICS
+from .sections import Section
+from .settings import Settings
+
+__all__ = ["dataset_defaults", "declared_paths"]
+
+HVAE = "models.hvae.network"
+
+
+def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the default of each key that depends on the data set, by the path of the key.
+
+    Arguments:
+        given: The user's configuration, not yet validated. Its data set, what it flips and its image size are read.
+
+    Returns:
+        Values by path, such as `{"questions.do.interventions": ["angle", "random"]}`. An unknown data set has those of
+        the default one.
+    """
+    name = given.get("dataset", DEFAULT_DATASET)
+    entry = DATASETS[name] if isinstance(name, str) and name in DATASETS else DATASETS[DEFAULT_DATASET]
+    flips = _flips(entry, given)
+    return {
+        "methods": [
+            name
+            for name, method in METHODS.items()
+            if method.default
+            and (entry.simulated or not method.simulated)
+            and (flips or set(method.suites) != {"flip"})
+        ],
+        "data.image_size": entry.size or Settings.model_fields["data"].default.image_size,
+        "attributes": {name: {"of": of, "above": above} for name, (of, above) in entry.attributes.items()},
+        "questions.do.interventions": [*entry.classes, "random"],
+        "questions.reverse.interventions": list(entry.classes),
+        "questions.flip.attributes": [name for name in entry.flips if name != "digit"],
+        "questions.flip.digit": "digit" in entry.flips,
+        **{path: list(entry.exposure) for path in _exposures()},
+        **_resolutions(entry, given),
+        "scores.metrics": [
+            name for name, metric in METRICS.items() if entry.simulated or not metric.simulated
+        ],
+        "queries.by_name": {name: _query(query) for name, query in entry.queries.items()},
+        "report.title": f"Counterfactuals on {entry.title or name}",
+        **entry.settings,
+    }
+
+
+@cache
+def declared_paths() -> frozenset[str]:
+    """Returns the paths of the keys whose default depends on the data set."""
+    paths = set(dataset_defaults({})) | {f"{HVAE}.resolutions"}
+    return frozenset(paths.union(*(entry.settings for entry in DATASETS.values())))
+
+
+def _flips(entry: DatasetEntry, given: Mapping[str, Any]) -> bool:
+    """Returns whether anything is flipped."""
+    own = _at(given, "questions.flip.attributes")
+    attributes = [name for name in entry.flips if name != "digit"] if own is None else own
+    return bool(attributes) or bool(_at(given, "questions.flip.digit", "digit" in entry.flips))
+
+
+def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the resolutions of the hierarchical VAE for another image size or patch than those of its default."""
+    network = Settings.model_fields["models"].default.hvae.network
+    size = _at(given, "data.image_size", entry.settings.get("data.image_size", entry.size))
+    patch = _at(given, f"{HVAE}.patch", network.patch)
+    if not (isinstance(size, int) and isinstance(patch, int)) or size < 1 or patch < 1:
+        return {}
+    finest = size // patch
+    if len(network.resolutions) != 4 or finest % 4 or size % patch or finest < 8:
+        return {}
+    return {f"{HVAE}.resolutions": [finest, finest // 2, finest // 4, 1]}
+
+
+def _query(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a query with all its keys."""
+    from .queries import QuerySettings
+
+    return QuerySettings(**query).model_dump(mode="json")
+
+
+@cache
+def _exposures() -> tuple[str, ...]:
+    """Returns the paths of the keys `exposure` of all models."""
+    return tuple(path for path in _leaves(Settings) if path.endswith(".network.exposure"))
+
+
+def _leaves(section: type[Section], above: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _leaves(kind, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def _at(tree: Any, path: str, default: Any = None) -> Any:
+    """Returns the value at a path of the user's configuration, or the default."""
+    for key in path.split("."):
+        if not isinstance(tree, Mapping) or key not in tree:
+            return default
+        tree = tree[key]
+    return tree

@@ -25,7 +25,7 @@ from ..core.files import writing
 __all__ = ["PERIOD", "ChunkState", "fingerprint"]
 
 PERIOD = 10.0
-"""The least time between two savings, in seconds."""
+"""The minimum time between two saved states, in seconds."""
 
 
 def fingerprint(*parts: Any, files: tuple[Path, ...] = ()) -> str:
@@ -120,7 +120,7 @@ class ChunkState:
         self._saved = monotonic()
 
     def stop(self) -> None:
-        """Saves the state of a job that cannot go on; a state without finished questions is removed."""
+        """Saves the state of a job that stops with an error; a state without finished questions is removed."""
         if self.done:
             self.save()
             self._images.close()
@@ -163,7 +163,7 @@ class ChunkState:
             column = np.zeros(self.shape[0], values.dtype)
             column[: self.done] = values
             self.columns[name.removeprefix("column ")] = column
-        # Images that were appended after the last saving are computed again.
+        # Images that were appended after the last saved state are computed again.
         self._images.truncate()
         return True
 

@@ -46,9 +46,9 @@ def gather(
             damaged or cannot be read.
     """
     folder = Path(folder) / suite
-    asked = questions if isinstance(questions, pd.DataFrame) else read_table(questions)
+    table = questions if isinstance(questions, pd.DataFrame) else read_table(questions)
     # A chunk behind the last question is left from an earlier, longer table.
-    chunks = [chunk for start, _, chunk in chunks_in(folder) if start < len(asked)]
+    chunks = [chunk for start, _, chunk in chunks_in(folder) if start < len(table)]
     if not chunks:
         raise UserError(f"{folder}: contains no answers; run the step that makes them first")
     tables, images = [], []
@@ -66,10 +66,10 @@ def gather(
                 f"{folder / chunk}.npy: not the images of {chunk}.parquet; delete this chunk and run again"
             )
     answers = pd.concat(tables, ignore_index=True)
-    same = set(asked) <= set(answers) and answers[list(asked)].equals(asked.reset_index(drop=True))
+    same = set(table) <= set(answers) and answers[list(table)].equals(table.reset_index(drop=True))
     if not same:
         raise UserError(
-            f"{folder}: not the answers to these {len(asked)} questions; delete the folder and run again"
+            f"{folder}: not the answers to these {len(table)} questions; delete the folder and run again"
         )
     return np.concatenate(images), answers
 

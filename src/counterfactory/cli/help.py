@@ -14,7 +14,7 @@ from .options import Command
 __all__ = ["Parser", "build_parser"]
 
 WIDTH = 110
-STAGES = ("data", "models", "questions", "answers", "scores", "report", "settings")
+STAGES = ("data", "models", "questions", "answers", "scores", "report", "own images", "settings")
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -42,13 +42,13 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
-def build_parser(rooms: Sequence[ModuleType]) -> Parser:
-    """Returns the parser of all commands that the modules `rooms` define."""
+def build_parser(modules: Sequence[ModuleType]) -> Parser:
+    """Returns the parser of all commands that the modules `modules` define."""
     program = Parser(prog="counterfactory")
     program.stages = {stage: [] for stage in STAGES}
-    for room in rooms:
-        for command in room.COMMANDS:
-            stage = command.stage or room.__name__.rpartition(".")[2]
+    for module in modules:
+        for command in module.COMMANDS:
+            stage = command.stage or module.__name__.rpartition(".")[2]
             program.stages.setdefault(stage, []).append(command)
     program.add_argument("--version", action="version", version=__version__)
     commands = program.add_subparsers(

@@ -135,7 +135,7 @@ COMMANDS = (
             ),
             option(
                 "optional",
-                "if the weights file is missing, record that and exit with status 0; what requires it is skipped",
+                "if the weights file is missing, record that and exit with status 0; steps that require it are skipped",
                 action="store_true",
             ),
             OUT,

@@ -54,7 +54,7 @@ def positional(name: str, text: str, **more: Any) -> Part:
 
 
 def option(name: str, text: str, **more: Any) -> Part:
-    """Returns the option `--name`. Its default is None unless `more` contains another one."""
+    """Returns the option `--name`. Its default is None unless `more` contains a default."""
     return lambda parser: parser.add_argument(f"--{name}", help=text, **more)
 
 

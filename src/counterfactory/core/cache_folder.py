@@ -24,7 +24,7 @@ def cache_folder(name: str) -> Path:
     """Returns a private folder for compiled code, which is created if missing; the same one for the whole process.
 
     Arguments:
-        name: The name of the folder, which says what it contains.
+        name: The name of the folder, such as `locks`.
     """
     for root in _roots():
         try:
@@ -64,7 +64,7 @@ def private_folder(path: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(f"{path}: not a folder, or a link")
     if found.st_uid != os.getuid():
-        raise PermissionError(f"{path}: belongs to somebody else")
+        raise PermissionError(f"{path}: belongs to another user")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(f"{path}: others can write there")
     if stat.S_IMODE(found.st_mode) != 0o700:

@@ -52,7 +52,7 @@ def load_model(folder: Path | str, expected: str = "") -> tuple[dict[str, Tensor
 
     Raises:
         UserError: If one of the files is missing or cannot be read.
-        BadFile: If one of the files is damaged, the model is another one, or a weight is not finite.
+        BadFile: If one of the files is damaged, the model has another name, or a weight is not finite.
         MissingWeights: If the folder records that the weights are missing, see :func:`save_missing`.
     """
     folder = Path(folder)

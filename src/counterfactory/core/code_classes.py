@@ -1,4 +1,4 @@
-"""What classes are: protocols, or classes whose annotations define fields; for :mod:`counterfactory.core.code_hash`."""
+"""Detects protocols, and classes whose annotations define fields, for :mod:`counterfactory.core.code_hash`."""
 
 import ast
 
@@ -51,7 +51,7 @@ def has_fields(module: str, node: ast.ClassDef) -> bool:
 
 
 def is_stub(node: ast.AST) -> bool:
-    """Returns whether a statement in a protocol gives a subclass nothing: a field, or a method without a body."""
+    """Returns whether a statement of a protocol adds nothing to a subclass: a field, or a method without a body."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return all(
             isinstance(one, ast.Pass | ast.Raise)

@@ -15,7 +15,7 @@ Not hashed: comments, docstrings, layout, `__all__`, protocols, annotations (exc
 warnings, log lines, progress labels and prints to stderr, and descriptions of pydantic fields. The values shown in
 such text are hashed, but not those in the message of an exception.
 
-A whole module is hashed where names cannot be told apart: at star imports, `globals()`, `eval`, `exec`, and where a
+A whole module is hashed where names cannot be distinguished: at star imports, `globals()`, `eval`, `exec`, and where a
 module is used as a value. Not followed: modules imported by a computed name, and registration by decorators. The
 caller lists these as entries.
 """
@@ -35,7 +35,7 @@ RESOURCES = (".cpp", ".css", ".html", ".j2", ".json", ".yaml")
 """Suffixes of data files beside modules that are read as a part of the code."""
 
 ROUNDS = 3
-"""How many edges away two definitions of equal text may differ and be told apart."""
+"""The number of edges up to which definitions of equal text are distinguished."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _entry(entry: str) -> list[Node]:
 
 @cache
 def _hash_of(node: Node, rounds: int) -> str:
-    """Returns the hash of a definition and of those up to `rounds` edges away, whatever modules they are in."""
+    """Returns the hash of a definition and of those up to `rounds` edges away, in any module."""
     definition = _definition(node)
     if not rounds:
         return definition.own

@@ -1,4 +1,4 @@
-"""Finds and parses the modules of this package, and tells what a name means in them; nothing is imported.
+"""Finds and parses the modules of this package, and resolves names in them, without importing anything.
 
 Modules are named relative to the package: `training.loop`, and an empty name for the package itself.
 """
@@ -34,7 +34,7 @@ SHOWN = frozenset(
         "core.code_syntax",
     }
 )
-"""Modules that decide what is shown while a step runs, or whether it runs, and nothing of what it makes."""
+"""Modules that determine messages of a step, or whether it runs, but not its results."""
 
 PLANNED = frozenset(
     {
@@ -46,8 +46,8 @@ PLANNED = frozenset(
         "esm.registry",
     }
 )
-"""Tables of names and needs. What they say of a step reaches it through its inputs and parameters, so they count only
-where they are given as entries, and a line added there reruns nothing."""
+"""Registries. Their contents reach a step through its inputs and parameters. They are therefore hashed only if they are
+entries themselves, and a line added to a registry reruns no step."""
 
 Node = tuple[str, str]
 """A module, and the name of a definition: `*` for all of the module, empty for its statements with effects."""
@@ -81,7 +81,7 @@ class Module:
         effects: All other statements that do something.
         bound_by_effects: The names that these bind.
         loads: The modules of the package that are loaded with it.
-        stars: What star imports take from: nodes, or modules from outside.
+        stars: The modules of star imports: nodes, or modules from outside.
     """
 
     name: str
@@ -153,7 +153,7 @@ def meaning_of_import(imported: Imported, rest: str, seen: frozenset[Node] = fro
         found = meaning(module, path, seen) if name else set()
         inner = f"{module}.{name}".lstrip(".")
         if found or not name or not find(inner):
-            # A module that is used as a value, or asked for what it does not seem to have: any of it may be meant.
+            # A module that is used as a value, or an attribute that it does not define: any definition may be used.
             return found or {(module, "*")}
         module, path = inner, rest
     return set()

@@ -1,4 +1,4 @@
-"""What a result comes from: the revision of this checkout, the versions of packages, the machine."""
+"""The origin of a result: the revision of this checkout, the versions of packages, the machine."""
 
 import platform
 import subprocess
@@ -46,5 +46,5 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 
 def describe() -> dict[str, Any]:
-    """Returns what a result should say of its origin: revision, package versions, machine."""
+    """Returns the origin of a result: revision, package versions, machine."""
     return {"revision": revision(), "versions": versions(), "machine": platform.platform(terse=True)}

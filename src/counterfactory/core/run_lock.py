@@ -1,8 +1,8 @@
 """Removes locks of Snakemake that a killed run has left behind.
 
-Snakemake locks a working folder with files below `.snakemake/locks`. They stay when a run is killed, and the next run is
-then refused. Here each main process also holds a shared `flock` on `.snakemake/alive`, which the kernel releases when
-the process ends in any way. A process that gets the exclusive lock is alone, so all lock files are stale.
+Snakemake locks a working folder with files below `.snakemake/locks`. They stay when a run is killed, and Snakemake then
+refuses the next run. Here each main process also holds a shared `flock` on `.snakemake/alive`, which the kernel
+releases when the process ends in any way. A process that gets the exclusive lock is alone, so all lock files are stale.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ _HELD: list[IO[str]] = []
 def hold_alive_lock(folder: Path | str = ".") -> bool:
     """Marks this process as alive, and removes stale locks of Snakemake.
 
-    The mark is held until the process ends. File systems without `flock` are left as they are.
+    The lock is held until the process ends. File systems without `flock` are left as they are.
 
     Arguments:
         folder: The working folder of Snakemake.

@@ -19,8 +19,8 @@ The geometry of the image is the published one: a red bob (radius 1.5, at a dist
 rod, an orange sun (radius 3, at the height 20.5 on the ray through the pivot) and the shadow, a black bar one unit
 thick on the ground. The image is a function of the four variables without noise, so the true counterfactual image
 exists for every intervention: the bob is drawn from `angle`, the sun from `light`, and the shadow from its own two
-variables, whatever caused them. The view contains all that the process generates; a shadow set to an extreme length and
-position is cut off.
+variables, regardless of their causes. The view contains all that the process generates; a shadow set to an extreme
+length and position is cut off.
 
 The coverage of a pixel by discs and rods follows from its signed distance to them, the coverage by the shadow from its
 exact area. :func:`measure` therefore recovers all four variables to a fraction of a pixel.
@@ -322,7 +322,7 @@ def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
         threads: Not used.
 
     Returns:
-        Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where the image has nothing of the
+        Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where the image has no pixel of the
         colour.
     """
     tables = [_measure(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]

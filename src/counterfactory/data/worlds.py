@@ -16,7 +16,7 @@ It is a simulated world if it also has the functions
   where a quantity cannot be measured.
 
 A world may have `log_density(**parents)`, the log density of the true process in nats, one column per variable, and a
-dict `BLANK`: the value of a quantity where the image shows nothing of it. Without a value such an image has no score.
+dict `BLANK`: the value of a quantity for an image that does not show it. Without a value such an image has no score.
 It may have a tuple `UNDETERMINED` of the variables whose setting leaves the true image undetermined (by default all
 categorical ones); :func:`undetermined` returns it.
 

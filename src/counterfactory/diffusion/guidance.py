@@ -7,7 +7,7 @@ r"""Guidance: shifts a denoiser's prediction by a gradient, or extrapolates betw
 (Sohl-Dickstein et al., 2015, arXiv:1503.03585; Dhariwal and Nichol, 2021, arXiv:2105.05233, algorithm 1). The caller
 chooses the image at which the gradient is evaluated.
 
-*Classifier-free guidance* is for a network that was trained both with a condition c and with a null condition
+*Classifier-free guidance* requires a network that was trained both with a condition c and with a null condition
 :math:`\varnothing`:
 
 .. math:: \hat\epsilon = w\, \hat\epsilon(x_i, c) + (1 - w)\, \hat\epsilon(x_i, \varnothing)

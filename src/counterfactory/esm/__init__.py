@@ -16,7 +16,7 @@ The laws of the copy given the actual noise are in :mod:`counterfactory.scm.nois
 
 - :mod:`counterfactory.esm.samplers`: conditioning on a likelihood; functions of (noise, log-likelihood, seed) in numpy.
 - :mod:`counterfactory.esm.images`: the likelihood of a generated image by a classifier, and the noise of an image.
-- :mod:`counterfactory.esm.worlds`: trained generators as worlds that queries are answered in.
+- :mod:`counterfactory.esm.worlds`: trained generators as worlds in which queries are answered.
 - :mod:`counterfactory.esm.queries`: queries, their evidence and premise.
 - :mod:`counterfactory.esm.answer` and :mod:`counterfactory.esm.structure`: the steps of the workflow.
 """

@@ -55,28 +55,28 @@ def answer_query(settings: "QueriesSettings", run: Run, threads: int = 1) -> Non
 
     torch.set_num_threads(threads)
     name, out = run.name, run.out
-    asked = _named(name, settings.by_name)
+    entry = _named(name, settings.by_name)
     dataset, test = load_dataset(run.data), load_split(run.data, "test")
-    world, failures = load_world(asked.generator, dataset, run, settings)
-    query = Query(asked.given, asked.premise, asked.by)
+    world, failures = load_world(entry.generator, dataset, run, settings)
+    query = Query(entry.given, entry.premise, entry.by)
     own = derive_seed(settings.seed, "queries", name)
-    unanswered = f"models.{asked.generator}: its training failed ({', '.join(failures)})" if failures else ""
+    unanswered = f"models.{entry.generator}: its training failed ({', '.join(failures)})" if failures else ""
     table, images = pd.DataFrame(columns=COLUMNS, dtype=np.float64), np.zeros((0, *dataset.shape), np.uint8)
     try:
         check_facts(query, world.classifier)
         if not failures:
-            rows, noise = _actual(world, asked, test, settings.images, own)
+            rows, noise = _actual(world, entry, test, settings.images, own)
             if len(rows):
                 table, images = ask(world, query, noise, settings.stickiness, settings.samples, own, settings)
                 table.insert(0, "index", rows[table["actual"]])
             else:
-                unanswered = f"{_words(asked.given)} never occurs in {WHERE[asked.actual]}"
+                unanswered = f"{_words(entry.given)} never occurs in {WHERE[entry.actual]}"
     except UserError as error:
         raise UserError(f"queries.by_name.{name}: {error}") from None
     write_array(out / f"{name}.npy", images)
     write_table(out / f"{name}.parquet", table)
-    described = {"name": name, "given": dict(asked.given), "premise": dict(asked.premise), "by": asked.by}
-    described |= {"generator": asked.generator, "actual": asked.actual, "unanswered": unanswered}
+    described = {"name": name, "given": dict(entry.given), "premise": dict(entry.premise), "by": entry.by}
+    described |= {"generator": entry.generator, "actual": entry.actual, "unanswered": unanswered}
     write_json(out / f"{name}.json", described)
 
 
@@ -162,13 +162,13 @@ def _named(name: str, queries: Mapping[str, Any]) -> Any:
 
 
 def _actual(
-    world: ObservedWorld | CausalWorld, asked: Any, test: Split, count: int, seed: int
+    world: ObservedWorld | CausalWorld, entry: Any, test: Split, count: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of test images (-1: drawn) and the noises (M, D) of up to `count` actual worlds."""
-    if asked.actual == "drawn":
-        noise, found = draw_actual(world, asked.given, count, seed)
+    if entry.actual == "drawn":
+        noise, found = draw_actual(world, entry.given, count, seed)
         return np.full(int(found.sum()), -1), noise[found]
-    rows = _agreeing(world.classifier, test.images, asked.given)[:count]
+    rows = _agreeing(world.classifier, test.images, entry.given)[:count]
     if not len(rows):
         return rows, np.zeros((0, world.dimension))
     seeds = [derive_seed(seed, "abduction", int(row)) for row in rows]

@@ -129,7 +129,7 @@ def ask(
     images = [world.images(actual)]
     likelihood = None
     if query.by == "observe":
-        # A premise that is observed consists of sides and classes.
+        # An observed premise consists of values of binary attributes and of classes.
         likelihood = world.log_likelihood(cast(Mapping[str, int], query.premise))
     for number in numbers:
         own = derive_seed(seed, "query", number)

@@ -61,7 +61,7 @@ class Sampling:
         kernel: The law of the counterfactual noise, one of :data:`counterfactory.esm.registry.KERNELS`.
         sampler: One of :data:`counterfactory.esm.registry.SAMPLERS`. `auto` is rejection if 200 draws of the kernel
             estimate the probability of the evidence above 1 %, otherwise smc.
-        particles: The least number of particles of smc.
+        particles: The minimum number of particles of smc.
         sweeps: The number of moves of smc at each temperature; a chain makes twenty times as many.
     """
 
@@ -101,7 +101,7 @@ def rejection(
     seeds: Sequence[int],
     tries: int = 1_000,
 ) -> Draws:
-    """Draws from the kernel until the likelihood, taken as a probability of acceptance, accepts.
+    """Draws from the kernel until a draw is accepted, with the likelihood as the acceptance probability.
 
     Arguments:
         kernel: The law of the counterfactual noise.
@@ -280,7 +280,7 @@ def counterfactual_observation(
 
 
 def counterfactual_intervention(kernel: Kernel, noise: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-    """Draws counterfactual noises for an *intervention*: from the kernel, whatever is set.
+    """Draws counterfactual noises for an *intervention*: from the kernel, independent of the value that is set.
 
     Arguments:
         kernel: The law of the counterfactual noise.

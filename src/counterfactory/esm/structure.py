@@ -92,14 +92,14 @@ def binned_means(
     found = {}
     for name, table in tables.items():
         x, y = table[cause].to_numpy(np.float64), table[effect].to_numpy(np.float64)
-        there = np.isfinite(x) & np.isfinite(y)
+        finite = np.isfinite(x) & np.isfinite(y)
         number = np.digitize(x, edges)
         rows = np.full((bins, 3), np.nan)
         for k in range(bins):
-            mine = there & (number == k)
-            rows[k, 2] = mine.sum()
-            if mine.sum() >= LEAST:
-                rows[k, :2] = x[mine].mean(), y[mine].mean()
+            members = finite & (number == k)
+            rows[k, 2] = members.sum()
+            if members.sum() >= LEAST:
+                rows[k, :2] = x[members].mean(), y[members].mean()
         found[name] = rows
     return found
 
@@ -108,6 +108,6 @@ def conditional_shares(table: pd.DataFrame, attributes: Sequence[str]) -> pd.Dat
     """Returns P(column = 1 | row = 1) of binary attributes, and P(column = 1) as the row `any`; NaN for few images."""
     rows = {"any": table[list(attributes)].mean()}
     for name in attributes:
-        mine = table[table[name] == 1]
-        rows[name] = mine[list(attributes)].mean() * (1.0 if len(mine) >= LEAST else np.nan)
+        members = table[table[name] == 1]
+        rows[name] = members[list(attributes)].mean() * (1.0 if len(members) >= LEAST else np.nan)
     return pd.DataFrame(rows).T

@@ -1,4 +1,4 @@
-r"""Worlds that queries are answered in: trained generators of images with a classifier.
+r"""Worlds in which queries are answered: trained generators of images with a classifier.
 
 `ObservedWorld`
     An unconditional generator: the image is a function of one noise, :math:`x = G(z)`. A premise can be observed but
@@ -7,7 +7,7 @@ r"""Worlds that queries are answered in: trained generators of images with a cla
 `CausalWorld`
     The mechanisms of the parents and a generator conditional on them: :math:`\mathrm{pa} = f(u)`,
     :math:`x = G(z, \mathrm{pa})`, with the noises (u, z). A premise can be observed in the image, or set: the variable
-    is separated from its causes and its descendants are computed anew. A binary attribute only defines the side of a
+    is separated from its causes and its descendants are computed anew. A binary attribute only defines a side of the
     threshold of its variable; the value is drawn from the marginal of the train split on that side, the same for every
     stickiness.
 
@@ -265,9 +265,9 @@ def _in_chunks(noise: np.ndarray, device: str, generate: Callable[[Tensor, slice
 
 def _padded(values: np.ndarray) -> np.ndarray:
     """Returns values (M, *) with M increased to a multiple of the chunk by copies of the first row."""
-    more = -len(values) % CHUNK
+    missing = -len(values) % CHUNK
     # A copy, because torch requires writable memory.
-    return np.concatenate([values, np.repeat(values[:1], more, axis=0)])
+    return np.concatenate([values, np.repeat(values[:1], missing, axis=0)])
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -48,8 +48,8 @@ class Batch:
         size: The number of slots of the aligned batch.
         step: The number of actions already applied to these questions.
         attribute: In the suite `flip`, the name of the attribute to flip, with shape :math:`(B,)`.
-        label: In the suite `flip`, the factual side (0 or 1) or class, int64 with shape :math:`(B,)`.
-        target: In the suite `flip`, the target side or class, int64 with shape :math:`(B,)`.
+        label: In the suite `flip`, the factual value (0 or 1) or class, int64 with shape :math:`(B,)`.
+        target: In the suite `flip`, the target value (0 or 1) or class, int64 with shape :math:`(B,)`.
     """
 
     images: "np.ndarray"

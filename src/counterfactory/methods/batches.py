@@ -6,7 +6,7 @@ image and the method's own parents:
 .. math:: (x_s, \mathrm{pa}_s) = \mathrm{answer}(x_{s-1}, \mathrm{pa}_{s-1}, \mathrm{do}_s)
 
 Question q has slot q mod B of the aligned batch :math:`\lfloor q / B \rfloor` (:class:`counterfactory.methods.Batch`),
-whichever questions are answered with it, so neither the chunks nor the number of jobs change a byte.
+regardless of the other questions that are answered with it, so neither the chunks nor the number of jobs change a byte.
 """
 
 import json
@@ -122,7 +122,7 @@ def answer_batch(
         active = active[~np.any([np.isnan(values[active]) for values in parents.values()], axis=0)]
         if not len(active):
             continue
-        asked = members[active]
+        chosen = members[active]
         batch = Batch(
             images=images[active],
             parents={name: values[active] for name, values in parents.items()},
@@ -130,12 +130,12 @@ def answer_batch(
                 name: np.array([steps[i][step].get(name, np.nan) for i in active], float)
                 for name in dataset.names
             },
-            seeds=questions.seeds[asked],
-            rows=questions.rows[asked],
-            slots=questions.number[asked] % questions.size,
+            seeds=questions.seeds[chosen],
+            rows=questions.rows[chosen],
+            slots=questions.number[chosen] % questions.size,
             size=questions.size,
             step=step,
-            **{name: None if values is None else values[asked] for name, values in questions.flip.items()},
+            **{name: None if values is None else values[chosen] for name, values in questions.flip.items()},
         )
         new_images, new_parents, *new_more = respond(batch)
         if new_images.dtype != np.uint8 or new_images.shape != batch.images.shape:
@@ -173,15 +173,15 @@ def answer_questions(
         The images, uint8 with shape :math:`(N, C, H, W)`; the method's own parents after the last action and the
         columns it adds, each with shape :math:`(N,)`; and the number of images that were computed.
     """
-    asked = Questions(questions, batch_size)
-    images = np.zeros((len(asked), *test.images.shape[1:]), np.uint8)
+    grouped = Questions(questions, batch_size)
+    images = np.zeros((len(grouped), *test.images.shape[1:]), np.uint8)
     columns: Columns = {}
     made = 0
-    groups = list(asked.batches())
+    groups = list(grouped.batches())
     for members in progress(groups, label=label, unit="batches"):
-        answered = answer_batch(respond, asked, members, dataset, test)
+        answered = answer_batch(respond, grouped, members, dataset, test)
         images[members] = answered.images
         for name, values in answered.columns.items():
-            columns.setdefault(name, np.zeros(len(asked), values.dtype))[members] = values
+            columns.setdefault(name, np.zeros(len(grouped), values.dtype))[members] = values
         made += answered.made
     return images, columns, made

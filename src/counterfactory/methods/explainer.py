@@ -1,8 +1,8 @@
 r"""The common part of the explainers DiME, FastDiME and DiME-X: networks, targets, tiles and escalation of the scale.
 
 An explainer answers the suite `flip` and uses the images only. The target of a binary attribute is the opposite of the
-classifier's prediction for the factual image, whatever its label; the target of a class is that of the question. The
-loss and its gradient are defined in :mod:`counterfactory.methods.guidance`.
+classifier's prediction for the factual image, independent of its label; the target of a class is that of the question.
+The loss and its gradient are defined in :mod:`counterfactory.methods.guidance`.
 
 An answer is an image of bytes, and the classifier must predict the target for these bytes. Images that have flipped are
 finished; the others are tried again with the next, larger classifier scale s. All noise of a question is drawn from the
@@ -42,7 +42,7 @@ COLUMNS = {"answered": bool, "reached": bool, "network_calls": float, "scale": f
 denoising network, and the classifier scale at which it flipped (NaN if it did not)."""
 
 Explain = Callable[[Batch, Networks, Any, int], tuple[np.ndarray, dict[str, np.ndarray], Columns]]
-"""From a batch, the networks, the section `answers.<method>` and the number of rows of a tile to the answers."""
+"""Maps a batch, the networks, the section `answers.<method>` and the number of rows of a tile to the answers."""
 
 
 def load_explainer(
@@ -71,8 +71,8 @@ def load_explainer(
     reasons = dict(networks.classifier.constant)
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
-        asked = [] if batch.attribute is None else np.unique(batch.attribute).tolist()
-        for name in asked:
+        names = [] if batch.attribute is None else np.unique(batch.attribute).tolist()
+        for name in names:
             if name in reasons:
                 print(f"flip {name}: not answered: the classifier {reasons.pop(name)}", file=sys.stderr)
         return explain(batch, networks, own, size)
@@ -212,7 +212,7 @@ def reply(
 
 
 Attempt = Callable[[Rows, float, int], tuple[Tensor, int]]
-"""From a tile of questions, a scale and its index in the list to images in [-1, 1] and the network calls per image."""
+"""Maps a tile of questions, a scale and its index in the list to images in [-1, 1] and the network calls per image."""
 
 
 def escalate(

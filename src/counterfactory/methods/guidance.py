@@ -68,7 +68,7 @@ class Rows:
     Arguments:
         x: The images in [-1, 1], with shape (B, C, H, W).
         column: The index of the attribute's logit, or -1 for a class, int64 with shape (B,).
-        target: The target side or class, int64 with shape (B,).
+        target: The target value (0 or 1) or class, int64 with shape (B,).
         seeds: The seed of each question, int64 with shape (B,), on the CPU.
         features: The perceptual features of x, (B, F); (B, 0) without a perceptual distance.
     """
@@ -107,7 +107,7 @@ def log_odds(logits: Tensor, column: Tensor, target: Tensor, attributes: int) ->
     Arguments:
         logits: The logits of A binary attributes and K classes, (B, A + K).
         column: The index of the attribute, or -1 for a class, (B,).
-        target: The target side, 0 or 1, or the target class, (B,).
+        target: The target value, 0 or 1, or the target class, (B,).
         attributes: The number A.
     """
     return _odds(logits, column, target, attributes, lambda others: others.logsumexp(1))
@@ -125,18 +125,18 @@ def _odds(
     logits: Tensor, column: Tensor, target: Tensor, attributes: int, rivals: Callable[[Tensor], Tensor]
 ) -> Tensor:
     count = logits.shape[1] - attributes
-    asked = column < 0
-    side = 2.0 * target.clamp(0, 1) - 1.0
+    is_class = column < 0
+    sign = 2.0 * target.clamp(0, 1) - 1.0
     odds = torch.zeros_like(logits[:, 0])
     if attributes:
-        binary = side * logits[:, :attributes].gather(1, column.clamp(min=0)[:, None])[:, 0]
-        odds = torch.where(asked, odds, binary)
+        binary = sign * logits[:, :attributes].gather(1, column.clamp(min=0)[:, None])[:, 0]
+        odds = torch.where(is_class, odds, binary)
     if count:
         classes = logits[:, attributes:]
         # For a binary attribute the class is irrelevant; class 0 stands in.
-        chosen = torch.where(asked, target, 0)[:, None]
+        chosen = torch.where(is_class, target, 0)[:, None]
         others = classes.scatter(1, chosen, -torch.inf)
-        odds = torch.where(asked, classes.gather(1, chosen)[:, 0] - rivals(others), odds)
+        odds = torch.where(is_class, classes.gather(1, chosen)[:, 0] - rivals(others), odds)
     return odds
 
 

@@ -32,7 +32,7 @@ __all__ = ["CHOICES", "Features", "load_perceptual"]
 CHOICES = ("vgg19", "lpips_vgg", "lpips_alex", "classifier", "oracle", "none")
 
 Features = Callable[[Tensor], Tensor]
-r"""From images in [-1, 1], (B, C, H, W), to features :math:`\phi`, (B, F), with gradients to the images."""
+r"""Maps images in [-1, 1], (B, C, H, W), to features :math:`\phi`, (B, F), with gradients to the images."""
 
 
 def load_perceptual(

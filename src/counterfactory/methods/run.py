@@ -91,42 +91,42 @@ def answer(settings: Any, job: Job) -> None:
     if suites != {job.suite}:
         raise UserError(f"{job.questions}: not the questions of suite {job.suite}; delete it and run again")
     check_method(job.method)
-    asked = table.iloc[start:stop]
+    selected = table.iloc[start:stop]
     own = _own_settings(settings, job.method)
     within = _within(table, getattr(own, "images", None))[start:stop]
-    recovery = Recovery(job.out, job.chunk, _fingerprint(settings, job, asked))
+    recovery = Recovery(job.out, job.chunk, _fingerprint(settings, job, selected))
     with recovery.locked():
         if recovery.restore():
             print(f"{job.label}: restored from its recovery copy", file=sys.stderr)
         else:
-            _answer_chunk(settings, job, asked, within, recovery.made_of)
+            _answer_chunk(settings, job, selected, within, recovery.made_of)
             recovery.save()
 
 
-def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarray, made_of: str) -> None:
+def _answer_chunk(settings: Any, job: Job, selected: pd.DataFrame, within: np.ndarray, made_of: str) -> None:
     """Answers the questions of a chunk and writes its three files.
 
     Arguments:
         settings: The section `answers` of the configuration.
         job: The chunk.
-        asked: Its questions.
+        selected: Its questions, rows of the table of the suite.
         within: Which of them the method is run on, bool with shape (N,).
         made_of: The fingerprint of everything that determines the answers.
     """
     dataset, test = load_dataset(job.data), load_split(job.data, "test")
-    questions = Questions(asked, settings.batch_size, job.questions)
+    questions = Questions(selected, settings.batch_size, job.questions)
     began = perf_counter()
     reason = np.where(within, "", LEFT_OUT).astype(object)
     respond: Answer | None = None
     try:
         respond = load_method(job.method, job.seed, job.data, job.models, settings, job.device, job.threads)
     except MissingWeights as error:
-        # The workflow goes on: the files of this method have no answers, and the reason.
+        # The workflow continues: the files contain the reason instead of answers.
         print(f"{job.label}: not answered: {error}", file=sys.stderr)
         within = np.zeros_like(within)
         reason[:] = str(error)
     loaded = perf_counter()
-    state = ChunkState(job.out, job.chunk, made_of, (len(asked), *test.images.shape[1:]))
+    state = ChunkState(job.out, job.chunk, made_of, (len(selected), *test.images.shape[1:]))
     state.open()
     try:
         _answer_batches(respond, questions, within, state, (dataset, test), job.label)
@@ -142,12 +142,12 @@ def _answer_chunk(settings: Any, job: Job, asked: pd.DataFrame, within: np.ndarr
         if other != job.chunk and low < stop and start < high:
             for leftover in job.out.glob(f"{other}.*"):
                 leftover.unlink(missing_ok=True)
-    table = asked.assign(answered=answered, reason=reason, **columns)
+    table = selected.assign(answered=answered, reason=reason, **columns)
     # Compared with the folders and with the file of images when answers are read.
     table.attrs = {"method": job.method, "seed": job.seed, "images": state.checksum}
     write_table(job.out / f"{job.chunk}.parquet", table)
     cost = {
-        "questions": len(asked),
+        "questions": len(selected),
         "answered": int(answered.sum()),
         "images": state.made,
         "seconds": seconds,
@@ -215,7 +215,7 @@ def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
     return pd.factorize(questions["index"])[0] < images
 
 
-def _fingerprint(settings: Any, job: Job, asked: pd.DataFrame) -> str:
+def _fingerprint(settings: Any, job: Job, selected: pd.DataFrame) -> str:
     """Returns a fingerprint of everything that determines the bytes of a chunk."""
     method = METHODS[job.method]
     names = [*method.models, *(["scm"] if method.scm else [])]
@@ -227,14 +227,14 @@ def _fingerprint(settings: Any, job: Job, asked: pd.DataFrame) -> str:
     test += [job.data / "test" / name for name in ("images.npy", "attributes.parquet")]
     values = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else vars(settings)
     rows = hashlib.sha256()
-    for first in range(0, len(asked), ROWS):  # in parts: hashing all rows at once takes much memory
-        part = asked.iloc[first : first + ROWS]
+    for first in range(0, len(selected), ROWS):  # in parts: hashing all rows at once takes much memory
+        part = selected.iloc[first : first + ROWS]
         rows.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
     return fingerprint(
         [job.method, job.suite, job.seed, job.device, job.threads],
         code_hash("methods.run:answer", f"{module_of(job.method)}:load"),
         {key: value for key, value in values.items() if key not in ("chunk_size", "chunks")},
-        [list(asked), rows.hexdigest()],
+        [list(selected), rows.hexdigest()],
         files=(*weights, *test),
     )
 

@@ -1,1 +1,1 @@
-"""Metrics: functions that score answers, one file a metric (:mod:`counterfactory.metrics.run` drives them)."""
+"""Metrics: functions that score answers, one module per metric, called by :mod:`counterfactory.metrics.run`."""

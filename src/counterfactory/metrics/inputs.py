@@ -1,6 +1,6 @@
 """The inputs and outputs of a metric: the questions of one suite, the answers of one method, and the scores.
 
-A metric does not see how an answer was made.
+They contain no information about how an answer was computed.
 """
 
 import json

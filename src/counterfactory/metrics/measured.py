@@ -9,7 +9,7 @@ its unit; lower is better:
 
 The first compares with the true parents. It is not 0 even for true images (on Morpho-MNIST 0.125 px and 0.5 grey
 levels), because rendering is quantized and strokes merge. The second compares with the measurement of the true
-counterfactual image, and is 0 for that image. If the answer shows nothing of a quantity, its value is that of the dict
+counterfactual image, and is 0 for that image. If the answer does not show a quantity, its value is that of the dict
 `BLANK` of the world: an answer without a stroke has thickness 0, which is a wrong answer and not a missing one. If
 `BLANK` has no value, as for the angle of a pendulum that the image does not show, the score is missing. For a
 categorical variable, such as a colour, the two scores are 1 if the classes agree and 0 if not; higher is better.

@@ -203,10 +203,12 @@ def _realism(
     real, found = oracle.embed(test[agree]), oracle.embed(made)
     rows = []
     for s in sorted(answers["stickiness"].unique()):
-        mine = (answers["stickiness"] == s).to_numpy()
+        chosen = (answers["stickiness"] == s).to_numpy()
         # The covariance of F features requires more than F images.
-        if min(len(real), mine.sum()) > found.shape[1]:
-            rows.append(_row(s, "frechet", frechet_distance(real, found[mine]), np.nan, np.nan, mine.sum()))
+        if min(len(real), chosen.sum()) > found.shape[1]:
+            rows.append(
+                _row(s, "frechet", frechet_distance(real, found[chosen]), np.nan, np.nan, chosen.sum())
+            )
     return rows
 
 

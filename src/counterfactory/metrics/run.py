@@ -11,8 +11,8 @@ the function
 It may also have
 
 - `compute_reference(resources: Resources, questions: Mapping[str, Path], out: Path) -> None`: writes statistics that
-  are the same for all methods and costly, such as features of real images. `questions` has the table of questions
-  of each suite that the metric scores;
+  are the same for all methods and expensive to compute, such as features of real images. `questions` has the table of
+  questions of each suite that the metric scores;
 - `SCORES: dict[str, tuple[str, ...]]`: the names of its scores of each suite. If a weights file is missing
   (:class:`counterfactory.core.errors.MissingWeights`), these scores are missing with that reason. By default the metric
   has one score of its own name.

@@ -6,7 +6,7 @@ r"""The error against the true counterfactual, which a simulated world can rende
 where :math:`x^*` is the image that the world renders under the intervention with the exogenous noise of the factual
 image, :math:`\mathrm{pa}^*` are its parents, and :math:`\hat x` and :math:`\hat{\mathrm{pa}}` are the method's image
 and its own parents. `truth_l1` is in grey levels, between 0 and 255; `parents_<variable>` is in the unit of the
-variable. Lower is better. For a categorical variable with a cause it is 1 for the true class and 0 for another one,
+variable. Lower is better. For a categorical variable with a cause it is 1 for the true class and 0 for any other class,
 and higher is better. Published benchmarks have neither score on such images.
 """
 

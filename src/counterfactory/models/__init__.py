@@ -1,1 +1,1 @@
-"""Models: one folder a model (network, training, loading); :mod:`.registry` lists them."""
+"""Models: one folder per model (network, training, loading), listed in :mod:`.registry`."""

@@ -37,7 +37,7 @@ def download_archive(name: str, version: str, sha256: str, folder: Path | str, t
         The path of the archive in `folder`, with verified hash.
 
     Raises:
-        UserError: If no index within reach has such an archive, or an index has another one under its name.
+        UserError: If no reachable index has such an archive, or an index has a different archive of that name.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -92,7 +92,7 @@ def first_available(
 ) -> tuple[Content, str]:
     """Returns the content of the first source that is available, and the name of the source.
 
-    If a source before it failed, one line on stderr says why, and which source is used.
+    If a source before it failed, one line on stderr states the reason and the source that is used.
 
     Arguments:
         failure: The message if no source is available.

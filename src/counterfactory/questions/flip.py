@@ -10,8 +10,8 @@ quantity of the attribute, which must be a variable of the graph, is set to a va
 split on the other side of the threshold.
 
 The questions are ordered by image, then repeat, then attribute. The questions about the first n images are therefore
-the first rows of the table: a costly method may answer only those, and more images renumber no question. A repeat is
-the same action under another seed; it measures how much of an answer is random (:math:`\sigma_L`).
+the first rows of the table: an expensive method can answer only those, and more images renumber no question. A repeat
+is the same action under another seed; it measures how much of an answer is random (:math:`\sigma_L`).
 
 References:
     | Diffusion Models for Counterfactual Explanations (Jeanneret et al., 2022)
@@ -50,8 +50,8 @@ def write_questions(
 
     The columns are those of :mod:`counterfactory.questions.table`, where `intervention` is the name of the attribute,
     `protocol` is empty, `cycles` is 1 and `steps` holds one action. Further columns are `attribute` (its name), `label`
-    (the factual side, 0 or 1, or the factual class), `target` (the other side, or the required class) and `repeat` (0,
-    1, ...).
+    (the factual value, 0 or 1, or the factual class), `target` (the opposite value, or the required class) and `repeat`
+    (0, 1, ...).
 
     Arguments:
         suite: `flip`.
@@ -155,11 +155,11 @@ class _Flip:
         return cls(name, name, None, targets)
 
     def label(self, attributes: pd.DataFrame | pd.Series) -> Any:
-        """Returns the side, 0 or 1, or the class."""
+        """Returns the value, 0 or 1, or the class."""
         return attributes[self.of] if self.above is None else 1 * (attributes[self.of] > self.above)
 
     def draw(self, label: int, train: pd.DataFrame, rng: np.random.Generator) -> tuple[int, Action]:
-        """Draws the target and the action from the marginal of the train split, given that the label is another one.
+        """Draws the target and the action from the marginal of the train split, given that the label changes.
 
         Raises:
             UserError: If all train images have this label.

@@ -2,14 +2,14 @@ r"""Writes the questions of the suites `do`, `null` and `reverse`: the image, th
 
 - `do`: one variable is set (or, with the intervention `random`, each with probability 1/2 and at least one). By the
   protocol `marginal` the value is drawn from the marginal of the train split (De Sousa Ribeiro et al., 2023). By
-  `other_bin` it is drawn from the unique values of the test split in another one of 9 bins of equal width, or from
+  `other_bin` it is drawn from the unique values of the test split in a different one of 9 bins of equal width, or from
   another class (Melistas et al., 2024).
 - `null`: the empty intervention, m times (composition: Monteiro et al., 2023).
 - `reverse`: a variable is set to a value from the marginal of the train split and back to its factual value, m times
   with a new value each time (reversibility: Monteiro et al., 2023).
 
 Each question is drawn from its own random stream, named by the seed, suite, intervention, protocol and image. More
-images therefore change no existing question, all suites ask about the same images, and the first m cycles of a longer
+images therefore change no existing question, all suites use the same images, and the first m cycles of a longer
 question are those of the question with m cycles.
 
 References:

@@ -14,7 +14,7 @@ class Suite:
     """One suite of questions.
 
     Arguments:
-        title: What the suite asks, for tables, help texts and documentation.
+        title: Its title in tables, help texts and documentation.
         module: The module of :mod:`counterfactory` whose `write_questions(suite, settings, data, out, attributes)`
             writes the table.
         attributes: Whether its questions depend on the section `attributes` of the configuration.

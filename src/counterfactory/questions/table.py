@@ -43,7 +43,7 @@ def image_order(suite: str, images: int, test: pd.DataFrame, seed: int) -> np.nd
 
     Arguments:
         suite: The suite, for the message.
-        images: The number of images that the suite asks about.
+        images: The number of images that the suite uses.
         test: The attributes of the test split.
         seed: The seed of the questions.
 

@@ -83,11 +83,11 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
     )
     rows = []
     for method in method_order([*order, *costs["method"].tolist()]):
-        mine = costs[costs["method"] == method]
-        if not len(mine):
+        chunks = costs[costs["method"] == method]
+        if not len(chunks):
             continue
-        images, calls = mine["images"].sum(), mine["network_calls"]
-        per_image = Cell(1000.0 * mine["seconds"].sum() / images) if images else Cell(reason="no answers")
+        images, calls = chunks["images"].sum(), chunks["network_calls"]
+        per_image = Cell(1000.0 * chunks["seconds"].sum() / images) if images else Cell(reason="no answers")
         if images and calls.notna().all():
             calls_per_image = Cell(float(calls.sum()) / images)
         else:
@@ -96,12 +96,12 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         seconds = [mean(training[name]) for name in models_of if name in training]
         trained = Cell(sum(seconds) / 60.0) if seconds else Cell(reason="not trained")
         cells = (
-            Cell(float(mine["answered"].sum())),
+            Cell(float(chunks["answered"].sum())),
             per_image,
             calls_per_image,
-            Cell(float(mine["peak_rss_mb"].max())),
+            Cell(float(chunks["peak_rss_mb"].max())),
             trained,
-            Cell(text=", ".join(dict.fromkeys(mine["device"]))),
+            Cell(text=", ".join(dict.fromkeys(chunks["device"]))),
         )
         rows.append(Row(method_title(method), cells, method_role(method), method))
     return Table(

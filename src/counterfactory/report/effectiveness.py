@@ -45,11 +45,11 @@ def effectiveness_picture(
     scored = scored.merge(read_table(do)[["question", *targets]], on="question", how="left")
     panels = []
     for variable in dataset.variables:
-        mine = scored[scored["intervention"] == variable.name]
+        chosen = scored[scored["intervention"] == variable.name]
         kinds = [("predicted", f"predicted_{variable.name}"), ("measured", f"measured_{variable.name}_truth")]
         for kind, metric in kinds:
             found = {
-                name: _curve(mine[(mine["metric"] == metric) & (mine["method"] == name)], variable)
+                name: _curve(chosen[(chosen["metric"] == metric) & (chosen["method"] == name)], variable)
                 for name in methods
             }
             curves = {name: curve for name, curve in found.items() if curve is not None}

@@ -118,7 +118,7 @@ def _examples(
 
 
 def _change_label(attribute: str, label: int, target: int, classes: bool) -> str:
-    """Returns the change that a question asks for: `3 → 8`, `thick → not`."""
+    """Returns the change that a question requires: `3 → 8`, `thick → not`."""
     if label > 1 or target > 1 or (classes and label + target != 1):
         return f"{label} → {target}"
     return f"{attribute} → not" if label == 1 else f"not → {attribute}"
@@ -176,7 +176,7 @@ def _worst(name: str, alt: str, grid: list[tuple[str, list[_Pair]]], heads: list
     """Returns a panel of the worst answers as triples of factual image, answer and difference."""
     size = grid[0][1][0].factual.shape[-1]
     step, block = size + _GAP, 3 * (size + _GAP) - _GAP + _MARGIN
-    above = 0.42 * size  # room for the head of each triple, in px
+    above = 0.42 * size  # space for the heading of each triple, in px
     height = len(grid) * (size + above)
     width = ACROSS * block - _MARGIN
     tiles, labels = [], []

@@ -213,8 +213,8 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         costs: The costs of chunks, from :func:`counterfactory.report.costs.read_costs`.
         order: The methods in the order of rows.
     """
-    mine = costs[costs["suite"] == "flip"]
-    if not len(mine):
+    flips = costs[costs["suite"] == "flip"]
+    if not len(flips):
         return None
     columns = (
         Column("answered", "answered", "questions", decimals=0),
@@ -223,8 +223,8 @@ def explanation_costs(costs: pd.DataFrame, order: list[str]) -> Table | None:
         Column("device", "device", text=True),
     )
     rows = []
-    for method in method_order([*order, *mine["method"].tolist()]):
-        part = mine[mine["method"] == method]
+    for method in method_order([*order, *flips["method"].tolist()]):
+        part = flips[flips["method"] == method]
         answered = float(part["answered"].sum()) if len(part) else 0.0
         if not len(part):
             continue

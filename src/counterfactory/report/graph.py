@@ -118,10 +118,10 @@ def graph_picture(
     for what, variable in pairs:
         points = {}
         for name in method_order(table["method"].tolist()):
-            mine = table[(table["method"] == name) & (table["intervention"] == what)]
+            chosen = table[(table["method"] == name) & (table["intervention"] == what)]
             keys = ["seed", "question"]
             moved, due = (
-                mine[mine["metric"] == f"{kind}_{variable}"].set_index(keys)["value"]
+                chosen[chosen["metric"] == f"{kind}_{variable}"].set_index(keys)["value"]
                 for kind in ("moved", "due")
             )
             if len(moved) and name != FLOOR:
@@ -164,7 +164,7 @@ def _draw(figure: AnyFigure, title: str, points: dict[str, np.ndarray], colours:
     # The axis covers 98 % of the answers, so that outliers do not compress the rest.
     low, high = np.quantile(moved, [0.01, 0.99])
     low, high = min(low, 0.0, *(end.min() for end in ends)), max(high, 0.0, *(end.max() for end in ends))
-    room = 0.06 * (high - low) or 1.0
+    margin = 0.06 * (high - low) or 1.0
     axes.axvline(0.0, color=MUTED, lw=0.8, zorder=1)
     for y, (name, (change, due)) in enumerate(points.items()):
         colour = colours.get(name, MUTED)
@@ -177,7 +177,7 @@ def _draw(figure: AnyFigure, title: str, points: dict[str, np.ndarray], colours:
         axes.plot([due.mean()] * 2, [y - 0.33, y + 0.33], color=INK, lw=2.0, solid_capstyle="butt", zorder=4)
         axes.plot(change.mean(), y, "o", ms=6.5, color=colour, mec=PAPER, mew=0.7, zorder=5)
     axes.set(
-        xlim=(low - room, high + room),
+        xlim=(low - margin, high + margin),
         ylim=(max(len(points), rows_that_fit(figure, 0.75, 0.34)) - 0.45, -0.6),
     )
     axes.set_yticks(range(len(points)), [method_title(name) for name in points])

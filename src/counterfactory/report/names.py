@@ -41,8 +41,8 @@ def table_names(
     if any(METRICS[name].codes for name in metrics):
         names.append("codes")
     if "flip" in scored:
-        asked = _flip_queries(settings)
-        names += ["flip"] * (len(asked) > 1) + [f"flip_{what}" for what in asked]
+        flipped = _flip_queries(settings)
+        names += ["flip"] * (len(flipped) > 1) + [f"flip_{what}" for what in flipped]
     if "graph_consistency" in metrics:
         names.append("graph")
     if any(METRICS[name].judges for name in metrics):
@@ -80,7 +80,7 @@ def figure_names(
 
 
 def _flip_queries(settings: Any) -> list[str]:
-    """Returns the attributes and the class variable that the suite `flip` asks about."""
+    """Returns the attributes and the class variable that the suite `flip` changes."""
     flip = settings.questions.flip
     return [*flip.attributes, *(["digit"] if flip.digit else [])]
 

@@ -115,7 +115,7 @@ def _ours_title(name: str) -> str:
 def _by_method(study: Study, run: ThisRun) -> tuple[list[Column], list[Row]]:
     """Returns the layout with one row per method and one column per score."""
     columns = list(dict.fromkeys(_column(value, run.dataset) for value in study.values))
-    # Columns of one group are adjacent, whatever their order in the file.
+    # Columns of one group are adjacent, regardless of their order in the file.
     groups = list(dict.fromkeys(column.group for column in columns))
     columns.sort(key=lambda column: groups.index(column.group))
     rows = []

@@ -169,10 +169,10 @@ def _about(answers: QueryAnswers) -> str:
 
 
 def _cell(rows: pd.DataFrame, s: float) -> Cell:
-    mine = rows[rows["stickiness"] == s]
-    if not len(mine):
+    chosen = rows[rows["stickiness"] == s]
+    if not len(chosen):
         return Cell()
-    row = mine.iloc[0]
+    row = chosen.iloc[0]
     low, high = (None if np.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
     return Cell(float(row["value"]), low, high, n=int(row["n"]))
 
@@ -235,8 +235,8 @@ def _draw_lines(
         x = np.array([place[float(s)] for s in rows["stickiness"]]) + 0.08 * (k - 0.5 * (len(lines) - 1))
         y, low, high = (rows[part].to_numpy(np.float64) for part in ("value", "low", "high"))
         axes.plot(x, y, "-o", ms=3.5, color=colours[name], label=name.replace("_", " "))
-        there = np.isfinite(low)
-        axes.vlines(x[there], low[there], high[there], color=colours[name], lw=0.8, alpha=0.6)
+        finite = np.isfinite(low)
+        axes.vlines(x[finite], low[finite], high[finite], color=colours[name], lw=0.8, alpha=0.6)
     axes.set_xticks(range(len(ticks)), [plain_number(s) for s in ticks])
     axes.set_xlabel("stickiness s")
     axes.grid(True, axis="y", color=FAINT, lw=0.6)
@@ -255,13 +255,13 @@ def _grid(answers: QueryAnswers, test: np.ndarray, dataset: Dataset) -> Panel:
     canvas = np.zeros((height, width, 4))
     corners = []
     for i, number in enumerate(numbers):
-        mine = table[(table["actual"] == number) & (table["sample"] == 0)]
-        own = mine.index[mine["stickiness"].isna()][0]
-        row = int(mine["index"].iloc[0])
+        chosen = table[(table["actual"] == number) & (table["sample"] == 0)]
+        own = chosen.index[chosen["stickiness"].isna()][0]
+        row = int(chosen["index"].iloc[0])
         tiles = [test[row] if row >= 0 else None, images[own]]
         for s in values:
-            one = mine.index[mine["stickiness"] == s]
-            tiles.append(images[one[0]] if len(one) and mine["reached"].loc[one[0]] else None)
+            one = chosen.index[chosen["stickiness"] == s]
+            tiles.append(images[one[0]] if len(one) and chosen["reached"].loc[one[0]] else None)
         for j, tile in enumerate(tiles):
             x = j * step + (_MARGIN if j > 1 else 0)
             colour = _NO_ANSWER if tile is None else image_colours(tile)

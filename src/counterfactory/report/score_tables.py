@@ -75,7 +75,7 @@ def codes_table(scores: Scores, dataset: Dataset) -> Table:
 def main_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[Table]:
     """Returns all scores of all methods under the main protocol, one table per kind of score.
 
-    Scores that have no table of their own are in `main_other`, whatever suite they belong to, except those of the suite
+    Scores that have no table of their own are in `main_other`, for every suite, except those of the suite
     `flip`, which are in the tables of explanations.
 
     Arguments:

@@ -59,20 +59,20 @@ def sweep_pictures(
     test = load_split(data, "test")
     pictures = []
     for variable in dataset.variables:
-        mine = table[table["intervention"] == variable.name]
+        chosen = table[table["intervention"] == variable.name]
         panels: list[Panel] = []
-        for row in mine["index"].drop_duplicates().tolist()[:images]:
-            block = mine[mine["index"] == row]
+        for row in chosen["index"].drop_duplicates().tolist()[:images]:
+            block = chosen[chosen["index"] == row]
             values = [json.loads(steps)[0][variable.name] for steps in block["steps"]]
             order = np.argsort(values, kind="stable")
             numbers = block["question"].to_numpy()[order]
             # The ceiling is shown only if it answers every value; it always answers the factual value.
             enough = {
-                name: there[numbers].all() if name == CEILING else there[numbers].any()
-                for name, there in whole.items()
+                name: present[numbers].all() if name == CEILING else present[numbers].any()
+                for name, present in whole.items()
             }
             shown = {name: made[numbers] for name, made in answered.items() if enough[name]}
-            there = {name: whole[name][numbers] for name in shown}
+            present = {name: whole[name][numbers] for name in shown}
             if shown:
                 attributes = test.attributes.iloc[row]
                 panels.append(
@@ -82,7 +82,7 @@ def sweep_pictures(
                         np.sort(values),
                         test.images[row],
                         shown,
-                        there,
+                        present,
                         len(panels),
                     )
                 )
@@ -136,7 +136,7 @@ def _block(
     values: np.ndarray,
     factual: np.ndarray,
     shown: Mapping[str, np.ndarray],
-    there: Mapping[str, np.ndarray],
+    present: Mapping[str, np.ndarray],
     number: int,
 ) -> Panel:
     """Returns the block of one image as a panel with labels."""
@@ -144,12 +144,12 @@ def _block(
     truth = shown.get(CEILING)
     order = [*([CEILING] if truth is not None else []), *(name for name in shown if name != CEILING)]
     for name in order:
-        made, ok = shown[name], there[name]
+        made, ok = shown[name], present[name]
         tiles = [image_colours(image) if yes else None for image, yes in zip(made, ok, strict=True)]
         rows.append((method_title(name).lower() if name == CEILING else method_title(name), tiles))
         if truth is not None and name != CEILING:
             differences = (made.astype(np.float64) - truth).mean(1)  # (K, H, W): channels are averaged
-            both = zip(differences, ok & there[CEILING], strict=True)
+            both = zip(differences, ok & present[CEILING], strict=True)
             rows.append(("− truth", [difference_colours(one) if yes else None for one, yes in both]))
     size = factual.shape[-1]
     step = size + _GAP

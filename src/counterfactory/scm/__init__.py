@@ -1,1 +1,1 @@
-"""The causal room: the graph, the mechanisms of the parents, and counterfactuals over parents."""
+"""The structural causal model of the parents: mechanisms, their fit, and counterfactuals of the parents."""

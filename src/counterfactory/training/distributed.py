@@ -42,11 +42,11 @@ def average_gradients(model: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def any_of_all(mine: bool) -> bool:
-    """Returns whether `mine` is true in any process. All processes must call this at the same step."""
+def any_of_all(value: bool) -> bool:
+    """Returns whether `value` is true in any process. All processes must call this at the same step."""
     if world_size() == 1:
-        return mine
-    flag = torch.tensor(float(mine), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        return value
+    flag = torch.tensor(float(value), device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.all_reduce(flag)
     return bool(flag > 0)
 

@@ -1,4 +1,4 @@
-"""Reads a split of a data set as tensors, the form in which the training loop takes data."""
+"""Reads a split of a data set as tensors, as the training loop requires it."""
 
 from pathlib import Path
 

@@ -99,7 +99,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         Fit(run.out, seed, device, meta, label=f"{kind} of {name}"),
     )
 
-    # Measured after the weights are chosen: the test split selects nothing.
+    # Measured after the selection of weights, which does not use the test split.
     judge = load_judge(run.out, device, f"{kind} of {name}")
     errors = {
         "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),

@@ -8,7 +8,7 @@ register for any number of channels, and keep the activations of a block in the 
 The kernels are compiled with the machine's g++ at first use and stored in the user's cache folder. Without g++ or on
 other processors than x86-64, :func:`available` returns False and training uses PyTorch's operations.
 
-Why they are kept, although PyTorch can compile networks itself: for the published HVAE at batch size 32 on one CPU
+They are faster than networks compiled by PyTorch: for the published HVAE at batch size 32 on one CPU
 thread, they process 3.58 (3.41 to 4.08) times as many images per second as the plain PyTorch form. Inductor
 (`compile: always`, float32) reaches 1.54 times the plain form, after 284 CPU seconds of compilation. For the default
 HVAE of `light` blocks inductor does not pay off: compilation costs as much time as it saves in 7,000 steps, which is

@@ -85,7 +85,7 @@ def kernels() -> Any:
                 subprocess.run(
                     [compiler, *FLAGS, "-o", str(temporary), str(source)], capture_output=True, check=True
                 )
-                os.chmod(temporary, 0o700)  # whatever the umask
+                os.chmod(temporary, 0o700)  # regardless of the umask
         loaded = ctypes.CDLL(str(check_private_file(library)))
         coefficients, width = gelu_tables()
         loaded.initialise(ctypes.c_void_p(coefficients.ctypes.data), ctypes.c_float(width))

@@ -91,6 +91,7 @@ def test_a_method_with_a_model_and_a_metric(tree):
 @pytest.mark.slow
 def test_a_data_set(tree):
     apply(tree, "data.md")
+    assert "squares" in plan(tree, "dataset: squares\n")  # the data set alone is a configuration
     assert "squares" in plan(tree, (tree / "squares.yaml").read_text())
     make(tree, "results/squares/squares/questions/do.parquet")
     assert (tree / "results" / "squares" / "squares" / "data" / "test" / "images.npy").exists()

@@ -36,8 +36,8 @@ The keys of every training (``steps`` to ``threads``) can also be set for all mo
 ``training``. A key of a training has the value of the model's own section, or else that of the section ``training``,
 or else the model's default.
 
-The default of some keys, such as interventions and attributes, is *declared by the data set*. The value shown is that of
-{title}; ``counterfactory settings --config FILE`` prints the values of the data set that a file names.
+The default of some keys, such as interventions and attributes, is *declared by the data set*. The value shown is that
+of {title}; ``counterfactory settings --config FILE`` prints the values of the data set that a file names.
 """
 
 

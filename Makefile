@@ -8,9 +8,9 @@ PYTHON ?= python3
 CORES ?= all
 # PRESET=smoke applies workflow/presets/smoke.yaml on top of config.yaml.
 PRESET ?=
-# More words for snakemake, such as ARGS=-n (list what would run) or ARGS="--configfile mine.yaml".
+# Further arguments of snakemake, such as ARGS=-n (list what would run) or ARGS="--configfile mine.yaml".
 ARGS ?=
-# More flags for pytest, such as PYTEST="-k config".
+# Further arguments of pytest, such as PYTEST="-k config".
 PYTEST ?=
 
 BIN := $(VENV)/bin
@@ -39,7 +39,7 @@ help: ## list the commands
 	@echo "  make run PRESET=smoke  the whole workflow at a toy scale, about three minutes"
 
 # Configuration files are merged in order: config.yaml, the preset, then those of ARGS. snakemake keeps only its last
-# --configfile option, so the files of ARGS are collected here. Words of ARGS that are no option stay targets.
+# --configfile option, so the files of ARGS are collected here. Arguments that are not options are targets.
 # snakemake requires a home where it can write its cache; without one, a temporary folder is used.
 .PHONY: run
 run: $(STAMP) ## create the environment, run the whole workflow, print the path of the report
@@ -102,16 +102,16 @@ docs: $(DOCS_STAMP) ## build the documentation site into docs/_build/html (warni
 	@echo "Site: docs/_build/html/index.html"
 
 .PHONY: test
-test: $(STAMP) ## all tests but those of the cluster, the whole workflow at smoke scale included
+test: $(STAMP) ## all tests except those on the cluster; includes the whole workflow at smoke scale
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not cluster" $(PYTEST)
 
 .PHONY: test-fast
-test-fast: $(STAMP) ## the tests that take seconds
+test-fast: $(STAMP) ## the fast tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not network and not cluster" $(PYTEST)
 
-# Starts two nodes with pretended GPUs as ordinary processes in a temporary folder, and stops exactly those.
+# Starts two nodes with emulated GPUs as ordinary processes in a temporary folder, and stops these processes.
 .PHONY: cluster-test
-cluster-test: $(CLUSTER_STAMP) ## the workflow on a real Slurm of this machine's own, jobs dying in every way
+cluster-test: $(CLUSTER_STAMP) ## the workflow on a local Slurm cluster, with jobs that are killed in many ways
 	@tests/cluster/install.sh
 	$(BIN)/python -m pytest -m cluster --durations 10 tests/cluster $(PYTEST)
 

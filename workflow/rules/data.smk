@@ -5,7 +5,7 @@ from dataclasses import asdict
 from counterfactory.data.variable import SPLITS
 
 
-# Without a code hash: the checksums of MNIST determine the output, whatever the source and the code.
+# Without a code hash: the checksums of MNIST determine the output, independent of source and code.
 rule digits:
     output:
         images="<results>/data/digits/images.npy",

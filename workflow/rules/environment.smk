@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# Relative to this file, since the workflow can be a module of another one. A module that was downloaded has no such
-# folder, and needs the installed package.
+# Relative to this file, since the workflow can be a module of another workflow. A downloaded module has no such
+# folder and requires the installed package.
 PACKAGE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parents[1] / "src"
 if PACKAGE.is_dir():
     sys.path.insert(0, str(PACKAGE))

@@ -1,4 +1,4 @@
-"""What the training of each model reads, requires and depends on, from models/registry.py."""
+"""Inputs, options and resources of the training of each model, from models/registry.py."""
 
 from functools import reduce
 from types import SimpleNamespace

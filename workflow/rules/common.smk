@@ -1,4 +1,4 @@
-"""What all rules share: the validated configuration, and the files and settings that each step reads."""
+"""Common definitions of all rules: the validated configuration, and the files and settings that each step reads."""
 
 import gc
 import json
@@ -20,6 +20,7 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.code_hash import code_hash, imported_modules
 from counterfactory.core.run_lock import hold_alive_lock
 from counterfactory.data.registry import DATASETS
+from counterfactory.esm.registry import GENERATORS
 from counterfactory.methods.registry import METHODS, module_of
 from counterfactory.metrics.registry import METRICS
 from counterfactory.pretrained.sources import pretrained, weights_available
@@ -109,7 +110,7 @@ def chunks_of(suite, method):
     count = SETTINGS.questions.count(suite, SETTINGS.dataset)
     together = 1 if METHODS[method].models else TOGETHER
     if suite == "flip":
-        # A given number of chunks with equal work. Questions that the method does not answer belong to the last one.
+        # A given number of chunks with equal work. Questions that the method does not answer belong to the last chunk.
         limit = getattr(getattr(SETTINGS.answers, method, None), "images", None)
         work = SETTINGS.questions.flip.count(DATASET.classes, limit)
         chunks = min(max(SETTINGS.answers.chunks // together, 1), work)
@@ -237,8 +238,7 @@ def metric_settings(wildcards):
 
 def generator_models(generator, seed):
     """Returns the files of the trained models that queries to a generator use."""
-    names = {"dcgan": ["dcgan", "classifier"], "gan": ["gan", "scm", "classifier"]}[generator]
-    return [f"<results>/models/{name}/seed{seed}/model.safetensors" for name in names]
+    return [f"<results>/models/{name}/seed{seed}/model.safetensors" for name in GENERATORS[generator].models]
 
 
 def query_settings(*names):

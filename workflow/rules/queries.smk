@@ -4,8 +4,8 @@ from counterfactory.config.queries import asked_queries
 
 QUERIES = asked_queries(SETTINGS)
 # Queries are answered by generators instead of methods; only generators that are trained have queries.
-GENERATORS = sorted({query.generator for query in QUERIES.values()})
-DRAWN = GENERATORS if SETTINGS.queries.structure else []
+USED_GENERATORS = sorted({query.generator for query in QUERIES.values()})
+DRAWN = USED_GENERATORS if SETTINGS.queries.structure else []
 QUERY_SCORES = expand(
     "<results>/queries/seed{seed}/scores/{query}.parquet", query=QUERIES, seed=SETTINGS.seeds
 )
@@ -16,7 +16,7 @@ STRUCTURE = expand(
 
 wildcard_constraints:
     query="|".join(QUERIES) or "none",
-    generator="|".join(GENERATORS) or "none",
+    generator="|".join(USED_GENERATORS) or "none",
 
 
 rule query:

@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING, Literal
 
 from ..data.registry import DATASETS
-from ..esm.registry import KERNELS, SAMPLERS
+from ..esm.registry import GENERATORS, KERNELS, SAMPLERS
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 
 __all__ = [
-    "GENERATORS",
     "DatasetName",
     "GeneratorName",
     "Intervention",
@@ -18,9 +17,6 @@ __all__ = [
     "SamplerName",
     "VariableName",
 ]
-
-GENERATORS = {"dcgan": "gan_esm", "gan": "gan"}
-"""The generators of queries, and the method of each: its queries are answered if that method is chosen."""
 
 # Names of all data sets. The cross checks refuse those that the chosen data set does not have.
 VARIABLES = tuple(dict.fromkeys(name for entry in DATASETS.values() for name in entry.classes))

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ..data.registry import DATASETS, DEFAULT_DATASET
+from ..esm.registry import GENERATORS
 from .attributes import Name
-from .names import GENERATORS, GeneratorName, KernelName, SamplerName
+from .names import GeneratorName, KernelName, SamplerName
 from .sections import Count, Positive, Section, Seed, Share, Unique, Whole
 
 __all__ = ["QUERIES", "QueriesSettings", "QueryByName", "QuerySettings", "asked_queries"]
@@ -92,5 +93,5 @@ def asked_queries(settings: "Settings") -> dict[str, QuerySettings]:
     return {
         name: query
         for name, query in queries.items()
-        if query is not None and GENERATORS[query.generator] in settings.methods
+        if query is not None and GENERATORS[query.generator].method in settings.methods
     }

@@ -1,4 +1,4 @@
-"""Downloads of others' making: a silent host is given up, a failure is one line, and no timeout stays behind."""
+"""Downloads: a host without a response times out, a failure is one line, and the timeout is reset afterwards."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from counterfactory.pretrained.download import downloading, fetch_tensors
 
 
 def test_a_silent_host_is_given_up_in_one_line():
-    with socket.create_server(("127.0.0.1", 0)) as server:  # it takes the call and never says a word
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts the connection and never responds
         port = server.getsockname()[1]
         with (
             pytest.raises(UserError, match=r"^no weights \(.*timed out.*\); check the network$"),

@@ -40,7 +40,7 @@ from tests.foreign_files import (
     zipped,
 )
 
-MEMORY = 2**28  # bytes that refusing one file may add to the memory
+MEMORY = 2**28  # the largest increase of memory, in bytes, by refusing one file
 
 
 @pytest.fixture

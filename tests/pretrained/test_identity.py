@@ -1,4 +1,4 @@
-"""Weights of published networks of faces: the published layouts are read key for key, and nothing else is."""
+"""Weights of published face networks: exactly the published keys are accepted."""
 
 import pickle
 from collections import OrderedDict
@@ -11,13 +11,13 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_json
 from counterfactory.models.identity.model import load_identity
 from counterfactory.pretrained.identity import REFERENCE, fetch_identity
-from counterfactory.pretrained.identity_networks import build_identity
+from counterfactory.pretrained.identity_networks import build_published_identity
 
 
 def published(seed=0):
-    """A file of VGGFace2's ResNet-50 as it is given away, but with random weights: a dictionary of float32 arrays."""
+    """A file of VGGFace2's ResNet-50 in the published format, but with random weights: a dictionary of float32 arrays."""
     torch.manual_seed(seed)
-    state = build_identity("vggface2_resnet50").state_dict()
+    state = build_published_identity("vggface2_resnet50").state_dict()
     arrays = {name: one.numpy() for name, one in state.items() if not name.endswith("num_batches_tracked")}
     rng = np.random.default_rng(seed)
     return arrays | {

@@ -1,11 +1,11 @@
-"""Published networks of faces: their sizes, what they see of an image, and unit embeddings."""
+"""Published face networks: their sizes, their preprocessing, and unit embeddings."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from counterfactory.pretrained.identity_networks import build_identity
+from counterfactory.pretrained.identity_networks import build_published_identity
 from counterfactory.pretrained.mobilefacenet import MobileFaceNet
 from counterfactory.pretrained.vggface2_resnet import MEANS, VggFace2ResNet50
 
@@ -15,8 +15,8 @@ from counterfactory.pretrained.vggface2_resnet import MEANS, VggFace2ResNet50
     [("vggface2_resnet50", 23_508_032, 2_048), ("mobilefacenet", 3_399_424, 512)],
 )
 def test_sizes(name, weights, features):
-    model = build_identity(name).eval()
-    # ResNet-50 without its last layer; the ONNX file's 3,400,448 numbers less a mean and a variance of 512 each.
+    model = build_published_identity(name).eval()
+    # ResNet-50 without its last layer; the 3,400,448 numbers of the ONNX file minus a mean and a variance of 512 each.
     assert sum(one.numel() for one in model.parameters()) == weights
     with torch.no_grad():
         found = model(torch.rand(2, 1, 32, 32) * 2 - 1)
@@ -39,7 +39,7 @@ def test_the_stages_of_the_resnet_end_at_7_by_7():
         "layer3": (1024, 14, 14),
         "layer4": (2048, 7, 7),
     }
-    # As in Caffe, the first convolution of a block strides, and not the second.
+    # As in Caffe, the first convolution of a block has the stride, not the second.
     assert model.layer2[0].conv1.stride == (2, 2) and model.layer2[0].conv2.stride == (1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Foreign pickles: arrays are read, and nothing else is ever called."""
+"""Foreign pickles: arrays are read, and nothing else is called."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""torchvision is usable beside any torch, with or without GPU code."""
+"""torchvision is usable with any build of torch, with or without GPU code."""
 
 import torch
 

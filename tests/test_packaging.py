@@ -1,4 +1,4 @@
-"""The environment is one: what pyproject.toml allows, requirements.lock pins and envs/counterfactory.yaml repeats."""
+"""The lock pins every dependency of pyproject.toml, and all files of the environment have the same pins."""
 
 import re
 import tomllib
@@ -52,7 +52,7 @@ def test_the_executors_for_clusters_are_pinned_within_their_bounds():
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     for requirement in map(Requirement, extras("slurm") + extras("cluster-generic")):
         assert pins.pop(requirement.name) in requirement.specifier
-    # What they need beyond the lock, and nothing that the lock has.
+    # Only packages that are not in requirements.lock.
     assert set(pins) == {"snakemake-executor-plugin-slurm-jobstep"}
     assert not set(pins) & set(locked())
 
@@ -62,7 +62,7 @@ def test_containers_have_the_same_pins(name):
     text = (ROOT / "envs" / name).read_text()
     assert "--no-deps --requirement /opt/requirements.lock --requirement /opt/cluster.lock" in text
     assert "requirements.lock" in re.search(r"^(COPY|%files).*?(?=^\S)", text, re.M | re.S)[0]
-    # The Python of the conda environment, and no version of a package that the locks do not say.
+    # The Python of the conda environment, and no package versions other than those of the lock files.
     environment = yaml.safe_load((ROOT / "envs" / "counterfactory.yaml").read_text())["dependencies"]
     python = next(part for part in environment if isinstance(part, str) and part.startswith("python="))
     assert re.search(rf"(FROM|From:) python:{re.escape(python.removeprefix('python='))}-", text)

@@ -25,7 +25,7 @@ def run(*words, **options):
 
 
 def test_help_is_fast_and_imports_nothing_heavy():
-    # Processor time, because the wall clock also tells what else this machine is doing.
+    # Processor time, because wall-clock time depends on the load of the machine.
     assert min(_processor_seconds("--help") for _ in range(3)) < 0.3
     code = "import sys; import counterfactory.cli; "
     code += (

@@ -1,8 +1,8 @@
-"""What the tests on the cluster share: the cluster, a workflow small enough to fail often, and its true result.
+"""Fixtures of the tests on the cluster: the cluster, a small workflow for tests of failures, and its expected result.
 
-Only the machines are pretended (see slurm.py): Slurm, the profile, the rules and the steps are the real ones. The small
-workflow copies digits and scores the copies: six chunks, four of one suite and two of another, and no training. All
-before the chunks is done once, on this machine, and every test starts from a copy of that folder.
+Only the machines are emulated (see slurm.py): Slurm, the profile, the rules and the steps are the real ones. The small
+workflow copies digits and scores the copies: six chunks, four of one suite and two of another, without training. The
+steps before the chunks run once, on this machine, and every test starts from a copy of that folder.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.cluster.slurm import Cluster, missing
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
 RESULTS = Path("results", "morphomnist")
-# A chunk of what needs no network has 20 times chunk_size questions: here 120.
+# A chunk of a method without a network has 20 times chunk_size questions: here 120.
 SMALL = """\
 methods: [copy]
 data: {train: 200, valid: 20, judges: 200, test: 480}
@@ -36,7 +36,7 @@ questions:
 scores: {metrics: [axioms]}
 answers: {chunk_size: 6, batch_size: 60}
 """
-# Polls as often as tests want it, and users do not.
+# Polls more often than a user would.
 QUICK = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
 
 
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """Two nodes with two GPUs each; with accounting, where the packages for it are installed."""
+    """Two nodes with two GPUs each; with accounting if its packages are installed."""
     if lacking := missing():
         pytest.skip(f"no Slurm on this machine ({', '.join(lacking)} missing): see make cluster-test")
     one = Cluster(tmp_path_factory.mktemp("slurm"), accounting=not missing(accounting=True))
@@ -64,7 +64,7 @@ class Workflow:
 
     Arguments:
         folder: The folder, which holds config.yaml and over.yaml.
-        cluster: The cluster that `submit` asks.
+        cluster: The cluster that `submit` uses.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Workflow:
     started: list[subprocess.Popen] = field(default_factory=list)
 
     def command(self, *words: object, profile: str = "slurm") -> list[str]:
-        """Returns the words that run the workflow under a profile."""
+        """Returns the command line that runs the workflow under a profile."""
         where = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder]
         files = ["--configfile", *sorted(self.folder.glob("over*.yaml"))]
         whole = [sys.executable, "-m", "snakemake", *where, *files, "--profile", PROFILES / profile, *words]
@@ -87,7 +87,7 @@ class Workflow:
         return here | {"COUNTERFACTORY_LEDGER": str(self.folder / "ledger"), "PYTHONPATH": path}
 
     def locally(self, *words: object, **more: str) -> str:
-        """Runs on this machine and returns what was said; the test fails if the run does."""
+        """Runs on this machine and returns the output; the test fails if the run fails."""
         command = self.command(*words, "--cores", "2", profile="local")
         done = subprocess.run(
             command,
@@ -112,21 +112,21 @@ class Workflow:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # A test run in the background ignores Ctrl-C, and would hand that down.
+                # Tests that run in the background ignore Ctrl-C, and child processes would inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self.started.append(process)
         return process
 
     def finish(self, process: subprocess.Popen, seconds: float = 1200) -> None:
-        """Waits for a run to end well."""
+        """Waits for a run to succeed."""
         assert process.wait(seconds) == 0, self.said()[-6000:]
 
     def said(self) -> str:
         return (self.folder / "said").read_text(errors="replace")
 
     def close(self) -> None:
-        """Ends what a failed test left running."""
+        """Ends processes that a failed test left running."""
         for process in self.started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
@@ -136,22 +136,22 @@ class Workflow:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
 
-    # --- what happened
+    # --- events
 
     def strike(self, step: str, what: str) -> None:
-        """Lets `what` happen to a step, once: `sleep S` or `grow MB`."""
+        """Injects the fault `what` into a step, once: `sleep S` or `grow MB`."""
         self.environment()
         (self.folder / "ledger" / "faults" / step).write_text(what)
 
     def ledger(self, event: str = "began", step: str = "") -> list[dict]:
-        """Returns the entries of the ledger: what steps began, or ended."""
+        """Returns the entries of the ledger: starts or ends of steps."""
         path = self.folder / "ledger" / "ledger.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         entries = [json.loads(line) for line in lines]
         return [one for one in entries if one["event"] == event and one["step"].startswith(step)]
 
     def wait(self, true: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 900):
-        """Waits until something holds and returns it; the test fails if the run ends before."""
+        """Waits until a condition is true and returns its value; the test fails if the run ends before."""
         end = time.monotonic() + seconds
         while not (found := true()):
             assert process is None or process.poll() is None, self.said()[-6000:]
@@ -160,7 +160,7 @@ class Workflow:
         return found
 
     def result(self) -> dict[str, bytes]:
-        """Returns the tables, by name; that of what answers cost holds times and is left out."""
+        """Returns the tables by name, without the table of costs, which contains times."""
         files = [RESULTS / "scores" / "scores.csv", *sorted((self.folder / RESULTS / "tables").glob("*"))]
         return {
             path.name: (self.folder / path).read_bytes() for path in files if not path.name.startswith("cost")
@@ -169,7 +169,7 @@ class Workflow:
 
 @pytest.fixture(scope="session")
 def asked(tmp_path_factory) -> Path:
-    """A folder where everything is done up to the questions, on this machine."""
+    """A folder in which all steps up to the questions have run on this machine."""
     folder = tmp_path_factory.mktemp("asked")
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "over.yaml").write_text(SMALL)
@@ -180,7 +180,7 @@ def asked(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(asked, tmp_path_factory) -> dict[str, bytes]:
-    """The tables of the small workflow as this machine alone makes them."""
+    """The tables of the small workflow, computed on this machine only."""
     folder = tmp_path_factory.mktemp("local") / "run"
     shutil.copytree(asked, folder)
     local = Workflow(folder)
@@ -193,7 +193,7 @@ def expected(asked, tmp_path_factory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def begun(asked, tmp_path_factory) -> Path:
-    """The same folder with the answers to one of the two suites, made on this machine."""
+    """The same folder with the answers to one of the two suites, computed on this machine."""
     folder = tmp_path_factory.mktemp("begun") / "run"
     shutil.copytree(asked, folder)
     chunks = ("000000-000120", "000120-000240")
@@ -205,7 +205,7 @@ def begun(asked, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small(begun, cluster, tmp_path):
-    """The small workflow in a folder of its own, begun on this machine: four chunks are left."""
+    """The small workflow in a new folder, started on this machine: four chunks remain."""
     workflow = _copy(begun, tmp_path / "run", cluster)
     yield workflow
     workflow.close()
@@ -213,7 +213,7 @@ def small(begun, cluster, tmp_path):
 
 @pytest.fixture(scope="module")
 def small_of_module(asked, cluster, tmp_path_factory):
-    """The small workflow in a folder for several tests of one run, its questions asked: all six chunks are left."""
+    """The small workflow in a folder for several tests of one run, with questions: all six chunks remain."""
     workflow = _copy(asked, tmp_path_factory.mktemp("shared") / "run", cluster)
     yield workflow
     workflow.close()

@@ -1,4 +1,4 @@
-"""Processes as Linux's /proc tells of them: when they began, what they have open, and what descends from them."""
+"""Processes from Linux's /proc: start times, open files and descendants."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ __all__ = ["began", "descendants", "ended", "kill", "open_files", "processes"]
 
 def _stat(pid: int) -> list[str]:
     try:
-        # The name, in brackets, may hold anything.
+        # The name, in brackets, may contain any characters.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 
 
 def began(pid: int) -> str | None:
-    """Returns when a process began, in ticks since the machine did, or None if it has ended."""
+    """Returns the start time of a process in ticks since boot, or None if it has ended."""
     words = _stat(pid)
     return words[19] if words and words[0] != "Z" else None
 
@@ -43,12 +43,12 @@ def ended(pid: int, when: str, seconds: float) -> bool:
 
 
 def processes() -> Iterator[int]:
-    """Yields all processes there are."""
+    """Yields all processes."""
     return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
 
 
 def open_files(pid: int) -> Iterator[str]:
-    """Yields what a process has open, as far as one may know."""
+    """Yields the open files of a process, as far as they are readable."""
     with suppress(OSError):
         for path in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):

@@ -3,12 +3,11 @@
     python tests/cluster/slurm.py start FOLDER [--accounting]   # prints the two `export` lines a shell needs
     python tests/cluster/slurm.py stop FOLDER
 
-It is a real Slurm (Debian's packages slurmctld, slurmd, slurm-client and munge), of which only the machines are
-pretended: every node is a `slurmd` under a name of its own, with more CPUs than there are and two GPUs that are
-the devices /dev/null and /dev/zero, so that Slurm hands them out, and sets CUDA_VISIBLE_DEVICES, as it does with
-real ones. Everything, keys, sockets, logs and state, is under FOLDER, all ports are on 127.0.0.1, neither root nor
-systemd nor cgroups are needed, and what is stopped is what was started and nothing else: process numbers are kept
-together with the time at which each process began.
+Slurm is the real one (Debian's packages slurmctld, slurmd, slurm-client and munge); only the machines are emulated.
+Every node is a `slurmd` with its own name, with more CPUs than the machine has and two GPUs, which are the devices
+/dev/null and /dev/zero, so that Slurm allocates them and sets CUDA_VISIBLE_DEVICES as it does for real ones. All keys,
+sockets, logs and state are under FOLDER, and all ports are on 127.0.0.1. Neither root nor systemd nor cgroups are
+required. Only processes that were started here are stopped: they are identified by number and start time.
 """
 
 import argparse
@@ -52,7 +51,7 @@ class Cluster:
     Arguments:
         folder: Where all its files go; short, since the paths of Unix sockets end at 107 characters.
         nodes: How many nodes, named n1, n2 and so on.
-        accounting: Whether a database keeps what jobs asked for and used (`sacct`).
+        accounting: Whether a database records the requested and used resources of jobs (`sacct`).
     """
 
     folder: Path
@@ -118,15 +117,15 @@ class Cluster:
         )
         return done.stdout
 
-    # --- its parts, which tests take away and give back
+    # --- its parts, which tests stop and start
 
     def start_controller(self) -> None:
-        """Starts the controller, which takes its jobs up from where the last one left them."""
+        """Starts the controller, which restores its jobs from the saved state."""
         self._start("slurmctld", "slurmctld", "-D")
         _wait(lambda: self._answers("scontrol", "ping", said="is UP"), 30, lambda: self._log("slurmctld"))
 
     def stop_controller(self) -> None:
-        """Kills the controller; running jobs go on."""
+        """Kills the controller; running jobs continue."""
         self._stop("slurmctld", signal.SIGKILL)
 
     def start_node(self, name: str) -> None:
@@ -135,10 +134,10 @@ class Cluster:
         self._start(name, "slurmd", "-D", "-N", name)
 
     def lose_node(self, name: str) -> None:
-        """Kills a node with everything that runs on it, as a power cut does."""
+        """Kills a node with all its processes, like a power failure."""
         self._stop(name, signal.SIGKILL)
         quiet = 0
-        # A step that was just being started is not seen at the first look.
+        # A step that is just being started is not in the first list.
         while quiet < 3:
             found = self.steps(name)
             quiet = 0 if found else quiet + 1
@@ -242,7 +241,7 @@ class Cluster:
             ("account", ACCOUNT, "Description=lab", "Organization=lab"),
             ("user", getuser(), f"Account={ACCOUNT}"),
         ):
-            # What is there already, after a second start, is no mistake.
+            # After a second start the entry exists already, which is not an error.
             with suppress(subprocess.CalledProcessError):
                 self.call("sacctmgr", "--immediate", "add", *words)
 
@@ -277,7 +276,7 @@ class Cluster:
             SwitchType="switch/none",
             SelectType="select/cons_tres",
             SelectTypeParameters="CR_Core_Memory",
-            # Two real cores are declared as many.
+            # More cores are declared than the machine has.
             SlurmdParameters="config_overrides",
             ReturnToService=2,
             SchedulerType="sched/backfill",
@@ -289,12 +288,12 @@ class Cluster:
             SlurmdPidFile=here / "run" / "slurmd-%n.pid",
             SlurmdSpoolDir=here / "spool-%n",
             SlurmdLogFile=here / "log" / "%n",
-            # A finished job is seen by squeue for so long.
+            # The time in which squeue lists a finished job.
             MinJobAge=300,
             DefMemPerCPU=500,
             InactiveLimit=0,
             KillWait=2,
-            # A dead node is noticed, and a job that outlives its limit is ended, within seconds and not minutes.
+            # A dead node is detected, and a job over its time limit is ended, within seconds instead of minutes.
             SlurmdTimeout=10,
             MaxJobCount=20000,
             GresTypes="gpu",
@@ -313,7 +312,7 @@ class Cluster:
             f"PartitionName={PARTITION} Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO\n"
         )
         (here / "etc" / "slurm.conf").write_text(text)
-        # Slurm hands out character devices only; these are everywhere and open to everyone.
+        # Slurm allocates character devices only; these exist on every machine and are accessible to all users.
         (here / "etc" / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
         srun = here / "bin" / "srun"
         real = shutil.which("srun", path=PATH)
@@ -323,7 +322,7 @@ class Cluster:
         srun.chmod(0o755)
 
     def _answers(self, *words: str, said: str = "") -> str:
-        """Returns what a command printed, and nothing if it failed or did not say `said`."""
+        """Returns the output of a command; empty if it failed or did not print `said`."""
         try:
             out = self.call(*words, timeout=10)
         except (subprocess.SubprocessError, OSError):
@@ -368,7 +367,7 @@ class Cluster:
 
 
 def _free_ports(names: list[str]) -> dict[str, int]:
-    # All are held at once, so that none is given twice.
+    # All sockets are open at once, so that no port occurs twice.
     held = [socket.create_server(("127.0.0.1", 0)) for _ in names]
     ports = {name: one.getsockname()[1] for name, one in zip(names, held, strict=True)}
     for one in held:
@@ -404,7 +403,7 @@ def main() -> None:
         sys.exit(f"not installed: {', '.join(lacking)}; see tests/cluster/install.sh")
     cluster.start()
     for name, value in cluster.environment.items():
-        # What PATH gains is its first part; the rest is the shell's own.
+        # Only the first part of PATH is added; the rest is that of the shell.
         shown = shlex.quote(value.split(os.pathsep)[0]) + ':"$PATH"' if name == "PATH" else shlex.quote(value)
         print(f"export {name}={shown}")
 

@@ -1,4 +1,4 @@
-"""Jobs die in every way they do on a cluster; the tables come out the same, and nothing whole is made twice."""
+"""Jobs fail in all ways of a cluster: the tables are the same, and no complete output is computed twice."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.conftest import RESULTS, Workflow
 
 TABLES = RESULTS / "tables" / "index.json"
-# One chunk has little memory, and one little time.
+# One chunk has too little memory, and one too little time.
 SCARCE = [
     "--set-resources",
     "answer:mem_mb=800*attempt if wildcards.chunk.startswith('000240') else 1500",
@@ -22,7 +22,7 @@ LEFT = [
     for chunk in ("000000-000120", "000120-000240", "000240-000360", "000360-000480")
 ]
 CANCELLED, KILLED, GREEDY, SLOW = LEFT
-# In most tests these were made on this machine before.
+# In most tests these were computed on this machine before.
 UNHURT = [f"answer.copy.reverse.{chunk}" for chunk in ("000000-000120", "000120-000240")]
 
 
@@ -47,7 +47,7 @@ def spare_file(workflow: Workflow, step: str):
 
 @pytest.fixture(scope="module")
 def storm(small_of_module):
-    """One run in which four chunks die, each in its own way, and the controller is away for a while."""
+    """One run in which four chunks fail in different ways, and the controller is down for some time."""
     workflow, cluster = small_of_module, small_of_module.cluster
     for step, what in {
         CANCELLED: "sleep 600",
@@ -62,7 +62,7 @@ def storm(small_of_module):
     workflow.wait(lambda: state(workflow, CANCELLED) == "CANCELLED", process, 30)
     killed = workflow.wait(lambda: began(workflow, KILLED), process)
     os.kill(killed["pid"], signal.SIGKILL)
-    # All are in the queue by now: the controller can go.
+    # All jobs are in the queue, so the controller can be stopped.
     workflow.wait(lambda: all(began(workflow, step) for step in LEFT + UNHURT), process)
     cluster.stop_controller()
     time.sleep(8)
@@ -72,7 +72,7 @@ def storm(small_of_module):
 
 
 def state(workflow: Workflow, step: str) -> str:
-    """Returns how the first job of a step ended, as the controller remembers it."""
+    """Returns the final state of the first job of a step, according to the controller."""
     shown = workflow.cluster.call("scontrol", "--oneliner", "show", "job", began(workflow, step)["job"])
     return next(word for word in shown.split() if word.startswith("JobState=")).removeprefix("JobState=")
 
@@ -84,7 +84,7 @@ def test_after_a_storm_the_tables_are_the_same(storm, expected):
 @pytest.mark.parametrize(
     ("step", "states"),
     [
-        # A controller that is killed may forget the last seconds: FAILED, by what the node tells.
+        # A controller that is killed may lose the last seconds; the node then reports FAILED.
         pytest.param(CANCELLED, {"CANCELLED", "FAILED"}, id="scancel"),
         pytest.param(KILLED, {"FAILED"}, id="kill -9"),
         pytest.param(GREEDY, {"OUT_OF_MEMORY", "CANCELLED", "FAILED"}, id="out of memory"),
@@ -107,7 +107,7 @@ def test_each_attempt_has_more(storm, step, pattern, first):
     jobs = [one["job"] for one in storm.ledger(step=step)]
     shown = [storm.cluster.call("scontrol", "--oneliner", "show", "job", job) for job in jobs]
     asked = [int(re.search(pattern, one)[1]) for one in shown]
-    # On a machine that is busy otherwise a minute may pass before the step is there at all.
+    # On a busy machine a minute may pass before the step starts.
     assert asked[0] % first == 0
     assert asked[1] == asked[0] + first
 
@@ -124,7 +124,7 @@ def test_a_node_goes_down(small, expected):
     cluster = small.cluster
     for step in LEFT:
         small.strike(step, "sleep 20")
-    # More memory than half a node's, so that both nodes have some of them.
+    # More than half the memory of a node, so that both nodes have some of the jobs.
     process = small.submit(TABLES, "--set-resources", "answer:mem_mb=5000")
     lost = small.wait(lambda: next((one["node"] for one in small.ledger(step="answer")), None), process)
     cluster.lose_node(lost)
@@ -137,14 +137,14 @@ def test_a_node_goes_down(small, expected):
     assert small.result() == expected
     after = {step: [one["node"] for one in small.ledger("ended", step)] for step in LEFT}
     assert all(len(nodes) == 1 for nodes in after.values())
-    # What had begun on the lost node was made on the other one.
+    # Chunks that had started on the lost node were computed on the other one.
     again = [step for step in LEFT if len(small.ledger(step=step)) > 1]
     assert again
     assert all(small.ledger(step=step)[0]["node"] == lost and lost not in after[step] for step in again)
 
 
 def test_interrupted_then_killed_then_run_again(small, expected):
-    """Ctrl-C leaves no job behind; a run killed outright does, and the next one takes up what they made."""
+    """Ctrl-C cancels all jobs; jobs of a killed run continue, and the next run uses their outputs."""
     cluster = small.cluster
     late = LEFT[1]
     small.strike(late, "sleep 600")
@@ -154,11 +154,11 @@ def test_interrupted_then_killed_then_run_again(small, expected):
     assert process.wait(120) != 0
     small.wait(lambda: not cluster.call("squeue", "--noheader").strip() and not cluster.steps(), seconds=30)
     assert not chunk_file(small, late).exists()
-    # Snakemake deletes what it has not heard to be whole; the recovery stay, and nothing is made again.
+    # Snakemake deletes outputs that it considers incomplete; the recovery copies remain, and nothing is computed again.
     whole = [step for step in LEFT if step != late]
     first = {step: spare_file(small, step).stat().st_ino for step in whole}
 
-    # Again, and this time nobody can say goodbye; one chunk is still being made.
+    # The same with SIGKILL, while one chunk is still being computed.
     small.strike(late, "sleep 25")
     process = small.submit(TABLES)
     small.wait(lambda: len(small.ledger(step=late)) == 2, process)
@@ -175,11 +175,11 @@ def test_interrupted_then_killed_then_run_again(small, expected):
 
 
 def test_half_of_an_output_is_no_output(small, expected):
-    """A chunk of which one file is missing, as a node may leave it, is made again and the others are not."""
+    """A chunk with a missing file, as after the failure of a node, is computed again; the others are not."""
     small.finish(small.submit(TABLES, "--until", "answer"))
     chunk_file(small, LEFT[0]).with_suffix(".parquet").unlink()
     small.locally(TABLES)
     assert small.result() == expected
     assert [len(small.ledger(step=step)) for step in LEFT] == [2, 1, 1, 1]
-    # What this machine had made before the cluster's turn was not made again.
+    # Chunks that were computed on this machine before are not computed again on the cluster.
     assert not [step for step in UNHURT if small.ledger(step=step)]

@@ -1,4 +1,4 @@
-"""The workflow on the cluster makes what it makes on this machine, and asks the cluster for what it should."""
+"""The workflow has the same results on the cluster as on this machine, and requests the declared resources."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.conftest import PROFILES, RESULTS, ROOT, Workflow
 
 SMOKE = ROOT / "workflow" / "presets" / "smoke.yaml"
-# Of the smoke preset, unless all of it is asked for: what runs networks and what does not, and no download but MNIST.
+# A part of the smoke preset (by default): methods with and without networks, and no download except MNIST.
 PART = """\
 methods: [copy, vae]
 data: {train: 400, valid: 100, judges: 300, test: 60}
@@ -22,7 +22,7 @@ SCM = FOLDER / "models" / "scm" / "seed0" / "model.safetensors"
 
 @pytest.fixture(scope="module")
 def smoke(cluster, tmp_path_factory):
-    """The smoke preset: begun on this machine, then finished on it and, in a copy of the folder, on the cluster."""
+    """The smoke preset: started on this machine, then completed on it and, in a copy of the folder, on the cluster."""
     begun = tmp_path_factory.mktemp("smoke") / "run"
     begun.mkdir()
     shutil.copy(ROOT / "config.yaml", begun)

@@ -1,4 +1,4 @@
-"""The section `attributes`: users add, change and leave out; mistakes are one line."""
+"""The section `attributes`: entries can be added, changed and removed; mistakes are errors of one line."""
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ def test_attributes_are_added_changed_and_left_out():
     assert settings.attributes["thick"].of == "thickness" and settings.attributes["thick"].above == 3.0
     assert settings.attributes["round"].of == "area" and settings.attributes["wide"] is None
     dumped = settings.model_dump(mode="json")["attributes"]
-    # As a rule hands them to a step: what was left out does not come back.
+    # As a rule passes them to a step: removed attributes do not return by their defaults.
     assert load_section("attributes", dumped) == settings.attributes
     assert yaml.safe_load(commented_yaml(settings))["attributes"] == dumped
 

@@ -168,7 +168,7 @@ def test_every_field_says_what_it_is():
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_are_valid_and_keep_their_results_apart(path):
     settings = load_settings(read_config([ROOT / "config.yaml", path]))
-    # `all` asks more methods of the default's own run.
+    # `all` adds methods to the results of the default run.
     assert settings.results == ("results" if path.stem == "all" else f"results/{path.stem}")
 
 

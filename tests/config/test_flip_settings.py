@@ -1,4 +1,4 @@
-"""The suite flip and its explainers in the configuration: what does not fit together is one line, and chunks count."""
+"""The suite flip and its explainers in the configuration: contradictions are errors of one line; number of chunks."""
 
 import pytest
 

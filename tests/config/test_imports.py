@@ -1,4 +1,4 @@
-"""What is read on every plan must be light: neither numbers nor networks are loaded to check a configuration."""
+"""Checking a configuration imports neither numpy nor torch, because every plan of the workflow does it."""
 
 import subprocess
 import sys

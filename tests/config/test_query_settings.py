@@ -1,4 +1,4 @@
-"""Queries in the configuration: which are asked, and what is refused in one line."""
+"""Queries in the configuration: the queries that are answered, and errors of one line."""
 
 from pathlib import Path
 
@@ -73,6 +73,6 @@ def test_the_six_queries_of_faces_read_as_they_stand_there():
     read = load_settings({"queries": given["queries"]}).queries.by_name
     assert {name for name, query in read.items() if query is not None} == set(queries)
     assert read["bald"].given == {"male": 1, "young": 1}
-    # Of a data set without faces they are refused, not guessed at.
+    # They are about faces, so another data set refuses them.
     with pytest.raises(UserError, match="'male', which the classifier does not predict"):
         load_settings(given)

@@ -18,7 +18,7 @@ from counterfactory.core.gpu_lease import lease
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home and a folder for temporary files; nothing is kept from other tests."""
+    """A home folder and a folder for temporary files, without the state of other tests."""
     for name in ("home", "tmp"):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read, and what is not whole is refused in one line."""
+"""Checkpoints: a written model can be read, and a damaged one is an error of one line."""
 
 import pytest
 import torch

@@ -12,7 +12,7 @@ from counterfactory.metrics.registry import METRICS
 from counterfactory.models.registry import MODELS
 from counterfactory.questions.registry import SUITES
 
-# The step is `steps.run:run`; `rooms.unused` is reached by nothing.
+# The step is `steps.run:run`; nothing uses `parts.unused`.
 SOURCES = {
     "__init__": "__version__ = '1'\n",
     "core/__init__": "",
@@ -35,7 +35,7 @@ SOURCES = {
         from . import lazy
 
         if TYPE_CHECKING:
-            from ..rooms.unused import Never
+            from ..parts.unused import Never
 
         __all__ = ["run"]
 
@@ -69,7 +69,7 @@ SOURCES = {
     ''',
     "steps/lazy": """
         def late(x):
-            from ..rooms.base import OFFSET as offset
+            from ..parts.base import OFFSET as offset
 
             tools = [offset for offset in range(2)]
             return x + offset + len(tools)
@@ -147,10 +147,10 @@ SOURCES = {
         class Section(Strict):
             rate: float = Field(1.0, ge=0, description="The rate.", title="Rate")
     """,
-    "rooms/__init__": "import pkg.rooms.effects\n",
-    "rooms/base": "OFFSET = 1\nSPARE = 2\n",
-    "rooms/effects": "import os\n\nos.environ['THREADS'] = '1'\nSIZE = 1\n",
-    "rooms/unused": "class Never:\n    x = 1\n",
+    "parts/__init__": "import pkg.parts.effects\n",
+    "parts/base": "OFFSET = 1\nSPARE = 2\n",
+    "parts/effects": "import os\n\nos.environ['THREADS'] = '1'\nSIZE = 1\n",
+    "parts/unused": "class Never:\n    x = 1\n",
 }
 STEP = "steps.run:run"
 
@@ -203,7 +203,7 @@ SAME = {
         "def other(x):\n    return x",
         "def other(x):\n    return 2",
     ),
-    "unused neighbour of what is reached": ("rooms/base.py", "SPARE = 2", "SPARE = 3"),
+    "unused neighbour of a used definition": ("parts/base.py", "SECOND = 2", "SECOND = 3"),
     "field of a protocol": (RUN, "    steps: int\n", "    steps: int\n    warmup: int\n"),
     "method of a protocol": (SHAPES, "def size(self) -> int: ...", "def size(self, x) -> str: ..."),
     "protocol elsewhere": (RUN, "class Settings(Protocol)", "class Settings(Sized, Protocol)"),
@@ -227,7 +227,7 @@ SAME = {
     "registry": ("registry.py", "{'a': 1}", "{'a': 1, 'b': 2}"),
     "description of a field": (SHAPES, 'description="The rate.", title="Rate"', 'description="How fast."'),
     "import for type checkers": (RUN, "import Never", "import Never as Nothing"),
-    "module that nothing reaches": ("rooms/unused.py", "x = 1", "x = 2"),
+    "module that nothing uses": ("parts/unused.py", "x = 1", "x = 2"),
     "unused import": (RUN, "import warnings\n", "import warnings\nimport json\n"),
     "data that no reached code names": ("other.json", "1", "2"),
 }
@@ -236,7 +236,7 @@ DIFFERENT = {
     "global's initialiser": (RUN, '{"most": 3}', '{"most": 4}'),
     "statement at the top": (RUN, 'LIMITS["least"] = 1', 'LIMITS["least"] = 2'),
     "new statement at the top": (RUN, "RATE = 0.1", "RATE = 0.1\nLIMITS.clear() if 0 else None\n"),
-    "statement of a module that is loaded": ("rooms/effects.py", "'1'", "'2'"),
+    "statement of a module that is loaded": ("parts/effects.py", "'1'", "'2'"),
     "default": (RUN, "count: int = 4", "count: int = 5"),
     "number in the body": (RUN, "total < 0", "total < 1"),
     "decorator": (RUN, "@tools.traced\n", ""),
@@ -244,8 +244,8 @@ DIFFERENT = {
     "function of a module": (TOOLS, "floor(x / 2)", "floor(x / 3)"),
     "library function of the same name": (TOOLS, "from math import floor", "from numpy import floor"),
     "function of a module imported by its package": (LAZY, "return x + ", "return x - "),
-    "constant imported lazily under another name": ("rooms/base.py", "OFFSET = 1", "OFFSET = 2"),
-    "other constant imported lazily": (LAZY, "OFFSET as offset", "SPARE as offset"),
+    "constant imported lazily under another name": ("parts/base.py", "OFFSET = 1", "OFFSET = 2"),
+    "other constant imported lazily": (LAZY, "OFFSET as offset", "SECOND as offset"),
     "method": (SHAPES, "3 * self.radius", "4 * self.radius"),
     "method that is not called": (SHAPES, "2 * self.radius", "4 * self.radius"),
     "base class": (SHAPES, "return 1", "return 2"),
@@ -273,12 +273,12 @@ def test_what_can_change_a_result_changes_the_hash(package, name):
 
 def test_imports_may_move_to_the_top_and_definitions_to_another_module(package):
     before = code_hash(STEP)
-    edit(package / LAZY, "    from ..rooms.base import OFFSET as offset\n\n", "")
-    edit(package / LAZY, "", "from ..rooms.base import OFFSET as offset\n")
+    edit(package / LAZY, "    from ..parts.base import OFFSET as offset\n\n", "")
+    edit(package / LAZY, "", "from ..parts.base import OFFSET as offset\n")
     assert code_hash(STEP) == before
-    (package / "rooms" / "base.py").write_text("")
-    edit(package / "rooms" / "unused.py", "", "OFFSET = 1\n")
-    edit(package / LAZY, "rooms.base", "rooms.unused")
+    (package / "parts" / "base.py").write_text("")
+    edit(package / "parts" / "unused.py", "", "OFFSET = 1\n")
+    edit(package / LAZY, "parts.base", "parts.unused")
     assert code_hash(STEP) == before
 
 
@@ -294,10 +294,10 @@ def test_a_name_that_comes_to_mean_another_reached_definition_changes_the_hash(p
 
 def test_modules_reached(package):
     assert imported_modules(STEP) == {
-        *("steps.run", "steps.lazy", "tools", "shapes", "rooms.base", "rooms.effects")
+        *("steps.run", "steps.lazy", "tools", "shapes", "parts.base", "parts.effects")
     }
     # A local variable of the same name is no use of a module.
-    assert imported_modules("steps.lazy:late") == {"steps.lazy", "rooms.base", "rooms.effects"}
+    assert imported_modules("steps.lazy:late") == {"steps.lazy", "parts.base", "parts.effects"}
 
 
 def test_an_entry_is_a_definition_or_all_public_ones(package):
@@ -307,15 +307,15 @@ def test_an_entry_is_a_definition_or_all_public_ones(package):
     assert changes(package, "m.py", "def other", "def another():\n    return 1\n\n\ndef other", "m")
     assert code_hash("m", STEP) == code_hash(STEP, "m") != code_hash(STEP)
     # What a package imports from its own modules is its interface.
-    edit(package / "rooms" / "__init__.py", "", "from .base import SPARE\n")
-    assert changes(package, "rooms/base.py", "SPARE = 2", "SPARE = 4", "rooms")
-    # A table that is passed over elsewhere counts where it is listed.
+    edit(package / "parts" / "__init__.py", "", "from .base import SECOND\n")
+    assert changes(package, "parts/base.py", "SECOND = 2", "SECOND = 4", "parts")
+    # A registry is hashed if it is an entry itself.
     assert changes(package, "registry.py", "'a': 1", "'a': 2", STEP, "registry")
 
 
-@pytest.mark.parametrize("entry", ["rooms.z", "rooms.z:f"])
+@pytest.mark.parametrize("entry", ["parts.z", "parts.z:f"])
 def test_unknown_module_is_refused(package, entry):
-    with pytest.raises(ModuleNotFoundError, match=r"rooms\.z"):
+    with pytest.raises(ModuleNotFoundError, match=r"parts\.z"):
         code_hash(entry)
 
 
@@ -336,7 +336,7 @@ def test_unknown_definition_is_refused(package):
     }.items(),
     ids=lambda item: item[0],
 )
-def test_where_names_cannot_be_told_apart_the_whole_module_counts(package, body):
+def test_a_whole_module_is_hashed_where_names_cannot_be_distinguished(package, body):
     (package / "m.py").write_text("def g():\n    return 1\n")
     (package / "steps" / "new.py").write_text(body[1])
     file = "steps/new.py" if body[0] == "globals" else "m.py"
@@ -430,7 +430,7 @@ def entries_of_rules():
 
 @pytest.fixture
 def changed_rules(monkeypatch):
-    """Returns the function that edits a module of the real package and tells which rules run again."""
+    """Returns a function that edits a module of the real package and returns the rules that run again."""
     read = code_modules.Path.read_text
     rules = entries_of_rules()
 

@@ -1,4 +1,4 @@
-"""GPU leases: one job a GPU, as many as are let, none where somebody else decides. The GPUs here are pretended."""
+"""GPU leases: one job per GPU, the allowed number of jobs, no lease if a GPU is already set. GPUs are emulated."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def test_shared_gpus_fill_evenly(tmp_path, monkeypatch):
     with ExitStack() as stack:
         for _ in range(4):
             seen.append(stack.enter_context(lease(share=2, gpus=["0", "1"], folder=tmp_path)))
-            # Each is another job: what one has set, the next must not see.
+            # Each lease is another job, which must not have the environment variables of the previous one.
             monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert seen == ["0", "1", "0", "1"]
 

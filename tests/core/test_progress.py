@@ -1,4 +1,4 @@
-"""Progress: every item comes through, a log gets few lines, a terminal gets a bar."""
+"""Progress: every item is yielded, a log has few lines, a terminal has a bar."""
 
 import io
 
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def time(monkeypatch):
-    """A clock that stands still unless it is told to go on."""
+    """A clock that is advanced by the tests only."""
     now = [100.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])
 

@@ -1,7 +1,7 @@
 """References for tests of data: MNIST, and samples of the published Morpho-MNIST.
 
-The samples are not part of this repository. They are looked for in the folder that the environment variable
-COUNTERFACTORY_SAMPLES names, then in `shared/data` beside the repository.
+The samples are not part of this repository. They are searched in the folder of the environment variable
+COUNTERFACTORY_SAMPLES, then in `shared/data` beside the repository.
 """
 
 import os
@@ -19,7 +19,7 @@ CHECKSUM_ROWS = 70_000
 
 
 def sample(name: str) -> Path:
-    """The path of a published sample; the test is skipped if it is not there."""
+    """The path of a published sample; the test is skipped if it is missing."""
     named = os.environ.get("COUNTERFACTORY_SAMPLES")
     for folder in [Path(named)] if named else [ROOT.parent / "shared" / "data"]:
         if (folder / name).exists():
@@ -29,7 +29,7 @@ def sample(name: str) -> Path:
 
 @cache
 def mnist() -> tuple[np.ndarray, np.ndarray]:
-    """MNIST's 70,000 images and labels: of a run of the workflow, or fetched; skipped if out of reach."""
+    """MNIST's 70,000 images and labels, of a run of the workflow or fetched; the test is skipped without them."""
     for folder in sorted(ROOT.glob("results/**/data/digits")):
         try:
             images, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
@@ -47,7 +47,7 @@ def strokes(n: int, seed: int = 0, size: int = 28, touch: bool = False) -> np.nd
     """Draws handwriting-like strokes: a few joined lines of varying thickness, antialiased; uint8 (N, size, size).
 
     Arguments:
-        touch: Whether they run over the image's border.
+        touch: Whether they extend beyond the border of the image.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]

@@ -40,7 +40,7 @@ def split() -> Split:
 
 @pytest.fixture
 def world(monkeypatch):
-    """A world that measures another size, and the mean grey level, which is nothing where the image is black."""
+    """A world that measures another size, and the mean grey level, which is undefined for a black image."""
 
     def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
         grey = images.reshape(len(images), -1).mean(1)

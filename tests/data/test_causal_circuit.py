@@ -1,4 +1,4 @@
-"""The causal circuit: its mechanisms, noises that are kept, true counterfactuals, and what the pixels show."""
+"""The causal circuit: its mechanisms, noises that are kept, true counterfactuals, and measurements of the pixels."""
 
 from types import SimpleNamespace
 
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 
 def simulate(noises, do):
-    """The process once more, written with scipy.stats, from noises; `do` replaces mechanisms."""
+    """An independent implementation of the process with scipy.stats, from noises; `do` replaces mechanisms."""
     values = {"arm": do.get("arm", norm.cdf(noises["noise_arm"]))}
     for name in LIGHTS:
         mean = means(values, name)
@@ -62,7 +62,7 @@ def test_means_worked_out_by_hand():
     # Over its own button a light has the mean 0.8; far from it 0.2.
     np.testing.assert_allclose(means({"arm": [1 / 6, 1.0]}, "blue"), [0.8, 0.2], atol=1e-4)
     np.testing.assert_allclose(means({"arm": [0.5 + 0.12]}, "green"), 0.2 + 0.6 * np.exp(-0.5))
-    # Each of the other lights switches red on by itself, as far as it is bright.
+    # Each of the other lights alone also switches red on, in proportion to its brightness.
     dark = {
         "arm": np.zeros(4),
         "blue": np.array([0.0, 1.0, 0.0, 0.5]),

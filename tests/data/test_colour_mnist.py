@@ -49,7 +49,7 @@ def data(digits):
 
 
 def simulate(digit, noises):
-    """The process once more, row by row: the colour of each digit from its stored noises."""
+    """An independent implementation of the process, row by row: the colour of each digit from its stored noises."""
     rows = zip(digit, noises["noise_own"], noises["noise_colour"], strict=True)
     return np.array([d if own else hue for d, own, hue in rows])
 
@@ -78,7 +78,7 @@ def test_noises_have_their_laws_and_are_independent():
         assert abs(noises[name].mean()) < 0.03 and abs(noises[name].std() - 1) < 0.03
     assert np.abs(noises.corr().to_numpy() - np.eye(4)).max() < 0.03
     pd.testing.assert_frame_equal(sample_noises(7, 2, 0.5), noises.head(7))
-    # Strengths are coupled: turning the dial up changes the gate alone.
+    # Strengths are coupled: a larger confounding changes the noise g only.
     strong = sample_noises(20_000, 2, 0.9)
     assert (strong["noise_own"] >= noises["noise_own"]).all()
     assert strong.drop(columns="noise_own").equals(noises.drop(columns="noise_own"))
@@ -190,7 +190,7 @@ def test_the_true_image_of_another_colour_is_the_same_handwriting(data):
     after = counterfactual_parents(split.attributes, {"colour": colour.astype(float)})
     images, known = render_counterfactual(data, split.attributes, after)
     assert known.all()
-    # Where the digit is, is the same in every hue.
+    # The pixels of the digit are the same in every hue.
     np.testing.assert_array_equal(images.max(1) > 20, split.images.max(1) > 20)
     shown, before = measure(images), measure(split.images)
     np.testing.assert_array_equal(shown["colour"], colour)

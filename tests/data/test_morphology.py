@@ -1,9 +1,9 @@
 """Morphology against the published images and numbers, and against scipy and scikit-image where definitions agree.
 
-They agree on the distance transform, the blur, moments, dilation and erosion, and on the medial axis once it is given
-the tie-breaking permutation of the published data. They do not on the cubic interpolation of `resize` (a Catmull-Rom
-kernel then, a B-spline now), hence on no grey level: an image measured through today's scikit-image has a mean
-thickness that differs by some 0.03 px, and is one with 89 % identical pixels when it is rendered.
+They agree on the distance transform, the blur, moments, dilation and erosion, and on the medial axis with the
+tie-breaking permutation of the published data. They differ in the cubic interpolation of `resize` (a Catmull-Rom kernel
+in version 0.16, a B-spline today), and therefore in grey levels: with today's scikit-image, the measured mean thickness
+differs by about 0.03 px, and a rendered image has 89 % identical pixels.
 """
 
 import numpy as np
@@ -108,7 +108,7 @@ def test_the_blur_is_that_of_scipy_to_the_bit(scale):
 
 
 def upscale_plainly(image, scale):
-    """Upscaling as it is defined, and slowly."""
+    """Upscaling by its definition, which is slow."""
     size = image.shape[0]
     source = (np.arange(size * scale) + 0.5) / scale - 0.5
     first = np.floor(source).astype(int)
@@ -188,7 +188,7 @@ def test_distance_and_skeleton_are_those_of_scikit_image(scale, touch):
 
 
 def test_ties_are_broken_as_numpy_permutes():
-    # The permutation shows in the skeleton of a square, where nearly all is a tie.
+    # The skeleton of a square depends on the permutation, because nearly all of its pixels are ties.
     for side in (2, 3, 7, 20):
         binary = np.zeros((28, 28), np.uint8)
         binary[4 : 4 + side, 4 : 4 + side] = 255
@@ -255,7 +255,7 @@ def test_moments_and_slant_are_those_of_scikit_image():
         found = measure(image[None]).iloc[0]
         assert found["slant"] == pytest.approx(-np.arctan(moments[1, 1] / moments[2, 0]), abs=1e-12)
         region = regionprops(np.ones_like(fine, dtype=int), fine)[0]
-        # The orientation of an ellipse is another angle than the shear, but leans the same way.
+        # The orientation of an ellipse differs from the shear, but has the same sign.
         assert np.sign(region.moments_weighted_central[1, 1]) == -np.sign(found["slant"])
 
 
@@ -362,7 +362,7 @@ def test_slant_and_width_are_set():
     np.testing.assert_allclose(measure(slanted)["slant"], slant, atol=0.06)
     np.testing.assert_array_equal(slanted, render_slanted(digits, thickness, slant, threads=2))
     before = measure(digits)
-    # Thinning what was stretched takes some of the width again, hence the wide margins.
+    # Thinning after stretching reduces the width again, so the tolerance is large.
     narrow, wide = (
         measure(render_wide(digits, before["thickness"], factor * before["width"])) for factor in (0.8, 1.2)
     )

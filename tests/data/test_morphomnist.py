@@ -40,7 +40,7 @@ def settings(**changes):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """A stand-in for MNIST: 100 drawings over and over."""
+    """A stand-in for MNIST: 100 drawings, repeated."""
     folder = tmp_path_factory.mktemp("data") / "digits"
     folder.mkdir()
     np.save(folder / "images.npy", np.tile(strokes(100), (700, 1, 1)))
@@ -160,7 +160,7 @@ def test_the_published_tables_can_be_used(digits, tmp_path):
 
 @pytest.mark.slow
 def test_the_published_test_set_is_made_again(tmp_path):
-    """All 10,000 test images; the first 1000 are held to the published pixels, all to the published table."""
+    """All 10,000 test images: the first 1000 are compared with the published pixels, all with the published table."""
     file = np.load(sample("morphomnist-published-t10k-first1000.npz"))
     folder = sample("t10k-morpho.csv").parent
     images, labels = mnist()

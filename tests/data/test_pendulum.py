@@ -40,12 +40,12 @@ def data(tmp_path_factory):
 
 
 def test_the_shadow_worked_out_by_hand():
-    # Light straight above (100 gon): the rays fall plumb, so the shadow reaches from the pivot's foot to the tip's.
+    # Light straight above (100 gon): the rays are vertical, so the shadow reaches from the pivot's foot to the tip's.
     length, position = shadow_of([0.0, 100.0 / 3.0], [100.0, 100.0])
     # 100/3 gon are 30 degrees: the tip is 9.5 / 2 to the right.
-    np.testing.assert_allclose(length, [3.0, 4.75])  # hanging plumb there would be none; 3 is the least
+    np.testing.assert_allclose(length, [3.0, 4.75])  # a vertical pendulum would have none; the minimum is 3
     np.testing.assert_allclose(position, [10.0, 10.0 + 4.75 / 2])
-    # Light at 45 degrees (50 gon), pendulum plumb: the ray through P = (10, 10.5) falls 11 to the left of 10, that
+    # Light at 45 degrees (50 gon), pendulum vertical: the ray through P = (10, 10.5) falls 11 to the left of 10, that
     # through the tip (10, 1) falls 1.5 to the left.
     length, position = shadow_of([0.0], [50.0])
     np.testing.assert_allclose([length[0], position[0]], [9.5, 10.0 - (11.0 + 1.5) / 2])

@@ -1,4 +1,4 @@
-"""The command perturb: every format of input, the table of what was done, and one line for wrong input."""
+"""The command perturb: every format of input, the table of perturbations, and errors of one line for wrong input."""
 
 import numpy as np
 import pandas as pd

@@ -95,7 +95,7 @@ def test_they_are_scikit_images_erosion_and_dilation_by_a_disk(index):
 
 
 def test_the_measured_thickness_changes_by_about_the_stated_share():
-    images = strokes()[:3]  # without the T: a stroke along the border goes on outside, as it were
+    images = strokes()[:3]  # without the T: a stroke along the border is treated as if it continued outside
     before, thinner, thicker = (
         measure(x)["thickness"].to_numpy()
         for x in (images, perturb(images, "thin", 0), perturb(images, "thicken", 0))
@@ -114,7 +114,7 @@ def test_a_bar_swells_as_the_warp_says():
     swollen = swell(analysis, Fixed(middle))
     centre = np.argwhere(analysis.skeleton)[middle][1]
     reach = 0.5 * SCALE * 7 * np.sqrt(2 / SCALE * 9)
-    # Above the centre a point at y is read at y (y / R)^2, so the edge half is seen at (half R^2)^(1/3).
+    # Above the centre a point at y is read at y (y / R)^2, so the edge half appears at (half R^2)^(1/3).
     height = 2 * (half * reach**2) ** (1 / 3)
     assert (swollen[:, centre] >= 0.5).sum() == pytest.approx(height, abs=1.01)
     y, x = np.mgrid[:112, :112]
@@ -166,7 +166,7 @@ def test_a_fracture_lies_across_the_stroke(angle):
     )
     gap = binary & ~fracture(analysis, np.random.default_rng(angle), count=1)
     assert parts(binary & ~gap) == 2
-    # As short a cut as there is: 15 fine pixels across by 7 along the stroke.
+    # The shortest possible cut: 15 fine pixels across the stroke and 7 along it.
     assert gap.sum() == pytest.approx(15 * 7, rel=0.25)
 
 
@@ -177,7 +177,7 @@ def test_fractures_keep_off_tips_and_forks():
     analysis.distance[:] = ndimage.distance_transform_edt(analysis.binary)
     lost = np.zeros((112, 112), bool)
     for seed in range(150):
-        # A gap one pixel wide, at the very point of the skeleton that was drawn.
+        # A gap of one pixel, exactly at the drawn point of the skeleton.
         lost |= analysis.binary & ~fracture(analysis, np.random.default_rng(seed), width=0.25, count=1)
     arms, stem = lost[56], lost[:, 56]
     assert not arms[:33].any() and not arms[80:].any() and not stem[82:].any()  # 8 from the tips 24, 87, 89

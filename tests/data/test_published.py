@@ -1,4 +1,4 @@
-"""The published tables of Morpho-MNIST: spellings that are accepted, and one line for other data sets and damage."""
+"""Published tables of Morpho-MNIST: accepted spellings, one-line errors for other data sets and damaged files."""
 
 import gzip
 

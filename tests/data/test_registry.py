@@ -1,4 +1,4 @@
-"""The declarations of data sets agree with what their modules write, and are light to import."""
+"""The declarations of data sets agree with the files that their modules write, and import no numpy or torch."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """MNIST from every source: the same bits, and one-line errors for sources that are missing or damaged.
 
-The sources are tried on a stand-in of a few digits, held to the stand-in's own checksums; tests scored
-`network` use the real thing.
+The sources are tested on a stand-in of a few digits with the checksums of the stand-in; tests with the marker `network`
+use MNIST itself.
 """
 
 import functools
@@ -44,7 +44,7 @@ def parts(monkeypatch):
 
 @pytest.fixture
 def no_index(monkeypatch, tmp_path):
-    """A pip that no index answers."""
+    """A pip without a reachable index."""
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -56,7 +56,7 @@ def no_index(monkeypatch, tmp_path):
 
 @pytest.fixture
 def serve(tmp_path):
-    """Serves a folder over HTTP; gives its address."""
+    """Serves a folder over HTTP and returns its address."""
     folder = tmp_path / "served"
     folder.mkdir()
 
@@ -74,7 +74,7 @@ def serve(tmp_path):
 
 @pytest.fixture
 def silence():
-    """The port of a host that takes connections and never answers."""
+    """The port of a host that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -272,7 +272,7 @@ def test_a_mirror_that_never_answers_fails_fast(mirror, silence, monkeypatch):
 
 def test_auto_takes_the_folder_of_the_environment_first(tmp_path, parts, monkeypatch):
     monkeypatch.setenv("MNIST_ROOT", str(write_parts(tmp_path, parts)))
-    monkeypatch.setattr(sources, "_from_package", lambda: pytest.fail("the package was asked for"))
+    monkeypatch.setattr(sources, "_from_package", lambda: pytest.fail("the package was used too"))
     assert_same(sources.load_digits("auto"), parts)
 
 

@@ -21,7 +21,7 @@ def test_the_clean_image_of_a_gaussian_world_is_its_posterior_mean(schedule):
     left = schedule.alphas_bar[index][:, None, None, None]
     gain = left.sqrt() * SPREAD**2 / (left * SPREAD**2 + 1 - left)
     torch.testing.assert_close(prediction.x0, MEAN + gain * (X - left.sqrt() * MEAN))
-    # The network is asked with the numbers it was trained with.
+    # The network receives the time steps of the training schedule.
     assert network.calls == [(schedule.timesteps[index].tolist(), tuple(X.shape))]
     # Mean of the step back: the posterior's, with the estimate for the clean image.
     beta, before = (

@@ -6,7 +6,7 @@ With noises :math:`u` of finitely many values, evidence e about the actual world
 .. math:: P(V'_k \mid e, e') \propto \sum_{u'} [V_k(u')]\, [e'(u')] \sum_u \prod_i P(u'_i \mid u_i)\, P(u \mid e)
 
 for a counterfactual observation; under an intervention :math:`[e'(u')]` is dropped and :math:`V_k` is
-computed with the premise set. The inner sum is one small matrix product an axis.
+computed with the premise set. The inner sum is one small matrix product per axis.
 """
 
 import math
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def posterior(model: FunctionalModel, evidence: Mapping[str, int]) -> np.ndarray:
-    """Returns P(u | evidence) over the grid of all noises, one axis a noise.
+    """Returns P(u | evidence) over the grid of all noises, one axis per noise.
 
     Raises:
         UserError: If the evidence names no variable of the model or has probability 0.
@@ -86,7 +86,7 @@ def counterfactual(
         model: The model.
         evidence: What was observed in the actual world.
         premise: What is observed, or set, in the copy.
-        query: The variable asked for.
+        query: The variable whose distribution is returned.
         stickiness: The probability that a noise is kept, in [0, 1].
         intervene: Whether the premise is set instead of observed.
 

@@ -1,4 +1,4 @@
-"""The steps of the queries on a toy world: files, refusals, and what is left unanswered with its reason."""
+"""The steps of the queries on a toy world: files, errors, and unanswered queries with their reasons."""
 
 import json
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ pytest_plugins = ["tests.squares"]
 
 
 class Reader:
-    """`bright`: the mean of an image is above 30; of classes it says the first pixel's remainder by 3."""
+    """`bright`: the mean of an image is above 30; the class is the first pixel modulo 3."""
 
     names, categorical = ("bright",), SimpleNamespace(name="kind", classes=3)
     constant: dict = {}
@@ -70,15 +70,15 @@ def ask(squares, monkeypatch, tmp_path):
         settings = load_settings({"queries": own | changed}).queries
         answer.answer_query(settings, Run(name, squares, tmp_path, tmp_path / "out"))
         folder = tmp_path / "out"
-        told = json.loads((folder / f"{name}.json").read_text())
-        return told, pd.read_parquet(folder / f"{name}.parquet"), np.load(folder / f"{name}.npy")
+        description = json.loads((folder / f"{name}.json").read_text())
+        return description, pd.read_parquet(folder / f"{name}.parquet"), np.load(folder / f"{name}.npy")
 
     return asked
 
 
 def test_actual_images_agree_with_the_evidence_and_answers_with_the_premise(ask, squares):
-    told, table, images = ask()
-    assert told == {
+    description, table, images = ask()
+    assert description == {
         "name": "dark_seen", "given": {"bright": 1}, "premise": {"bright": 0}, "by": "observe",
         "generator": "dcgan", "actual": "test", "unanswered": "",
     }  # fmt: skip
@@ -106,8 +106,8 @@ def test_what_cannot_be_answered_has_files_and_a_reason(ask, monkeypatch):
         if not failures:
             nothing = staticmethod(lambda images: {"bright": np.zeros(len(images), int)})
             monkeypatch.setattr(Reader, "predict", nothing)
-        told, table, images = ask(failures=failures)
-        assert told["unanswered"] == why
+        description, table, images = ask(failures=failures)
+        assert description["unanswered"] == why
         assert len(table) == len(images) == 0
         assert images.shape[1:] == SQUARES.shape
 

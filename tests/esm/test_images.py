@@ -1,4 +1,4 @@
-"""Evidence about images: probabilities by hand, chunks that change nothing, and inversion of a known generator."""
+"""Evidence about images: probabilities by hand, independence of chunks, and inversion of a known generator."""
 
 import math
 
@@ -23,7 +23,9 @@ def test_log_probability_of_facts():
 
 @pytest.mark.parametrize("facts", [{"thin": 1}, {"thick": 2}, {"digit": 3}, {"digit": -1}])
 def test_facts_that_are_not_known_are_refused(facts):
-    with pytest.raises(UserError, match="not predicted by the classifier, which predicts thick, bright, digit"):
+    with pytest.raises(
+        UserError, match="not predicted by the classifier, which predicts thick, bright, digit"
+    ):
         fact_log_probability(LOGITS, ("thick", "bright"), "digit", facts)
 
 

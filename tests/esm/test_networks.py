@@ -29,7 +29,7 @@ def test_the_bacon_network(stickiness, observed, intervened):
 
 
 def test_at_stickiness_one_an_intervention_is_pearls():
-    # All noises stay: bacon was there, and without a smell only the neighbour's own reason is left.
+    # All noises are kept: there is bacon, and without a smell only the neighbour's own noise remains.
     assert counterfactual(BACON, ACTUAL, {"S": 0}, "B", 1.0, intervene=True)[1] == 1.0
     quiet = {"B": 1, "S": 1, "N": 1}
     assert counterfactual(BACON, quiet, {"B": 0}, "S", 1.0, intervene=True)[0] == 1.0

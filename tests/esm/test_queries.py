@@ -1,4 +1,4 @@
-"""Queries about a world that draws its images by hand: a scene whose smile follows a person's mood."""
+"""Queries about a hand-made world: a scene in which a smile depends on a person's mood."""
 
 import math
 
@@ -67,7 +67,7 @@ def test_observing_revises_the_causes_and_doing_does_not():
                 assert evidence == pytest.approx(math.log(lost + kept * frowns), abs=0.2)
 
 
-def test_what_is_set_is_told_and_the_same_at_every_stickiness():
+def test_values_that_are_set_are_in_the_table_and_equal_at_every_stickiness():
     class Drawn(Faces):
         def act(self, premise, seeds):
             return {"happy": np.array([seed % 2 for seed in seeds])}

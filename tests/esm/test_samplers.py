@@ -125,7 +125,7 @@ def test_rare_evidence_by_smc():
     assert math.exp(drawn.log_evidence) == pytest.approx(7.248e-6, rel=0.4)
     assert (drawn.noise @ w).mean() == pytest.approx(2.869, abs=0.05)
     assert drawn.kept.mean() == pytest.approx(0.5385, abs=0.015)
-    assert drawn.calls < 300_000  # brute force needs a hundred times as many for as many hits
+    assert drawn.calls < 300_000  # rejection requires a hundred times as many
 
 
 def test_rare_evidence_by_a_chain():

@@ -1,4 +1,4 @@
-"""Conditional tables: they find what goes together, and that a generator which forgot it has."""
+"""Conditional tables: they show dependences in the data, and their absence in a generator without them."""
 
 import numpy as np
 import pandas as pd

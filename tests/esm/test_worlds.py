@@ -1,4 +1,4 @@
-"""Worlds on toy networks: what is abducted gives the image back, what is set moves its effects and nothing else."""
+"""Worlds on toy networks: abducted noises reproduce the image, and an intervention changes its effects only."""
 
 from types import SimpleNamespace
 
@@ -41,7 +41,7 @@ def world(parents) -> CausalWorld:
     torch.manual_seed(0)
     network = Gan(SQUARES.shape, SQUARES.width, latent=4, widths=[8], hidden=8).eval().requires_grad_(False)
     scm = ParentsSCM(SQUARES, bins=4, hidden=(8,)).requires_grad_(False)
-    for weights in scm.parameters():  # as they start, causes have no effect
+    for weights in scm.parameters():  # initially, causes have no effect
         weights += 0.2 * torch.randn(weights.shape, dtype=weights.dtype)
     return CausalWorld(scm, network, Classifier(), SQUARES, parents, "cpu")
 

@@ -36,8 +36,10 @@ def images(count=6):
 
 
 def round_trip(steps: int, **options) -> float:
-    x, told = images()
-    back = counterfactual_image(gaussian, respace(SCHEDULE, steps), x, (told, told), Decoding(**options))
+    x, condition = images()
+    back = counterfactual_image(
+        gaussian, respace(SCHEDULE, steps), x, (condition, condition), Decoding(**options)
+    )
     return float((back - x).abs().mean())
 
 
@@ -53,35 +55,39 @@ def test_corrections_return_it_at_few_steps():
 
 def test_the_counterfactual_is_the_image_moved_to_the_other_mean():
     """The probability flow of N(m, s^2) maps to N(m*, s^2) through the same noise: x* = x + m* - m."""
-    x, told = images()
-    other = torch.full_like(told, -0.5)
-    found = counterfactual_image(gaussian, SCHEDULE, x, (told, other), Decoding(corrections=3))
+    x, condition = images()
+    other = torch.full_like(condition, -0.5)
+    found = counterfactual_image(gaussian, SCHEDULE, x, (condition, other), Decoding(corrections=3))
     torch.testing.assert_close(found, x - 0.7, atol=0.02, rtol=0)
 
 
 def test_guidance_from_the_factual_codes_exaggerates_the_change_and_nothing_else():
-    x, told = images()
-    other = torch.full_like(told, 0.3)
+    x, condition = images()
+    other = torch.full_like(condition, 0.3)
     options = {"corrections": 3, "guide_from": "factual"}
     moved = [
         float(
             (
-                counterfactual_image(gaussian, SCHEDULE, x, (told, other), Decoding(guidance=w, **options))
+                counterfactual_image(
+                    gaussian, SCHEDULE, x, (condition, other), Decoding(guidance=w, **options)
+                )
                 - x
             ).mean()
         )
         for w in (0.5, 1.0, 2.0)
     ]
-    # Noise is linear in the mean here, so that w moves the mean that is decoded with.
+    # Noise is linear in the mean here, so that w shifts the mean that is used for decoding.
     np.testing.assert_allclose(moved, [0.05, 0.1, 0.2], atol=0.01)
-    same = counterfactual_image(gaussian, SCHEDULE, x, (told, told), Decoding(guidance=3.0, **options))
+    same = counterfactual_image(
+        gaussian, SCHEDULE, x, (condition, condition), Decoding(guidance=3.0, **options)
+    )
     torch.testing.assert_close(same, x, atol=0.01, rtol=0)
 
 
 def test_random_noise_keeps_the_codes_alone():
-    x, told = images(64)
+    x, condition = images(64)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    found = counterfactual_image(gaussian, SCHEDULE, x, (told, told), Decoding(), noise)
+    found = counterfactual_image(gaussian, SCHEDULE, x, (condition, condition), Decoding(), noise)
     correlation = torch.corrcoef(torch.stack([found.flatten(), x.flatten()]))[0, 1]
     assert abs(float(correlation)) < 0.15 and abs(float(found.mean()) - 0.2) < 0.03
 
@@ -177,7 +183,7 @@ def test_an_answer_hangs_on_its_question_alone(squares, models, changed):
     ("changed", "calls"),
     [({}, 1 + 30 + 10), ({"abduction": "noise"}, 11), ({"corrections": 0, "guidance": 1.5}, 1 + 10 + 20)],
 )
-def test_cost_is_told(squares, models, changed, calls):
+def test_the_number_of_network_calls(squares, models, changed, calls):
     assert load("causaldiffae", 0, squares, models, settings(**changed), "cpu").network_calls == calls
 
 
@@ -214,7 +220,7 @@ def test_codes_show_what_is_known_and_what_is_set(squares, models, labels, actio
         torch.testing.assert_close(shown, torch.tensor([0.1, -0.2, 1.0]))
         torch.testing.assert_close(
             after[0, 0] - before[0, 0], torch.full((4,), 0.4)
-        )  # what else it says is kept
+        )  # its other information is kept
     else:
         torch.testing.assert_close(before, read)
         assert (after[0, 0] == 0.5).all()
@@ -223,7 +229,7 @@ def test_codes_show_what_is_known_and_what_is_set(squares, models, labels, actio
 
 
 def test_exposure_follows_the_counterfactual_parent(squares, models):
-    """Brightness above black is multiplied as the parent says, and nothing else changes."""
+    """Brightness above black is multiplied by the gain of the parent, and nothing else changes."""
     from counterfactory.core.checkpoint import load_model
 
     state, meta = load_model(models / "causaldiffae" / "seed0")
@@ -233,14 +239,14 @@ def test_exposure_follows_the_counterfactual_parent(squares, models):
     given.parents["shade"][:] = 145.0  # the middle of its range, where the gain is 1
     answer = load("causaldiffae", 0, squares, models, settings(steps=50, corrections=6), "cpu")
     same, *_ = answer(given)
-    given.do["shade"][:] = 92.5  # halfway down to its lowest
+    given.do["shade"][:] = 92.5  # half way to its minimum
     darker, *_ = answer(given)
     inside = (same > 0) & (same < 255)
     np.testing.assert_allclose(darker[inside], 0.75 * same[inside], atol=1.0)
 
 
 def test_codes_go_with_the_answers(squares, models):
-    """As the encoder reads them: whatever is known of the labels or asked."""
+    """Codes as the encoder computes them, independent of known labels and of the intervention."""
     answer = load("causaldiffae", 0, squares, models, settings(steps=2, corrections=0), "cpu")
     assert list(answer.columns) == [f"code_{name}_{i}" for name in SQUARES.names for i in range(4)]
     given = batch(squares, [0, 1, 2, 3], 4, size=2.0)

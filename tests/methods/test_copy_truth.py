@@ -1,4 +1,4 @@
-"""The floor and the ceiling: one does nothing, the other does what the world would."""
+"""The floor and the ceiling: `copy` returns the input, `truth` the true counterfactual."""
 
 import json
 from types import ModuleType, SimpleNamespace
@@ -127,7 +127,7 @@ def test_truth_renders_the_true_parents(place):
     )
     assert (images[untouched] == rendered).all()
     shown = morphomnist.measure(images[untouched])
-    # Strokes that are all edge are darker than asked; most are not.
+    # Thin strokes consist of edges only and are darker than their intensity; most strokes are not.
     assert np.median(np.abs(shown["intensity"].to_numpy() - known["true_intensity"])) <= 1.0
 
 

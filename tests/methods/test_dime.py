@@ -1,4 +1,4 @@
-"""DiME: how many calls it makes, what it is without guidance, a closed form, and bytes that depend on the question."""
+"""DiME: number of calls, the result without guidance, a closed form, and bytes that depend on the question only."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -41,9 +41,9 @@ def counted(**given):
 def test_calls_grow_with_the_square_of_the_steps(start):
     net, calls = counted()
     batch = rows(questions(3))
-    _, told = dime.outer_walk(net, batch, 8.0, 0, settings(start_step=start, reuse_calls=False))
-    assert told == len(calls) == start * (start + 1) // 2
-    # 9 of the 55 calls of ten steps have an input that was there before.
+    _, reported = dime.outer_walk(net, batch, 8.0, 0, settings(start_step=start, reuse_calls=False))
+    assert reported == len(calls) == start * (start + 1) // 2
+    # 9 of the 55 calls of ten steps have the input of an earlier call.
     inputs = {(i, z.numpy().tobytes()) for z, i in calls}
     assert len(calls) - len(inputs) == start - 1
 
@@ -54,8 +54,8 @@ def test_calls_that_are_the_same_are_made_once_and_change_nothing(start):
     net, calls = counted()
     twice, _ = dime.outer_walk(net, batch, 8.0, 0, settings(start_step=start, reuse_calls=False))
     calls.clear()
-    once, told = dime.outer_walk(net, batch, 8.0, 0, settings(start_step=start))
-    assert told == len(calls) == start * (start + 1) // 2 - (start - 1)
+    once, reported = dime.outer_walk(net, batch, 8.0, 0, settings(start_step=start))
+    assert reported == len(calls) == start * (start + 1) // 2 - (start - 1)
     assert torch.equal(once, twice)
 
 
@@ -63,13 +63,13 @@ def test_guidance_that_ends_early_costs_less():
     batch = rows(questions(2))
     net, calls = counted()
     short = settings(start_step=20, guided_iterations=5, reuse_calls=False)
-    first, told = dime.outer_walk(net, batch, 8.0, 0, short)
-    assert told == len(calls) == 105
+    first, reported = dime.outer_walk(net, batch, 8.0, 0, short)
+    assert reported == len(calls) == 105
     calls.clear()
     short.reuse_calls = True
-    second, told = dime.outer_walk(net, batch, 8.0, 0, short)
-    # The fifth inner walk is never looked at (15 calls); of the other four the first call is the next outer one.
-    assert told == len(calls) == 105 - 15 - 4
+    second, reported = dime.outer_walk(net, batch, 8.0, 0, short)
+    # The result of the fifth inner walk is not used (15 calls); of the other four the first call is the next outer one.
+    assert reported == len(calls) == 105 - 15 - 4
     assert torch.equal(first, second)
 
 
@@ -172,7 +172,7 @@ def test_what_has_flipped_is_left_alone_and_the_rest_tried_again():
     tries = 1 + np.searchsorted([0.01, 1.0, 60.0], columns["scale"])
     assert columns["network_calls"].tolist() == (calls * tries).tolist()
     assert np.isnan(parents["size"]).all()
-    # What the classifier says of the bytes is the target.
+    # The classifier predicts the target for the bytes.
     said = Linear()(torch.from_numpy(images).float() / 127.5 - 1.0)
     before = Linear()(torch.from_numpy(batch.images).float() / 127.5 - 1.0)
     for i, name in enumerate(batch.attribute):

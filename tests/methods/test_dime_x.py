@@ -1,4 +1,4 @@
-"""DIME-X: without guidance the image itself; nobody waits for or depends on another; early stops, nearest answers."""
+"""DiME-X: identity without guidance, independence of questions, early stopping, nearest answers."""
 
 from dataclasses import replace
 
@@ -74,7 +74,7 @@ def test_without_guidance_the_walk_leads_back_to_the_image():
 
 
 def test_the_factual_walk_has_the_law_of_the_diffusion():
-    # y after one step from q(y_i | x) is distributed as q(y_{i-1} | x), whatever the network says.
+    # y after one step from q(y_i | x) is distributed as q(y_{i-1} | x), independent of the network.
     net = networks(Convolutional(2))
     batch = rows(questions(1))
     many = batch.take(torch.zeros(4000, dtype=torch.int64))
@@ -89,7 +89,7 @@ def test_the_factual_walk_has_the_law_of_the_diffusion():
 
 
 def test_a_linear_world_has_a_closed_form():
-    # Gaussian images: every mean is a_i z + const, so the walks part by -sum_i (prod_{j<i} a_j) var_i g_i.
+    # Gaussian images: every mean is a_i z + const, so the walks differ by -sum_i (prod_{j<i} a_j) var_i g_i.
     net = networks()
     net = replace(net, denoise=net.unclipped)
     batch = rows(questions(3, attributes=("right",)))
@@ -181,7 +181,7 @@ def test_the_nearest_that_leads_by_enough_by_hand():
     best, flipped = dime_x.nearest(net, batch, far, 12, 3.1)
     assert flipped.all()
     assert torch.equal(best, to_bytes(torch.lerp(x, far, 8 / 12)))
-    # Nowhere far enough: the end.
+    # No point reaches the margin: the end.
     best, flipped = dime_x.nearest(net, batch, far, 12, 9.0)
     assert torch.equal(best, to_bytes(far))
     # Never flipped.

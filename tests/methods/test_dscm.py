@@ -1,4 +1,4 @@
-"""Deep structural causal models: the image comes back when nothing is done, and the bytes are the question's alone."""
+"""Deep structural causal models: null interventions return the image, and bytes depend on the question only."""
 
 import json
 from dataclasses import replace
@@ -102,9 +102,9 @@ def test_the_noise_is_the_seeds_alone(place, cold):
     table = table.assign(question=[0, 1, 2], seed=[5, 6, 5])
     images, *_ = answer_questions(method, table, SQUARES, load_split(place.data, "test"), 4)
     assert (images[0] == images[2]).all()
-    # Without a temperature the latents are the posterior's mean, whatever the seed.
+    # Without a temperature the latents are the posterior's mean, independent of the seed.
     assert (images[0] == images[1]).all() == cold
-    # Each step of a question draws anew.
+    # Each step of a question has new noise.
     do = {name: np.array([2.0 if name == "size" else np.nan]) for name in SQUARES.names}
     parents = {"size": np.array([3.0]), "shade": np.array([170.0]), "kind": np.array([1.0])}
     one = np.zeros(1, np.int64)
@@ -145,7 +145,7 @@ def test_an_intervention_reaches_the_effects_of_its_variable(place):
     for name in SQUARES.names:
         np.testing.assert_allclose(parents[name], expected[name], rtol=1e-12)
     size = (table["intervention"] == "size").to_numpy()
-    # A larger square is a brighter one, and shade has no effect but the image.
+    # Size causes shade, and shade has no effect except the image.
     taller, brighter = (parents[name][size] - factual[name][size] for name in ("size", "shade"))
     assert (parents["size"][size] == do["size"][size]).all()
     assert (np.sign(taller) == np.sign(brighter)).all() and np.abs(brighter).mean() > 10
@@ -159,7 +159,7 @@ def test_an_intervention_reaches_the_effects_of_its_variable(place):
 def test_the_total_effect_is_the_direct_one_where_latents_are_noise(place):
     direct, total = (answers(place, "do", effect=effect)[0] for effect in ("direct", "total"))
     assert direct.tobytes() == total.tobytes()
-    # Nothing goes through the latents.
+    # Nothing is mediated by the latents.
     indirect, _, _, before, _ = answers(place, "do", effect="indirect")
     assert indirect.tobytes() == before.tobytes()
 
@@ -170,7 +170,7 @@ def test_effects_differ_where_latents_mediate(place):
     )
     for one, other in ((direct, total), (direct, indirect), (total, indirect)):
         assert (one != other).any(axis=(1, 2, 3)).mean() > 0.9
-    # With the whole weight on what was abducted nothing is left to mediate.
+    # With the whole weight on the abducted posterior there is no mediated effect.
     kept = answers(place, "do", "conditional", effect="total", mediator_weight=1.0)[0]
     apart = np.abs(kept.astype(int) - direct)
     assert apart.max() <= 1 and (apart > 0).mean() < 0.01

@@ -1,4 +1,4 @@
-"""What explainers share: log odds, the gradient by hand, targets, and the size of tiles."""
+"""The common part of the explainers: log odds, the gradient by hand, targets, and the size of tiles."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""FastDiME: one call a step, the region and what is outside of it, its three forms."""
+"""FastDiME: one call per step, the region and the pixels outside of it, the three forms."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from tests.explained import SHAPE, Classifier, Convolutional, networks, question
 
 
 def loaded(monkeypatch, **changes):
-    """The method with tiny networks, which count the images they see."""
+    """The method with tiny networks, which count their input images."""
     net, seen = networks(Convolutional(2)), []
 
     def denoise(z, index):
@@ -77,7 +77,7 @@ def test_outside_the_region_the_image_is_itself():
 
 
 def test_what_is_outside_never_reaches_the_inside_of_a_local_world():
-    # The gradient is taken at the estimate pasted into x: outside of the region the classifier sees x.
+    # The gradient is taken at the estimate pasted into x: outside of the region the input of the classifier is x.
     seen = []
     classifier = Classifier()
     plain = classifier.logits

@@ -1,4 +1,4 @@
-"""The method gan_esm on toy networks: targets, limits of the stickiness, and answers that are the question's alone."""
+"""The method gan_esm on toy networks: targets, limits of the stickiness, answers that depend on the question only."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The method gan: what its encoder abducts and its generator predicts, whatever is asked with it; failures are left."""
+"""The method gan: encoder and generator, independence of questions, no answers after a failed training."""
 
 from types import SimpleNamespace
 

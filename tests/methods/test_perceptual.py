@@ -1,4 +1,4 @@
-"""Perceptual features: that their squared distance is what it is called, and what is refused."""
+"""Perceptual features: their squared distance equals the named distance; errors."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,7 +65,7 @@ def test_refuses(classifier, name, layer, text):
 
 
 def write_vgg19(folder):
-    """Writes a checkpoint as torchvision gives it away, with random weights, and returns its trunk."""
+    """Writes a checkpoint in the format of torchvision with random weights, and returns its trunk."""
     vgg = import_torchvision().models.vgg
     torch.manual_seed(3)
     trunk = vgg.make_layers(vgg.cfgs["E"], batch_norm=False)
@@ -102,7 +102,7 @@ def test_weights_that_are_missing_or_others_are_refused(classifier, tmp_path, mo
         UserError, match=r"could not download .* \(no route to host\); .* choose another"
     ) as caught:
         fetch_vgg19("torchvision", tmp_path)
-    # A download that fails is no file that is missing: it may work tomorrow.
+    # A failed download is not a missing file, because it can succeed later.
     assert not isinstance(caught.value, MissingWeights)
 
 

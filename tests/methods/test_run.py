@@ -1,4 +1,4 @@
-"""Answers: the driver asks each step of each question once, in its slot, and chunks change no byte."""
+"""Answers: each step of each question is computed once, in its slot, and chunks change no byte."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ from counterfactory.questions.interventions import write_questions
 pytest_plugins = ["tests.squares"]
 
 NETWORK = '''
-"""A small network with noise: what it answers depends on every input, and on the order of sums."""
+"""A small network with noise: its answers depend on every input, and on the order of sums."""
 import numpy as np
 import torch
 from counterfactory.core.noise import normal
@@ -65,7 +65,7 @@ def chunk_names(count: int, size: int) -> list[str]:
 
 @pytest.fixture
 def network(tmp_path, monkeypatch):
-    """Makes a method `network` known, and returns its folder."""
+    """Registers a method `network` and returns its folder."""
     folder = tmp_path / "more_methods"
     folder.mkdir()
     (folder / "network.py").write_text(NETWORK)
@@ -77,7 +77,7 @@ def network(tmp_path, monkeypatch):
 
 @pytest.fixture
 def place(squares, questions_settings):
-    """Asks every suite; returns the folders of everything."""
+    """Writes the questions of every suite and returns all folders."""
     place = SimpleNamespace(
         data=squares,
         models=squares.parent / "models",
@@ -238,7 +238,7 @@ def test_what_is_not_answered_is_blank_and_not_asked_on(place, monkeypatch):
     assert images[~about_kind].any(axis=(1, 2, 3)).all()
     assert table["kind"].isna().equals(about_kind)
     counts = pd.Series(asked).value_counts()
-    # Once for the walk of one cycle and once for that of three.
+    # Once for the question of one cycle and once for that of three.
     assert set(counts[table.loc[about_kind, "seed"].unique()]) == {2}
 
 

@@ -1,4 +1,4 @@
-"""Answers to the suite flip: what an explainer adds, which images it leaves out, and resuming after a kill."""
+"""Answers to the suite flip: columns of an explainer, images that it omits, and resuming after a kill."""
 
 import shutil
 import sys
@@ -26,7 +26,7 @@ ATTRIBUTES = {
 
 
 class Explainer:
-    """Inverts images about `big`, leaves those about `bright` unanswered, and remembers what it was asked."""
+    """Inverts images about `big`, leaves those about `bright` unanswered, and records its questions."""
 
     columns = {"answered": bool, "reached": bool, "network_calls": float}
 
@@ -131,7 +131,7 @@ def test_a_killed_chunk_goes_on_behind_its_last_batch(place):
     with pytest.raises(KeyboardInterrupt):
         run(place)
     assert not [path for path in place.out.iterdir() if path.is_file()]
-    # Two files, however many batches are finished.
+    # Two files, independent of the number of finished batches.
     assert len(list((place.out / ".000000-000060.state").iterdir())) == 2
     place.respond = Explainer()
     run(place)
@@ -198,7 +198,7 @@ def test_weights_that_are_missing_leave_the_questions_unanswered(place, monkeypa
         "put it there, or name another"
     ]
     assert read_json(place.out / "000000-000060.cost.json")["answered"] == 0
-    # Once they are there the same chunk is answered.
+    # When the weights exist, the same chunk is answered.
     monkeypatch.setitem(
         sys.modules,
         "counterfactory.methods.explainer_here",

@@ -1,4 +1,4 @@
-"""The stickiness dial: 1 keeps this individual, 0 forgets it, and in between the share kept is the dial's."""
+"""Stickiness: 1 keeps all noises, 0 redraws them, and in between it is the share that is kept."""
 
 from types import SimpleNamespace
 
@@ -66,9 +66,9 @@ def method(squares, models, **settings):
 
 
 def test_at_one_every_byte_is_pearls(squares, models):
-    asked = batch(size=2.0)
-    images, parents = method(squares, models)(asked)
-    same, own = method(squares, models, stickiness=1.0)(asked)
+    questions = batch(size=2.0)
+    images, parents = method(squares, models)(questions)
+    same, own = method(squares, models, stickiness=1.0)(questions)
     assert images.tobytes() == same.tobytes()
     assert all((parents[name] == own[name]).all() for name in parents)
 
@@ -83,11 +83,11 @@ def test_at_zero_the_individual_is_forgotten(squares, models):
 
 
 def test_the_less_is_kept_the_further_the_null_answer(squares, models):
-    asked = batch()
+    questions = batch()
     distances = []
     for stickiness in (1.0, 0.9, 0.5, 0.0):
-        images, _ = method(squares, models, stickiness=stickiness)(asked)
-        distances.append(np.abs(images.astype(int) - asked.images).mean())
+        images, _ = method(squares, models, stickiness=stickiness)(questions)
+        distances.append(np.abs(images.astype(int) - questions.images).mean())
     assert distances[0] == 0
     assert (np.diff(distances) > 0).all()
 
@@ -95,16 +95,16 @@ def test_the_less_is_kept_the_further_the_null_answer(squares, models):
 def test_an_answer_does_not_depend_on_the_others(squares, models):
     answer = method(squares, models, stickiness=0.5)
     whole, _ = answer(batch())
-    asked = batch()
+    questions = batch()
     some = np.array([3, 17, 30])
     few = Batch(
-        asked.images[some],
-        {name: values[some] for name, values in asked.parents.items()},
-        {name: values[some] for name, values in asked.do.items()},
-        asked.seeds[some],
-        asked.rows[some],
-        asked.slots[some],
-        asked.size,
+        questions.images[some],
+        {name: values[some] for name, values in questions.parents.items()},
+        {name: values[some] for name, values in questions.do.items()},
+        questions.seeds[some],
+        questions.rows[some],
+        questions.slots[some],
+        questions.size,
         0,
     )
     assert answer(few)[0].tobytes() == whole[some].tobytes()
@@ -112,17 +112,19 @@ def test_an_answer_does_not_depend_on_the_others(squares, models):
 
 def test_parents_keep_their_values_where_their_noises_and_causes_do(squares, models):
     scm = load_scm(models / "scm" / "seed0", SQUARES)
-    asked = batch(3_000)
+    questions = batch(3_000)
     nothing = {}
-    after = scm.counterfactual_table(asked.parents, nothing, asked.seeds, 0.7)
-    kept = {name: (after[name] == asked.parents[name]) for name in SQUARES.names}
+    after = scm.counterfactual_table(questions.parents, nothing, questions.seeds, 0.7)
+    kept = {name: (after[name] == questions.parents[name]) for name in SQUARES.names}
     assert kept["size"].mean() == pytest.approx(0.7, abs=0.03)
-    # Its cause has to stay as well.
+    # Its cause must be kept too.
     assert kept["shade"].mean() == pytest.approx(0.49, abs=0.03)
     assert not (kept["shade"] & ~kept["size"]).any()
-    # A class may be drawn again.
+    # The same class can be drawn again.
     assert 0.7 < kept["kind"].mean() < 1.0
-    set_size = scm.counterfactual_table(asked.parents, {"size": np.full(3_000, 2.0)}, asked.seeds, 0.7)
+    set_size = scm.counterfactual_table(
+        questions.parents, {"size": np.full(3_000, 2.0)}, questions.seeds, 0.7
+    )
     assert (set_size["size"] == 2.0).all()
     assert (set_size["kind"] == after["kind"]).all()
 

@@ -1,4 +1,4 @@
-"""Tiles: every row once, in tiles of one shape, and places that matter are found out."""
+"""Tiles: every row once, in tiles of one shape, and detection of outputs that depend on the position."""
 
 import pytest
 import torch

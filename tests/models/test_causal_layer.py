@@ -19,7 +19,7 @@ def dataset(edges, names="abcd") -> Dataset:
 def layer(edges, form="recursive", names="abcd", seed=0, mechanism="additive") -> CausalLayer:
     torch.manual_seed(seed)
     made = CausalLayer(dataset(edges, names), WIDTH, 5, form, mechanism)
-    for parameter in made.parameters():  # no scale stays where it begins
+    for parameter in made.parameters():  # no scale has its initial value
         parameter.data += 0.1 * torch.randn_like(parameter)
     return made
 

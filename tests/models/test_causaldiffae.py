@@ -115,13 +115,13 @@ def test_moved_codes_show_the_label_and_keep_their_residual(kind):
     here = torch.tensor([[0.25, -1.0, 0.0, 1.0, 0.0]])
     there = torch.tensor([[-0.5, 0.75, 0.0, 0.0, 1.0]])
     noise = 0.1 * torch.randn(1, 3, 8)
-    noise = noise - noise.mean(2, keepdim=True)  # what no label is read from, of the fixed prior
+    noise = noise - noise.mean(2, keepdim=True)  # dimensions of the fixed prior without a label
     (mean, log_scale), (mean_there, log_scale_there) = prior(here), prior(there)
     codes = mean + log_scale.exp() * noise
     moved = prior.move(codes, there)
     atol = (
         1e-5 if kind == "fixed" else 0.05
-    )  # a learned prior's label is searched on a grid, and noise disturbs it
+    )  # the label of a learned prior is searched on a grid and is inexact under noise
     torch.testing.assert_close(moved, mean_there + log_scale_there.exp() * noise, atol=atol, rtol=0)
     torch.testing.assert_close(prior.move(moved, here), codes, atol=atol, rtol=0)
     assert prior.encode(prior.read(mean)).allclose(here, atol=0.01)

@@ -1,4 +1,4 @@
-"""The classifier and the oracle: each learns from its own split, reports its errors, and says where it is constant."""
+"""The classifier and the oracle: each is trained on its own split and reports its errors and constant outputs."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def train(role: str, data: Path, out: Path, attributes=ATTRIBUTES, **changed) ->
 
 
 def rewrite(data: Path, split: str, seed: int) -> None:
-    """Draws a split anew."""
+    """Replaces a split by a new sample."""
     count = len(load_split(data, split).images)
     rng = np.random.default_rng(seed)
     size, kind = rng.uniform(0.9, 4.1, count), rng.integers(0, 3, count)
@@ -117,12 +117,12 @@ def test_only_its_own_splits_decide(role, own, squares, tmp_path):
     before = weights("before")
     for split in {"train", "valid", "judges", "test"} - own:
         rewrite(squares, split, seed=9)
-    assert weights("others drawn anew") == before
+    assert weights("other splits replaced") == before
     rewrite(squares, sorted(own)[0], seed=9)
-    assert weights("its own drawn anew") != before
+    assert weights("its own split replaced") != before
 
 
-def test_an_attribute_of_one_class_is_told_and_stops_nothing(squares, tmp_path):
+def test_an_attribute_of_one_class_is_reported_and_training_continues(squares, tmp_path):
     asked = {"big": ATTRIBUTES["big"], "vast": SimpleNamespace(of="size", above=50.0)}
     meta = train("classifier", squares, tmp_path, asked)
     assert list(meta["constant"]) == ["vast"]
@@ -135,13 +135,13 @@ def test_an_attribute_of_one_class_is_told_and_stops_nothing(squares, tmp_path):
     assert list(load_classifier(tmp_path).constant) == ["vast"]
 
 
-def test_a_classifier_that_learned_nothing_is_told(squares, tmp_path):
+def test_a_constant_classifier_is_reported(squares, tmp_path):
     rare = {"huge": SimpleNamespace(of="size", above=3.9)}
     meta = train("classifier", squares, tmp_path, rare, steps=1, valid_every=1, learning_rate=1e-9)
     same = [name for name in meta["constant"] if "train it longer" in meta["constant"][name]]
     assert same == list(
         meta["constant"]
-    )  # whatever untrained weights say the same of, the threshold is not to blame
+    )  # an output is constant because of the training, not because of its threshold
 
 
 def test_a_killed_training_goes_on(squares, tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_commands_refuse_in_one_line(squares, tmp_path, capsys):
     assert "--attributes: must contain keys and values" in capsys.readouterr().err
     # Of the default attributes, none is of a variable of squares.
     assert main([*words, "--attributes", "{}"]) == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert told.startswith(
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(
         "counterfactory train: attributes.thick.of: thickness: neither a parent of squares"
     )

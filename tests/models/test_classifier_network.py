@@ -1,4 +1,4 @@
-"""The classifier of attributes and the identity embedding: shapes, gradients, and what is kept of a place."""
+"""The classifier of attributes and the identity embedding: shapes, gradients, and information about positions."""
 
 import pytest
 import torch

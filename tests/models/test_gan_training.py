@@ -212,7 +212,7 @@ def log_of(apart, accuracy) -> pd.DataFrame:
         ([0.9] * 5, [0.99] * 5, ["discriminator_wins"]),
         ([0.1] * 5, [1.0] * 5, ["collapse", "discriminator_wins"]),
         ([0.1, 0.1, 0.1, 0.1, 0.5], [1.0, 1.0, 1.0, 1.0, 0.8], []),  # it recovered
-        ([0.1] * 2, [1.0] * 2, []),  # too short to say
+        ([0.1] * 2, [1.0] * 2, []),  # the log is too short
     ],
 )
 def test_signs_of_failure_last_to_the_end(apart, accuracy, signs):

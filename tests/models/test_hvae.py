@@ -153,7 +153,7 @@ def test_before_training_the_prior_is_standard_normal():
 
 
 def priors(model: Hvae, z: list[torch.Tensor], parents: torch.Tensor) -> torch.Tensor:
-    """Returns the priors of all layers inputs the latents."""
+    """Returns the priors of all layers and the latents."""
     latents = model._decode(parents, lambda number, prior, posterior: z[number])[1]
     return torch.cat([moment.flatten(1) for latent in latents for moment in latent.prior], dim=1)
 

@@ -1,4 +1,4 @@
-"""The identity embedding: one source at other parents is the same, another source of its class is not."""
+"""The identity embedding: one source with other parents is the same identity, another source of its class is not."""
 
 from types import SimpleNamespace
 
@@ -119,7 +119,7 @@ def test_the_softmax_runs_over_the_class_alone():
 
 
 def test_pairs_of_verification():
-    """Embeddings are angles: 0 and 1 of class 0, 2 alone in class 1; each pair's cosine says who was compared."""
+    """Embeddings are angles: 0 and 1 of class 0, 2 alone in class 1; the cosine of a pair identifies the pair."""
     angles = np.radians([[0.0, 10.0], [50.0, 90.0], [200.0, 205.0]])
     embeddings = np.stack([np.cos(angles), np.sin(angles)], 2)
     parents = np.array([[[0.0], [5.0]], [[4.9], [0.1]], [[0.0], [0.0]]])
@@ -127,7 +127,7 @@ def test_pairs_of_verification():
     degrees = {name: np.degrees(np.arccos(np.clip(one, -1, 1))).round(6) for name, one in scores.items()}
     assert sorted(degrees["same"]) == [5.0, 10.0, 40.0]
     assert len(degrees["hard"]) == 4 * IMPOSTORS and set(degrees["hard"]) == {40.0, 50.0, 80.0, 90.0}
-    # Nearest in the parents: 0 with 0.1, 5 with 4.9, and back; never the other rendering of oneself.
+    # Nearest in the parents: 0 with 0.1, 5 with 4.9, and back; never the other rendering of the same source.
     assert sorted(degrees["matched"]) == [40.0, 40.0, 90.0, 90.0]
 
 

@@ -94,7 +94,7 @@ def test_memory_mapped_images_are_read(squares):
 def test_weight_of_the_divergence(first, last, until):
     beta = ElboLoss(training(beta_start=first, beta=last, beta_until=until), torch.zeros(1)).beta
     assert beta(0.0) == pytest.approx(first)
-    assert beta(until / 2) == pytest.approx((first * last) ** 0.5)  # half way of a geometric fall
+    assert beta(until / 2) == pytest.approx((first * last) ** 0.5)  # the middle of a geometric decrease
     assert beta(until) == beta(1.0) == last
     logs = np.log([beta(progress) for progress in np.linspace(0, until, 11)])
     np.testing.assert_allclose(np.diff(logs), np.log(last / first) / 10, atol=1e-12)

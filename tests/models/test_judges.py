@@ -1,4 +1,4 @@
-"""Judges: they learn what images show, from the judges' split alone."""
+"""Judges: they predict the variables of an image and are trained on the judges' split only."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,12 +110,12 @@ def test_the_test_split_decides_nothing(judges, data, tmp_path):
     assert one == two
 
 
-def test_a_judge_that_is_told_the_effects(data, tmp_path):
+def test_a_judge_conditioned_on_the_effects(data, tmp_path):
     train(judge_settings(context=True, steps=4, valid_every=2), "thickness", data, tmp_path)
     judge = load_judge(tmp_path)
     images, truth = squares(3, 2)
     assert [variable.name for variable in judge.context] == ["intensity"]
-    told, other = judge(images, truth), judge(images, truth.assign(intensity=100.0))
-    assert not np.array_equal(told, other)
+    first, other = judge(images, truth), judge(images, truth.assign(intensity=100.0))
+    assert not np.array_equal(first, other)
     with pytest.raises(ValueError, match="requires the variables intensity"):
         judge(images)

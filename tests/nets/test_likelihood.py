@@ -30,7 +30,7 @@ def grid(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_bins_sum_to_one(dtype):
     x, location, log_scale = grid(dtype)
     total = discretised_gaussian_nll(x, location, log_scale).neg().exp().sum(1)
-    # Neighbouring bins round their common edge apart, by half a unit in the last place of 1 each.
+    # Neighbouring bins round their common edge separately, each by up to half a unit in the last place of 1.
     rounding = torch.finfo(dtype).eps * (-log_scale[:, 0]).exp() / math.sqrt(2 * math.pi)
     assert ((total - 1).abs() < 1e-5 + rounding).all()
     assert ((total - 1).abs() < 1e-5)[log_scale[:, 0] >= -5].all()
@@ -44,13 +44,13 @@ def test_bins_are_those_of_the_normal_distribution():
     edges = (np.arange(257) - 0.5) / 127.5 - 1.0
     edges[0], edges[-1] = -np.inf, np.inf
     expected = np.diff(norm.cdf((edges - location.numpy()) / log_scale.exp().numpy()), axis=1)
-    # A bin is a difference of two CDFs, each off by no more than the approximation is anywhere.
+    # A bin is a difference of two CDFs, each with at most the largest error of the approximation.
     u = np.linspace(-10, 10, 200_001)
     error = np.abs(norm.cdf(u) - 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))).max()
     assert 1e-4 < error < 5e-4
     assert np.abs(found - expected).max() <= 2 * error
     assert np.abs(found - expected)[:, [0, 255]].max() <= error
-    # Within two standard deviations of a wide Gaussian no single bin is off by more than a hundredth.
+    # Within two standard deviations of a wide Gaussian, the error of every bin is below one hundredth.
     near = ((x - location).abs() < 2 * log_scale.exp()) & (log_scale >= -1) & (x.abs() < 1)
     near = near.numpy()
     assert near.sum() > 1000
@@ -89,7 +89,7 @@ def test_pixel_noise_gives_the_pixel_back(log_scale):
     x = unstandardise(noise, location, log_scale)
     assert (x.abs() <= 1).all()
     assert (x.add(1).mul(127.5).round().to(torch.uint8) == GREYS).all()
-    # Black only says that the Gaussian lies at or below the range, white at or above.
+    # Black implies only that the Gaussian lies at or below the range, white that it lies at or above.
     assert (noise[:, 0] <= 0).all() and (noise[:, 255] >= 0).all()
     inside = (GRID - location)[:, 1:255] / log_scale.exp()
     torch.testing.assert_close(noise[:, 1:255], inside, rtol=1e-5, atol=1e-5)
@@ -99,6 +99,6 @@ def test_black_under_a_black_prediction_carries_no_noise():
     location = torch.tensor([-5.0, -1.0, -0.5])
     noise = standardise(torch.full((3,), -1.0), location, torch.zeros(3))
     torch.testing.assert_close(noise, torch.tensor([0.0, 0.0, -0.5]))
-    # So a stroke predicted in that place is not brightened: what is predicted there is what appears.
+    # A stroke that is predicted in that place is therefore not brightened.
     stroke = torch.tensor([0.3, 0.3, 0.3])
     torch.testing.assert_close(unstandardise(noise, stroke, torch.zeros(3)), torch.tensor([0.3, 0.3, -0.2]))

@@ -12,7 +12,7 @@ def image():
 
 
 def edge(width: float) -> torch.Tensor:
-    """Returns the image of a bright half plane whose rim is `width` px wide."""
+    """Returns the image of a bright half plane whose edge is `width` px wide."""
     return torch.sigmoid(4.0 * (torch.arange(21.0) - 10.0) / width).expand(1, 1, 21, 21)
 
 
@@ -34,7 +34,7 @@ def test_brightness_scales_through(image):
 def test_an_edge_gets_steeper_in_its_place_and_plateaus_stay():
     soft = edge(4.0)
     sharp = sharpened(soft, 2.0)
-    inside = slice(2, -2)  # away from the image's rim, outside of which it is black
+    inside = slice(2, -2)  # away from the border of the image, outside of which it is black
     assert (sharp.diff(dim=-1).amax(-1) > soft.diff(dim=-1).amax(-1))[..., inside].all()
     assert_close(sharp[..., inside, 10], soft[..., inside, 10])  # the middle of the edge
     for plateau in (slice(1, 5), slice(16, 20)):

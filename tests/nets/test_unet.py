@@ -32,7 +32,7 @@ def test_published_network():
     with torch.device("meta"):
         net = UNet((3, 128, 128), 128, (1, 1, 2, 3, 4), 2, (32, 16, 8), 4)
     assert sum(p.numel() for p in net.parameters()) == 105_198_598
-    # Six outputs: noise, and the interpolation of the variance, of three colours.
+    # Six output channels: noise and interpolation weight of the variance, for three colours each.
     assert net.head.out_channels == 6
 
 
@@ -45,7 +45,7 @@ def test_shapes(patch, skips, shape, learned):
     x = images(shape=shape)
     out = net(x, torch.tensor([0, 7, 499]))
     assert out.shape == (3, shape[0] * (2 if learned else 1), *shape[1:]) and out.dtype == torch.float32
-    # Nothing is predicted before training.
+    # The output is zero before training.
     assert not out.any()
     out = awake(net)(x, torch.tensor([0, 7, 499]))
     assert torch.isfinite(out).all() and out.std() > 0
@@ -73,7 +73,7 @@ def test_images_are_independent_and_depend_on_their_time_step(skips):
 
 
 def test_folding_keeps_the_noise_apart_from_the_variance():
-    # A head that answers with constants: noise 1, variance 2, in every pixel.
+    # A head with constant outputs: noise 1 and variance 2 in every pixel.
     net = build(patch=2)
     with torch.no_grad():
         net.head.bias[:4], net.head.bias[4:] = 1.0, 2.0
@@ -87,7 +87,7 @@ def test_embedding_of_time():
     assert features[0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
     assert features[1, 0].item() == pytest.approx(math.cos(1.0))
     assert features[1, 4].item() == pytest.approx(math.sin(1.0))
-    # The slowest frequency, of 4: 10,000 to the power -3/4.
+    # The lowest of 4 frequencies: 10,000 to the power -3/4.
     assert features[2, 7].item() == pytest.approx(math.sin(0.25))
 
 
@@ -97,7 +97,7 @@ def test_a_condition_reaches_the_image():
     with torch.no_grad():
         output = net(x, t, condition)
         assert (output - net(x, t, 2 * condition)).abs().amax((1, 2, 3)).min() > 1e-3
-        # No condition is the zero one.
+        # None is the condition of zeros.
         assert torch.equal(net(x, t), net(x, t, torch.zeros(3, 5)))
     with pytest.raises(ValueError, match="unconditional"):
         build()(x, t, condition)

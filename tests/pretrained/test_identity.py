@@ -15,7 +15,7 @@ from counterfactory.pretrained.identity_networks import build_published_identity
 
 
 def published(seed=0):
-    """A file of VGGFace2's ResNet-50 in the published format, but with random weights: a dictionary of float32 arrays."""
+    """A file of VGGFace2's ResNet-50 in the published format with random weights: a dictionary of float32 arrays."""
     torch.manual_seed(seed)
     state = build_published_identity("vggface2_resnet50").state_dict()
     arrays = {name: one.numpy() for name, one in state.items() if not name.endswith("num_batches_tracked")}

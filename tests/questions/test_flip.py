@@ -31,7 +31,7 @@ def wanted(questions_settings):
 
 
 @pytest.fixture
-def asked(squares, wanted, tmp_path):
+def questions_of(squares, wanted, tmp_path):
     def run(attributes=ATTRIBUTES) -> pd.DataFrame:
         write_questions("flip", wanted, squares, tmp_path / "flip.parquet", attributes)
         return read_table(tmp_path / "flip.parquet")
@@ -39,8 +39,8 @@ def asked(squares, wanted, tmp_path):
     return run
 
 
-def test_order_and_columns(asked, squares, wanted, tmp_path):
-    table = asked()
+def test_order_and_columns(questions_of, squares, wanted, tmp_path):
+    table = questions_of()
     assert table.columns.tolist() == [
         *("question", "suite", "index", "intervention", "protocol", "cycles", "seed", "steps", "attribute"),
         *("label", "target", "repeat", "true_size", "true_shade", "true_kind"),
@@ -57,8 +57,8 @@ def test_order_and_columns(asked, squares, wanted, tmp_path):
     assert table["index"].unique()[:9].tolist() == others.tolist()
 
 
-def test_labels_targets_and_actions_are_on_the_right_side(asked, squares):
-    table = asked()
+def test_labels_targets_and_actions_are_on_the_right_side(questions_of, squares):
+    table = questions_of()
     test, train = (load_split(squares, name).attributes for name in ("test", "train"))
     for row in table.itertuples():
         (action,) = json.loads(row.steps)
@@ -78,8 +78,8 @@ def test_labels_targets_and_actions_are_on_the_right_side(asked, squares):
     assert table["label"].nunique() > 1
 
 
-def test_repeats_ask_the_same_with_another_seed(asked):
-    table = asked()
+def test_repeats_are_the_same_action_with_another_seed(questions_of):
+    table = questions_of()
     groups = table.groupby(["index", "attribute"])
     assert (groups["steps"].nunique() == 1).all()
     assert (groups["target"].nunique() == 1).all()
@@ -87,22 +87,22 @@ def test_repeats_ask_the_same_with_another_seed(asked):
     assert sorted(groups.size().unique()) == [1, 3]
 
 
-def test_more_images_change_and_renumber_no_question(asked, wanted):
-    before = asked()
+def test_more_images_change_and_renumber_no_question(questions_of, wanted):
+    before = questions_of()
     wanted.flip.images = 30
-    pd.testing.assert_frame_equal(asked().head(len(before)), before)
+    pd.testing.assert_frame_equal(questions_of().head(len(before)), before)
 
 
-def test_fewer_attributes_change_no_question(asked, wanted):
-    before = asked()
+def test_fewer_attributes_change_no_question(questions_of, wanted):
+    before = questions_of()
     wanted.flip.attributes = ["kind"]
     kept = before[before["attribute"] == "kind"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(kept.drop(columns="question"), asked().drop(columns="question"))
+    pd.testing.assert_frame_equal(kept.drop(columns="question"), questions_of().drop(columns="question"))
 
 
-def test_a_class_may_be_asked_for(asked, wanted):
+def test_a_class_can_be_a_target(questions_of, wanted):
     wanted.flip.targets = {0: 2}
-    table = asked()
+    table = questions_of()
     kinds = table[table["attribute"] == "kind"]
     assert set(kinds["target"][kinds["label"] == 0]) == {2}
     assert set(kinds["target"][kinds["label"] == 1]) <= {0, 2}
@@ -132,16 +132,16 @@ def test_a_class_may_be_asked_for(asked, wanted):
         ),
     ],
 )
-def test_refuses(asked, wanted, changes, attributes, text):
+def test_refuses(questions_of, wanted, changes, attributes, text):
     vars(wanted.flip).update(changes)
     with pytest.raises(UserError, match=text):
-        asked(ATTRIBUTES | attributes)
+        questions_of(ATTRIBUTES | attributes)
 
 
-def test_one_side_in_the_test_split_is_said_and_asked(asked, squares, capsys):
+def test_a_constant_label_in_the_test_split_is_reported(questions_of, squares, capsys):
     path = squares / "test" / "attributes.parquet"
     table = read_table(path)
     table["size"] = np.minimum(table["size"], 2.4)
     table.to_parquet(path)
-    assert set(asked()["label"][lambda labels: labels.index % 3 == 0]) == {0}
+    assert set(questions_of()["label"][lambda labels: labels.index % 3 == 0]) == {0}
     assert "attributes.big.above: size is above 2.5 px in 0% of the 60 test images" in capsys.readouterr().err

@@ -20,8 +20,8 @@ pytest_plugins = ["tests.squares"]
 
 
 @pytest.fixture
-def asked(squares, questions_settings, tmp_path):
-    """Asks one suite and reads the table."""
+def questions_of(squares, questions_settings, tmp_path):
+    """Writes the questions of one suite and reads the table."""
 
     def run(suite: str, settings=questions_settings) -> pd.DataFrame:
         write_questions(suite, settings, squares, tmp_path / f"{suite}.parquet")
@@ -35,8 +35,8 @@ def steps_of(table: pd.DataFrame) -> list[list[dict[str, float]]]:
 
 
 @pytest.mark.parametrize("suite", ["do", "null", "reverse"])
-def test_order_and_columns(asked, suite, questions_settings):
-    table = asked(suite)
+def test_order_and_columns(questions_of, suite, questions_settings):
+    table = questions_of(suite)
     part = getattr(questions_settings, suite)
     assert table["question"].tolist() == list(range(len(table)))
     assert set(table["suite"]) == {suite}
@@ -57,52 +57,52 @@ def test_order_and_columns(asked, suite, questions_settings):
     ).tolist()
 
 
-def test_every_suite_asks_of_the_same_images(asked):
-    few, many = asked("null")["index"][:9], asked("do")["index"][:20]
+def test_every_suite_uses_the_same_images(questions_of):
+    few, many = questions_of("null")["index"][:9], questions_of("do")["index"][:20]
     assert few.tolist() == many[:9].tolist()
     assert many.tolist() != sorted(many)
 
 
 @pytest.mark.parametrize("suite", ["do", "null", "reverse"])
-def test_more_images_change_no_question(asked, suite, questions_settings):
-    few = asked(suite)
+def test_more_images_change_no_question(questions_of, suite, questions_settings):
+    few = questions_of(suite)
     getattr(questions_settings, suite).images += 17
-    many = asked(suite)
+    many = questions_of(suite)
     block = ["intervention", "protocol", "cycles"]
     images = len(few) // len(few.groupby(block))
     kept = many.groupby(block, sort=False).head(images).reset_index(drop=True)
     pd.testing.assert_frame_equal(kept.drop(columns="question"), few.drop(columns="question"))
 
 
-def test_fewer_interventions_change_no_question(asked, questions_settings):
-    before = asked("do")
+def test_fewer_interventions_change_no_question(questions_of, questions_settings):
+    before = questions_of("do")
     questions_settings.do.interventions = ["kind"]
-    after = asked("do")
+    after = questions_of("do")
     kept = before[before["intervention"] == "kind"].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept.drop(columns="question"), after.drop(columns="question"))
 
 
 @pytest.mark.parametrize("suite", ["do", "null", "reverse"])
-def test_the_seed_decides(asked, suite, questions_settings):
-    first, again = asked(suite), asked(suite)
+def test_the_seed_decides(questions_of, suite, questions_settings):
+    first, again = questions_of(suite), questions_of(suite)
     pd.testing.assert_frame_equal(first, again)
     questions_settings.seed = 1
-    other = asked(suite)
+    other = questions_of(suite)
     assert not set(first["seed"]) & set(other["seed"])
 
 
-def test_questions_of_a_suite_have_seeds_of_their_own(asked):
-    assert asked("do")["seed"].is_unique
-    assert not set(asked("do")["seed"]) & set(asked("null")["seed"])
+def test_questions_of_a_suite_have_seeds_of_their_own(questions_of):
+    assert questions_of("do")["seed"].is_unique
+    assert not set(questions_of("do")["seed"]) & set(questions_of("null")["seed"])
 
 
-def test_null_does_nothing(asked):
-    table = asked("null")
+def test_null_does_nothing(questions_of):
+    table = questions_of("null")
     assert all(step == {} for steps in steps_of(table) for step in steps)
 
 
-def test_reverse_goes_there_and_back(asked, squares):
-    table, test = asked("reverse"), load_split(squares, "test").attributes
+def test_reverse_goes_there_and_back(questions_of, squares):
+    table, test = questions_of("reverse"), load_split(squares, "test").attributes
     for index, name, cycles, steps in zip(
         table["index"], table["intervention"], table["cycles"], steps_of(table), strict=True
     ):
@@ -112,29 +112,29 @@ def test_reverse_goes_there_and_back(asked, squares):
             assert len({step[name] for step in steps[::2]}) == cycles
 
 
-def test_longer_walks_begin_with_shorter_ones(asked):
-    table = asked("reverse")
+def test_longer_walks_begin_with_shorter_ones(questions_of):
+    table = questions_of("reverse")
     short, long = (table[table["cycles"] == cycles].reset_index(drop=True) for cycles in (1, 3))
     assert short["seed"].tolist() == long["seed"].tolist()
     assert [steps[:2] for steps in steps_of(long)] == steps_of(short)
 
 
-def test_null_and_reverse_end_where_they_began(asked, squares):
+def test_null_and_reverse_end_where_they_began(questions_of, squares):
     test = load_split(squares, "test").attributes
     for suite in ("null", "reverse"):
-        table = asked(suite)
+        table = questions_of(suite)
         for name in ("size", "shade", "kind"):
             assert (table[f"true_{name}"].to_numpy() == test[name].to_numpy()[table["index"]]).all()
 
 
 @pytest.fixture
-def many(asked, questions_settings):
-    """A suite `do` with enough questions to speak of distributions, from small splits."""
+def many(questions_of, questions_settings):
+    """A suite `do` with enough questions to test distributions, from small splits."""
     questions_settings.do.images = 60
     tables = []
     for seed in range(10):
         questions_settings.seed = seed
-        tables.append(asked("do"))
+        tables.append(questions_of("do"))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -186,8 +186,8 @@ def test_bins_have_equal_width_and_catch_what_is_outside(squares):
     assert bin_of(size, np.array([0.0, 1.0, 4.0, 9.0])).tolist() == [0, 0, BINS - 1, BINS - 1]
 
 
-def test_without_a_world_the_graph_tells_what_it_can(asked, squares):
-    table, test = asked("do"), load_split(squares, "test").attributes
+def test_without_a_world_the_graph_determines_true_parents(questions_of, squares):
+    table, test = questions_of("do"), load_split(squares, "test").attributes
     factual = test.iloc[table["index"]].reset_index(drop=True)
     for i, (step,) in enumerate(steps_of(table)):
         for name in ("size", "kind"):
@@ -200,7 +200,7 @@ def test_without_a_world_the_graph_tells_what_it_can(asked, squares):
             assert table["true_shade"][i] == factual["shade"][i]
 
 
-def test_a_simulated_world_tells_all(asked, squares, monkeypatch):
+def test_a_simulated_world_determines_all_true_parents(questions_of, squares, monkeypatch):
     calls = {}
 
     def counterfactual_parents(attributes, do):
@@ -212,7 +212,7 @@ def test_a_simulated_world_tells_all(asked, squares, monkeypatch):
         questions, "world", lambda name: SimpleNamespace(counterfactual_parents=counterfactual_parents)
     )
     save_dataset(squares, replace(load_dataset(squares), simulated=True))
-    table = asked("do")
+    table = questions_of("do")
     assert table["true_shade"].tolist() == table["question"].tolist()
     noise = load_split(squares, "test").attributes["noise_shade"].to_numpy()
     assert (calls["noise"] == noise[table["index"]]).all()
@@ -246,19 +246,19 @@ def test_a_simulated_world_tells_all(asked, squares, monkeypatch):
         ("null", "cycles", [0], "questions.null.cycles: 0; choose 1 or more"),
     ],
 )
-def test_refuses_what_cannot_be_asked(asked, questions_settings, suite, key, value, text):
+def test_refuses_invalid_settings(questions_of, questions_settings, suite, key, value, text):
     setattr(getattr(questions_settings, suite), key, value)
     with pytest.raises(UserError, match=text):
-        asked(suite)
+        questions_of(suite)
 
 
-def test_refuses_an_unknown_suite(asked):
+def test_refuses_an_unknown_suite(questions_of):
     with pytest.raises(
         UserError, match="flip: not a suite of interventions; choose one of do, null, reverse"
     ):
-        asked("flip")
+        questions_of("flip")
 
 
-def test_no_images_is_an_empty_table(asked, questions_settings):
+def test_no_images_is_an_empty_table(questions_of, questions_settings):
     questions_settings.null.images = 0
-    assert len(asked("null")) == 0
+    assert len(questions_of("null")) == 0

@@ -1,4 +1,4 @@
-"""Every promised table and figure is written, whatever its content; damaged by-products do not stop the report."""
+"""Every declared table and figure is written, also without content; damaged cost files do not stop the report."""
 
 import csv
 import json

@@ -40,7 +40,7 @@ def test_targets_are_the_opposite_of_the_prediction():
     np.testing.assert_array_equal(answers.pred, [0, 0, 1, 0])
     np.testing.assert_array_equal(
         answers.target, [1, 1, 0, 1]
-    )  # the last one's label is 1, but the classifier says 0
+    )  # the last one's label is 1, but the prediction is 0
     np.testing.assert_array_equal(answers.cf_pred, [1, 0, 0, 1])
     np.testing.assert_allclose(answers.bkl, [0.0, 1.0, 0.0, 0.2])
     np.testing.assert_allclose(answers.l_1, np.array([255, 0, 255, 153]) / 16 / 255)

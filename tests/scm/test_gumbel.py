@@ -22,12 +22,12 @@ def test_noise_always_returns_the_observed_class(classes, spread):
     logits = spread * torch.randn(
         ROWS, classes, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    # Uniform, so that classes of all but no probability are observed too.
+    # Uniform, so that classes of very small probability are observed too.
     observed = torch.randint(classes, (ROWS,), generator=torch.Generator().manual_seed(1))
     noise = gumbel_posterior(logits, observed, gumbels(ROWS, classes, 2))
     assert noise.isfinite().all()
     assert (gumbel_max(logits, noise) == observed).all()
-    # Also where the logits are computed anew with another rounding.
+    # Also if the logits are computed again with different rounding.
     again = logits * (1.0 + 1e-13)
     assert (gumbel_max(again, noise) == observed).all()
 

@@ -19,7 +19,7 @@ LOG_NORMAL = -0.5 * math.log(2.0 * math.pi)
 
 
 def perturbed(mechanism, scale: float = 0.3):
-    """The mechanism in float64, with random parameters instead of its start."""
+    """The mechanism in float64, with random instead of initial parameters."""
     generator = torch.Generator().manual_seed(0)
     for parameter in mechanism.double().parameters():
         parameter.data += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_density_integrates_to_one(mechanism, context):
 
 @pytest.mark.parametrize(("mechanism", "context"), flows())
 def test_values_return_from_their_noise_however_extreme(mechanism, context):
-    # Ten times beyond the range of the data at either end, where a sigmoid alone has no noise to give.
+    # Ten times beyond the range of the data at either end, where the inverse of a sigmoid alone does not exist.
     value = torch.linspace(-10.0, 10.0, 401, dtype=torch.float64)
     noise = mechanism.abduct(value, context)
     assert noise.isfinite().all()

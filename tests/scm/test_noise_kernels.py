@@ -1,4 +1,4 @@
-"""Kernels: the prior stays, there is no direction of time, and the limits of the stickiness are exact."""
+"""Kernels: invariance of the prior, reversibility, and exact limits of the stickiness."""
 
 import numpy as np
 import pytest

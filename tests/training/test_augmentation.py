@@ -1,4 +1,4 @@
-"""Moves of training images: whole pixels, drawn for each image, with black at the rim."""
+"""Shifts of training images: whole pixels, drawn for each image, with black at the border."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def test_shift_moves_each_image_by_whole_pixels(most):
     for image, other in zip(x, moved, strict=True):
         matches = []
         for down, right in amounts:
-            # By hand: rolled, with black where pixels came round the rim.
+            # By hand: rolled, with black for pixels that wrapped around.
             rolled = image.roll((down, right), dims=(1, 2))
             if down:
                 rolled[:, slice(0, down) if down > 0 else slice(down, None)] = -1
@@ -32,7 +32,7 @@ def test_shift_moves_each_image_by_whole_pixels(most):
                 matches.append((down, right))
         assert len(matches) == 1
         found += matches
-    # Every amount is drawn, each image on its own.
+    # Every shift occurs, independently for each image.
     assert set(found) == set(amounts)
 
 

@@ -1,4 +1,4 @@
-"""A compiled network learns what it learns as written, and everything else does not see the difference."""
+"""Training with a compiled network gives the same weights, and compilation ends with the training."""
 
 import shutil
 import sysconfig
@@ -19,7 +19,7 @@ from tests.training.toys import log, train
 
 @pytest.fixture
 def traced(monkeypatch):
-    """Counts how often the compiler is called; it hands back what it is given, which takes no minute."""
+    """Counts the calls of the compiler and replaces it by the identity, which is fast."""
     calls = []
 
     def backend(graph, _):
@@ -133,13 +133,13 @@ def test_the_compiled_bound_and_its_gradient_are_those_written(request, name, in
     traced = [] if inductor else request.getfixturevalue("traced")
     model = drawn_mechanism(name)
     value, gradient = bound(model)
-    # What fails must be seen here.
+    # Failures of the compiler must be errors here.
     with compiled(model, True), torch._dynamo.config.patch(suppress_errors=False):
         compiled_value, compiled_gradient = bound(model)
     torch.testing.assert_close(compiled_value, value)
     for one, other in zip(compiled_gradient, gradient, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
-    # One whole: every break would be a start of kernels more.
+    # One graph: every break would start more kernels.
     assert inductor or len(traced) == 1
 
 

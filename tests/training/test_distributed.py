@@ -15,7 +15,7 @@ from tests.training.toys import Network, images, log, settings
 
 
 def quiet_loss(model, batch, generator, progress):
-    """Without noise, and a mean over images, as the mean of gradients over processes supposes."""
+    """A mean over images without noise, so that its gradient is the mean of the gradients of the processes."""
     error = (model(batch["x"]).flatten(1).sum(1) - batch["x"].sum((1, 2, 3)) * (1 + progress)) ** 2
     return error.mean(), {}
 
@@ -31,9 +31,9 @@ def mean_gradient(own: float) -> list[float]:
 
 
 def step(out: Path, device: str) -> None:
-    """What every process does (at the top level, since it is sent to the others by name)."""
+    """The function that every process runs (at the top level, because it is sent to the processes by name)."""
     model = Network()
-    model.layers[1] = nn.Identity()  # batch normalisation would see only its own process's images
+    model.layers[1] = nn.Identity()  # batch normalisation would use the images of one process only
     given = {"steps": 5, "learning_rate": 1e-2, "ema": 0.5, "valid_every": 5}
     data = images(), images(5, seed=1)
     fit(model, quiet_loss, *data, settings(**given), Fit(out, 3, device))
@@ -44,7 +44,7 @@ def step(out: Path, device: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, Path, str]:
-    """The model of one process, that of two, and the mistake they end with."""
+    """The model of one process, that of two, and the error of two processes with an odd batch size."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     launch(step, one, device="cpu")
     with pytest.raises(UserError) as mistake:
@@ -64,7 +64,7 @@ def test_two_processes_train_as_one(trained):
     assert read_json(trained[1] / "model.json")["training"]["step"] == 5
 
 
-def test_a_mistake_in_a_process_is_told_in_one_line(trained):
+def test_an_error_in_a_process_is_one_line(trained):
     assert trained[2] == (
         "training.batch_size: 5 cannot be shared evenly by 2 processes; make it a multiple of that"
     )
@@ -72,7 +72,7 @@ def test_a_mistake_in_a_process_is_told_in_one_line(trained):
 
 
 def test_gradients_are_averaged(trained):
-    # AdamW forgives a wrong factor, so weights alone would not tell.
+    # AdamW is invariant to a factor on the gradient, so equal weights alone would not detect a wrong one.
     for number in (0, 1):
         assert read_json(trained[1] / f"gradient{number}.json") == [1.5, -1.5, 2.5]
 

@@ -1,4 +1,4 @@
-"""Which rows are held out: all of them once, the same ones for a seed."""
+"""Held-out rows: every row is in one part, and the split is a function of the seed."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The loop: schedules, batches and updates in closed form, what is kept and what is refused."""
+"""The training loop: schedules, batches and updates in closed form, saved weights, and errors."""
 
 import itertools
 import json
@@ -53,7 +53,7 @@ def test_batches_are_a_permutation_an_epoch(tmp_path):
     epochs = [sum(seen[start : start + 3], []) for start in (0, 3, 6)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    # What is left over is dropped, and is another image each time.
+    # The remaining image is dropped; it differs from epoch to epoch.
     seen.clear()
     train(tmp_path / "odd", loss=loss, data=images(13), steps=9)
     epochs = [sum(seen[start : start + 3], []) for start in (0, 3, 6)]
@@ -124,7 +124,7 @@ def test_clipping_scales_gradients_down_to_the_norm(tmp_path):
 def test_updates_of_bad_gradients_are_skipped(tmp_path, bad):
     g = torch.full((8, 3), 0.1)
     spoiled = torch.cat([g, torch.full((4, 3), bad)])
-    # An epoch of the good rows only must end with the same weights: they are all the same.
+    # An epoch without the bad rows must end with the same weights, because all good rows are equal.
     short = {"batch_size": 1, "valid": {"g": g}, "seed": 5, "skip": 100.0, "valid_every": 12}
     one = train(tmp_path / "a", Weights(), rows_as_gradients, {"g": spoiled}, steps=12, **short)
     other = train(tmp_path / "b", Weights(), rows_as_gradients, {"g": g}, steps=8, **short)
@@ -148,7 +148,7 @@ def test_updates_are_those_of_adamw(tmp_path, schedule):
     torch.testing.assert_close(found.double(), w, rtol=1e-5, atol=1e-5)
 
 
-# --- what is kept
+# --- saved weights
 
 
 def test_the_best_validated_weights_are_kept_and_patience_ends_the_run(tmp_path):
@@ -234,7 +234,7 @@ def test_bfloat16(tmp_path):
     assert all(math.isfinite(float(row["valid_loss"])) for row in log(tmp_path))
 
 
-# --- refusals
+# --- errors
 
 
 def test_a_loss_that_is_never_a_number_is_refused(tmp_path):

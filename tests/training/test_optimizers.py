@@ -1,4 +1,4 @@
-"""Muon moves matrices by the polar factor of their gradient; all else is moved as AdamW moves it."""
+"""Muon updates matrices by the polar factor of their gradient; all other weights are updated by AdamW."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ RATE = 0.01
 def moved(
     weights: dict[str, torch.Tensor], gradients: dict[str, torch.Tensor], optimizer: str, steps: int = 1
 ):
-    """Returns how far each weight moves."""
+    """Returns the change of each weight."""
     parameters = {
         name: nn.Parameter(weight.clone(memory_format=torch.preserve_format))
         for name, weight in weights.items()
@@ -39,7 +39,7 @@ def test_a_matrix_moves_against_the_polar_factor_of_its_gradient(shape):
     rows, columns = step.shape
     step = -step.double() / (0.2 * RATE * max(rows, columns) ** 0.5)
     inner = u.T @ step @ v.T
-    # The iteration, in bfloat16, brings singular values near 1 and not to it.
+    # The iteration in bfloat16 gives singular values near 1, not exactly 1.
     assert inner.diagonal().min() > 0.6
     assert inner.diagonal().max() < 1.3
     assert (inner - inner.diagonal().diag()).abs().max() < 0.05

@@ -1,4 +1,4 @@
-"""Runs that are killed and continued end with the same bits as runs that are left alone."""
+"""Trainings that are killed and resumed end with the same bits as uninterrupted ones."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ from tests.training.toys import Weights, drifting, images, log, noisy_loss, trai
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Lets the loop believe that much time passes, so that it saves its state after every step."""
+    """Advances the clock quickly, so that the loop saves its state after every step."""
     monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__))
 
 
@@ -127,13 +127,13 @@ def test_slices_of_time_end_with_the_same_bits_as_one_run(tmp_path, monkeypatch)
     whole, sliced = tmp_path / "whole", tmp_path / "sliced"
     options = {"steps": 30, "ema": 0.5, "schedule": "cosine", "valid_every": 7}
     train(whole, **options)
-    # A time long past: each slice ends at its first look at the clock.
+    # A time in the past: each slice ends when the clock is first checked.
     monkeypatch.setenv(clock.UNTIL, "1")
     for stop in (10, 20):
         with pytest.raises(Unfinished, match=f"stopped at step {stop} of 30; run it again"):
             train(sliced, **options)
         assert not (sliced / "model.safetensors").exists()
-    # The last step is not worth another slice.
+    # After the last step the training is complete.
     train(sliced, **options)
     assert (whole / "model.safetensors").read_bytes() == (sliced / "model.safetensors").read_bytes()
     assert log(whole) == log(sliced)

@@ -13,7 +13,7 @@ COUNT = 13
 
 
 def settings(**changed):
-    """A short training without warm-up, decay, averaging, clipping or skipping, unless they are asked for."""
+    """A short training without warm-up, decay, averaging, clipping or skipping, unless they are set."""
     plain = {
         "steps": 6,
         "batch_size": 4,
@@ -34,7 +34,7 @@ def settings(**changed):
 
 
 class Network(nn.Module):
-    """Has what makes resuming hard: another memory format, buffers, and a weight that gets no gradient."""
+    """Has properties that are difficult to resume: a memory format, buffers, and a weight without a gradient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Network(nn.Module):
 
 
 class Weights(nn.Module):
-    """Nothing but weights, for losses whose gradients are written down."""
+    """Weights only, for losses with gradients in closed form."""
 
     def __init__(self, count: int = 3) -> None:
         super().__init__()
@@ -91,5 +91,5 @@ def log(out: Path) -> list[dict[str, str]]:
 
 
 def drifting(model, batch, generator, progress):
-    """Training drives the weights up, and validation wants them low."""
+    """Training increases the weights, and the validation loss increases with them."""
     return (-model.w.sum() if model.training else model.w.sum()), {}

@@ -103,7 +103,7 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
     results = bad / "results" / "pendulum"
 
     def step(*words):
-        """Runs a command, which must succeed, and returns what it said."""
+        """Runs a command, which must succeed, and returns its output."""
         code = main([*map(str, words), "--config", "config.yaml", "bad.yaml"])
         said = capfd.readouterr()
         assert code == 0, said.err

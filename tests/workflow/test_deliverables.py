@@ -1,4 +1,4 @@
-"""Every file that a user reads is asked for by name: once deleted, it is planned again."""
+"""Every file that a user reads is an output of a rule: if it is deleted, it is planned again."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The workflow as a plan (dry runs) and, scored slow, as it really runs at smoke scale."""
+"""The plan of the workflow (dry runs) and, with the marker slow, a real run at smoke scale."""
 
 import csv
 import re
@@ -27,7 +27,7 @@ def snakemake(folder, *words, check=True):
 
 
 def plan(folder, *words):
-    """Returns rule by output file of what would be made now, and of everything in the graph."""
+    """Returns the rules of outputs that would be computed now, and of all outputs in the graph, by file."""
     lines = snakemake(folder, "--summary", *words).stdout.splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("output_file"))
     rows = list(csv.DictReader(lines[head:], delimiter="\t"))
@@ -43,7 +43,7 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A folder where the smoke run seems finished: its files are there, if empty, and their making is on record."""
+    """A folder in which the smoke run appears finished: its files exist, possibly empty, and are recorded as made."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copy(ROOT / "config.yaml", folder)
     preset = ["--configfile", PRESETS / "smoke.yaml"]
@@ -59,7 +59,7 @@ def finished(tmp_path_factory):
 
 
 def changed(folder, text):
-    """Returns the plan after laying `text` over the smoke preset."""
+    """Returns the plan with `text` merged into the smoke preset."""
     over = folder / "over.yaml"
     over.write_text(text)
     return plan(folder, "--configfile", PRESETS / "smoke.yaml", over)[0]
@@ -68,7 +68,7 @@ def changed(folder, text):
 def test_the_profile_is_found_by_itself(folder):
     done = snakemake(folder, "-n", "results/morphomnist/data/dataset.json")
     assert "workflow specific profile" in done.stderr
-    # What it makes of a plan: a line a job, in words.
+    # The printed plan has one readable line per job.
     assert "Generating the images, attributes and splits of morphomnist" in done.stdout + done.stderr
 
 
@@ -92,7 +92,7 @@ def test_every_preset_has_a_plan(folder, preset):
             Path(name).stem for name in every if name.startswith(folder_of_answers) and name.endswith(".npy")
         ]
         ranges = sorted(tuple(map(int, chunk.split("-"))) for chunk in chunks)
-        # Every question is asked once, in chunks of one size but the last.
+        # Every question occurs once; all chunks but the last have the same size.
         assert [start for start, _ in ranges] == [0, *(stop for _, stop in ranges[:-1])]
         assert ranges[-1][1] == settings.questions.count(suite)
         if suite == "flip":
@@ -136,7 +136,7 @@ def test_what_is_switched_off_is_not_in_the_graph(folder):
     assert "/judges/thickness/" not in made
     assert "/lpips/" not in made
     assert "/null" not in made
-    # The true counterfactuals are needed to score with, though nobody asked for their row.
+    # The true counterfactuals are required for scores, although truth is not among the methods.
     assert "/answers/truth/" in made
 
 
@@ -171,7 +171,7 @@ def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
     assert {Path(name).parent.name for name, rule in planned.items() if rule == "score"} == {"lpips"}
     assert set(planned.values()) == {"score", "summarise", "tables", "figures", "report"}
     planned = changed(finished, "scores: {bootstrap: {resamples: 50}}")
-    # Scores of whole sets, which have their own intervals, and the table that gives all others theirs.
+    # Scores of whole sets, which have their own intervals, and the table with the intervals of all other scores.
     scored = {Path(name).parent.name for name, rule in planned.items() if rule == "score"}
     scored |= {Path(name).stem for name, rule in planned.items() if rule == "reference"}
     assert scored == {"correlation", "oracle_frechet"}
@@ -192,7 +192,7 @@ def test_models_are_trained_apart(finished):
 
 
 def test_speed_knobs_change_no_result(finished):
-    # Not even the chunks' size: the files have other names, nothing that was trained or scored is thrown away.
+    # A new chunk size changes the names of the files; no training and no score is repeated.
     planned = changed(finished, "answers: {chunk_size: 50}")
     assert not {"train", "train_once", "ask"} & set(planned.values())
     planned = plan(finished, "--configfile", PRESETS / "smoke.yaml", "--cores", "1")[0]
@@ -201,7 +201,7 @@ def test_speed_knobs_change_no_result(finished):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A folder where the smoke run really ran."""
+    """A folder with the results of a real smoke run."""
     folder = tmp_path_factory.mktemp("ran")
     shutil.copy(ROOT / "config.yaml", folder)
     snakemake(folder, "--configfile", PRESETS / "smoke.yaml")
@@ -220,11 +220,11 @@ def test_smoke_run_ends_with_a_report_between_floor_and_ceiling(ran):
     assert set(scores["method"]) == set(settings.methods)
     assert set(scores["suite"]) == {"do", "null", "reverse", "flip"}
     mean = scores.groupby(["method", "suite", "metric"])["value"].mean()
-    # Copying is perfect where nothing should change, rendering the truth is perfect everywhere.
+    # `copy` is perfect where nothing should change, `truth` is perfect everywhere.
     assert mean["copy", "null", "l1"] == mean["truth", "null", "l1"] == 0
     assert mean["truth", "do", "truth_l1"] == 0
     assert mean["copy", "do", "truth_l1"] > 0
-    # Copying turns nothing over.
+    # `copy` flips no decision.
     assert mean["copy", "flip", "flip_rate"] == 0
     assert mean["truth", "do", "measured_thickness_truth"] == 0
     absent = scores[scores["value"].isna()]
@@ -245,5 +245,5 @@ def test_snakemake_has_a_report_of_its_own(ran):
     assert "every answer was scored alike" in page
     for name in ("report.html", "main.csv", "distance.png"):
         assert name in page
-    # It can be read where there is no network.
+    # The page can be read without a network.
     assert not re.findall(r'(?:src|href)="http', page)

@@ -1,7 +1,7 @@
-"""Loaded by every Python that finds this folder in PYTHONPATH, before anything else: the tests' hand inside a job.
+"""Records the steps of a workflow and injects faults; imported first by every Python with this folder in PYTHONPATH.
 
-Where COUNTERFACTORY_LEDGER names a folder, each step of the workflow writes there when it began, where, with which
-GPUs, and when it ended. A file `faults/<step>` there happens to that step, once: `sleep S` seconds before its work,
+If COUNTERFACTORY_LEDGER names a folder, each step of the workflow writes there its start, its node, its GPUs and its
+end. A file `faults/<step>` in that folder is a fault of that step, injected once: `sleep S` seconds before its work,
 or `grow MB` of memory.
 """
 

@@ -239,8 +239,8 @@ def idx_files() -> dict[str, bytes]:
         "255 dimensions": b"\0\0\x08\xff" + struct.pack(">255I", *[1] * 255) + b"\0",
         "zero and huge": b"\0\0\x08\x04" + struct.pack(">4I", 0, *[2**32 - 1] * 3),
         "huge": b"\0\0\x0e\x03" + struct.pack(">3I", *[2**32 - 1] * 3),
-        "packed huge": gzip.compress(b"\0\0\x0e\x03" + struct.pack(">3I", *[2**32 - 1] * 3)),
-        "packed large": gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 2**27) + bytes(2**20)),
+        "packed huge": gzip.compress(b"\0\0\x0e\x03" + struct.pack(">3I", *[2**32 - 1] * 3), mtime=0),
+        "packed large": gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 2**27) + bytes(2**20), mtime=0),
         "bomb": gzip_bomb(2**28),
         "bomb behind": gzip.compress(b"\0\0\x08\x01\0\0\0\x01\0") + gzip_bomb(2**28),
     }

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_workflow import ROOT
+from tests.workflow.test_workflow import ROOT
 
 pytest_plugins = ["test_workflow"]
 

@@ -82,7 +82,8 @@ def prepare(
     tested = [item for item in items if isinstance(item, TestImage)]
     if tested and len(tested) < count:
         raise UserError("image: a batch of test images and other images; ask about them separately")
-    known, notes = dict(own), [[] for _ in items]
+    known = dict(own)
+    notes: list[list[str]] = [[] for _ in items]
     if tested:
         images = np.stack([item.image for item in tested])
         known = {name: np.array([item.parents[name] for item in tested]) for name in dataset.names} | own

@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ..core.errors import Unfinished, UserError
 from ..core.user import name_user
-from . import answers, data, models, queries, report, scores, settings
+from . import answers, data, imagine, models, queries, report, scores, settings
 from .help import Parser, build_parser
 
 __all__ = ["ROOMS", "main", "parser"]
 
-ROOMS = (data, models, answers, scores, queries, report, settings)
+ROOMS = (data, models, answers, scores, queries, report, imagine, settings)
 """The modules that define commands."""
 
 

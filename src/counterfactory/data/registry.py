@@ -16,7 +16,7 @@ from typing import Any
 
 from .variable import Variable, classified
 
-__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry"]
+__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "noun_of"]
 
 DEFAULT_DATASET = "morphomnist"
 """The data set of a configuration that names none. The reference of the configuration shows its defaults."""
@@ -207,3 +207,8 @@ DATASETS = {
         settings={"judges.shift": 0},
     ),
 }
+
+
+def noun_of(dataset: str) -> str:
+    """Returns what an image of a data set shows, in the words of the report: `image` if it declares nothing."""
+    return DATASETS[dataset].noun if dataset in DATASETS else "image"

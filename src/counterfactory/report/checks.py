@@ -9,6 +9,7 @@ import numpy as np
 from ..core.descriptions import read_description
 from ..core.files import read_table
 from ..data.dataset import Dataset
+from ..data.registry import noun_of
 from ..data.worlds import world
 from .layout import Cell, Column, Row, Table
 from .vocabulary import describe_score, spell_score
@@ -76,26 +77,29 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
     )
 
 
-def identity_table(meta: dict[str, Any]) -> Table:
-    """Returns the verification accuracy of the identity network: same source digit or another digit of the class.
+def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
+    """Returns the verification accuracy of the identity network: same source image or another one of its class.
 
     Arguments:
         meta: The `model.json` of the network, written by :mod:`counterfactory.models.identity.train`.
+        dataset: The data set, whose images and continuous variables the headings name.
     """
+    noun = noun_of(dataset.name)
+    parents = " and ".join(variable.name for variable in dataset.variables if not variable.classes)
     columns = (
         Column("auc", "AUC", "any other rendering", "", "higher", 4),
-        Column("true_accept", "accepted, same digit", "any other rendering", "share", "higher", 3),
-        Column("false_accept", "accepted, other digit", "any other rendering", "share", "lower", 4),
-        Column("auc_matched", "AUC", "equal thickness and intensity", "", "higher", 4),
+        Column("true_accept", f"accepted, same {noun}", "any other rendering", "share", "higher", 3),
+        Column("false_accept", f"accepted, other {noun}", "any other rendering", "share", "lower", 4),
+        Column("auc_matched", "AUC", f"equal {parents}", "", "higher", 4),
         Column(
             "false_accept_matched",
-            "accepted, other digit",
-            "equal thickness and intensity",
+            f"accepted, other {noun}",
+            f"equal {parents}",
             "share",
             "lower",
             4,
         ),
-        Column("sources", "digits", "", "", decimals=0),
+        Column("sources", f"{noun}s", "", "", decimals=0),
     )
     titles = {"measured": "held out, evaluation only", "valid": "held out, used for the threshold"}
     rows = tuple(
@@ -107,9 +111,9 @@ def identity_table(meta: dict[str, Any]) -> Table:
         "The identity network",
         columns,
         rows,
-        "Pairs of renderings of one digit with different thickness and intensity, compared with pairs of different "
-        "digits of the same class: the area under the ROC curve of the cosine similarity, and the shares of pairs that "
-        f"the threshold of FVA, {meta['threshold']:.3f}, accepts.",
+        f"Pairs of renderings of one {noun} with different {parents}, compared with pairs of different "
+        f"{noun}s of the same class: the area under the ROC curve of the cosine similarity, and the shares of pairs "
+        f"that the threshold of FVA, {meta['threshold']:.3f}, accepts.",
         stub="renderings",
     )
 

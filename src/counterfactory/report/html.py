@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from ..core.errors import UserError, reading
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
+from ..data.registry import DEFAULT_DATASET, noun_of
 from .layout import Column, Table, footnotes, format_cell, format_number
 from .narrative import cards, caveats, explanation_sentences, intervention_sentences
 from .steps import read_steps
@@ -88,6 +89,7 @@ def write_report(
         style=Markup((PAGE / "page.css").read_text(encoding="utf-8")),
         icon=_icon(),
         config=config,
+        noun=noun_of(config.get("dataset", DEFAULT_DATASET)),
         config_text=yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=88
         ),

@@ -73,7 +73,9 @@ def write_tables(
     comparisons = published_tables(run, sources, studies)
     tables = build_tables(scores, dataset, judges, mechanisms, true_nll(results.data, dataset), level)
     tables += [
-        identity_table(meta) for meta in map(read_description, results.identity) if "verification" in meta
+        identity_table(meta, dataset)
+        for meta in map(read_description, results.identity)
+        if "verification" in meta
     ]
     tables += query_tables(read_queries(results.queries), dataset)
     tables += structure_tables(read_structure(results.structure), dataset)

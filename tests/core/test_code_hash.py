@@ -148,7 +148,7 @@ SOURCES = {
             rate: float = Field(1.0, ge=0, description="The rate.", title="Rate")
     """,
     "parts/__init__": "import pkg.parts.effects\n",
-    "parts/base": "OFFSET = 1\nSPARE = 2\n",
+    "parts/base": "OFFSET = 1\nSECOND = 2\n",
     "parts/effects": "import os\n\nos.environ['THREADS'] = '1'\nSIZE = 1\n",
     "parts/unused": "class Never:\n    x = 1\n",
 }

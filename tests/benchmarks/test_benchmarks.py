@@ -196,7 +196,7 @@ def test_slices(tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
     over = tmp_path / "over.yaml"
     over.write_text(CONFIG)
-    words = ["--preset", "smoke", "--config", over, "--folder", tmp_path, "--cores", 1, "--minutes", 2]
+    words = ["--preset", "smoke", "--config", over, "--folder", tmp_path, "--cores", 1, "--minutes", 9]
     found = script("slices.py", *words, "--", "results/pendulum/data/dataset.json", cwd=ROOT)
     assert found["finished"] and found["trainings"] == {}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.workflow.test_workflow import ROOT
 
-pytest_plugins = ["test_workflow"]
+pytest_plugins = ["tests.workflow.test_workflow"]
 
 
 def test_steps_import_nothing_from_the_working_folder(folder):

@@ -123,7 +123,9 @@ def _read_vggface2(file: IO[bytes], name: str) -> State:
         if not (str(key) in ("fc.weight", "fc.bias") and value.shape[:1] == (IDENTITIES,))
     }
     counters = [
-        key for key in build_published_identity("vggface2_resnet50").state_dict() if key.endswith("num_batches_tracked")
+        key
+        for key in build_published_identity("vggface2_resnet50").state_dict()
+        if key.endswith("num_batches_tracked")
     ]
     return {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
 

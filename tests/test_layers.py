@@ -54,7 +54,9 @@ def arrows():
             continue
         for module in imported(path):
             if module[0] in LEVEL and module[0] != folder and module[1:2] != ["registry"]:
-                found.setdefault((folder, module[0]), set()).add(f"{path.relative_to(ROOT)} -> {'.'.join(module)}")
+                found.setdefault((folder, module[0]), set()).add(
+                    f"{path.relative_to(ROOT)} -> {'.'.join(module)}"
+                )
     return found
 
 

@@ -27,6 +27,7 @@ questions:
   null: {images: 3, cycles: [1, 2]}
   reverse: {images: 2, cycles: [1]}
   sweep: {images: 1, values: 2}
+  flip: {images: 0}
 answers: {chunk_size: 20, batch_size: 10, causaldiffae: {steps: 3}}
 scores: {metrics: [effectiveness, measured, axioms, truth], bootstrap: {resamples: 20}}
 """

@@ -81,7 +81,12 @@ def test_no_compiler_no_name_no_locale_and_a_read_only_checkout(place, home):
 @pytest.mark.slow
 @pytest.mark.parametrize("installed", [True, False])
 def test_steps_of_a_module_run_the_modules_code(place, installed):
-    (place / "Snakefile").write_text(MODULE.format(root=ROOT, config=yaml.safe_load(tiny.CONFIG)))
+    root = place / "checkout"  # another one than that of the environment
+    for name in ("src", "workflow", "envs"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, root / name)
+    (place / "Snakefile").write_text(MODULE.format(root=root, config=yaml.safe_load(tiny.CONFIG)))
     environment = {"PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "HOME": str(place)}
     if not installed:
         (place / "hidden").mkdir()

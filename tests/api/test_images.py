@@ -67,7 +67,8 @@ def test_typical_images():
 
 def test_import_stays_light():
     code = "import sys, json, counterfactory; light = 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
-    code += "import counterfactory.api.world, counterfactory.methods.dscm; print(json.dumps([light, list(sys.modules)]))"
+    code += "import counterfactory.api.world, counterfactory.methods.dscm\n"
+    code += "print(json.dumps([light, list(sys.modules)]))"
     light, modules = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
     heavy = ("snakemake", "counterfactory.report", "counterfactory.training", "counterfactory.cli")
     assert light and not [name for name in modules if name.startswith(heavy)]

@@ -7,7 +7,7 @@ import counterfactory
 
 ROOT = Path(counterfactory.__file__).parent
 
-# From the bottom. A folder may import those of earlier lines, at run time; folders of one line do not import each other.
+# From the bottom. At run time a folder may import those of earlier lines. Folders of one line do not import each other.
 LAYERS = (
     ("core",),
     ("pretrained", "diffusion"),

@@ -28,7 +28,7 @@ def hold_alive_lock(folder: Path | str = ".") -> bool:
     state = Path(folder) / ".snakemake"
     try:
         state.mkdir(parents=True, exist_ok=True)
-        file = open(state / "alive", "a")
+        file = open(state / "alive", "a")  # noqa: SIM115  # held for the life of the process
     except OSError:  # a read-only folder: Snakemake itself reports it where it needs to write
         return False
     stale = []

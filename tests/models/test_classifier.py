@@ -209,8 +209,7 @@ def test_commands_refuse_in_one_line(squares, tmp_path, capsys):
     ]
     assert main([*words, "--attributes", "[1]"]) == 2
     assert "--attributes: must contain keys and values" in capsys.readouterr().err
-    # Of the default attributes, none is of a variable of squares.
-    assert main([*words, "--attributes", "{}"]) == 2
+    assert main([*words, "--attributes", '{"thick": {"of": "thickness", "above": 2.5}}']) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(
         "counterfactory train: attributes.thick.of: thickness: neither a parent of squares"

@@ -117,7 +117,7 @@ def test_chunks_that_nothing_happened_to_were_made_once(storm):
         # A controller that is killed may forget that a job had ended, and the job is submitted again: it finds the
         # chunk whole and does not make it again.
         again = len(storm.ledger(step=step)) > 1
-        assert again == ("whole already" in log_file(storm, step).read_text())
+        assert again == ("restored from its recovery copy" in log_file(storm, step).read_text())
 
 
 def test_a_node_goes_down(small, expected):

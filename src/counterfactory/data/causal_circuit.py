@@ -36,10 +36,10 @@ import pandas as pd
 from scipy.special import betainc, betaincc, betainccinv, betaincinv, betaln, ndtr, ndtri, xlog1py, xlogy
 
 from ..core.errors import UserError
-from ..core.files import write_array, write_table
 from ..core.noise import generator
-from ..core.progress import progress
-from .dataset import SPLITS, declared, load_dataset, save_dataset
+from .action import read_action
+from .dataset import declared
+from .drawn import measure_chunks, permuted, render_parents, write_drawn
 
 if TYPE_CHECKING:
     from ..config.data import DataSettings
@@ -78,7 +78,6 @@ _DISTANCE, _RADIUS, _BUTTON = 13.0, 2.3, 1.0
 _CHANNEL = {"red": 0, "green": 1, "blue": 2}
 _DIM = 0.15  # the brightness of a light of intensity 0, so that it is visible
 _ORANGE, _GREY, _DARK = (255.0, 140.0, 0.0), (150.0,) * 3, (70.0,) * 3
-_CHUNK = 100  # images rendered at once: they fit into the processor's cache
 
 Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
@@ -103,21 +102,13 @@ def synthesise(
         out: The folder of the data set.
         threads: Not used.
     """
-    out = Path(out)
-    shape = (3, settings.image_size, settings.image_size)
-    for split in SPLITS:
-        attributes = sample_parents(getattr(settings, split), settings.seed, split)
-        if split == "judges" and not confounded:
-            attributes = _unconfounded(attributes, settings.seed)
-        images = np.empty((len(attributes), *shape), dtype=np.uint8)
-        starts = range(0, len(attributes), _CHUNK)
-        for start in progress(starts, len(starts), f"synthesise {split}"):
-            part = slice(start, start + _CHUNK)
-            images[part] = render(attributes.iloc[part], settings.image_size)
-        attributes.insert(0, "index", np.arange(len(attributes)))
-        write_array(out / split / "images.npy", images)
-        write_table(out / split / "attributes.parquet", attributes)
-    save_dataset(out, declared("causal_circuit", settings.image_size))
+
+    def sample(split: str, count: int) -> pd.DataFrame:
+        attributes = sample_parents(count, settings.seed, split)
+        independent = split == "judges" and not confounded
+        return _unconfounded(attributes, settings.seed) if independent else attributes
+
+    write_drawn("causal_circuit", settings, out, sample, render)
 
 
 def sample_parents(n: int, seed: int, *names: str | int) -> pd.DataFrame:
@@ -197,14 +188,7 @@ def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) ->
     Raises:
         UserError: If `do` names another variable, or a factual value is not between 0 and 1.
     """
-    for name in do:
-        if name not in _NAMES:
-            raise UserError(f"do: {name} is not a variable; choose from {', '.join(_NAMES)}")
-    factual = {name: np.asarray(attributes[name], np.float64) for name in _NAMES}
-    action = {
-        name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)
-        for name, values in factual.items()
-    }
+    factual, action = read_action(_NAMES, attributes, do)
     set_ = {name: ~np.isnan(values) for name, values in action.items()}
     noises = abduct(factual)
     after = {name: np.where(set_[name], action[name], factual[name]) for name in _NAMES}
@@ -293,13 +277,7 @@ def render_counterfactual(
     Raises:
         UserError: If the data set is missing.
     """
-    shape = load_dataset(data).shape
-    count = len(np.asarray(parents["arm"]))
-    images = np.empty((count, *shape), dtype=np.uint8)
-    for start in range(0, count, _CHUNK):
-        part = {name: np.asarray(parents[name])[start : start + _CHUNK] for name in _NAMES}
-        images[start : start + _CHUNK] = render(part, shape[1])
-    return images, np.ones(count, dtype=bool)
+    return render_parents(render, data, parents, _NAMES)
 
 
 def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
@@ -316,12 +294,7 @@ def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
     Returns:
         Columns `arm`, `blue`, `green`, `red`, N rows, between 0 and 1; `arm` is NaN where the image has no orange.
     """
-    tables = [_measure(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame({name: np.empty(0) for name in _NAMES})
-    )
+    return measure_chunks(_measure, images, _NAMES)
 
 
 def _measure(images: np.ndarray) -> pd.DataFrame:
@@ -345,11 +318,7 @@ def _measure(images: np.ndarray) -> pd.DataFrame:
 
 def _unconfounded(attributes: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Permutes the intensities of each light, so that the lights are independent of the arm and of each other."""
-    permuted = {
-        name: attributes[name].to_numpy()[generator(seed, "judges", name).permutation(len(attributes))]
-        for name in _LIGHTS
-    }
-    attributes = attributes.assign(**permuted)
+    attributes = permuted(attributes, _LIGHTS, seed)
     noises = abduct(attributes)
     return attributes.assign(**{f"noise_{name}": noises[f"noise_{name}"] for name in _LIGHTS})
 

@@ -37,6 +37,7 @@ from ..core.errors import UserError
 from ..core.files import write_array, write_table
 from ..core.noise import generator
 from ..core.progress import progress
+from .action import read_action
 from .dataset import SPLITS, declared, save_dataset
 from .morpho_sets import TEST, TRAIN, read_digits, split_rows
 
@@ -206,18 +207,11 @@ def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) ->
     Raises:
         UserError: If `do` names another variable or a value that is not a class, or as :func:`abduct` does.
     """
-    factual = {name: np.asarray(attributes[name], np.float64) for name in DATASET.names}
-    for name, values in do.items():
-        if name not in factual:
-            raise UserError(f"do: {name} is not a variable; choose from {', '.join(factual)}")
-        values = np.asarray(values, np.float64)
+    factual, action = read_action(DATASET.names, attributes, do)
+    for name, values in action.items():
         if not np.all(np.isnan(values) | np.isin(values, np.arange(CLASSES))):
             raise UserError(f"do: {name} must be a class of 0 to {CLASSES - 1}")
     noises = abduct(attributes)
-    action = {
-        name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)
-        for name, values in factual.items()
-    }
     digit = np.where(np.isnan(action["digit"]), factual["digit"], action["digit"])
     colour = np.where(np.isnan(action["colour"]), _colour(digit, noises), action["colour"])
     return {"digit": digit, "colour": colour}

@@ -35,10 +35,10 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from ..core.errors import UserError
-from ..core.files import write_array, write_table
 from ..core.noise import generator
-from ..core.progress import progress
-from .dataset import SPLITS, declared, load_dataset, save_dataset
+from .action import read_action
+from .dataset import declared
+from .drawn import measure_chunks, permuted, render_parents, write_drawn
 
 if TYPE_CHECKING:
     from ..config.data import DataSettings
@@ -71,7 +71,6 @@ _LENGTH_SPREAD, _POSITION_SPREAD = 0.1, 0.5
 
 _LEFT, _TOP, _VIEW = -3.0, 24.0, 26.0  # the view is a square of 26 units from (-3, -2) to (23, 24)
 _ORANGE, _RED = (255.0, 165.0, 0.0), (178.0, 34.0, 34.0)
-_CHUNK = 100  # images rendered at once: they fit into the processor's cache
 
 Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
@@ -96,21 +95,13 @@ def synthesise(
         out: The folder of the data set.
         threads: Not used.
     """
-    out = Path(out)
-    shape = (3, settings.image_size, settings.image_size)
-    for split in SPLITS:
-        attributes = sample_parents(getattr(settings, split), settings.seed, split)
-        if split == "judges" and not confounded:
-            attributes = _unconfounded(attributes, settings.seed)
-        images = np.empty((len(attributes), *shape), dtype=np.uint8)
-        starts = range(0, len(attributes), _CHUNK)
-        for start in progress(starts, len(starts), f"synthesise {split}"):
-            part = slice(start, start + _CHUNK)
-            images[part] = render(attributes.iloc[part], settings.image_size)
-        attributes.insert(0, "index", np.arange(len(attributes)))
-        write_array(out / split / "images.npy", images)
-        write_table(out / split / "attributes.parquet", attributes)
-    save_dataset(out, declared("pendulum", settings.image_size))
+
+    def sample(split: str, count: int) -> pd.DataFrame:
+        attributes = sample_parents(count, settings.seed, split)
+        independent = split == "judges" and not confounded
+        return _unconfounded(attributes, settings.seed) if independent else attributes
+
+    write_drawn("pendulum", settings, out, sample, render)
 
 
 def sample_parents(n: int, seed: int, *names: str | int) -> pd.DataFrame:
@@ -192,14 +183,7 @@ def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) ->
     Raises:
         UserError: If `do` names another variable, or the process generates no such value.
     """
-    for name in do:
-        if name not in _NAMES:
-            raise UserError(f"do: {name} is not a variable; choose from {', '.join(_NAMES)}")
-    factual = {name: np.asarray(attributes[name], np.float64) for name in _NAMES}
-    action = {
-        name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)
-        for name, values in factual.items()
-    }
+    factual, action = read_action(_NAMES, attributes, do)
     noises = abduct(factual)
     after = {name: np.where(np.isnan(action[name]), factual[name], action[name]) for name in _NAMES}
     length, position = shadow_of(after["angle"], after["light"])
@@ -300,13 +284,7 @@ def render_counterfactual(
     Raises:
         UserError: If the data set is missing or a light is not above the ground.
     """
-    shape = load_dataset(data).shape
-    count = len(np.asarray(parents["angle"]))
-    images = np.empty((count, *shape), dtype=np.uint8)
-    for start in range(0, count, _CHUNK):
-        part = {name: np.asarray(parents[name])[start : start + _CHUNK] for name in _NAMES}
-        images[start : start + _CHUNK] = render(part, shape[1])
-    return images, np.ones(count, dtype=bool)
+    return render_parents(render, data, parents, _NAMES)
 
 
 def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
@@ -325,12 +303,7 @@ def measure(images: np.ndarray, threads: int = 1) -> pd.DataFrame:
         Columns `angle`, `light`, `shadow_length`, `shadow_position`, N rows; NaN where the image has no pixel of the
         colour.
     """
-    tables = [_measure(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame({name: np.empty(0) for name in _NAMES})
-    )
+    return measure_chunks(_measure, images, _NAMES)
 
 
 def _measure(images: np.ndarray) -> pd.DataFrame:
@@ -363,11 +336,7 @@ def _measure(images: np.ndarray) -> pd.DataFrame:
 
 def _unconfounded(attributes: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Permutes the lengths and the positions of the shadows, so that they are independent of the angles."""
-    permuted = {
-        name: attributes[name].to_numpy()[generator(seed, "judges", name).permutation(len(attributes))]
-        for name in ("shadow_length", "shadow_position")
-    }
-    attributes = attributes.assign(**permuted)
+    attributes = permuted(attributes, ("shadow_length", "shadow_position"), seed)
     return attributes.assign(
         **{name: values for name, values in abduct(attributes).items() if "shadow" in name}
     )

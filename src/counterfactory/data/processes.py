@@ -42,6 +42,7 @@ from scipy.special import (
 
 from ..core.errors import UserError
 from ..core.noise import generator
+from .action import read_action
 from .morphology import render, render_slanted, render_wide
 
 __all__ = ["INTENSITY", "SLANT", "WIDTH", "Linear", "Logistic", "Process"]
@@ -221,14 +222,7 @@ class Process:
         Raises:
             UserError: If `do` names another variable, or the process generates no such factual value.
         """
-        factual = {name: np.asarray(attributes[name], np.float64) for name in self.names}
-        for name in do:
-            if name not in factual:
-                raise UserError(f"do: {name} is not a variable; choose from {', '.join(factual)}")
-        action = {
-            name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)
-            for name, values in factual.items()
-        }
+        factual, action = read_action(self.names, attributes, do)
         noise = self.abduct(factual["thickness"], factual[self.effect])[f"noise_{self.effect}"].to_numpy()
         after = {name: np.where(np.isnan(action[name]), factual[name], action[name]) for name in factual}
         moved = np.isnan(action[self.effect]) & ~np.isnan(action["thickness"])

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import beta, kstest, norm, uniform
 
 from counterfactory.core.errors import UserError
-from counterfactory.data import causal_circuit
+from counterfactory.data import causal_circuit, drawn
 from counterfactory.data.causal_circuit import (
     DATASET,
     abduct,
@@ -213,7 +213,7 @@ def test_confounded_judges_have_the_same_marginals(data, tmp_path):
 
 
 def test_rows_do_not_depend_on_chunks_threads_or_sizes(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(causal_circuit, "_CHUNK", 7)
+    monkeypatch.setattr(drawn, "CHUNK", 7)
     synthesise(settings(train=60, test=30), False, None, tmp_path, threads=3)
     few, many = load_split(tmp_path, "train"), load_split(data, "train")
     np.testing.assert_array_equal(few.images, many.images[:60])

@@ -15,6 +15,7 @@ gc.set_threshold(200_000, 50, 100)
 from counterfactory.answers.recovery import remove_recovery_copies
 from counterfactory.config import load_settings
 from counterfactory.config.cross_checks import warnings_of
+from counterfactory.config.model_checks import used_models
 from counterfactory.config.explainers import EXPLAINERS
 from counterfactory.core.errors import UserError
 from counterfactory.core.code_hash import code_hash, imported_modules
@@ -50,7 +51,7 @@ USED_METRICS = [
     and (DATASET.simulated or not METRICS[name].simulated)
 ]
 USED_JUDGES = sorted(VARIABLES) if any(METRICS[name].judges for name in USED_METRICS) else []
-USED_MODELS = sorted({model for method in SETTINGS.methods for model in METHODS[method].models})
+USED_MODELS = used_models(SETTINGS)
 SCM_SEEDS = SETTINGS.seeds if any(METHODS[method].scm for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
 PRETRAINED = pretrained(SETTINGS)

@@ -30,10 +30,32 @@ from .processes import Process
 if TYPE_CHECKING:
     from ..config.data import DataSettings
 
-__all__ = ["TEST", "TRAIN", "generate", "read_digits", "render_true", "split_rows"]
+__all__ = ["TEST", "TRAIN", "generate", "generate_sampled", "read_digits", "render_true", "split_rows"]
 
 TRAIN, TEST = 60_000, 10_000
 _CHUNK = 250
+
+
+def generate_sampled(
+    name: str,
+    process: Process,
+    settings: "DataSettings",
+    confounded: bool,
+    digits: Path | str,
+    out: Path | str,
+    threads: int = 1,
+) -> None:
+    """Writes a data set of a process that has no published tables, with sampled parents; arguments of :func:`generate`.
+
+    Raises:
+        UserError: If `data.published` is set, or as :func:`generate` does.
+    """
+    if settings.published is not None:
+        raise UserError(
+            f"data.published: {settings.published}: the published tables have no {process.effect}; set null for {name}"
+        )
+    parents = process.sample(TRAIN + TEST, settings.seed)
+    generate(name, process, parents, settings, confounded, digits, out, threads)
 
 
 def generate(

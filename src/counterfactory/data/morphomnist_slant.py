@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
-from .morpho_sets import TEST, TRAIN, generate, render_true
+from .morpho_sets import generate_sampled, render_true
 from .morphology import measure as measure_strokes
 from .processes import SLANT, Columns
 
@@ -36,17 +35,8 @@ BLANK = {"thickness": 0.0}
 def synthesise(
     settings: "DataSettings", confounded: bool, digits: Path | str, out: Path | str, threads: int = 1
 ) -> None:
-    """Writes the data set; see :func:`counterfactory.data.morpho_sets.generate`.
-
-    Raises:
-        UserError: If `data.published` is set, or as described there.
-    """
-    if settings.published is not None:
-        raise UserError(
-            f"data.published: {settings.published}: the published tables have no slant; set null for morphomnist_slant"
-        )
-    parents = SLANT.sample(TRAIN + TEST, settings.seed)
-    generate("morphomnist_slant", SLANT, parents, settings, confounded, digits, out, threads)
+    """Writes the data set; see :func:`counterfactory.data.morpho_sets.generate_sampled`."""
+    generate_sampled("morphomnist_slant", SLANT, settings, confounded, digits, out, threads)
 
 
 def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

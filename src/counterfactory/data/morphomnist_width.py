@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
-from .morpho_sets import TEST, TRAIN, generate, render_true
+from .morpho_sets import generate_sampled, render_true
 from .morphology import measure
 from .processes import WIDTH, Columns
 
@@ -35,17 +34,8 @@ BLANK = {"thickness": 0.0, "width": 0.0}
 def synthesise(
     settings: "DataSettings", confounded: bool, digits: Path | str, out: Path | str, threads: int = 1
 ) -> None:
-    """Writes the data set; see :func:`counterfactory.data.morpho_sets.generate`.
-
-    Raises:
-        UserError: If `data.published` is set, or as described there.
-    """
-    if settings.published is not None:
-        raise UserError(
-            f"data.published: {settings.published}: the published tables have no width; set null for morphomnist_width"
-        )
-    parents = WIDTH.sample(TRAIN + TEST, settings.seed)
-    generate("morphomnist_width", WIDTH, parents, settings, confounded, digits, out, threads)
+    """Writes the data set; see :func:`counterfactory.data.morpho_sets.generate_sampled`."""
+    generate_sampled("morphomnist_width", WIDTH, settings, confounded, digits, out, threads)
 
 
 def counterfactual_parents(attributes: Columns, do: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ Nothing heavy is imported. A new model is one folder, `models/<name>/`, with a m
 
 from dataclasses import dataclass
 
-__all__ = ["MODELS", "Model", "module_of", "section_of", "split_name"]
+__all__ = ["MODELS", "Model", "section_of", "split_name"]
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,6 @@ MODELS: dict[str, Model] = {
         per_variable=True,
     ),
 }
-
-
-def module_of(model: str) -> str:
-    """Returns the module of a model's train function, such as `models.image.train`, relative to the package."""
-    return MODELS[model].train.partition(":")[0]
 
 
 def section_of(model: str) -> str:

@@ -101,7 +101,10 @@ COMMANDS = (
         _train,
         "train a model",
         (
-            positional("model", f"the model: {', '.join(MODELS)}; judges and predictors with a variable"),
+            positional(
+                "model",
+                f"the model: {', '.join(MODELS)}; for judges and predictors add the variable, such as judges/thickness",
+            ),
             SETTINGS,
             ATTRIBUTES,
             SEED,

@@ -44,6 +44,23 @@ def test_several_seeds_give_mean_and_sample_deviation():
     assert cell.spread == pytest.approx(np.std([1, 2, 6], ddof=1))
 
 
+def _pooled(seeds, low, high, what="t"):
+    row = ("m", "a", "do", what, "marginal", 1, "l1", seeds, 3.0, low, high, 10)
+    return pd.DataFrame(
+        [row],
+        columns=[*(name for name in COLUMNS[:8] if name != "seed"), "seeds", "value", "low", "high", "n"],
+    )
+
+
+@pytest.mark.parametrize(("seeds", "ends"), [("0 1 2", (-1.0, 7.0)), ("0 1", (None, None))])
+def test_several_seeds_have_the_interval_that_was_pooled_over_exactly_these(seeds, ends):
+    table = pd.DataFrame(
+        [("m", *_row(seed=k, value=float(v))) for k, v in enumerate((1, 2, 6))], columns=COLUMNS
+    )
+    cell = Scores(table, _pooled(seeds, -1.0, 7.0)).cell(SELECT, "a")
+    assert (cell.low, cell.high) == ends and cell.value == pytest.approx(3.0) and cell.seeds == 3
+
+
 def test_a_missing_score_keeps_its_reason():
     scores = _scores([_row(), _row("b", value=np.nan, low=np.nan, high=np.nan, reason="no truth")])
     assert scores.cell(SELECT, "b").value is None and scores.cell(SELECT, "b").reason == "no truth"

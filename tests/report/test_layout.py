@@ -33,6 +33,8 @@ def test_a_cell_shows_its_interval_or_its_spread_or_nothing():
     column = Column("x", "x", decimals=2)
     assert format_cell(Cell(1.0, 0.9, 1.1), column) == ("1.00", "[0.90, 1.10]")
     assert format_cell(Cell(1.0, spread=0.25, seeds=2), column) == ("1.00", "± 0.25")
+    both = Cell(1.0, 0.5, 1.5, spread=0.25, seeds=2)  # the interval over seeds says more than the spread
+    assert format_cell(both, column) == ("1.00", "[0.50, 1.50]")
     assert format_cell(Cell(1.0), column) == ("1.00", "")
     assert format_cell(Cell(reason="why"), column) == ("", "")
     assert format_cell(Cell(1.0, decimals=4), column) == ("1.0000", "")

@@ -166,7 +166,7 @@ def test_two_seeds_have_a_spread_and_untrained_methods_an_interval(two_seeds, tm
     column = "do_thickness_marginal_predicted_thickness"
     assert float(rows["vae"][f"{column}_spread"]) > 0 and rows["vae"][f"{column}_seeds"] == "2"
     assert rows["copy"][f"{column}_spread"] == "" and float(rows["copy"][f"{column}_low"]) > 0
-    assert "± standard deviation over 2 seeds" in (tmp_path / "headline.md").read_text()
+    assert "95 % intervals over questions and 2 training seeds" in (tmp_path / "headline.md").read_text()
 
 
 def test_published_values_are_paired_with_this_run(tables):

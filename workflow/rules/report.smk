@@ -16,7 +16,8 @@ FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 
 rule tables:
     input:
-        scores=rules.summarise.output,
+        scores=rules.summarise.output.scores,
+        pooled=rules.summarise.output.pooled,
         dataset=rules.synthesise.output.dataset,
         judges=JUDGES_META,
         scm=SCM_META,
@@ -65,7 +66,8 @@ rule tables:
 
 rule figures:
     input:
-        scores=rules.summarise.output,
+        scores=rules.summarise.output.scores,
+        pooled=rules.summarise.output.pooled,
         dataset=rules.synthesise.output.dataset,
         images="<results>/data/test/images.npy",
         rows=rules.summarise.input,

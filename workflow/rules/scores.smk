@@ -105,7 +105,9 @@ rule summarise:
             if scored_suites(metric, *methods_of(seed))
         ],
     output:
-        "<results>/scores/scores.csv",
+        scores="<results>/scores/scores.csv",
+        # With several training seeds: means over them, with intervals that cover questions and training.
+        pooled=["<results>/scores/pooled.csv"] if len(SETTINGS.seeds) > 1 else [],
     log:
         "<logs>/summarise.log",
     benchmark:
@@ -115,8 +117,10 @@ rule summarise:
         "../../envs/counterfactory.yaml"
     params:
         settings=settings_file(SETTINGS.scores.bootstrap),
-        code=lambda wildcards: code_of("metrics.summary:summarise"),
+        pooled=lambda wildcards, output: [f"--pooled={path}" for path in output.pooled],
+        code=lambda wildcards: code_of("metrics.summary:summarise", "metrics.pooled:pool"),
     message:
         "Summarizing all scores"
     shell:
-        "python -m counterfactory summarise {input:q} --settings {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m counterfactory summarise {input:q} --settings {params.settings:q} --out {output.scores:q}"
+        " {params.pooled:q} 2>&1 | tee {log:q}"

@@ -15,6 +15,7 @@ def _tables(args: argparse.Namespace) -> None:
 
     results = Results(
         scores=path_of(args, "scores", "scores/scores.csv"),
+        pooled=files_of(args, "pooled", "scores/pooled.csv"),
         data=path_of(args, "data", "data"),
         judges=files_of(args, "judges", "models/judges/*/model.json"),
         scm=files_of(args, "scm", "models/scm/*/model.json"),
@@ -34,6 +35,7 @@ def _figures(args: argparse.Namespace) -> None:
 
     results = Results(
         scores=path_of(args, "scores", "scores/scores.csv"),
+        pooled=files_of(args, "pooled", "scores/pooled.csv"),
         data=path_of(args, "data", "data"),
         judges=files_of(args, "judges", "models/judges/*/model.json"),
         logs=files_of(args, "logs", "models/*/*/log.csv"),
@@ -78,6 +80,7 @@ def _structure(args: argparse.Namespace) -> list[Path]:
 
 
 _SCORES = path("scores", "the table of all scores, scores.csv")
+_POOLED = paths("pooled", "table of scores pooled over several training seeds, if there are several")
 _JUDGES = paths("judges", "model.json of each judge")
 _QUERIES = (
     paths("queries", "scores of queries"),
@@ -104,6 +107,7 @@ COMMANDS = (
         (
             SETTINGS,
             _SCORES,
+            _POOLED,
             DATA,
             _JUDGES,
             paths("scm", "model.json of the SCM, one per seed"),
@@ -122,6 +126,7 @@ COMMANDS = (
         "write all figures as PNG and SVG",
         (
             _SCORES,
+            _POOLED,
             paths("rows", "scores of single questions, one table per metric and seed"),
             path("questions", "folder of questions"),
             path("answers", "folder of answers"),

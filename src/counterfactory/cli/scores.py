@@ -38,9 +38,13 @@ def _reference(args: argparse.Namespace) -> None:
 
 
 def _summarise(args: argparse.Namespace) -> None:
+    from ..metrics.pooled import pool
     from ..metrics.summary import summarise
 
-    summarise(args.scores, section_of(args, "scores.bootstrap"), path_of(args, "out", "scores/scores.csv"))
+    settings = section_of(args, "scores.bootstrap")
+    summarise(args.scores, settings, path_of(args, "out", "scores/scores.csv"))
+    if args.pooled is not None:
+        pool(args.scores, settings, args.pooled)
 
 
 def _questions(args: argparse.Namespace) -> dict[str, Path]:
@@ -117,6 +121,7 @@ COMMANDS = (
             positional("scores", "tables of scores, one per metric and training seed", nargs="+", type=Path),
             SETTINGS,
             OUT,
+            path("pooled", "table of scores pooled over the training seeds, if there are several"),
         ),
         example="counterfactory summarise results/morphomnist/scores/*/seed*.parquet --config config.yaml",
         stage="scores",

@@ -1,7 +1,8 @@
 """Converts the table of all scores into cells.
 
-With one seed, a cell holds the mean over questions and its bootstrap interval. With several seeds, it holds the mean of
-their means and the standard deviation over seeds. A missing score stays missing and keeps its reason.
+With one seed, a cell holds the mean over questions and its bootstrap interval over questions. With several seeds, it
+holds the mean of their means, the standard deviation over seeds, and an interval that covers questions and training
+(`counterfactory.metrics.pooled`). A missing score stays missing and keeps its reason.
 """
 
 import math
@@ -21,6 +22,7 @@ __all__ = ["Scores", "Select", "read_scores"]
 
 _NUMBERS = ("value", "low", "high")
 _COUNTS = ("seed", "cycles", "n")
+_KEY = ("dataset", "method", "suite", "intervention", "protocol", "cycles", "metric")
 _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "reason")
 
 
@@ -48,10 +50,14 @@ class Scores:
 
     Arguments:
         table: The columns of `scores.csv`.
+        pooled: The columns of `pooled.csv`: intervals over several training seeds.
     """
 
-    def __init__(self, table: pd.DataFrame) -> None:
+    def __init__(self, table: pd.DataFrame, pooled: pd.DataFrame | None = None) -> None:
         self.table = table
+        self._pooled: dict[tuple, dict[str, Any]] = {}
+        for row in [] if pooled is None else pooled.to_dict("records"):
+            self._pooled[(*(row[name] for name in _KEY), row["seeds"])] = row
         self._groups: dict[tuple, list[dict[str, Any]]] = {}
         for row in table.to_dict("records"):
             key = (row["method"], row["suite"], row["metric"], row["intervention"], row["cycles"])
@@ -126,41 +132,57 @@ class Scores:
         means = [mean(row["value"] for row in found) for found in complete]
         n = sum(int(row["n"]) for found in complete for row in found)
         if len(means) > 1:
-            return Cell(mean(means), spread=stdev(means), seeds=len(means), n=n, reason=reason)
+            low, high = self._interval(complete)
+            return Cell(mean(means), low, high, spread=stdev(means), seeds=len(means), n=n, reason=reason)
         low, high = (mean(row[end] for row in complete[0]) for end in ("low", "high"))
         if not (math.isfinite(low) and math.isfinite(high)):
             return Cell(means[0], n=n, reason=reason)
         return Cell(means[0], low, high, n=n, reason=reason)
+
+    def _interval(self, seeds: Sequence[Sequence[dict[str, Any]]]) -> tuple[float | None, float | None]:
+        """Returns the mean interval over training seeds of the rows of each seed; None if a row has none."""
+        names = " ".join(str(rows[0]["seed"]) for rows in seeds)
+        pooled = [self._pooled.get((*(row[name] for name in _KEY), names)) for row in seeds[0]]
+        found = [row for row in pooled if row is not None]
+        if len(found) < len(pooled):
+            return None, None
+        return mean(row["low"] for row in found), mean(row["high"] for row in found)
 
     def cells(self, selects: Sequence[Select], method: str) -> tuple[Cell, ...]:
         """Returns the cells of one method."""
         return tuple(self.cell(select, method) for select in selects)
 
 
-def read_scores(path: Path | str) -> Scores:
+def read_scores(path: Path | str, pooled: Sequence[Path | str] = ()) -> Scores:
     """Reads the table of all scores.
 
     Arguments:
         path: The file `scores.csv`.
+        pooled: The file `pooled.csv`, if there are several training seeds.
 
     Raises:
-        UserError: If the file is missing, is not a table of scores, or is empty.
+        UserError: If a file is missing, is not a table of scores, or is empty.
     """
-    path = Path(path)
+    table = _read(Path(path), _WORDS, _COUNTS)
+    if not len(table):
+        raise UserError(f"{path}: holds no score; name at least one method and one metric")
+    words = (*(name for name in _KEY if name != "cycles"), "seeds")
+    return Scores(table, *(_read(Path(file), words, ("cycles", "n")) for file in pooled))
+
+
+def _read(path: Path, words: Sequence[str], counts: Sequence[str]) -> pd.DataFrame:
+    """Reads a table with columns of text, columns of integers, and the numbers of a score."""
     with reading(path):
         # By default, pandas would read the name of the suite null as a missing value.
         table = pd.read_csv(
             path, keep_default_na=False, na_values={name: ["", "nan", "NaN"] for name in _NUMBERS}
         )
-    lacking = [name for name in (*_WORDS, *_COUNTS, *_NUMBERS) if name not in table.columns]
+    lacking = [name for name in (*words, *counts, *_NUMBERS) if name not in table.columns]
     if lacking:
         raise BadFile(f"{path}: not a table of scores (no column {lacking[0]}); delete it and run again")
     with reading(path, "not a table of scores"):  # a file that is cut short, or text in place of numbers
-        table = table.astype(
+        return table.astype(
             {name: "float64" for name in _NUMBERS}
-            | {name: "int64" for name in _COUNTS}
-            | {name: "str" for name in _WORDS}
+            | {name: "int64" for name in counts}
+            | {name: "str" for name in words}
         )
-    if not len(table):
-        raise UserError(f"{path}: holds no score; name at least one method and one metric")
-    return Scores(table)

@@ -90,7 +90,8 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
     how = (
         f"n is the number of answers of the scores to its right; {100 * level:g} % bootstrap intervals. "
         if len(scores.seeds) == 1
-        else f"n is the number of answers of the scores to its right; ± over {len(scores.seeds)} seeds. "
+        else f"n is the number of answers of the scores to its right; {100 * level:g} % intervals over answers and "
+        f"{len(scores.seeds)} training seeds. "
     )
     fewer = "A method with fewer questions is scored on the first questions of the suite only."
     tables = []

@@ -46,7 +46,7 @@ def write_figures(results: Results, out: Path | str, names: Sequence[str] = (), 
     """
     out = Path(out)
     questions, answers, data = results.questions, results.answers, results.data
-    dataset, scores = load_dataset(data), read_scores(results.scores)
+    dataset, scores = load_dataset(data), read_scores(results.scores, results.pooled)
     methods = scores.methods
     colours = method_colours(methods)
     distance = distance_table(scores, dataset, read_judges(results.judges))

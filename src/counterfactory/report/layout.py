@@ -54,8 +54,8 @@ class Cell:
 
     Arguments:
         value: The number; `None` if there is none.
-        low: The lower end of its interval (one seed).
-        high: The upper end of its interval (one seed).
+        low: The lower end of its interval: over questions for one seed, over questions and training for several.
+        high: The upper end of that interval.
         spread: The standard deviation over seeds (several seeds).
         seeds: The number of seeds that the number is a mean of.
         n: The number of questions that the number is a mean of.
@@ -129,7 +129,7 @@ def format_number(value: float, decimals: int) -> str:
 def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
     """Returns the number or text of a cell and its uncertainty; either may be empty.
 
-    The uncertainty is `± spread` over several seeds, `[low, high]` for one seed.
+    The uncertainty is the interval `[low, high]`, or `± spread` over several seeds where there is no interval.
     """
     if cell.text:
         return cell.text, ""
@@ -137,24 +137,24 @@ def format_cell(cell: Cell, column: Column) -> tuple[str, str]:
         return "", ""
     decimals = column.decimals if cell.decimals is None else cell.decimals
     value = format_number(cell.value, decimals)
-    if cell.spread is not None:
-        return value, f"± {format_number(cell.spread, decimals)}"
     if cell.low is not None and cell.high is not None:
         low, high = (format_number(end, decimals) for end in (cell.low, cell.high))
         return value, f"[{low}, {high}]"
+    if cell.spread is not None:
+        return value, f"± {format_number(cell.spread, decimals)}"
     return value, ""
 
 
 def ends_of(cell: Cell) -> tuple[float, float]:
-    """Returns the ends of the bar of a cell with a value: one standard deviation over seeds, or its interval.
+    """Returns the ends of the bar of a cell with a value: its interval, or one standard deviation over seeds.
 
     Both ends are the value where the cell has neither.
     """
     assert cell.value is not None
-    if cell.spread is not None:
-        return cell.value - cell.spread, cell.value + cell.spread
     if cell.low is not None and cell.high is not None:
         return cell.low, cell.high
+    if cell.spread is not None:
+        return cell.value - cell.spread, cell.value + cell.spread
     return cell.value, cell.value
 
 

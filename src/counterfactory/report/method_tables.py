@@ -80,14 +80,14 @@ def table_note(scores: Scores, level: float) -> str:
     """Returns the note on arrows, intervals and bold print.
 
     Arguments:
-        scores: The scores; one seed has bootstrap intervals, several seeds have standard deviations.
+        scores: The scores; the intervals of one seed cover questions, those of several seeds also training.
         level: The coverage of the bootstrap intervals.
     """
     seeds = len(scores.seeds)
     uncertainty = (
         f"{100 * level:g} % bootstrap intervals over questions"
         if seeds == 1
-        else f"± standard deviation over {seeds} seeds"
+        else f"{100 * level:g} % intervals over questions and {seeds} training seeds"
     )
     competing = sum(method_role(name) == "method" for name in scores.methods)
     bold = (

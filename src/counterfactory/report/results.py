@@ -13,6 +13,7 @@ class Results:
 
     Arguments:
         scores: The table of all scores, `scores/scores.csv`.
+        pooled: The scores pooled over several training seeds, `scores/pooled.csv`; empty for one seed.
         data: The folder of the data set; its `dataset.json` holds the variables, their units and kinds.
         judges: `models/judges/<variable>/model.json`.
         scm: `models/scm/seed<k>/model.json`.
@@ -29,6 +30,7 @@ class Results:
 
     scores: Path
     data: Path
+    pooled: Sequence[Path] = ()
     judges: Sequence[Path] = ()
     scm: Sequence[Path] = ()
     models: Sequence[Path] = ()

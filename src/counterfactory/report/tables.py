@@ -63,7 +63,7 @@ def write_tables(
         UserError: If a file is missing or damaged. Files of costs are skipped with a warning instead.
     """
     out = Path(out)
-    dataset, scores = load_dataset(results.data), read_scores(results.scores)
+    dataset, scores = load_dataset(results.data), read_scores(results.scores, results.pooled)
     sources, every = read_published(published)
     studies = [study for study in every if dataset.name in study.datasets]
     judges = read_judges(results.judges)

@@ -18,8 +18,8 @@ and n - 1 degrees of freedom. Their half widths are added in quadrature (as in G
 .. math:: \bar y \pm \sqrt{\frac{t_{S-1}^2 \max(M_a - M_e, 0) + t_{n-1}^2 \max(M_b, M_e)}{Sn}}
 
 The quantile of Student's t is large for few seeds: 12.7 for two, 4.3 for three, 2.8 for five. Simulated intervals of
-95 % cover the mean in 94 to 96 % of the cases with three or more seeds, and in 91 to 96 % with two. They were drawn with
-300 questions and standard deviations of training between 0 and 0.4 times that of a question;
+95 % cover the mean in 94 to 96 % of the cases with three or more seeds, and in 91 to 96 % with two. They were drawn
+with 300 questions and standard deviations of training between 0 and 0.4 times that of a question;
 `tests/metrics/test_seeds.py` repeats this with fewer trials.
 """
 
@@ -69,8 +69,8 @@ def set_interval(
     r"""Returns the interval of the mean of a score of whole sets of answers, such as a Frechet distance.
 
     The half width over seeds, :math:`t_{S-1} s / \sqrt S` with the standard deviation s of the S values, and the mean
-    half width of the intervals over questions are added in quadrature. The questions are the same for every seed, so the
-    second part does not decrease with S.
+    half width of the intervals over questions are added in quadrature. The questions are the same for every seed, so
+    the second part does not decrease with S.
 
     Arguments:
         values: The finite score of each seed, at least two.

@@ -96,7 +96,10 @@ def test_a_mistake_of_the_user_is_one_line_and_status_2(tmp_path):
         (["train", "hvae", "--settings", "{"], "--settings: not valid JSON"),
         (["train", "hvae", "--settings", "[]"], "--settings: must contain keys and values"),
         (["train", "hvae", "--settings", "gone.json"], "--settings gone.json: no such file"),
-        (["train", "hvea"], "hvea: no such model"),
+        (["train", "hvea"], "hvea: no such model; did you mean 'hvae'?"),
+        (["answer", "hvea", "do", "0-1"], "hvea: no such method; did you mean 'hvae'?"),
+        (["answer", "hvae", "doo", "0-1"], "no such suite; did you mean"),
+        (["score", "axiom", "copy"], "axiom: no such metric; did you mean 'axioms'?"),
     ],
 )
 def test_mistakes(words, said, capsys, monkeypatch):
@@ -154,7 +157,7 @@ def test_every_example_is_a_valid_command():
 
 
 @pytest.mark.parametrize(
-    ("word", "remedy"), [("trian", "did you mean train?"), ("xyzzy", "lists all commands")]
+    ("word", "remedy"), [("trian", "did you mean 'train'?"), ("xyzzy", "choose from digits, ")]
 )
 def test_an_unknown_command_is_one_line_with_the_nearest_one(word, remedy, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -135,7 +135,7 @@ def test_interventions_row_by_row_and_several_at_once():
         for name in NAMES:
             np.testing.assert_allclose(after[name][row], again[name][0], atol=1e-8)
     assert after["green"][1] == table["green"][1]
-    with pytest.raises(UserError, match="do: lamp is not a variable; choose from arm, blue, green, red"):
+    with pytest.raises(UserError, match="do: lamp: not a variable; choose from arm, blue, green, red"):
         counterfactual_parents(table, {"lamp": nothing})
 
 

@@ -165,7 +165,7 @@ def test_noises_are_abducted_from_the_variables_alone():
 
 def test_impossible_values_are_refused():
     pairs = {"digit": np.array([3]), "colour": np.array([5])}
-    with pytest.raises(UserError, match="do: hue is not a variable; choose from digit, colour"):
+    with pytest.raises(UserError, match="do: hue: not a variable; choose from digit, colour"):
         counterfactual_parents(pairs, {"hue": np.array([3.0])})
     with pytest.raises(UserError, match="do: colour must be a class of 0 to 9"):
         counterfactual_parents(pairs, {"colour": np.array([10.0])})

@@ -105,7 +105,7 @@ def test_interventions_row_by_row_and_several_at_once():
         after["shadow_length"], [length[0] * np.exp(0.1 * table["noise_shadow_length"][0]), 5.0, 7.0]
     )
     assert after["shadow_position"][1] == table["shadow_position"][1]
-    with pytest.raises(UserError, match="do: sun is not a variable"):
+    with pytest.raises(UserError, match="do: sun: not a variable"):
         counterfactual_parents(table, {"sun": nothing})
 
 

@@ -156,7 +156,5 @@ def test_interventions_on_intensity_and_digit_change_no_other_variable():
 
 
 def test_unknown_variables_are_named():
-    with pytest.raises(
-        UserError, match="do: slant is not a variable; choose from thickness, intensity, digit"
-    ):
+    with pytest.raises(UserError, match="do: slant: not a variable; choose from thickness, intensity, digit"):
         INTENSITY.counterfactual_parents(attributes_of(INTENSITY), {"slant": np.zeros(50)})

@@ -167,7 +167,8 @@ def test_one_changed_bit_is_noticed(tmp_path, parts, name):
 def test_a_name_that_is_no_source_brings_the_nearest(tmp_path):
     message = refusal(sources.load_digits, "pakage")
     assert (
-        message.startswith("data.digits: 'pakage' is neither a folder nor one of") and "package?" in message
+        message.startswith("data.digits: 'pakage' is neither a folder nor a source; ")
+        and "'package'?" in message
     )
     assert "did you mean" not in refusal(sources.load_digits, str(tmp_path / "nothing"))
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_answered_has_files_and_a_reason(ask, monkeypatch):
 
 
 def test_what_nobody_knows_is_refused_in_one_line(ask):
-    with pytest.raises(UserError, match="by_name.dark_sen: no such query; the nearest is dark_seen"):
+    with pytest.raises(UserError, match="by_name: dark_sen: no such query; did you mean 'dark_seen'"):
         ask("dark_sen")
     with pytest.raises(UserError, match="by_name.made: by: do needs a generator with a causal model"):
         ask("made")

@@ -55,7 +55,7 @@ def test_none_is_none(classifier):
 @pytest.mark.parametrize(
     ("name", "layer", "text"),
     [
-        ("vgg16", 1, "'vgg16' is not known; did you mean vgg19"),
+        ("vgg16", 1, "vgg16: no such distance; did you mean 'vgg19'"),
         ("classifier", 4, "the classifier has 3 convolutions, not 4"),
     ],
 )

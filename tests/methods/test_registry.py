@@ -31,10 +31,11 @@ def test_image_mechanisms_share_one_module():
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("hvea", "hvae"), ("run", ""), ("explainer", ""), ("dscm", ""), ("tiles", "")]
+    ("name", "remedy"),
+    [("hvea", "did you mean 'hvae'"), ("run", ""), ("explainer", ""), ("dscm", ""), ("tiles", "")],
 )
-def test_what_is_not_in_the_registry_is_no_method(name, near):
-    with pytest.raises(UserError, match=f"methods: {name}: no such method; the nearest is {near}"):
+def test_what_is_not_in_the_registry_is_no_method(name, remedy):
+    with pytest.raises(UserError, match=f"methods: {name}: no such method; {remedy}"):
         check_method(name)
     with pytest.raises(UserError, match="no such method"):
         load_method(name, 0, "data", "models", None)

@@ -309,7 +309,7 @@ def test_gather_refuses_what_does_not_belong(place, tmp_path):
         ("copy", "null", "000000-000019", "000000-000019: not a range of the 18 questions"),
         ("copy", "null", "000005-000005", "not a range"),
         ("copy", "do", "000000-000005", "not the questions of suite do"),
-        ("copi", "null", "000000-000005", "copi: no such method; the nearest is copy"),
+        ("copi", "null", "000000-000005", "copi: no such method; did you mean 'copy'"),
         ("registry", "null", "000000-000005", "registry: no such method"),
         ("run", "null", "000000-000005", "run: no such method"),
     ],

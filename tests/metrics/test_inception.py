@@ -98,7 +98,7 @@ def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="remove fid from scores.metrics") as caught:
         fetch_inception("auto", tmp_path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="did you mean package"):
+    with pytest.raises(UserError, match="did you mean 'package'"):
         fetch_inception("pakage", tmp_path)
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     with pytest.raises(UserError, match="broken.pth: not a checkpoint"):

@@ -130,7 +130,7 @@ def test_a_missing_source_is_a_one_line_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="remove lpips from scores.metrics") as caught:
         fetch_lpips("vgg", "auto", tmp_path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="did you mean package"):
+    with pytest.raises(UserError, match="did you mean 'package'"):
         fetch_lpips("vgg", "pakage", tmp_path)
     with pytest.raises(UserError, match="choose one of alex, vgg"):
         fetch_lpips("squeeze", "auto", tmp_path)

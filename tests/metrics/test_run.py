@@ -42,7 +42,7 @@ def test_the_reason_of_a_method_is_kept(place, settings):
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        ("axiom", "scores.metrics: axiom: no such metric; the nearest is axioms"),
+        ("axiom", "scores.metrics: axiom: no such metric; did you mean 'axioms'?"),
         ("correlation", "requires --reference"),
         ("lpips", "lpips"),
         ("axioms", "no questions of its suites \\(null, reverse\\)"),
@@ -70,7 +70,7 @@ def test_one_process_scores_every_method_on_the_suites_that_it_answers(place, se
         *[("vae", "null", 2.0)] * 2,
         ("vae", "reverse", 2.0),
     ]
-    with pytest.raises(UserError, match="methods: vea: no such method; the nearest is vae"):
+    with pytest.raises(UserError, match="methods: vea: no such method; did you mean 'vae'"):
         place.score("axioms", ["vea"], settings)
 
 

@@ -36,7 +36,7 @@ def test_a_registered_model_has_a_section(monkeypatch):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("hvea", "hvea: no such model; did you mean hvae?"),
+        ("hvea", "hvea: no such model; did you mean 'hvae'?"),
         ("judges", "judges: is trained for each variable; name one"),
         ("vae/digit", "vae/digit: vae is not trained for each variable; write vae"),
     ],

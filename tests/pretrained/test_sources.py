@@ -28,7 +28,7 @@ def test_a_file_a_missing_file_and_a_misspelt_download(tmp_path):
     with pytest.raises(MissingWeights, match="key: 'away.pkl' is not a file; put it there"):
         find_weights("key", "away.pkl", ())
     # Similar to the name of a source, so it is a spelling mistake and not a missing file.
-    with pytest.raises(UserError, match="did you mean package") as caught:
+    with pytest.raises(UserError, match="did you mean 'package'") as caught:
         find_weights("key", "pakage", ("auto", "package"))
     assert not isinstance(caught.value, MissingWeights)
 

@@ -22,11 +22,12 @@ from .. import __version__
 from ..core.descriptions import read_description
 from ..core.errors import UserError
 from ..core.files import write_json, write_text
+from ..core.names import unknown_name
 from ..core.provenance import revision
 from ..data.dataset import save_dataset
 from ..methods.registry import METHODS
 from .card import model_card
-from .layout import BUNDLE, answers_settings, attributes_of, folder_of, models_of, nearest
+from .layout import BUNDLE, answers_settings, attributes_of, folder_of, models_of
 from .training_data import save_training_data
 from .world import World
 
@@ -93,7 +94,7 @@ def _chosen(world: World, methods: Sequence[str]) -> list[str]:
     able = [name for name in world.methods if METHODS[name].trained]
     for name in methods:
         if name not in able:
-            raise nearest(name, able, f"no trained method in {world.folder}")
+            raise unknown_name(name, f"no trained method in {world.folder}", able)
     chosen = list(dict.fromkeys(methods)) or [name for name in able if not _foreign(world.folder, name)]
     if not chosen:
         raise UserError(f"{world.folder}: no method is trained for seed {world.seed}; train one first")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.names import unknown_name
 from ..data.dataset import Dataset, Variable
 from .answer import Parent
-from .layout import nearest
 
 __all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "values_of"]
 
@@ -52,7 +52,7 @@ def values_of(
     found = {}
     for name, value in (values or {}).items():
         if name not in dataset.names:
-            raise nearest(name, dataset.names, f"no variable of {dataset.name}")
+            raise unknown_name(name, f"no variable of {dataset.name}", dataset.names)
         try:
             array = np.broadcast_to(np.asarray(value, dtype=np.float64), (count,))
         except (TypeError, ValueError):
@@ -87,7 +87,8 @@ def actions_of(dataset: Dataset, do: Any, count: int) -> Actions:
     Raises:
         UserError: As :func:`values_of`.
     """
-    steps = [values_of(dataset, step, count, "do") for step in ([do] if isinstance(do, Mapping) else do)]
+    several = isinstance(do, Sequence) and not isinstance(do, str | bytes)
+    steps = [values_of(dataset, step, count, "do") for step in (do if several else [do])]
     classes = {variable.name: variable.classes for variable in dataset.variables}
     return [
         [
@@ -129,7 +130,7 @@ def flips_of(
         _check(categorical[name], np.array([float(wanted)]), "flip")
         return Flips(name, [int(one[name].value) for one in factual], [int(wanted)] * len(factual))
     if name not in attributes:
-        raise nearest(name, [*attributes, *categorical], "no attribute to flip")
+        raise unknown_name(name, "no attribute to flip", [*attributes, *categorical])
     of, above = attributes[name]["of"], attributes[name]["above"]
     # The side of a quantity that is no variable is left to the classifier, whose prediction an explainer flips.
     label = [int(one[of].value > above) if of in one else 0 for one in factual]

@@ -1,8 +1,7 @@
 """Finds what a results folder or a bundle holds: methods, settings of answers, binary attributes."""
 
 import json
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,9 @@ from ..core.errors import UserError
 from ..core.files import read_json
 from ..methods.registry import METHODS
 
-__all__ = ["BUNDLE", "answers_settings", "attributes_of", "folder_of", "methods_in", "models_of", "nearest"]
+__all__ = ["BUNDLE", "answers_settings", "attributes_of", "folder_of", "methods_in", "models_of"]
 
 BUNDLE = "bundle.json"
-
-
-def nearest(name: Any, names: Iterable[str], what: str) -> UserError:
-    """Returns the error for a name that is not known; it lists the known names and the nearest one."""
-    known = list(names)
-    near = get_close_matches(str(name), known, n=1)
-    remedy = f"did you mean {near[0]}? " if near else ""
-    return UserError(f"{name}: {what}; {remedy}choose from {', '.join(known) or 'none'}")
 
 
 def folder_of(path: Path | str) -> Path:

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.files import read_table
+from ..core.names import unknown_name
 from ..data.dataset import Split, load_dataset, load_split
 from ..methods.registry import METHODS
 from .answer import Imagined
 from .images import ImagineWarning, is_batch, split_batch
-from .layout import answers_settings, attributes_of, folder_of, methods_in, models_of, nearest
+from .layout import answers_settings, attributes_of, folder_of, methods_in, models_of
 from .parents import ParentReader
 from .question import Asked, TestImage, prepare, table_of
 from .training_data import Typical, load_description, load_typical
@@ -217,7 +218,7 @@ class World:
                 raise UserError(f"{self.folder}: no method is trained for seed {self.seed}; train one first")
             return trained[0]
         if name not in METHODS:
-            raise nearest(name, able, "no such method")
+            raise unknown_name(name, "no such method", able)
         if name not in self.methods:
             needs = (
                 ", ".join(f"{model}/seed{self.seed}" for model in models_of(name)) or "a simulated test split"
@@ -242,7 +243,7 @@ class World:
             known = [name for name in AnswersSettings.model_fields if name not in NOT_DIALS]
             for name in dials:
                 if name not in known:
-                    raise nearest(name, known, "no dial")
+                    raise unknown_name(name, "no dial", known)
             settings = load_section("answers", {**answers_settings(self.folder, method), **dials})
             data, models = self.folder / "data", self.folder / "models"
             respond = load_method(method, self.seed, data, models, settings, self.device, self.threads)

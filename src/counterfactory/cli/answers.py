@@ -3,7 +3,7 @@
 import argparse
 from importlib import import_module
 
-from ..core.errors import UserError
+from ..core.names import unknown_name
 from ..methods.registry import METHODS
 from ..questions.registry import SUITES
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, option, path, positional
@@ -15,7 +15,7 @@ __all__ = ["COMMANDS"]
 def _ask(args: argparse.Namespace) -> None:
     suite = SUITES.get(args.suite)
     if suite is None:
-        raise UserError(f"{args.suite}: no such suite; choose from {', '.join(SUITES)}")
+        raise unknown_name(args.suite, "no such suite", SUITES)
     attributes = section_of(args, "attributes", "attributes") if suite.attributes else None
     import_module(f"counterfactory.{suite.module}").write_questions(
         args.suite,
@@ -27,6 +27,10 @@ def _ask(args: argparse.Namespace) -> None:
 
 
 def _answer(args: argparse.Namespace) -> None:
+    if args.method not in METHODS:
+        raise unknown_name(args.method, "no such method", METHODS)
+    if args.suite not in SUITES:
+        raise unknown_name(args.suite, "no such suite", SUITES)
     from ..methods.run import Job, answer
 
     job = Job(
@@ -46,7 +50,7 @@ def _answer(args: argparse.Namespace) -> None:
 
 def _answering_device(args: argparse.Namespace) -> str:
     """Returns cpu or cuda. Without networks torch is not imported, which looking for a GPU requires."""
-    if args.method in METHODS and not METHODS[args.method].models:
+    if not METHODS[args.method].models:
         return "cpu"
     from ..core.device import choose_device
 

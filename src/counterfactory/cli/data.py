@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-from ..core.errors import UserError
+from ..core.names import unknown_name
 from ..data.registry import DATASETS
 from .options import OUT, SETTINGS, THREADS, Command, option, path, positional, true_or_false
 from .resolve import path_of, section_of, settings_of
@@ -21,7 +21,7 @@ def _digits(args: argparse.Namespace) -> None:
 def _synthesise(args: argparse.Namespace) -> None:
     dataset = args.dataset or settings_of(args).dataset
     if dataset not in DATASETS:
-        raise UserError(f"{dataset}: no such data set; choose from {', '.join(DATASETS)}")
+        raise unknown_name(dataset, "no such data set", DATASETS)
     confounded = args.confounded if args.confounded is not None else settings_of(args).judges.confounded
     digits, out = path_of(args, "digits", "data/digits"), path_of(args, "out", "data")
     settings = section_of(args, "data")

@@ -1,7 +1,6 @@
 """The parser of the command line, and its help: commands by stage, and the names of methods, metrics and models."""
 
 import argparse
-import difflib
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import __version__
+from ..core.names import unknown_name
 from .options import Command
 
 __all__ = ["Parser", "build_parser"]
@@ -36,9 +36,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         names = [command.name for commands in self.stages.values() for command in commands]
         if value not in names:
-            near = difflib.get_close_matches(str(value), names, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "`counterfactory --help` lists all commands"
-            self.exit(2, f"counterfactory: {value}: no such command; {remedy}\n")
+            self.exit(2, f"counterfactory: {unknown_name(value, 'no such command', names)}\n")
         super()._check_value(action, value)
 
 

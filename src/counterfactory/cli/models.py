@@ -1,7 +1,6 @@
 """The commands that train models and fetch pretrained weights."""
 
 import argparse
-import difflib
 import os
 import sys
 import time
@@ -9,6 +8,7 @@ from functools import partial
 from importlib import import_module
 
 from ..core.errors import MissingWeights, UserError
+from ..core.names import unknown_name
 from ..core.run import Run
 from ..models.registry import MODELS, Model, section_of, split_name
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
@@ -24,9 +24,7 @@ def _model(name: str) -> Model:
     """Returns the registered model of a training such as `vae` or `judges/thickness`."""
     name, variable = split_name(name)
     if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(MODELS)}"
-        raise UserError(f"{name}: no such model; {hint}")
+        raise unknown_name(name, "no such model", MODELS)
     model = MODELS[name]
     if model.per_variable and not variable:
         raise UserError(f"{name}: is trained for each variable; name one, such as {name}/thickness")

@@ -1,17 +1,17 @@
 """Describes the mistakes in a configuration, one line each: the key, its value and the nearest valid choice."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from ..core.names import LONGEST, nearest, similar
+
 __all__ = ["error_messages", "nearest", "shown"]
 
 
 Location = tuple[int | str, ...]
-LONGEST = 60
 
 _WORDS = {
     "int_type": "must be a whole number",
@@ -70,14 +70,6 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of thousands of digits
         text = "a very large number"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Returns the remedy for a wrong name: the most similar valid one, if any is similar, and all valid ones."""
-    choices = list(choices)
-    near = difflib.get_close_matches(word, choices, n=1)
-    every = f"choose from {', '.join(choices) or 'none'}"
-    return f"did you mean '{near[0]}'? ({every})" if near else every
 
 
 def _message(mistake: Any, location: Location, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
@@ -152,9 +144,9 @@ def _siblings(defaults: Mapping[str, Any], location: Location) -> list[str]:
 def _nearest_key(location: Location, defaults: Mapping[str, Any]) -> str:
     *above, key = map(str, location)
     siblings = _siblings(defaults, location[:-1])
-    near = difflib.get_close_matches(key, siblings, n=1)
+    near = similar(key, siblings)
     if near:
-        return f"did you mean '{near[0]}'?"
+        return f"did you mean '{near}'?"
     # The right key in the wrong section: those below the same section come first.
     elsewhere = [path for path in _paths(defaults) if path.split(".")[-1] == key]
     inside = [path for path in elsewhere if path.split(".")[: len(above)] == above]

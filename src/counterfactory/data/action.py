@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..core.errors import UserError
+from ..core.names import unknown_name
 
 __all__ = ["read_action"]
 
@@ -28,7 +28,7 @@ def read_action(
     """
     for name in do:
         if name not in names:
-            raise UserError(f"do: {name} is not a variable; choose from {', '.join(names)}")
+            raise unknown_name(f"do: {name}", "not a variable", names)
     factual = {name: np.asarray(attributes[name], np.float64) for name in names}
     action = {
         name: np.asarray(do.get(name, np.full(values.shape, np.nan)), np.float64)

@@ -12,7 +12,6 @@ The digits are the same bits from every source: encoded as idx files, they must 
 published files.
 """
 
-import difflib
 import gzip
 import hashlib
 import io
@@ -26,6 +25,7 @@ import numpy as np
 from ..core.errors import BadFile, UserError
 from ..core.files import write_array
 from ..core.foreign.archives import open_zip, read_zip_member
+from ..core.names import nearest
 from ..pretrained.download import TIMEOUT, downloading
 from ..pretrained.pickles import read_array_pickle
 from ..pretrained.pypi import download_archive
@@ -113,9 +113,9 @@ def load_digits(source: str) -> Digits:
     if source == "torchvision":
         return _from_torchvision()
     if not Path(source).expanduser().is_dir():
-        close = difflib.get_close_matches(source, SOURCES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(f"data.digits: '{source}' is neither a folder nor one of {', '.join(SOURCES)}{hint}")
+        raise UserError(
+            f"data.digits: '{source}' is neither a folder nor a source; {nearest(source, SOURCES)}"
+        )
     return read_folder(Path(source).expanduser())
 
 

@@ -7,7 +7,6 @@ with their conditions, for :mod:`counterfactory.esm.structure`.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 
 from ..core.errors import UserError
 from ..core.files import write_array, write_json, write_table
+from ..core.names import unknown_name
 from ..core.noise import derive_seed
 from ..core.run import Run
 from ..data.dataset import Dataset, Split, load_dataset, load_split
@@ -141,12 +141,11 @@ def check_facts(query: Query, classifier: AttributeClassifier) -> None:
     Raises:
         UserError: If a name is unknown, or a value is not 0 or 1 or not a class.
     """
-    category = classifier.categorical
-    sizes = {name: 2 for name in classifier.names} | ({category.name: category.classes} if category else {})
+    sizes = classifier.sizes
     facts = {**query.given, **(query.premise if query.by == "observe" else {})}
     for name, value in facts.items():
         if name not in sizes:
-            raise UserError(f"{name}: not predicted by the classifier; did you mean {_near(name, sizes)!r}?")
+            raise unknown_name(name, "not predicted by the classifier", sizes)
         if value not in range(sizes[name]):
             raise UserError(f"{name}: {value} is not one of its values; choose from 0 to {sizes[name] - 1}")
         if name in classifier.constant:
@@ -156,8 +155,7 @@ def check_facts(query: Query, classifier: AttributeClassifier) -> None:
 def _named(name: str, queries: Mapping[str, Any]) -> Any:
     known = {key: query for key, query in queries.items() if query is not None}
     if name not in known:
-        near = f"; the nearest is {_near(name, known)}" if known else ""
-        raise UserError(f"queries.by_name.{name}: no such query{near}")
+        raise unknown_name(f"queries.by_name: {name}", "no such query", known)
     return known[name]
 
 
@@ -187,7 +185,3 @@ def _agreeing(classifier: AttributeClassifier, images: np.ndarray, given: Mappin
     for name, value in given.items():
         agree &= predicted[name] == value
     return np.flatnonzero(agree)
-
-
-def _near(name: str, known: Mapping[str, Any]) -> str:
-    return get_close_matches(name, list(known), n=1, cutoff=0.0)[0]

@@ -15,7 +15,6 @@ In both, facts about an image are predictions of the classifier.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UserError
+from ..core.names import unknown_name
 from ..core.noise import derive_seed, generator
 from ..data.dataset import Dataset, encode_parents
 from ..models.classifier.model import AttributeClassifier
@@ -224,7 +224,7 @@ class CausalWorld:
                 done[attribute["of"]] = pool[drawn]
             else:
                 known = [*self.dataset.names, *self.classifier.names]
-                raise UserError(f"{name}: cannot be set; the nearest is {_near(name, known)}")
+                raise unknown_name(name, "cannot be set", known)
         return done
 
     def _draw(self, rng: np.random.Generator, coordinates: np.ndarray) -> np.ndarray:
@@ -244,10 +244,10 @@ def _log_likelihood(
     device: str,
     sharpness: float,
 ) -> LogLikelihood:
-    category = classifier.categorical.name if classifier.categorical else None
+    blocks = classifier.blocks
 
     def log_probability(x: Tensor) -> Tensor:
-        return fact_log_probability(classifier.logits(x), classifier.names, category, facts, sharpness)
+        return fact_log_probability(classifier.logits(x), blocks, facts, sharpness)
 
     return image_log_likelihood(generate, log_probability, device, CHUNK)
 
@@ -268,7 +268,3 @@ def _padded(values: np.ndarray) -> np.ndarray:
     missing = -len(values) % CHUNK
     # A copy, because torch requires writable memory.
     return np.concatenate([values, np.repeat(values[:1], missing, axis=0)])
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    return get_close_matches(name, known, n=1, cutoff=0.0)[0]

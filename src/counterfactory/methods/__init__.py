@@ -15,12 +15,12 @@ imported when they are loaded, so that the dependencies of one method are not re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from ..core.names import unknown_name
 from .registry import METHODS, module_of
 
 if TYPE_CHECKING:  # the registry in this package is read where importing numpy would be too slow
@@ -127,8 +127,7 @@ def check_method(name: str) -> None:
         UserError: If it is not; the message contains the nearest name.
     """
     if name not in METHODS:
-        near = get_close_matches(name, METHODS, n=1, cutoff=0.0)
-        raise UserError(f"methods: {name}: no such method; the nearest is {', '.join(near)}")
+        raise unknown_name(f"methods: {name}", "no such method", METHODS)
 
 
 def load_method(

@@ -14,7 +14,6 @@ with :math:`\phi` scaled so that d equals the distance that each choice defines:
 - `none`: no distance.
 """
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UserError
+from ..core.names import unknown_name
 
 if TYPE_CHECKING:
     from ..models.classifier.model import AttributeClassifier
@@ -59,8 +59,7 @@ def load_perceptual(
         MissingWeights: If the file of its weights was missing when they were imported.
     """
     if name not in CHOICES:
-        near = difflib.get_close_matches(name, CHOICES, n=1, cutoff=0.0)
-        raise UserError(f"answers: perceptual: {name!r} is not known; did you mean {near[0]}?")
+        raise unknown_name(f"answers: perceptual: {name}", "no such distance", CHOICES)
     if name == "none":
         return None
     if name == "vgg19":

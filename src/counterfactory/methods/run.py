@@ -32,6 +32,7 @@ from .registry import METHODS, module_of
 __all__ = ["Job", "answer"]
 
 LEFT_OUT = "the method answers fewer images"
+NOT_SET = "this attribute is no variable of the causal graph, so that a causal method cannot set it"
 ROWS = 10_000
 
 
@@ -82,6 +83,7 @@ def answer(settings: Any, job: Job) -> None:
         UserError: If the chunk's name is not a range of the questions, or the method or a file that it requires is
             missing. If only pretrained weights are missing, the files are written without answers and with the reason.
     """
+    check_method(job.method)
     start, stop = chunk_range(job.chunk)
     table = read_table(job.questions)
     if not 0 <= start < stop <= len(table):
@@ -90,7 +92,6 @@ def answer(settings: Any, job: Job) -> None:
         suites = set(table["suite"])
     if suites != {job.suite}:
         raise UserError(f"{job.questions}: not the questions of suite {job.suite}; delete it and run again")
-    check_method(job.method)
     selected = table.iloc[start:stop]
     own = _own_settings(settings, job.method)
     within = _within(table, getattr(own, "images", None))[start:stop]
@@ -117,6 +118,8 @@ def _answer_chunk(settings: Any, job: Job, selected: pd.DataFrame, within: np.nd
     questions = Questions(selected, settings.batch_size, job.questions)
     began = perf_counter()
     reason = np.where(within, "", LEFT_OUT).astype(object)
+    unset = within & _cannot_set(job, questions)
+    within, reason[unset] = within & ~unset, NOT_SET
     respond: Answer | None = None
     try:
         respond = load_method(job.method, job.seed, job.data, job.models, settings, job.device, job.threads)
@@ -213,6 +216,18 @@ def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
     if images is None:
         return np.ones(len(questions), dtype=bool)
     return pd.factorize(questions["index"])[0] < images
+
+
+def _cannot_set(job: Job, questions: Questions) -> np.ndarray:
+    """Returns which questions flip what a causal method cannot set, bool (N,).
+
+    Explainers flip it, and the untrained floor returns its input.
+    """
+    method = METHODS[job.method]
+    if job.suite != "flip" or "do" not in method.suites or not (method.trained or method.simulated):
+        return np.zeros(len(questions), dtype=bool)
+    actions = questions.actions(np.arange(len(questions)))
+    return np.array([not any(steps) for steps in actions], dtype=bool)
 
 
 def _fingerprint(settings: Any, job: Job, selected: pd.DataFrame) -> str:

@@ -22,7 +22,6 @@ Metrics do not depend on methods. A score that cannot be computed is missing wit
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +33,7 @@ import pandas as pd
 
 from ..core.errors import MissingWeights, UserError
 from ..core.files import write_table
+from ..core.names import unknown_name
 from ..data.dataset import load_dataset, load_split
 from ..methods.registry import METHODS
 from .inputs import Score, Scorer, SetScore, SuiteAnswers, absent, load_answers, load_questions
@@ -130,8 +130,7 @@ def compute_reference(metric: str, questions: Mapping[str, Path], resources: Res
 def _entry(table: Mapping[str, Entry], name: str, key: str, what: str) -> Entry:
     """Returns one line of a registry."""
     if name not in table:
-        near = get_close_matches(name, table, n=1, cutoff=0.0)
-        raise UserError(f"{key}: {name}: no such {what}; the nearest is {', '.join(near)}")
+        raise unknown_name(f"{key}: {name}", f"no such {what}", table)
     return table[name]
 
 

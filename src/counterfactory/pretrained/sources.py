@@ -6,7 +6,6 @@ require it: the folder then contains the reason instead of weights, and loading 
 :class:`counterfactory.core.errors.MissingWeights` with that reason.
 """
 
-import difflib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.errors import MissingWeights, UserError
+from ..core.names import nearest, similar
 
 __all__ = ["DOWNLOADS", "Pretrained", "find_weights", "first_available", "pretrained", "weights_available"]
 
@@ -81,9 +81,8 @@ def find_weights(key: str, source: str, downloads: Sequence[str]) -> Path:
         return path
     choices = f" nor one of {', '.join(downloads)}" if downloads else ""
     line = f"{key}: '{source}' is {'neither' if downloads else 'not'} a file{choices}"
-    close = difflib.get_close_matches(source, downloads, n=1)
-    if close:
-        raise UserError(f"{line}; did you mean {close[0]}?")
+    if similar(source, downloads):
+        raise UserError(f"{line}; {nearest(source, downloads)}")
     raise MissingWeights(f"{line}; put it there, or name another")
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["sharpened"]
+__all__ = ["Sharpening", "sharpened"]
 
 
 def sharpened(brightness: Tensor, amount: Tensor | float) -> Tensor:
@@ -26,11 +26,26 @@ def sharpened(brightness: Tensor, amount: Tensor | float) -> Tensor:
             image count as black.
         amount: The strength a of the mask, at least 0.
     """
-    seen = brightness.clamp(min=0.0)
-    binomial = seen.new_tensor([0.25, 0.5, 0.25])
-    kernel = torch.outer(binomial, binomial).expand(seen.shape[1], 1, 3, 3)
-    blurred = F.conv2d(seen, kernel, padding=1, groups=seen.shape[1])
-    brightest = F.max_pool2d(seen, 3, stride=1, padding=1)
-    darkest = -F.max_pool2d(-F.pad(seen, (1, 1, 1, 1)), 3, stride=1)
-    steeper = seen + amount * (seen - blurred)
-    return torch.minimum(torch.maximum(steeper, darkest), brightest) + brightness.clamp(max=0.0)
+    return Sharpening(brightness)(amount)
+
+
+class Sharpening:
+    """Sharpens the same images by several amounts; the filters are applied once.
+
+    Arguments:
+        brightness: Brightness above black, as in :func:`sharpened`.
+    """
+
+    def __init__(self, brightness: Tensor) -> None:
+        seen = brightness.clamp(min=0.0)
+        binomial = seen.new_tensor([0.25, 0.5, 0.25])
+        kernel = torch.outer(binomial, binomial).expand(seen.shape[1], 1, 3, 3)
+        blurred = F.conv2d(seen, kernel, padding=1, groups=seen.shape[1])
+        self.brightest = F.max_pool2d(seen, 3, stride=1, padding=1)
+        self.darkest = -F.max_pool2d(-F.pad(seen, (1, 1, 1, 1)), 3, stride=1)
+        self.seen, self.edges, self.unseen = seen, seen - blurred, brightness.clamp(max=0.0)
+
+    def __call__(self, amount: Tensor | float) -> Tensor:
+        """Returns the images sharpened by `amount`."""
+        steeper = self.seen + amount * self.edges
+        return torch.minimum(torch.maximum(steeper, self.darkest), self.brightest) + self.unseen

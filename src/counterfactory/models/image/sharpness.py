@@ -11,21 +11,34 @@ abducted latents and factual parents, have the same mean steepness as the images
 
 It is found by bisection, because S increases with a. The fit uses images and parents of the train split, and neither a
 predictor of attributes nor counterfactuals.
+
+A bisection step is decided without computing S at its middle if a computed value implies it: S(a) is below the wanted
+value at some a above the middle, or above it at some a below the middle, each by more than the rounding error of the
+mean. Brent's method on a few images and the secant method on all of them first compute values next to the root, so that
+most of the steps are implied. The result is that of the plain bisection, bit by bit.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...core.noise import derive_seed
+from ...core.progress import progress
 from ...nets.pixels import to_pixels
-from ...nets.sharpening import sharpened
+from ...nets.sharpening import Sharpening
 
-__all__ = ["fit_sharpness", "steepness"]
+__all__ = ["bisect", "estimate", "fit_sharpness", "steepness"]
 
 IMAGES, MOST, HALVINGS = 2_000, 8.0, 20
 """The number of training images used, the largest amount, and the number of bisection steps."""
+
+FEW = 64
+"""The number of images on which the amount is first estimated."""
+
+ROUNDING = 2e-6
+"""A bound of the relative rounding error of a steepness, in float32."""
 
 
 def steepness(x: Tensor) -> Tensor:
@@ -54,9 +67,69 @@ def fit_sharpness(mechanism: Any, images: Tensor, parents: Tensor, seed: int) ->
     head.sharpness.zero_()
     # Sharpening is homogeneous, so it commutes with the gain of the exposure.
     brightness = mechanism.predict(latents, parents)[0] + 1.0
-    wanted, low, high = steepness(x), 0.0, MOST
-    for _ in range(HALVINGS):
+    wanted, mask = steepness(x), Sharpening(brightness)
+    computed: dict[float, Tensor] = {}
+
+    def steep(amount: float) -> Tensor:
+        """Returns the steepness of the predictions, sharpened by `amount`, and computes it once."""
+        if amount not in computed:
+            computed[amount] = steepness(mask(amount).clamp(0.0, 2.0))
+        return computed[amount]
+
+    few = Sharpening(brightness[:FEW])
+    start = estimate(lambda amount: steepness(few(amount).clamp(0.0, 2.0)), steepness(x[:FEW]))
+    head.sharpness.fill_(bisect(steep, wanted, computed, start))
+
+
+def estimate(steep: Callable[[float], Tensor], wanted: Tensor) -> float:
+    """Returns the amount at which `steep` is `wanted`, to 1 %; 0 or :data:`MOST` if it is outside of that range."""
+    from scipy.optimize import brentq
+
+    if not steep(0.0) < wanted:
+        return 0.0
+    if not wanted < steep(MOST):
+        return MOST
+    return brentq(lambda amount: float(steep(amount) - wanted), 0.0, MOST, xtol=1e-4, rtol=0.01)
+
+
+def bisect(
+    steep: Callable[[float], Tensor], wanted: Tensor, computed: dict[float, Tensor], start: float
+) -> float:
+    """Returns the lower end of the interval to which bisection narrows the range from 0 to :data:`MOST`.
+
+    Arguments:
+        steep: An increasing function of the amount of sharpening, up to a relative error of :data:`ROUNDING`.
+        wanted: The value that is searched for, with shape ().
+        computed: The values of `steep` so far, by amount; `steep` adds to it.
+        start: An estimate of the amount; it does not change the result.
+    """
+    if 0.0 < start < MOST:
+        _approach(steep, wanted, start)
+    low, high = 0.0, MOST
+    steps = progress(range(HALVINGS), label="sharpness", unit="bisections")
+    for _ in steps:
         middle = (low + high) / 2
-        found = steepness(sharpened(brightness, middle).clamp(0.0, 2.0))
-        low, high = (middle, high) if found < wanted else (low, middle)
-    head.sharpness.fill_(low)
+        below = any(a >= middle and s < wanted * (1 - ROUNDING) for a, s in computed.items())
+        above = any(a <= middle and s > wanted * (1 + ROUNDING) for a, s in computed.items())
+        if below == above:
+            below = bool(steep(middle) < wanted)
+        low, high = (middle, high) if below else (low, middle)
+        steps.set(amount=low, computed=len(computed))
+    return low
+
+
+def _approach(steep: Callable[[float], Tensor], wanted: Tensor, start: float) -> None:
+    """Computes the steepness near the amount at which it is `wanted`, on both sides."""
+    from scipy.optimize import newton
+
+    def error(amount: float) -> float:
+        return float(steep(min(max(float(amount), 0.0), MOST)) - wanted)
+
+    slope = (error(1.05 * start) - error(start)) / (0.05 * start)
+    if slope <= 0.0:
+        return
+    # The distance at which the steepness differs from the wanted one by twice the rounding error.
+    near = 2.0 * ROUNDING * float(wanted) / slope
+    root = newton(error, start, x1=1.05 * start, tol=near, maxiter=6, disp=False)
+    error(root - near)
+    error(root + near)

@@ -26,7 +26,7 @@ def test_each_data_set_alone_is_a_configuration(name):
     assert set(settings.attributes) == set(entry.attributes)
     assert set(settings.queries.by_name) == set(entry.queries)
     assert settings.models.hvae.network.exposure == list(entry.exposure)
-    asked = {suite for suite in SUITES if settings.questions.count(suite, name)}
+    asked = {suite for suite in SUITES if settings.questions.count(suite, entry)}
     assert {"do", "null", "reverse", "sweep"} <= asked
     assert ("flip" in asked) == bool(entry.flips)
     assert all(set(METHODS[method].suites) & asked for method in settings.methods)
@@ -125,7 +125,7 @@ def test_flips_of_the_user_bring_explainers():
         "questions": {"flip": {"attributes": ["tilted"]}},
     }
     settings = load_settings({"dataset": "pendulum", **own})
-    assert "dime" in settings.methods and settings.questions.count("flip", "pendulum")
+    assert "dime" in settings.methods and settings.questions.count("flip", settings.entry)
 
 
 def test_resolutions_follow_the_image_size():

@@ -17,10 +17,10 @@ from counterfactory.config import load_settings
 from counterfactory.config.cross_checks import warnings_of
 from counterfactory.config.model_checks import used_models
 from counterfactory.config.explainers import EXPLAINERS
+from counterfactory.config.path_checks import missing_folders, missing_weights
 from counterfactory.core.errors import UserError
 from counterfactory.core.code_hash import code_hash, imported_modules
 from counterfactory.core.run_lock import hold_alive_lock
-from counterfactory.data.registry import DATASETS
 from counterfactory.esm.registry import GENERATORS
 from counterfactory.methods.registry import METHODS, module_of
 from counterfactory.metrics.registry import METRICS
@@ -36,13 +36,16 @@ except UserError as error:
 if workflow.is_main_process:
     if hold_alive_lock():
         print("Removed the lock of a run that was killed.", file=sys.stderr)
-    for warning in warnings_of(SETTINGS):
+    # Only here: a node of a cluster may lack folders that no step of it reads.
+    if missing := list(missing_folders(SETTINGS)):
+        sys.exit("\n".join(f"config: {line}" for line in missing))
+    for warning in [*warnings_of(SETTINGS), *missing_weights(SETTINGS)]:
         print(f"config: {warning}", file=sys.stderr)
 
-DATASET = DATASETS[SETTINGS.dataset]
+DATASET = SETTINGS.entry
 VARIABLES = list(DATASET.classes)
 # Steps that are switched off or have no questions are not in the graph of jobs.
-ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, SETTINGS.dataset)]
+ASKED = [suite for suite in SUITES if SETTINGS.questions.count(suite, DATASET)]
 USED_METRICS = [
     name
     for name in SETTINGS.scores.metrics
@@ -108,7 +111,7 @@ def seeds_of(method):
 
 def chunks_of(suite, method):
     """Returns the names of the chunks of a suite: ranges of questions [start, stop)."""
-    count = SETTINGS.questions.count(suite, SETTINGS.dataset)
+    count = SETTINGS.questions.count(suite, DATASET)
     together = 1 if METHODS[method].models else TOGETHER
     if suite == "flip":
         # A given number of chunks with equal work. Questions that the method does not answer belong to the last chunk.

@@ -1,7 +1,6 @@
 """Data: the digits of MNIST, and the images, attributes and splits of the data set."""
 
-from dataclasses import asdict
-
+from counterfactory.data.registry import described
 from counterfactory.data.variable import SPLITS
 
 
@@ -34,6 +33,7 @@ rule digits:
 rule synthesise:
     input:
         digits=[rules.digits.output.images, rules.digits.output.labels] if DATASET.digits else [],
+        files=list(DATASET.inputs),
     output:
         dataset="<results>/data/dataset.json",
         images=expand("<results>/data/{split}/images.npy", split=SPLITS),
@@ -54,7 +54,7 @@ rule synthesise:
         dataset=SETTINGS.dataset,
         settings=settings_file(SETTINGS.data, without=["digits"]),
         # The registry is not part of the code hash.
-        declaration=json.dumps([asdict(variable) for variable in DATASET.variables] + list(DATASET.edges)),
+        declaration=json.dumps([described(one) for one in (*DATASET.variables, *DATASET.labels)] + list(DATASET.edges)),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
         code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}:synthesise"),

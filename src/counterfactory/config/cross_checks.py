@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..data.registry import DATASETS
 from ..methods.registry import METHODS
 from .error_messages import shown
 from .model_checks import model_errors
@@ -24,7 +23,7 @@ def errors_of(settings: Settings) -> Iterator[str]:
 
 def warnings_of(settings: Settings) -> Iterator[str]:
     """Yields one line for each value that is reduced to what is possible."""
-    flip, entry = settings.questions.flip, DATASETS[settings.dataset]
+    flip, entry = settings.questions.flip, settings.entry
     for method in settings.methods if flip.images else []:
         count = flip.count(entry.classes, getattr(getattr(settings.answers, method, None), "images", None))
         if count < settings.answers.chunks and "flip" in METHODS[method].suites:
@@ -47,7 +46,7 @@ def _results(settings: Settings) -> Iterator[str]:
 
 
 def _methods(settings: Settings) -> Iterator[str]:
-    entry = DATASETS[settings.dataset]
+    entry = settings.entry
     for method in settings.methods:
         if METHODS[method].simulated and not entry.simulated:
             yield f"methods contains {method!r}, but {settings.dataset} is not simulated; remove it"
@@ -56,7 +55,7 @@ def _methods(settings: Settings) -> Iterator[str]:
 
 
 def _sizes(settings: Settings) -> Iterator[str]:
-    data, entry = settings.data, DATASETS[settings.dataset]
+    data, entry = settings.data, settings.entry
     drawn = data.train + data.valid + data.judges
     if drawn > entry.train:
         yield (

@@ -5,13 +5,18 @@ over them. :class:`counterfactory.data.registry.DatasetEntry` is the declaration
 variables.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry
+from pydantic import ValidationError
+
+from ..core.errors import UserError
+from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry, entry_of
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
+from .data import DataSettings
 from .sections import Section
 from .settings import Settings
 
@@ -31,7 +36,7 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         the default one.
     """
     name = given.get("dataset", DEFAULT_DATASET)
-    entry = DATASETS[name] if isinstance(name, str) and name in DATASETS else DATASETS[DEFAULT_DATASET]
+    entry = _entry(name, given.get("data"))
     flips = _flips(entry, given)
     return {
         "methods": [
@@ -63,6 +68,18 @@ def declared_paths() -> frozenset[str]:
     """Returns the paths of the keys whose default depends on the data set."""
     paths = set(dataset_defaults({})) | {f"{HVAE}.resolutions"}
     return frozenset(paths.union(*(entry.settings for entry in DATASETS.values())))
+
+
+def _entry(name: Any, section: Any) -> DatasetEntry:
+    """Returns the declaration of a data set; what an invalid configuration declares is reported later."""
+    if not isinstance(name, str) or name not in DATASETS:
+        return DATASETS[DEFAULT_DATASET]
+    if not DATASETS[name].declare:
+        return DATASETS[name]
+    try:
+        return entry_of(name, DataSettings.model_validate_json(json.dumps(section or {}), strict=True))
+    except (UserError, ValidationError, TypeError, ValueError, RecursionError):
+        return DATASETS[name]
 
 
 def _flips(entry: DatasetEntry, given: Mapping[str, Any]) -> bool:

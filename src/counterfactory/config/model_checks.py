@@ -6,7 +6,6 @@ Only models, networks and metrics that the configuration uses are checked.
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ..data.registry import DATASETS
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..nets.unet_sizes import check_sizes
@@ -41,7 +40,7 @@ def used_models(settings: Settings) -> list[str]:
 
 def used_networks(settings: Settings) -> set[str]:
     """Returns the networks that the chosen metrics use: classifier, oracle, identity, pretrained ones."""
-    suites = {suite for suite in SUITES if settings.questions.count(suite, settings.dataset)}
+    suites = {suite for suite in SUITES if settings.questions.count(suite, settings.entry)}
     used = [METRICS[name] for name in settings.scores.metrics if set(METRICS[name].suites) & suites]
     return {model for metric in used for model in metric.models}
 
@@ -136,7 +135,7 @@ def _denoisers(settings: Settings) -> Iterator[str]:
 
 
 def _exposure(settings: Settings) -> Iterator[str]:
-    known = DATASETS[settings.dataset].classes
+    known = settings.entry.classes
     # A fine-tuned model has the network of the model that it starts from.
     for name in sorted({name.removesuffix("_ft") for name in used_models(settings)}):
         for variable in getattr(getattr(getattr(settings.models, name), "network", None), "exposure", ()):

@@ -1,6 +1,12 @@
-"""Defines the types of names that a registry lists: a value must be one of these names."""
+"""Defines the types of names: a name that a registry lists must be one of these.
 
-from typing import TYPE_CHECKING, Literal
+Names of variables depend on the data set, which may depend on the configuration. They are checked with it
+(:mod:`counterfactory.config.question_checks`).
+"""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from ..data.registry import DATASETS
 from ..esm.registry import GENERATORS, KERNELS, SAMPLERS
@@ -18,24 +24,21 @@ __all__ = [
     "VariableName",
 ]
 
-# Names of all data sets. The cross checks refuse those that the chosen data set does not have.
-VARIABLES = tuple(dict.fromkeys(name for entry in DATASETS.values() for name in entry.classes))
+VariableName = Annotated[str, Field(min_length=1, max_length=60)]
+Intervention = VariableName
+"""The name of a variable, or `random`."""
 
 if TYPE_CHECKING:
     DatasetName = str
     GeneratorName = str
-    Intervention = str
     KernelName = str
     MethodName = str
     MetricName = str
     SamplerName = str
-    VariableName = str
 else:
     DatasetName = Literal[*DATASETS]
     GeneratorName = Literal[*GENERATORS]
-    Intervention = Literal[*VARIABLES, "random"]
     KernelName = Literal[*KERNELS]
     MethodName = Literal[*METHODS]
     MetricName = Literal[*METRICS]
     SamplerName = Literal[*SAMPLERS]
-    VariableName = Literal[*VARIABLES]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from ..data.registry import DATASETS
 from ..questions.registry import SUITES
 from .attributes import AttributeSettings
 from .error_messages import nearest, shown
@@ -34,18 +33,18 @@ def _kept(settings: Settings) -> dict[str, AttributeSettings]:
 
 def _classes(settings: Settings) -> dict[str, int]:
     """Returns the number of classes of the categorical variable that the classifier predicts, if there is one."""
-    variable = DATASETS[settings.dataset].classified
+    variable = settings.entry.classified
     return {variable.name: variable.classes} if variable else {}
 
 
 def _interventions(settings: Settings) -> Iterator[str]:
-    variables = list(DATASETS[settings.dataset].classes)
+    variables = list(settings.entry.classes)
     for suite, known in {"do": [*variables, "random"], "reverse": variables}.items():
         for name in getattr(settings.questions, suite).interventions:
             if name not in known:
                 yield (
-                    f"questions.{suite}.interventions contains {name!r}, which is no variable of {settings.dataset}; "
-                    f"choose from {', '.join(known)}"
+                    f"questions.{suite}.interventions contains {shown(name)}, which is no variable of "
+                    f"{settings.dataset}; {nearest(name, known)}"
                 )
 
 
@@ -55,14 +54,14 @@ def _images(settings: Settings) -> Iterator[str]:
         images = getattr(questions, suite).images
         if images > test:
             yield f"questions.{suite}.images is {images:,}, but data.test has only {test:,} images; lower it"
-    if not any(questions.count(suite, settings.dataset) for suite in SUITES if suite != "sweep"):
+    if not any(questions.count(suite, settings.entry) for suite in SUITES if suite != "sweep"):
         yield "questions: there are none, since every suite has no image, intervention, protocol or cycle; add one"
 
 
 def _attributes(settings: Settings) -> Iterator[str]:
     if not {*used_models(settings), *used_networks(settings)} & {"classifier", "oracle"}:
         return
-    entry, kept = DATASETS[settings.dataset], _kept(settings)
+    entry, kept = settings.entry, _kept(settings)
     quantities = [*entry.classes, *(name for name in entry.measured if name not in entry.classes)]
     if not kept:
         yield "attributes: there are none, or all are null; name one, such as thick: {of: thickness, above: 2.5}"
@@ -78,7 +77,7 @@ def _attributes(settings: Settings) -> Iterator[str]:
 
 def _flip(settings: Settings) -> Iterator[str]:
     flip, kept, classes = settings.questions.flip, _kept(settings), _classes(settings)
-    variables = DATASETS[settings.dataset].classes
+    variables = settings.entry.classes
     choices = [name for name, attribute in kept.items() if variables.get(attribute.of) == 0]
     for name in flip.attributes:
         if name not in choices and name not in classes:
@@ -97,7 +96,7 @@ def _flip(settings: Settings) -> Iterator[str]:
     for label, target in flip.targets.items():
         if label == target or not (0 <= label < most and 0 <= target < most):
             yield f"questions.flip.targets has {label}: {target}; choose two different classes of 0 to {most - 1}"
-    if not flip.attributes and not flip.digit and DATASETS[settings.dataset].flips:
+    if not flip.attributes and not flip.digit and settings.entry.flips:
         yield "questions.flip has no question: add an attribute, set digit: true, or set images: 0"
 
 
@@ -122,7 +121,7 @@ def _intervention(settings: Settings, path: str, query: QuerySettings) -> Iterat
         yield (
             f"{path}.by is 'do', but {query.generator} supports observations only; set generator: gan, or by: observe"
         )
-    variables, kept = DATASETS[settings.dataset].classes, _kept(settings)
+    variables, kept = settings.entry.classes, _kept(settings)
     choices = [*variables, *(name for name, attribute in kept.items() if attribute.of in variables)]
     for name, value in query.premise.items():
         classes = variables.get(name, 0) or (2 if name in kept else 0)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..core.errors import UserError
-from ..data.registry import DATASETS, DEFAULT_DATASET
+from ..core.names import unknown_name
+from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry
 from ..questions.registry import SUITES
 from .names import Intervention, VariableName
 from .sections import Count, Section, Seed, Unique, Whole
@@ -130,13 +130,13 @@ class QuestionsSettings(Section):
     flip: FlipQuestions = Field(FlipQuestions(), description="Flipped attributes, scored as explanations.")
     sweep: SweepQuestions = Field(SweepQuestions(), description="Series of values, for the figures.")
 
-    def count(self, suite: str, dataset: str = DEFAULT_DATASET) -> int:
+    def count(self, suite: str, entry: DatasetEntry = _DEFAULT) -> int:
         """Returns the number of questions of a suite, which the workflow divides into chunks.
 
         Raises:
             UserError: If there is no such suite.
         """
         if suite not in SUITES:
-            raise UserError(f"questions.{suite}: no such suite; choose from {', '.join(SUITES)}")
-        count: int = getattr(self, suite).count(DATASETS[dataset].classes)
+            raise unknown_name(f"questions: {suite}", "no such suite", SUITES)
+        count: int = getattr(self, suite).count(entry.classes)
         return count

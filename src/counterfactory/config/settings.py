@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ..data.registry import DATASETS, DEFAULT_DATASET
+from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry, entry_of
 from ..methods.registry import METHODS
 from .answers import AnswersSettings
 from .attributes import ATTRIBUTES, AttributesByName, IdentitySettings, OracleSettings
@@ -118,3 +118,8 @@ class Settings(Section):
         QueriesSettings(), description="Counterfactual queries to the extended structural model."
     )
     report: ReportSettings = Field(ReportSettings(), description="The report.")
+
+    @property
+    def entry(self) -> DatasetEntry:
+        """The declaration of the data set."""
+        return entry_of(self.dataset, self.data)

@@ -14,7 +14,7 @@ import pandas as pd
 from ..core.errors import BadFile, UserError
 from ..core.files import read_json, read_table, write_json
 from ..core.foreign.npy import load_npy
-from .registry import DATASETS
+from .registry import DATASETS, DatasetEntry, described
 from .variable import SPLITS, Variable
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Split",
     "Variable",
     "declared",
+    "described_by",
     "encode_parents",
     "load_dataset",
     "load_split",
@@ -40,6 +41,7 @@ class Dataset:
         edges: Causal edges (cause, effect) between the variables. Every variable is also a cause of the image.
         shape: The shape (C, H, W) of an image.
         simulated: Whether true counterfactuals can be rendered.
+        labels: Annotated columns of the attributes that are no parents of the image and no inputs of a network.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     edges: tuple[tuple[str, str], ...]
     shape: tuple[int, int, int]
     simulated: bool
+    labels: tuple[Variable, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,12 +85,16 @@ def declared(name: str, image_size: int = 32) -> Dataset:
     """Returns the description of a data set as :data:`counterfactory.data.registry.DATASETS` declares it.
 
     Arguments:
-        name: The name of the data set.
+        name: The name of a data set whose variables do not depend on the configuration.
         image_size: Height and width of an image in px.
     """
-    entry = DATASETS[name]
+    return described_by(name, DATASETS[name], image_size)
+
+
+def described_by(name: str, entry: DatasetEntry, image_size: int) -> Dataset:
+    """Returns the description of the data set `name`, with the declaration `entry` and images of `image_size` px."""
     shape = (entry.channels, image_size, image_size)
-    return Dataset(name, entry.variables, entry.edges, shape, entry.simulated)
+    return Dataset(name, entry.variables, entry.edges, shape, entry.simulated, entry.labels)
 
 
 def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarray]) -> np.ndarray:
@@ -119,7 +126,12 @@ def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarra
 
 def save_dataset(folder: Path | str, dataset: Dataset) -> None:
     """Writes `dataset.json` in `folder`."""
-    write_json(Path(folder) / "dataset.json", asdict(dataset))
+    fields = asdict(dataset)
+    for key in ("variables", "labels"):
+        fields[key] = [described(variable) for variable in getattr(dataset, key)]
+    if not dataset.labels:
+        del fields["labels"]
+    write_json(Path(folder) / "dataset.json", fields)
 
 
 def load_dataset(folder: Path | str) -> Dataset:
@@ -134,8 +146,10 @@ def load_dataset(folder: Path | str) -> Dataset:
         variables = tuple(_variable(**variable) for variable in fields["variables"])
         edges = tuple((str(cause), str(effect)) for cause, effect in fields["edges"])
         channels, height, width = (int(size) for size in fields["shape"])
-        described = {"variables": variables, "edges": edges, "shape": (channels, height, width)}
-        return Dataset(**{**fields, **described})
+        labels = tuple(_variable(**label) for label in fields.get("labels", ()))
+        shape = (channels, height, width)
+        typed = {"variables": variables, "edges": edges, "shape": shape, "labels": labels}
+        return Dataset(**{**fields, **typed})
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadFile(f"{path}: does not describe a data set; delete it and run again") from None
 
@@ -167,11 +181,13 @@ def load_split(folder: Path | str, split: str) -> Split:
 
 
 def _check_columns(path: Path, attributes: pd.DataFrame, dataset: Dataset) -> None:
-    """Raises a UserError if a table of attributes lacks a variable of the data set, or holds another type."""
-    for name in dataset.names:
+    """Raises a UserError if a table of attributes lacks a column of the data set, or holds another type."""
+    labels = [label.name for label in dataset.labels]
+    for name in [*dataset.names, *labels]:
         if name not in attributes:
+            kind = "label" if name in labels else "variable"
             raise BadFile(
-                f"{path}: has no column {name}, a variable of {dataset.name}; delete it and run again"
+                f"{path}: has no column {name}, a {kind} of {dataset.name}; delete it and run again"
             )
         if not pd.api.types.is_numeric_dtype(attributes[name]):
             raise BadFile(
@@ -186,12 +202,13 @@ def _variable(**fields: object) -> Variable:
         TypeError: If a field is unknown or of another type.
         ValueError: If the kind is unknown, or a range or a number of classes is impossible.
     """
-    variable = Variable(**fields)  # type: ignore[arg-type]
+    names = tuple(map(str, fields.get("names", ())))  # type: ignore[call-overload]
+    variable = Variable(**{**fields, "names": names})  # type: ignore[arg-type]
     numbers = isinstance(variable.low, int | float) and isinstance(variable.high, int | float)
     if not (isinstance(variable.name, str) and isinstance(variable.classes, int) and numbers):
         raise TypeError(f"{variable}: fields of another type")
     if variable.kind == "continuous" and variable.low < variable.high:
         return variable
-    if variable.kind == "categorical" and variable.classes > 0:
+    if variable.kind == "categorical" and variable.classes > 0 and len(names) in (0, variable.classes):
         return variable
     raise ValueError(f"{variable}: an impossible kind, range or number of classes")

@@ -8,15 +8,19 @@ and one entry here. This module imports neither numpy nor torch.
 An entry also declares the defaults of the configuration that only make sense for this data set, such as its binary
 attributes (:mod:`counterfactory.config.dataset_defaults`). What it does not declare is derived: each variable is
 intervened on, nothing is flipped, and no variable acts like an exposure.
+
+A data set whose variables depend on the configuration names the function that declares them (`declare`). Users of a
+declaration call :func:`entry_of`, which returns the declaration of every data set.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 from .variable import Variable, classified
 
-__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "noun_of"]
+__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "described", "entry_of", "noun_of"]
 
 DEFAULT_DATASET = "morphomnist"
 """The data set of a configuration that names none. The reference of the configuration shows its defaults."""
@@ -45,6 +49,11 @@ class DatasetEntry:
         exposure: The variables that scale the grey levels of the image linearly.
         queries: The default queries, in the form of the section `queries.by_name` of the configuration.
         settings: Further defaults of the configuration, by the path of the key, such as `{"judges.shift": 0}`.
+        labels: Annotated columns of the attributes that are no parents of the image and no inputs of a network.
+        declare: For variables that depend on the configuration: the function that declares them, as `module:name`
+            below this package. It is called with this entry and the section `data`, and returns the whole entry. Its
+            module imports neither numpy nor torch.
+        inputs: The files that the step reads which writes the data set.
     """
 
     variables: tuple[Variable, ...]
@@ -65,6 +74,9 @@ class DatasetEntry:
     exposure: tuple[str, ...] = ()
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[Variable, ...] = ()
+    declare: str = ""
+    inputs: tuple[str, ...] = ()
 
     @property
     def classified(self) -> Variable | None:
@@ -207,6 +219,32 @@ DATASETS = {
         settings={"judges.shift": 0},
     ),
 }
+
+
+def entry_of(name: str, section: Any) -> DatasetEntry:
+    """Returns the declaration of a data set.
+
+    Arguments:
+        name: The name of the data set, a key of :data:`DATASETS`.
+        section: The section `data` of the configuration. Only data sets read it whose variables depend on it.
+
+    Raises:
+        UserError: If the section does not describe the data set.
+    """
+    entry = DATASETS[name]
+    if not entry.declare:
+        return entry
+    module, _, function = entry.declare.partition(":")
+    declared: DatasetEntry = getattr(import_module(f"..{module}", __package__), function)(entry, section)
+    return declared
+
+
+def described(variable: Variable) -> dict[str, Any]:
+    """Returns a variable as JSON describes it: the names of its classes are left out if it has none."""
+    fields = asdict(variable)
+    if not variable.names:
+        del fields["names"]
+    return fields
 
 
 def noun_of(dataset: str) -> str:

@@ -21,6 +21,7 @@ class Variable:
         low: The value that networks receive as -1 (continuous only).
         high: The value that networks receive as +1 (continuous only).
         classes: The number of classes (categorical only).
+        names: The classes in words, in order, such as `("no", "yes")`; empty if they are only numbered.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Variable:
     low: float = 0.0
     high: float = 1.0
     classes: int = 0
+    names: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

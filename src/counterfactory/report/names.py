@@ -7,7 +7,7 @@ states the reason (:func:`empty_reason`).
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from ..data.registry import DATASETS
+from ..data.registry import entry_of
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 
@@ -67,7 +67,7 @@ def figure_names(
     """Returns the names of all figures of a configuration, in the order of reading; arguments of `table_names`."""
     names = ["distance"]
     if "sweep" in suites:
-        names += [f"sweep_{variable}" for variable in DATASETS[settings.dataset].classes]
+        names += [f"sweep_{variable}" for variable in entry_of(settings.dataset, settings.data).classes]
     if {"effectiveness", "measured"} & set(metrics) and "do" in suites:
         names.append("effectiveness")
     if "flip" in suites:

@@ -101,6 +101,8 @@ class Block(nn.Module):
             channels changes or `down` > 1.
         down: Factor of the average pooling after the block; 1 for none.
         scale: Factor on the initial weights of the last convolution.
+        border: How the constant maps of the parents continue beyond the border of a `light` block: with the same
+            value (`constant`), or with zeros (`zeros`, as in causal-gen's networks of light blocks).
     """
 
     def __init__(
@@ -113,8 +115,10 @@ class Block(nn.Module):
         residual: bool = True,
         down: int = 1,
         scale: float = 1.0,
+        border: Literal["constant", "zeros"] = "constant",
     ) -> None:
         super().__init__()
+        self.border = border
         self.activation = F.gelu if kind == "heavy" else F.relu
         self.residual, self.down = residual, down
         if kind == "heavy":
@@ -136,7 +140,7 @@ class Block(nn.Module):
         Several inputs are treated as their concatenation along channels, followed by constant maps of the parents.
         The concatenation is not created: the first convolution is linear, so each input is convolved with its slice of
         the weights, and the parents contribute one bias per image. At the border of a `light` block that bias is the
-        one of the interior, that is, the constant maps are not padded with zeros.
+        one of the interior, that is, the constant maps are not padded with zeros, unless `border` is `zeros`.
 
         Arguments:
             inputs: Feature maps with shapes (B, C_i, H, W).
@@ -154,7 +158,10 @@ class Block(nn.Module):
             h = F.conv2d(self.activation(inputs[0]), parts[0], first.bias, padding=first.padding)
             for x, weight in zip(inputs[1:], parts[1:], strict=False):
                 h = h + F.conv2d(self.activation(x), weight, padding=first.padding)
-            if parents is not None:
+            if parents is not None and self.border == "zeros":
+                maps = self.activation(parents)[:, :, None, None].expand(-1, -1, *inputs[0].shape[2:])
+                h = h + F.conv2d(maps, parts[-1], padding=first.padding)
+            elif parents is not None:
                 h = h + F.linear(self.activation(parents), parts[-1].sum((2, 3)))[:, :, None, None]
         for layer in self.layers[1:]:
             h = layer(self.activation(h))

@@ -19,6 +19,15 @@ the location m and the log scale :math:`\log s`. Three options let a small netwo
     (:mod:`counterfactory.models.image.sharpness`). In training mode it is not, because the likelihood is maximised by
     the mean.
 
+`channel_coeffs`
+    For RGB images, causal-gen's location of green depends on red, and that of blue on both, after PixelCNN++
+    (Salimans et al., 2017, arXiv:1701.05517). With :math:`c = \tanh(C h)`, a third convolution,
+
+    .. math:: m'_G = m_G + c_1 R, \qquad m'_B = m_B + c_2 R + c_3 G,
+
+    where R and G are the values of the image in its likelihood, and the predicted values, clipped to [-1, 1], in a
+    prediction.
+
 The buffer `scale_gate`, set by the training loss, interpolates between the initial log scale (0: all pixels have the
 same fixed scale) and the predicted one (1). With a free scale, an untrained model assigns a large variance to strokes
 it cannot predict yet. The gradient of the location is divided by that variance and vanishes there (Seitzer et al.,
@@ -48,6 +57,10 @@ class Head(nn.Module):
         exposure: Columns of the encoded parents that act as exposure.
         log_scale: The initial log scale.
         sharpen: Whether the layer has a buffer `sharpness`, which is fitted after training.
+        channel_coeffs: Whether the locations of green and blue depend on the other channels.
+
+    Raises:
+        ValueError: If `channel_coeffs` is set for folded images, or for images that are not RGB.
     """
 
     scale_gate: Tensor
@@ -62,6 +75,7 @@ class Head(nn.Module):
         exposure: Sequence[int] = (),
         log_scale: float = 0.0,
         sharpen: bool = False,
+        channel_coeffs: bool = False,
     ) -> None:
         super().__init__()
         self.patch = patch
@@ -77,17 +91,32 @@ class Head(nn.Module):
         self.sharpen = sharpen
         if sharpen:
             self.register_buffer("sharpness", torch.zeros(()))
+        self.channel_coeffs = None
+        if channel_coeffs:
+            if channels != 3 or patch != 1:
+                raise ValueError("channel_coeffs needs images of 3 channels and patch: 1")
+            self.channel_coeffs = nn.Conv2d(features, 3, 1)
 
     def hide(self, parents: Tensor) -> Tensor:
         """Returns the parents (B, P) with the columns that act as exposure set to zero."""
         return hide_columns(parents, self.columns)
 
-    def forward(self, h: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns location and log scale, each (B, C, H, W); the log scale is at least `LOG_SCALE_FLOOR`."""
+    def forward(self, h: Tensor, parents: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns location and log scale, each (B, C, H, W); the log scale is at least `LOG_SCALE_FLOOR`.
+
+        Arguments:
+            h: Features with shape (B, C', H / p, W / p).
+            parents: Encoded parents with shape (B, P).
+            x: The images whose likelihood is computed, in [-1, 1], with shape (B, C, H, W); None in a prediction. Only
+                `channel_coeffs` uses them.
+        """
         # float32 also under autocast: a grey level is 1/128 of the range.
         with torch.autocast(h.device.type, enabled=False):
             h = h.float()
-            return self.gaussian(self.location(h), self.log_scale(h), parents)
+            location = self.location(h)
+            if self.channel_coeffs is not None:
+                location = _autoregressive(location, self.channel_coeffs(h).tanh(), x)
+            return self.gaussian(location, self.log_scale(h), parents)
 
     def gaussian(self, location: Tensor, log_scale: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Returns location and log scale of the pixels, each (B, C, H, W).
@@ -106,3 +135,16 @@ class Head(nn.Module):
             gain = exposure_gain(parents, self.columns, self.exposure)
             location, log_scale = gain * location + (gain - 1.0), log_scale + gain.log()
         return location, log_scale.clamp(min=LOG_SCALE_FLOOR)
+
+
+def _autoregressive(location: Tensor, coefficients: Tensor, x: Tensor | None) -> Tensor:
+    """Returns the locations (B, 3, H, W) shifted by the other channels of `x`, or of the prediction if it is None."""
+    red, green, blue = location.unbind(1)
+    if x is None:
+        seen_red = red = red.clamp(-1.0, 1.0)
+        seen_green = green = (green + coefficients[:, 0] * red).clamp(-1.0, 1.0)
+        blue = (blue + coefficients[:, 1] * seen_red + coefficients[:, 2] * seen_green).clamp(-1.0, 1.0)
+    else:
+        green = green + coefficients[:, 0] * x[:, 0]
+        blue = blue + coefficients[:, 1] * x[:, 0] + coefficients[:, 2] * x[:, 1]
+    return torch.stack([red, green, blue], 1)

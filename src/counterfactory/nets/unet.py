@@ -11,6 +11,9 @@ arXiv:2404.17735). For images of 128 px, with width 128, multipliers 1, 1, 2, 3,
 8 px, four heads and learned variance, it has 105,198,598 weights, as many as DiME's network for faces (Jeanneret et
 al., 2022, arXiv:2203.15636).
 
+`conv_resample`, `shift_only`, `head_channels`, `heads_up` and `classes` are the other variants of guided-diffusion's
+network (:mod:`counterfactory.pretrained.guided_diffusion`).
+
 Three options beyond the published network reduce the cost on CPUs. `patch` folds p x p pixels into channels at the
 input and the output, so that no convolution runs at full resolution. `skips: level` uses one skip connection for each
 resolution and resamples without residual blocks. `groups: 1` is faster, because with more groups PyTorch's group
@@ -26,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import convolution, fold, unfold
+from .unet_layers import AttentionBlock, ConvolutionalResample, Resample, ResidualBlock, Stage
 from .unet_sizes import check_sizes
 
 __all__ = ["UNet", "timestep_embedding"]
@@ -50,122 +54,6 @@ def timestep_embedding(t: Tensor, width: int, longest: float = 10_000.0) -> Tens
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
-def _resample(x: Tensor, way: Literal["down", "up", ""]) -> Tensor:
-    if way == "down":
-        return F.avg_pool2d(x, 2)
-    return F.interpolate(x, scale_factor=2, mode="nearest") if way == "up" else x
-
-
-class ResidualBlock(nn.Module):
-    """Two sequences of normalisation, SiLU and convolution, conditioned on an embedding; may change the resolution.
-
-    Arguments:
-        channels_in: Channels of the input.
-        channels_out: Channels of the output.
-        embedding: Width E of the embedding of time step and condition.
-        groups: Groups of the normalisations.
-        dropout: Dropout probability before the last convolution.
-        resample: `down` (mean of 2 x 2 px), `up` (nearest neighbour), or the empty string for no change.
-    """
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        embedding: int,
-        groups: int,
-        dropout: float = 0.0,
-        resample: Literal["down", "up", ""] = "",
-    ) -> None:
-        super().__init__()
-        self.resample = resample
-        self.norm_in = nn.GroupNorm(groups, channels_in)
-        self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.modulation = nn.Linear(embedding, 2 * channels_out)
-        self.norm_out = nn.GroupNorm(groups, channels_out)
-        self.dropout = nn.Dropout(dropout)
-        self.second = convolution(channels_out, channels_out, 3, scale=0.0)
-        changes = channels_in != channels_out
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1) if changes else nn.Identity()
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Maps (B, C, H, W) and an activated embedding (B, E) to (B, C', H', W')."""
-        h = self.first(_resample(F.silu(self.norm_in(x)), self.resample))
-        scale, offset = self.modulation(embedding)[:, :, None, None].to(h.dtype).chunk(2, dim=1)
-        h = torch.addcmul(offset, self.norm_out(h), 1.0 + scale)
-        return self.shortcut(_resample(x, self.resample)) + self.second(self.dropout(F.silu(h)))
-
-
-class AttentionBlock(nn.Module):
-    """Residual self-attention over all pixels of a feature map.
-
-    Arguments:
-        channels: Channels of the map; a multiple of `heads`.
-        heads: The number of attention heads.
-        groups: Groups of the normalisation.
-    """
-
-    def __init__(self, channels: int, heads: int, groups: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.GroupNorm(groups, channels)
-        self.project_in = nn.Linear(channels, 3 * channels)
-        self.project_out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.project_out.weight)
-        nn.init.zeros_(self.project_out.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to the same shape."""
-        count, channels, height, width = x.shape
-        tokens = self.norm(x).permute(0, 2, 3, 1).reshape(count, height * width, channels)
-        query, key, value = (
-            self.project_in(tokens)
-            .reshape(count, height * width, 3, self.heads, channels // self.heads)
-            .permute(2, 0, 3, 1, 4)
-        )  # each (B, heads, H W, C / heads)
-        h = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(tokens.shape)
-        return x + self.project_out(h).reshape(count, height, width, channels).permute(0, 3, 1, 2)
-
-
-class Resample(nn.Module):
-    """Halves (mean of 2 x 2 px) or doubles (nearest neighbour) the resolution; has no weights."""
-
-    def __init__(self, way: Literal["down", "up"]) -> None:
-        super().__init__()
-        self.way = way
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to (B, C, H / 2, W / 2) or (B, C, 2 H, 2 W)."""
-        return _resample(x, self.way)
-
-
-class Stage(nn.Module):
-    """A block, optionally followed by self-attention, with its skip connections.
-
-    Arguments:
-        block: A :class:`ResidualBlock` or :class:`Resample`.
-        attend: An :class:`AttentionBlock` or None.
-        skip_out: Whether the output is stored for the decoder.
-        skip_in: Whether the input is concatenated with the map that was stored last.
-    """
-
-    def __init__(
-        self,
-        block: nn.Module,
-        attend: nn.Module | None = None,
-        skip_out: bool = False,
-        skip_in: bool = False,
-    ) -> None:
-        super().__init__()
-        self.block, self.attend = block, attend
-        self.skip_out, self.skip_in = skip_out, skip_in
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Maps (B, C, H, W) and an activated embedding (B, E) to (B, C', H', W')."""
-        h = self.block(x, embedding)
-        return h if self.attend is None else self.attend(h)
-
-
 class UNet(nn.Module):
     """A U-Net that predicts noise from noisy images and their time steps.
 
@@ -186,6 +74,14 @@ class UNet(nn.Module):
         learned_variance: Whether the network has C more output channels, which interpolate the log variance of the
             reverse step.
         condition: The width F of the vector that the network is conditioned on; 0 for none.
+        conv_resample: Whether convolutions without residual resample (guided-diffusion's `resblock_updown False`); for
+            `skips: block` only.
+        shift_only: Whether the embedding is added to the features (guided-diffusion's `use_scale_shift_norm False`).
+        head_channels: Channels of an attention head; replaces `heads` unless it is 0.
+        heads_up: The number of attention heads of the decoder; 0: `heads`.
+        classes: The number of rows of a table of class embeddings; 0: none.
+        label: The class of images for which :meth:`forward` gets none.
+        time_scale: Factor on the time steps (guided-diffusion's `rescale_timesteps`: 1000 / T).
 
     Raises:
         ValueError: If the sizes do not fit the images or each other.
@@ -205,23 +101,42 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         learned_variance: bool = True,
         condition: int = 0,
+        conv_resample: bool = False,
+        shift_only: bool = False,
+        head_channels: int = 0,
+        heads_up: int = 0,
+        classes: int = 0,
+        label: int = 0,
+        time_scale: float = 1.0,
     ) -> None:
         super().__init__()
         if shape[1] != shape[2]:
             raise ValueError(f"images are {shape[1]} x {shape[2]} px; the U-Net needs equal sides")
-        check_sizes(shape[1], width, multipliers, attention, heads, patch, groups)
+        for divisor in (head_channels,) if head_channels else (heads, heads_up or heads):
+            check_sizes(shape[1], width, multipliers, attention, divisor, patch, groups)
+        if classes and not 0 <= label < classes:
+            raise ValueError(f"label is {label}; choose one from 0 to {classes - 1}")
+        if conv_resample and skips != "block":
+            raise ValueError("conv_resample needs skips: block")
+        self.label, self.time_scale = label, time_scale
         self.shape, self.width, self.patch = tuple(shape), width, patch
         self.learned_variance, self.condition = learned_variance, condition
         self.stem_is_joined = skips == "block"
         embedding = 4 * width
         self.time = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.condition_projection = nn.Linear(condition, embedding) if condition else None
+        self.class_embedding = nn.Embedding(classes, embedding) if classes else None
 
-        def block(inputs: int, outputs: int, resample: Literal["down", "up", ""] = "") -> ResidualBlock:
-            return ResidualBlock(inputs, outputs, embedding, groups, dropout, resample)
+        def block(inputs: int, outputs: int, resample: Literal["down", "up", ""] = "") -> nn.Module:
+            if resample and conv_resample:
+                return ConvolutionalResample(resample, outputs)
+            return ResidualBlock(inputs, outputs, embedding, groups, dropout, resample, shift_only)
 
-        def attend(channels: int, side: int) -> AttentionBlock | None:
-            return AttentionBlock(channels, heads, groups) if side in attention else None
+        def attention_block(channels: int, count: int) -> AttentionBlock:
+            return AttentionBlock(channels, channels // head_channels if head_channels else count, groups)
+
+        def attend(channels: int, side: int, count: int = heads) -> AttentionBlock | None:
+            return attention_block(channels, count) if side in attention else None
 
         widths = [width * factor for factor in multipliers]
         every = skips == "block"
@@ -240,7 +155,7 @@ class UNet(nn.Module):
                 self.encoder.append(Stage(down, skip_out=every))
                 joined += [channels] if every else []
                 side //= 2
-        between = AttentionBlock(channels, heads, groups) if attention else None
+        between = attention_block(channels, heads) if attention else None
         self.middle = nn.ModuleList([Stage(block(channels, channels), between), block(channels, channels)])
         self.decoder = nn.ModuleList()
         for level, wide in reversed(list(enumerate(widths))):
@@ -249,7 +164,8 @@ class UNet(nn.Module):
             for number in range(blocks + 1 if every else blocks):
                 skip = every or number == 0 and level + 1 < len(widths)
                 inputs = channels + joined.pop() if skip else channels
-                self.decoder.append(Stage(block(inputs, wide), attend(wide, side), skip_in=skip))
+                attended = attend(wide, side, heads_up or heads)
+                self.decoder.append(Stage(block(inputs, wide), attended, skip_in=skip))
                 channels = wide
             if every and level:
                 self.decoder.append(Stage(block(wide, wide, "up")))
@@ -278,7 +194,8 @@ class UNet(nn.Module):
         Arguments:
             x: Noisy images with shape (B, C, H, W).
             t: Time steps, as numbered in training, with shape (B,).
-            condition: The condition with shape (B, F); None is the null condition, all zeros.
+            condition: The condition with shape (B, F), or classes with shape (B,), int64; None is the null condition,
+                all zeros, or the class `label`.
 
         Returns:
             The noise with shape (B, C, H, W) or, with learned variance, the noise and the interpolation weight in
@@ -287,8 +204,13 @@ class UNet(nn.Module):
         Raises:
             ValueError: If a condition is passed to an unconditional network.
         """
-        embedding = self.time(timestep_embedding(t, self.width))
-        if self.condition_projection is not None:
+        embedding = self.time(
+            timestep_embedding(t if self.time_scale == 1.0 else t * self.time_scale, self.width)
+        )
+        if self.class_embedding is not None:
+            labels = t.new_full(t.shape, self.label, dtype=torch.int64) if condition is None else condition
+            embedding = embedding + self.class_embedding(labels)
+        elif self.condition_projection is not None:
             if condition is None:
                 condition = embedding.new_zeros(len(x), self.condition)
             embedding = embedding + self.condition_projection(condition.to(embedding.dtype))

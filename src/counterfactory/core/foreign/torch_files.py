@@ -10,7 +10,7 @@ a storage must have exactly the number of bytes that the pickle declares.
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, Any
@@ -22,7 +22,7 @@ from ..errors import BadFile
 from .archives import LARGEST, BoundedReader, open_zip, read_zip_member, reason
 from .pickle_values import Name, Shell, interpret, ordered, replace_shells
 
-__all__ = ["read_tensors"]
+__all__ = ["read_checkpoint", "read_tensors"]
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _STORAGES = {
@@ -65,13 +65,7 @@ def read_tensors(
             raise BadFile(f"{file}: cannot be read ({error.strerror}); name another file") from None
     name = name or "file"
     try:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        if size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST} bytes")
-        start = file.read(2)
-        file.seek(0)
-        value = _read_zip(file, name) if start == b"PK" else _read_legacy(file, size)
+        value, size = _read_value(file, name)
         found = value.tensors() if isinstance(value, _Module) else value
         if not isinstance(found, dict) or not all(
             isinstance(key, str) and isinstance(one, Tensor) for key, one in found.items()
@@ -87,6 +81,53 @@ def read_tensors(
         if one.is_floating_point() and not bool(torch.isfinite(one).all()):
             raise BadFile(f"{name}: {key} holds a number that is not finite; fetch it again")
     return found
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """Reads the dictionary that a training saved: state dictionaries, settings, counters.
+
+    Arguments:
+        path: The file.
+
+    Returns:
+        Its value: nested dictionaries, lists and tuples of tensors on the CPU, numbers and strings.
+
+    Raises:
+        BadFile: If it is damaged, is no dictionary, or contains anything else.
+    """
+    try:
+        with open(path, "rb") as file:
+            value, size = _read_value(file, str(path))
+        if not isinstance(value, dict):
+            raise UnpicklingError("it is not a dictionary")
+        if sum(one.numel() * one.element_size() for one in _tensors(value)) > 2 * size:
+            raise UnpicklingError("its tensors have more bytes than the file")
+    except BadFile:
+        raise
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read ({error.strerror}); name another file") from None
+    except Exception as error:  # a damaged file may raise anything
+        raise BadFile(f"{path}: not a checkpoint ({reason(error)}); fetch it again") from None
+    return value
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _read_value(file: IO[bytes], name: str) -> tuple[Any, int]:
+    """Returns the value of a file of either format, and the size of the file in bytes."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size > LARGEST:
+        raise ValueError(f"it has more than {LARGEST} bytes")
+    start = file.read(2)
+    file.seek(0)
+    return (_read_zip(file, name) if start == b"PK" else _read_legacy(file, size)), size
 
 
 def _read_zip(file: IO[bytes], name: str) -> Any:

@@ -66,6 +66,12 @@ class Hvae(nn.Module):
         exposure: Columns of the encoded parents that act as exposure (:mod:`counterfactory.nets.exposure`).
         log_scale: The initial log scale of the pixels.
         sharpen: Whether the predicted image is sharpened (:mod:`counterfactory.nets.head`).
+        border: Border of the maps of the parents in light blocks; `zeros` is causal-gen's.
+        q_correction: Whether the prior of a layer reads the main state (causal-gen's flag of this name).
+        z_max_res: The finest resolution in px whose latents are drawn; those of finer ones are the locations of their
+            priors (causal-gen's flag of this name). 0: no limit.
+        channel_coeffs: Whether the location of green depends on red, and that of blue on both
+            (:mod:`counterfactory.nets.head`).
 
     Raises:
         ValueError: If the sizes do not fit each other or the image.
@@ -87,6 +93,10 @@ class Hvae(nn.Module):
         exposure: Sequence[int] = (),
         log_scale: float = 0.0,
         sharpen: bool = False,
+        border: Literal["constant", "zeros"] = "constant",
+        q_correction: bool = False,
+        z_max_res: int = 0,
+        channel_coeffs: bool = False,
     ) -> None:
         super().__init__()
         if {len(resolutions)} != {len(widths), len(encoder_blocks), len(decoder_blocks), len(latents)}:
@@ -109,7 +119,15 @@ class Hvae(nn.Module):
         outs = [width for _, width, _ in stages[1:]] + [widths[0]]
         self.decoder = nn.ModuleList(
             DecoderBlock(
-                DecoderSizes(width, out, r, latent), parents, bottleneck, block, self.mediated, scale
+                DecoderSizes(width, out, r, latent),
+                parents,
+                bottleneck,
+                block,
+                self.mediated,
+                scale,
+                border,
+                q_correction,
+                not z_max_res or r <= z_max_res,
             )
             for (r, width, latent), out in zip(stages, outs, strict=True)
         )
@@ -118,7 +136,7 @@ class Hvae(nn.Module):
             {str(r): nn.Parameter(torch.zeros(1, w, r, r)) for r, w in zip(resolutions, widths, strict=True)}
         )
         self.levels = {resolution: i for i, resolution in enumerate(resolutions)}
-        self.head = Head(widths[0], shape[0], patch, exposure, log_scale, sharpen)
+        self.head = Head(widths[0], shape[0], patch, exposure, log_scale, sharpen, channel_coeffs)
         # Convolutions of few channels are several times faster on CPUs in channels-last memory.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -126,7 +144,11 @@ class Hvae(nn.Module):
     def noise_shapes(self) -> list[tuple[int, int, int]]:
         """The shape of the noise of one image for each stochastic layer: (Z, H, W)."""
         blocks: Any = self.decoder
-        return [(block.latent, block.resolution, block.resolution) for block in blocks if block.latent]
+        return [
+            (block.latent, block.resolution, block.resolution)
+            for block in blocks
+            if block.latent and block.stochastic
+        ]
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         return self.encoder(fold(x, self.patch))
@@ -159,8 +181,10 @@ class Hvae(nn.Module):
                 continue
             activation = None if activations is None else activations[self.levels[resolution]]
             prior, features, posterior = block.gaussians(h, state, activation, parents, prior_parents)
-            z = sample(len(latents), prior, posterior)
-            latents.append(Latent(z, prior, posterior))
+            z = prior[0]
+            if block.stochastic:
+                z = sample(len(latents), prior, posterior)
+                latents.append(Latent(z, prior, posterior))
             h, state = block.advance(h, z, features, visible)
         return h, latents
 
@@ -271,7 +295,7 @@ class Hvae(nn.Module):
             return draw(posterior, noise[number])
 
         h, latents = self._decode(parents, sample, self._encode(x), prior_parents)
-        location, log_scale = self.head(h, parents)
+        location, log_scale = self.head(h, parents, x)
         nll = discretised_gaussian_nll(x, location, log_scale).mean()
         # (Z,) for each layer: summed over pixels, averaged over the batch, then bounded below for each channel.
         divergences = [gaussian_kl(latent.posterior, latent.prior).sum((2, 3)).mean(0) for latent in latents]

@@ -95,6 +95,9 @@ class DecoderBlock(nn.Module):
         kind: `heavy` or `light` (:class:`counterfactory.nets.blocks.Block`).
         conditional: Whether the prior is conditioned on the parents.
         scale: Factor on the initial weights of the last convolution.
+        border: Border of the maps of the parents in light blocks (:class:`counterfactory.nets.blocks.Block`).
+        q_correction: Whether the prior reads the main state; there is no prior state then.
+        stochastic: Whether z is drawn. If not, there is no posterior, and z is the location of the prior.
     """
 
     def __init__(
@@ -105,8 +108,12 @@ class DecoderBlock(nn.Module):
         kind: Literal["heavy", "light"],
         conditional: bool,
         scale: float,
+        border: Literal["constant", "zeros"] = "constant",
+        q_correction: bool = False,
+        stochastic: bool = True,
     ) -> None:
         super().__init__()
+        self.q_correction, self.stochastic = q_correction, stochastic
         width, out, latent = sizes.width, sizes.out, sizes.latent
         inner, kernel = max(1, width // bottleneck), 3 if sizes.resolution > 2 else 1
         self.resolution, self.latent = sizes.resolution, latent
@@ -117,10 +124,21 @@ class DecoderBlock(nn.Module):
             return
         context = parents if conditional else 0
         self.prior = Block(
-            width + context, inner, 2 * latent + width, kernel, kind, residual=False, scale=0.0
+            width + context,
+            inner,
+            2 * latent + width,
+            kernel,
+            kind,
+            residual=False,
+            scale=0.0,
+            border=border,
         )
-        self.posterior = Block(2 * width + parents, inner, 2 * latent, kernel, kind, residual=False)
-        self.to_prior = convolution(latent + width, out, 1)
+        if stochastic:
+            self.posterior = Block(
+                2 * width + parents, inner, 2 * latent, kernel, kind, residual=False, border=border
+            )
+        if not q_correction:
+            self.to_prior = convolution(latent + width, out, 1)
 
     def gaussians(
         self, h: Tensor, state: Tensor, activation: Tensor | None, parents: Tensor, prior_parents: Tensor
@@ -134,12 +152,13 @@ class DecoderBlock(nn.Module):
             parents: Encoded parents (B, P), input of the posterior.
             prior_parents: Encoded parents (B, P), input of a conditional prior.
         """
-        p = self.prior(state, parents=prior_parents if self.conditional else None)
+        prior_input = h if self.q_correction else state
+        p = self.prior(prior_input, parents=prior_parents if self.conditional else None)
         location, log_scale, features = p.split(
             [self.latent, self.latent, p.shape[1] - 2 * self.latent], dim=1
         )
         q = None
-        if activation is not None:
+        if activation is not None and self.stochastic:
             q = tuple(self.posterior(h, activation, parents=parents).chunk(2, dim=1))
         return (location, log_scale), features, q
 
@@ -153,6 +172,8 @@ class DecoderBlock(nn.Module):
     def advance(self, h: Tensor, z: Tensor, features: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the next main state and the next prior state, given the sample z (B, Z, H, W)."""
         h = self.body(h + features + spread(self.from_latent, z, parents))
+        if self.q_correction:
+            return h, h
         weights = self.to_prior.weight.split([z.shape[1], features.shape[1]], dim=1)
         state = F.conv2d(z, weights[0], self.to_prior.bias) + F.conv2d(features, weights[1])
         return h, state

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -30,6 +31,9 @@ rule all:
 """
 
 
+IDX = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+
+
 def test_without_a_file_the_defaults_hold(tmp_path):
     done = snakemake(tmp_path, "-n", "results/morphomnist/data/dataset.json")
     assert "of morphomnist" in done.stdout + done.stderr
@@ -50,7 +54,10 @@ def test_it_is_a_module_of_another_workflow(tmp_path):
 
 
 def test_values_are_never_wildcard_patterns(tmp_path):
-    folder = "/no/{word}/{seed,.*}/<results>"
+    folder = f"{tmp_path}/{{word}}/{{seed,.*}}/<results>"
+    for name in IDX:
+        (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path(folder) / name).touch()
     values = {
         "data": {"digits": folder},
         "report": {"title": "a {b} c"},
@@ -63,7 +70,9 @@ def test_values_are_never_wildcard_patterns(tmp_path):
 
 
 def test_a_failed_job_does_not_print_its_settings(tmp_path):
-    values = SMALL | {"data": {"digits": str(tmp_path / "nowhere")}}
+    for name in IDX:
+        (tmp_path / name).touch()  # empty, which only the step notices
+    values = SMALL | {"data": {"digits": str(tmp_path)}}
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
     target = "results/morphomnist/questions/do.parquet"
     done = snakemake(tmp_path, target, "-p", "--configfile", tmp_path / "values.yaml", check=False)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .celeba import CelebaSettings
 from .sections import Count, Section, Seed, Share
 
 __all__ = ["DataSettings"]
@@ -27,6 +28,9 @@ class DataSettings(Section):
     confounding: Share = Field(
         0.9,
         description="colour_mnist: probability that a digit has its own hue; otherwise its hue is one of all ten.",
+    )
+    celeba: CelebaSettings = Field(
+        CelebaSettings(), description="CelebA: folder, preprocessing and graph (dataset: celeba)."
     )
     train: Count = Field(
         20_000, description="Images in the train split, which trains the models; from MNIST's 60,000."

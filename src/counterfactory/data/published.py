@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import UserError, reading
 from .processes import INTENSITY
 
-__all__ = ["read_published"]
+__all__ = ["find_published", "read_published"]
 
 _COLUMNS = ("index", "thickness", "intensity")
 _SEPARATORS = ",;\t"
@@ -39,10 +39,8 @@ def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
         UserError: If a table is missing, cannot be read, is of another data set, has another length, or holds values
             that the process does not generate.
     """
-    folder = Path(folder).expanduser()
     tables = []
-    for part, count in (("train", train), ("t10k", test)):
-        path = _find(folder, f"{part}-morpho.csv")
+    for path, count in zip(find_published(folder), (train, test), strict=True):
         table = _read(path)
         if not np.array_equal(table["index"], np.arange(count)):
             raise UserError(
@@ -57,6 +55,20 @@ def read_published(folder: Path | str, train: int, test: int) -> pd.DataFrame:
             ) from None
         tables.append(pd.concat([values, noises], axis=1))
     return pd.concat(tables, ignore_index=True)
+
+
+def find_published(folder: Path | str) -> tuple[Path, Path]:
+    """Returns the paths of the tables of the training digits and of the test digits.
+
+    Raises:
+        UserError: If there is no such folder, or a table is missing.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"data.published: '{folder}' is not a folder; name the one of both tables, or set null"
+        )
+    return _find(folder, "train-morpho.csv"), _find(folder, "t10k-morpho.csv")
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
-from .variable import Variable, classified
+from .celeba_entry import GRAPHS, QUERIES, binary
+from .variable import Variable
 
 __all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "described", "entry_of", "noun_of"]
 
@@ -45,7 +46,7 @@ class DatasetEntry:
         title: Its name in the title of the report; by default its key.
         noun: What an image shows, in the words of the report, such as `digit`.
         attributes: The default binary attributes: name, quantity and threshold in the unit of the quantity.
-        flips: What explanations flip by default: attributes, or the categorical variable that the classifier predicts.
+        flips: What explanations flip by default: attributes, or variables and labels that are categorical.
         exposure: The variables that scale the grey levels of the image linearly.
         queries: The default queries, in the form of the section `queries.by_name` of the configuration.
         settings: Further defaults of the configuration, by the path of the key, such as `{"judges.shift": 0}`.
@@ -77,11 +78,6 @@ class DatasetEntry:
     labels: tuple[Variable, ...] = ()
     declare: str = ""
     inputs: tuple[str, ...] = ()
-
-    @property
-    def classified(self) -> Variable | None:
-        """The categorical variable that the classifier predicts; None if there is none."""
-        return classified(self.variables)
 
     @property
     def classes(self) -> dict[str, int]:
@@ -217,6 +213,21 @@ DATASETS = {
         title="a causal circuit",
         # A shifted image has another position of the arm, so the images of judges are not shifted.
         settings={"judges.shift": 0},
+    ),
+    # Photographs. The variables and labels depend on `data.celeba`: those of the graph `complex` stand here.
+    "celeba": DatasetEntry(
+        variables=tuple(binary(name) for name in GRAPHS["complex"][0]),
+        edges=GRAPHS["complex"][1],
+        origin="CelebA",
+        train=182_637,
+        test=19_962,
+        channels=3,
+        title="CelebA",
+        noun="face",
+        flips=("Smiling", "Young"),
+        queries=QUERIES,
+        declare="data.celeba_entry:declare",
+        settings={"data.image_size": 64},
     ),
 }
 

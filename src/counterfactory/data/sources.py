@@ -36,10 +36,12 @@ __all__ = [
     "MD5",
     "SOURCES",
     "Digits",
+    "check_folder",
     "fetch_digits",
     "load_digits",
     "read_folder",
     "read_package",
+    "root_folder",
 ]
 
 SOURCES = ("auto", "package", "torchvision")
@@ -112,11 +114,42 @@ def load_digits(source: str) -> Digits:
         return _from_package()
     if source == "torchvision":
         return _from_torchvision()
-    if not Path(source).expanduser().is_dir():
+    return read_folder(check_folder(source))
+
+
+def check_folder(source: str) -> Path:
+    """Returns the folder that `data.digits` names, after checking that it contains the four files.
+
+    Raises:
+        UserError: If there is no such folder, or a file is missing.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
         raise UserError(
             f"data.digits: '{source}' is neither a folder nor a source; {nearest(source, SOURCES)}"
         )
-    return read_folder(Path(source).expanduser())
+    for name in MD5:
+        _find(folder, name, "data.digits: ")
+    return folder
+
+
+def root_folder() -> Path:
+    """Returns the folder in the environment variable `MNIST_ROOT`, after checking that it contains the four files.
+
+    Raises:
+        UserError: If the variable is not set, there is no such folder, or a file is missing.
+    """
+    named = os.environ.get("MNIST_ROOT")
+    if not named:
+        raise UserError(_NOT_SET)
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"MNIST_ROOT: '{folder}' is not a folder; name the one of MNIST, or unset the variable"
+        )
+    for name in MD5:
+        _find(folder, name, "MNIST_ROOT: ")
+    return folder
 
 
 def read_folder(folder: Path | str) -> Digits:
@@ -164,12 +197,7 @@ def read_package(archive: Path | str) -> Digits:
 
 
 def _from_environment() -> Digits:
-    named = os.environ.get("MNIST_ROOT")
-    if not named:
-        raise UserError(_NOT_SET)
-    folder = Path(named).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"MNIST_ROOT: {folder} is not a folder")
+    folder = root_folder()
     try:
         return read_folder(folder)
     except UserError as error:
@@ -197,14 +225,19 @@ def _from_torchvision() -> Digits:
         return read_folder(folder)
 
 
-def _find(folder: Path, name: str) -> Path:
-    """Returns the path of the idx file `name` in any of its spellings, the uncompressed one first."""
-    for place in (folder, folder / "MNIST" / "raw"):
+def _find(folder: Path, name: str, place: str = "") -> Path:
+    """Returns the path of the idx file `name` in any of its spellings, the uncompressed one first.
+
+    `place` is where the folder is named, for the message.
+    """
+    for part in (folder, folder / "MNIST" / "raw"):
         for spelling in (name, name.replace("-idx", ".idx")):
-            for path in (place / spelling, place / f"{spelling}.gz"):
+            for path in (part / spelling, part / f"{spelling}.gz"):
                 if path.is_file():
                     return path
-    raise UserError(f"{folder}: contains no {name} or {name}.gz; put the four idx files of MNIST there")
+    raise UserError(
+        f"{place}{folder}: contains no {name} or {name}.gz; put the four idx files of MNIST there"
+    )
 
 
 def _check(name: str, array: np.ndarray, where: str) -> None:

@@ -1,0 +1,111 @@
+"""Renames the weights of the published predictors of single variables, which become judges or predictors here.
+
+- causal-gen (De Sousa Ribeiro et al., 2023, arXiv:2306.15764): networks `encoder_<letter>` in the checkpoint of the
+  parents' mechanisms, with two outputs (a, b) for a continuous variable: mean tanh(a), standard deviation softplus(b).
+- counterfactual-benchmark (Melistas et al., 2024, arXiv:2403.20287): one Lightning checkpoint per variable, with one
+  linear output for a continuous variable. The predictors of attributes of faces are of two other architectures
+  (:mod:`counterfactory.models.judges.attribute_networks`).
+
+Both have leaky ReLUs of slope 0.01. The number of outputs distinguishes them; a network read with another slope or head
+fits by shape and predicts something else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..core.errors import BadFile
+
+__all__ = ["SLOPE", "describe_predictor", "networks_in", "rename_predictor"]
+
+State = dict[str, Tensor]
+
+SLOPE = 0.01
+"""The slope of the leaky ReLU of the published predictors."""
+
+_CONVOLUTIONS = (0, 4, 7, 10, 13, 16)
+"""The numbers of the convolutions in the published trunk; a batch normalization follows each."""
+
+
+def networks_in(state: Mapping[str, Tensor]) -> dict[str, State]:
+    """Returns the weights of each predictor in a state dictionary, by its prefix; empty for a file of one predictor."""
+    prefixes = dict.fromkeys(key[: -len("cnn.0.weight")] for key in state if key.endswith("cnn.0.weight"))
+    return {
+        prefix.rstrip("."): {
+            key.removeprefix(prefix): one
+            for key, one in state.items()
+            if key.startswith((f"{prefix}cnn.", f"{prefix}fc."))
+        }
+        for prefix in prefixes
+    }
+
+
+def describe_predictor(
+    state: Mapping[str, Tensor], side: int, classes: int, origin: Path | str
+) -> dict[str, Any]:
+    """Returns the arguments of the network of a predictor.
+
+    Arguments:
+        state: The weights of one predictor.
+        side: The height and width of the images in px.
+        classes: The number of classes of its variable; 0 for a continuous one.
+        origin: The file, for error messages.
+
+    Returns:
+        The arguments of :class:`counterfactory.models.judges.network.JudgeNetwork`, or, with the key `architecture`,
+        those of :class:`counterfactory.models.judges.attribute_networks.AttributeNetwork`. `context` is the number of
+        further inputs.
+
+    Raises:
+        BadFile: If these are not the weights of a known predictor, or of one of another kind of variable.
+    """
+    try:
+        first, channels = state["cnn.0.weight"].shape[:2]
+        inputs = state["fc.0.weight"].shape[1]
+        outputs = state["fc.3.weight"].shape[0]
+    except (KeyError, ValueError):
+        raise BadFile(f"{origin}: not the weights of a published predictor; name another file") from None
+    if "cnn.0.bias" in state:
+        architecture = "simple" if "cnn.1.weight" in state else "complex"
+        last = state["cnn.15.weight" if architecture == "simple" else "cnn.8.weight"].shape[0]
+        if classes != 2 or outputs != 1:
+            raise BadFile(
+                f"{origin}: predicts one attribute with two values; name the file of another variable"
+            )
+        return {"architecture": architecture, "channels": channels, "context": inputs - last}
+    if outputs != (classes or outputs) or (not classes and outputs > 2):
+        kind = f"{classes} classes" if classes else "a continuous variable"
+        raise BadFile(f"{origin}: has {outputs} outputs, but predicts {kind}; name the file of this variable")
+    return {
+        "channels": channels,
+        "classes": classes,
+        "width": first,
+        "context": inputs - 8 * first,
+        "slope": SLOPE,
+        "linear": not classes and outputs == 1,
+        "stem_stride": 2 if side > 64 else 1,
+        "stem_pool": 2 if side > 32 else 1,
+    }
+
+
+def rename_predictor(state: Mapping[str, Tensor], network: Mapping[str, Any]) -> State:
+    """Returns the weights of one predictor by the names of its network here.
+
+    Arguments:
+        state: The published weights of one predictor.
+        network: What :func:`describe_predictor` returned.
+    """
+    if "architecture" in network:
+        return dict(state)
+    stages = {
+        str(number + offset): f"trunk.{stage}.{offset}"
+        for stage, number in enumerate(_CONVOLUTIONS)
+        for offset in (0, 1)
+    }
+    found = {}
+    for key, tensor in state.items():
+        part, number, leaf = key.split(".")
+        found[f"{stages.get(number, key)}.{leaf}" if part == "cnn" else f"head.{number}.{leaf}"] = tensor
+    return found

@@ -40,6 +40,7 @@ help: ## list the commands
 
 # Configuration files are merged in order: config.yaml, the preset, then those of ARGS. snakemake keeps only its last
 # --configfile option, so the files of ARGS are collected here. Arguments that are not options are targets.
+# snakemake answers a file that it cannot read with a traceback, so all files are checked first.
 # snakemake requires a home where it can write its cache; without one, a temporary folder is used.
 .PHONY: run
 run: $(STAMP) ## create the environment, run the whole workflow, print the path of the report
@@ -54,8 +55,11 @@ run: $(STAMP) ## create the environment, run the whole workflow, print the path 
 	    *) rest+=("$$word"); collecting= ;; \
 	  esac; \
 	done; \
-	if [ $${#files[@]} -gt 0 ]; then files=(--configfile "$${files[@]}"); fi; \
-	if ! mkdir -p "$${XDG_CACHE_HOME:-$${HOME:-}/.cache}/snakemake" 2>/dev/null; then \
+	if [ $${#files[@]} -gt 0 ]; then \
+	  $(BIN)/python -P -m counterfactory settings --syntax --config "$${files[@]}"; \
+	  files=(--configfile "$${files[@]}"); \
+	fi; \
+	if [ -z "$${XDG_CACHE_HOME:-}$${HOME:-}" ] || ! mkdir -p "$${XDG_CACHE_HOME:-$${HOME:-}/.cache}/snakemake" 2>/dev/null; then \
 	  export HOME=$$(mktemp -d); unset XDG_CACHE_HOME; trap 'rm -rf "$$HOME"' EXIT; \
 	fi; \
 	$(BIN)/snakemake "$${files[@]}" --cores $(CORES) "$${rest[@]}"

@@ -19,9 +19,25 @@ from counterfactory.core.errors import UserError
         ("data: &a\n  train: *a\n", "line 2: *a is used inside the section that it names"),
         ("seeds: &a [*a]\n", "line 1: *a is used inside"),
         ("? [a, b]\n: 1\n", "line 1: a key must be a name"),
-        ("seeds: [" + "9" * 5000 + "]\n", "a value cannot be read"),
+        (
+            "seeds:\n- " + "9" * 5000 + "\n",
+            f"line 2: {'9' * 40}... is no possible number or date; correct it",
+        ),
+        ("a: 2020-13-45\n", "line 1: 2020-13-45 is no possible number or date"),
         ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
-        ("seeds: [0", "not valid YAML"),
+        (
+            "seeds: [0\nmethods: {copy\n",
+            "not valid YAML at line 2, column 8: expected ',' or ']', but got ':' (while",
+        ),
+        ("seeds: [0", "not valid YAML at line 1, column 10: expected ',' or ']', but got '<stream end>'"),
+        (
+            "a:\n\tb: 1\n",
+            "not valid YAML at line 2, column 1: found character '\\t' that cannot start any token",
+        ),
+        ("a: 'b\n", "(while scanning a quoted scalar, which begins on line 1); correct it"),
+        ("a: *b\n", "not valid YAML at line 1, column 4: found undefined alias 'b'; correct it"),
+        ("a: !!python/object:os.system x\n", "could not determine a constructor for the tag"),
+        ("a: \x01\n", "not valid YAML: character 4 ('\\x01') is not allowed; remove it"),
         (
             "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
             + "".join(
@@ -30,7 +46,24 @@ from counterfactory.core.errors import UserError
             "more than 100,000 values",
         ),
     ],
-    ids=["twice", "twice_below", "recursive", "recursive_list", "key", "huge", "deep", "syntax", "expansion"],
+    ids=[
+        "twice",
+        "twice_below",
+        "recursive",
+        "recursive_list",
+        "key",
+        "huge",
+        "date",
+        "deep",
+        "syntax",
+        "end",
+        "tab",
+        "quote",
+        "alias",
+        "tag",
+        "control",
+        "expansion",
+    ],
 )
 def test_a_file_that_yaml_accepts_silently_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "config.yaml"
@@ -76,7 +109,7 @@ def command_line(text: str):
         ("data.published", "null", None),
         ("data.digits", "2020-01-01", "2020-01-01"),
         ("data.digits", "12", "12"),
-        ("questions.flip.targets", "{3: 8}", {3: 8}),
+        ("questions.flip.targets.digit", "{3: 8}", {3: 8}),
         ("answers.dime.images", "null", None),
         ("attributes.thick", "{above: 3}", None),
         ("attributes.wide", "null", None),

@@ -78,6 +78,19 @@ def test_no_compiler_no_name_no_locale_and_a_read_only_checkout(place, home):
     assert "Traceback" not in done.stderr
 
 
+def test_without_a_writable_home_a_temporary_one_is_the_remedy(place):
+    """The command of docs/howto/settings.md."""
+    (remedy,) = [
+        line
+        for line in (ROOT / "docs" / "howto" / "settings.md").read_text().splitlines()
+        if line.startswith("HOME=")
+    ]
+    command = remedy.replace("snakemake", f"{PROGRAM} -s {ROOT}/Snakefile -n --configfile tiny.yaml")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/proc/none", "TMPDIR": str(place)}
+    done = run(["sh", "-c", f"{command} {TARGET}"], place, environment)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("installed", [True, False])
 def test_steps_of_a_module_run_the_modules_code(place, installed):

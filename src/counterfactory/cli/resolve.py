@@ -14,7 +14,7 @@ from ..core.errors import UserError
 if TYPE_CHECKING:
     from ..config import Settings
 
-__all__ = ["device_of", "files_of", "json_of", "path_of", "section_of", "settings_of"]
+__all__ = ["device_of", "files_of", "files_of_config", "json_of", "path_of", "section_of", "settings_of"]
 
 
 def settings_of(args: argparse.Namespace) -> "Settings":
@@ -22,9 +22,13 @@ def settings_of(args: argparse.Namespace) -> "Settings":
     from ..config import load_settings, read_config
 
     if not hasattr(args, "whole"):
-        default = [Path("config.yaml")] if Path("config.yaml").exists() else []
-        args.whole = load_settings(read_config(args.config or default))
+        args.whole = load_settings(read_config(files_of_config(args)))
     return args.whole
+
+
+def files_of_config(args: argparse.Namespace) -> list[Path]:
+    """Returns the files of `--config` or, if there are none, `config.yaml` if it exists."""
+    return args.config or ([Path("config.yaml")] if Path("config.yaml").exists() else [])
 
 
 def section_of(args: argparse.Namespace, path: str, option: str = "settings") -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.errors import UserError
 from .options import OUT, Command, option, positional
-from .resolve import settings_of
+from .resolve import files_of_config, settings_of
 
 __all__ = ["COMMANDS"]
 
@@ -14,6 +14,11 @@ __all__ = ["COMMANDS"]
 def _settings(args: argparse.Namespace) -> None:
     import yaml
 
+    if args.syntax:
+        from ..config import read_config
+
+        read_config(files_of_config(args))
+        return
     if args.reference:
         from ..config import reference
 
@@ -50,6 +55,11 @@ COMMANDS = (
             positional("key", "print this key only, such as data.train", nargs="?"),
             option(
                 "commented", "print it as a YAML file in which every key is explained", action="store_true"
+            ),
+            option(
+                "syntax",
+                "print nothing; check only that the files are valid YAML without duplicate keys",
+                action="store_true",
             ),
             option(
                 "reference",

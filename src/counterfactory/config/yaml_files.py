@@ -13,6 +13,7 @@ from .values import float_of
 __all__ = ["merge", "read_config", "read_file"]
 
 MOST_VALUES = 100_000
+MOST_SHOWN = 40
 
 
 class _Loader(yaml.SafeLoader):
@@ -56,6 +57,29 @@ class _Loader(yaml.SafeLoader):
             lines[key.value] = line
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:  # a date such as 2020-13-45, or an integer of thousands of digits
+            value = f"{str(node.value)[:MOST_SHOWN]}..." if len(node.value) > MOST_SHOWN else node.value
+            raise UserError(
+                f"line {node.start_mark.line + 1}: {value} is no possible number or date; correct it, or put it in "
+                "quotes if it is text"
+            ) from None
+
+
+def _sentence(error: yaml.YAMLError) -> str:
+    """Returns one sentence with the place of a mistake in the syntax, counted from 1."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark, started = error.problem_mark, error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}"
+        begun = f" ({error.context}, which begins on line {started.line + 1})" if started else ""
+        return f"not valid YAML at {place}: {error.problem}{begun}; correct it"
+    if isinstance(error, yaml.reader.ReaderError):
+        character = chr(error.character) if isinstance(error.character, int) else error.character
+        return f"not valid YAML: character {error.position + 1} ({character!r}) is not allowed; remove it"
+    return f"not valid YAML ({' '.join(str(error).split())}); correct it"
+
 
 def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
     """YAML 1.1 reads 1e-3 as text, YAML 1.2 as the number that it is meant to be."""
@@ -87,7 +111,7 @@ def read_file(path: Path | str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; name a configuration file with --config") from None
+        raise UserError(f"{path}: no such file; name an existing configuration file") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file in UTF-8") from None
     except OSError as error:
@@ -97,9 +121,7 @@ def read_file(path: Path | str) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    except ValueError as error:  # a date such as 2020-13-45, or an integer of thousands of digits
-        raise UserError(f"{path}: a value cannot be read ({' '.join(str(error).split())[:100]})") from None
+        raise UserError(f"{path}: {_sentence(error)}") from None
     except RecursionError:
         raise UserError(f"{path}: sections are nested too deeply") from None
     if not isinstance(content or {}, dict):

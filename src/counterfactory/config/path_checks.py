@@ -41,6 +41,10 @@ def missing_folders(settings: "Settings") -> Iterator[str]:
         from ..data.published import find_published
 
         yield from _message(lambda: find_published(published))
+    if settings.dataset == "celeba" and not (data / "dataset.json").exists():
+        from ..data.celeba_entry import check_folder as check_celeba
+
+        yield from _message(lambda: check_celeba(settings.data.celeba.folder))
     for name, network in _used_weights(settings).items():
         source = network.source
         if not weights_available(network, data.parent / "models" / name) and similar(

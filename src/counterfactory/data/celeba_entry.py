@@ -19,7 +19,17 @@ from .variable import Variable
 if TYPE_CHECKING:
     from .registry import DatasetEntry
 
-__all__ = ["ATTRIBUTES", "GRAPHS", "LISTS", "QUERIES", "SIZES", "binary", "declare", "find_list"]
+__all__ = [
+    "ATTRIBUTES",
+    "GRAPHS",
+    "LISTS",
+    "QUERIES",
+    "SIZES",
+    "binary",
+    "check_folder",
+    "declare",
+    "find_list",
+]
 
 ATTRIBUTES = (
     *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips"),
@@ -37,7 +47,7 @@ GRAPHS: dict[str, tuple[tuple[str, ...], Edges]] = {
     "simple": (("Smiling", "Eyeglasses"), ()),
     "complex": (
         ("Young", "Male", "No_Beard", "Bald"),
-        (("Young", "No_Beard"), ("Male", "No_Beard"), ("Young", "Bald"), ("Male", "Bald")),
+        (("Young", "No_Beard"), ("Young", "Bald"), ("Male", "No_Beard"), ("Male", "Bald")),
     ),
     "causalgan": (
         (
@@ -116,9 +126,32 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
         variables=tuple(binary(name) for name in names),
         edges=edges,
         labels=tuple(binary(name) for name in ATTRIBUTES if name not in names),
+        queries=QUERIES,
         inputs=tuple(str(path) for path in found if path is not None),
         settings={**entry.settings, "data.image_size": SIZES[own.preprocessing]},
     )
+
+
+def check_folder(folder: str | None) -> Path:
+    """Returns the folder of CelebA, after checking that it contains the lists of attributes and partitions.
+
+    Arguments:
+        folder: `data.celeba.folder`.
+
+    Raises:
+        UserError: If it is null or no folder, or a list is missing.
+    """
+    if folder is None:
+        raise UserError(
+            "data.celeba.folder: is null; name the folder with img_align_celeba and the lists of CelebA"
+        )
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise UserError(f"data.celeba.folder: '{folder}' is not a folder; name that of CelebA")
+    for name in LISTS[:2]:
+        if find_list(root, name) is None:
+            raise UserError(f"data.celeba.folder: {root} contains no {name}.txt or {name}.csv; put it there")
+    return root
 
 
 def find_list(folder: Path, name: str) -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import BadFile, UserError, reading
-from .celeba_entry import ATTRIBUTES, LISTS, find_list
+from .celeba_entry import ATTRIBUTES, LISTS, check_folder, find_list
 
 __all__ = ["read_lists"]
 
@@ -33,17 +33,12 @@ def read_lists(folder: Path | str | None) -> pd.DataFrame:
     Raises:
         UserError: If the folder, a list or all images are missing, or a list is not one of CelebA.
     """
-    if folder is None:
-        raise UserError(
-            "data.celeba.folder: is null; name the folder with img_align_celeba and the lists of CelebA"
-        )
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise UserError(f"data.celeba.folder: '{folder}' is not a folder; name that of CelebA")
-    attributes, partition = (_read(_found(root, name)) for name in LISTS[:2])
+    root = check_folder(folder)
+    paths = [find_list(root, name) or root for name in LISTS]
+    attributes, partition = (_read(path) for path in paths[:2])
     for name in ATTRIBUTES:
         if name not in attributes:
-            raise BadFile(f"{_found(root, LISTS[0])}: has no attribute {name}; use the official list")
+            raise BadFile(f"{paths[0]}: has no attribute {name}; use the official list")
     table = pd.DataFrame({"index": range(len(attributes))}, index=attributes.index)
     table["path"] = _paths(root, table.index)
     table["partition"] = partition.iloc[:, 0].reindex(table.index)
@@ -58,21 +53,12 @@ def read_lists(folder: Path | str | None) -> pd.DataFrame:
     table = pd.concat([table, (attributes[list(ATTRIBUTES)] > 0).astype("int64")], axis=1)
     for column, reason in (("path", "no file"), ("partition", "no partition"), ("identity", "no identity")):
         if column in table and (missing := int(table[column].isna().sum())):
-            print(
-                f"celeba: {missing:,} of {len(table):,} listed images left out: {reason}", file=sys.stderr
-            )
+            print(f"celeba: {missing:,} of {len(table):,} listed images left out: {reason}", file=sys.stderr)
             table = table[table[column].notna()]
     if not len(table):
         raise UserError(f"{root}: contains none of the listed images; put them in {root / FOLDER}")
     whole = [column for column in ("partition", "identity") if column in table]
     return table.astype(dict.fromkeys(whole, "int64")).reset_index(drop=True)
-
-
-def _found(root: Path, name: str) -> Path:
-    path = find_list(root, name)
-    if path is None:
-        raise UserError(f"data.celeba.folder: {root} contains no {name}.txt or {name}.csv; put it there")
-    return path
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
-from .celeba_entry import GRAPHS, QUERIES, binary
 from .variable import Variable
 
 __all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "described", "entry_of", "noun_of"]
@@ -55,6 +54,8 @@ class DatasetEntry:
             below this package. It is called with this entry and the section `data`, and returns the whole entry. Its
             module imports neither numpy nor torch.
         inputs: The files that the step reads which writes the data set.
+        sizes: The number of images of each split, where the files decide it. They are the defaults of the section
+            `data`, and no default of a batch size or of a number of test images is larger.
     """
 
     variables: tuple[Variable, ...]
@@ -78,6 +79,7 @@ class DatasetEntry:
     labels: tuple[Variable, ...] = ()
     declare: str = ""
     inputs: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> dict[str, int]:
@@ -216,8 +218,11 @@ DATASETS = {
     ),
     # Photographs. The variables and labels depend on `data.celeba`: those of the graph `complex` stand here.
     "celeba": DatasetEntry(
-        variables=tuple(binary(name) for name in GRAPHS["complex"][0]),
-        edges=GRAPHS["complex"][1],
+        variables=tuple(
+            Variable(name, "categorical", classes=2, names=("no", "yes"))
+            for name in ("Young", "Male", "No_Beard", "Bald")
+        ),
+        edges=tuple((cause, effect) for cause in ("Young", "Male") for effect in ("No_Beard", "Bald")),
         origin="CelebA",
         train=182_637,
         test=19_962,
@@ -225,9 +230,21 @@ DATASETS = {
         title="CelebA",
         noun="face",
         flips=("Smiling", "Young"),
-        queries=QUERIES,
         declare="data.celeba_entry:declare",
         settings={"data.image_size": 64},
+    ),
+    # The variables, labels, edges and sizes are those of the section `data`.
+    "folder": DatasetEntry(
+        variables=(),
+        origin="the table",
+        train=1_000_000_000,
+        test=1_000_000_000,
+        channels=3,
+        files=("notes.txt",),
+        title="own images",
+        declare="data.own_images:declare",
+        # The images cannot be made again with independent causes and effects.
+        settings={"data.image_size": 64, "judges.confounded": True},
     ),
 }
 

@@ -163,3 +163,15 @@ def test_mixture_has_the_published_moments():
 def test_sizes_that_do_not_fit_are_refused(shape):
     with pytest.raises(ValueError, match="a multiple of 8"):
         Vae(shape, PARENTS)
+
+
+def test_patches_fold_pixels_into_channels_at_both_ends():
+    model = Vae((3, 32, 32), PARENTS, channels=16, hidden=32, latent=5, patch=2).eval()
+    x, parents = torch.rand(4, 3, 32, 32) * 2 - 1, torch.randn(4, PARENTS)
+    latents, location, log_scale = model.reconstruct(x, parents, [torch.randn(4, 5)])
+    assert location.shape == log_scale.shape == x.shape and latents[0].z.shape == (4, 5)
+    # The dense layers have the size of an image with half the side.
+    half = Vae((3, 16, 16), PARENTS, channels=16, hidden=32, latent=5)
+    assert model.dense[2].weight.shape == half.dense[2].weight.shape
+    with pytest.raises(ValueError, match="a multiple of 16"):
+        Vae((3, 24, 24), PARENTS, patch=2)

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ...nets.blocks import fold
 from ...nets.head import Head
 from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
 from ...nets.likelihood import LOG_SCALE_FLOOR, discretised_gaussian_nll
@@ -34,9 +35,11 @@ class Vae(nn.Module):
         exposure: Columns of the encoded parents that act as exposure (:mod:`counterfactory.nets.exposure`).
         log_scale: The initial log scale of the pixels.
         sharpen: Whether the predicted image is sharpened (:mod:`counterfactory.nets.head`).
+        patch: The side p of the squares of pixels that are folded into channels at the input and the output; 1 is the
+            published network. No convolution then runs at a resolution above H / p.
 
     Raises:
-        ValueError: If H and W are unequal or not a multiple of 8.
+        ValueError: If H and W are unequal or not a multiple of 8 p.
     """
 
     def __init__(
@@ -50,17 +53,18 @@ class Vae(nn.Module):
         exposure: Sequence[int] = (),
         log_scale: float = 0.0,
         sharpen: bool = False,
+        patch: int = 1,
     ) -> None:
         super().__init__()
-        if shape[1] != shape[2] or shape[1] % 8:
+        if shape[1] != shape[2] or shape[1] % (8 * patch):
             raise ValueError(
-                f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of 8"
+                f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of {8 * patch}"
             )
         self.shape, self.latent = tuple(shape), latent
         self.mediated = prior == "conditional"
-        self.side = shape[1] // 8
+        self.side, self.patch = shape[1] // patch // 8, patch
         self.encoder = nn.Sequential(
-            nn.Conv2d(shape[0], channels, 5, stride=2, padding=1),
+            nn.Conv2d(shape[0] * patch**2, channels, 5, stride=2, padding=1),
             nn.LeakyReLU(),
             nn.Conv2d(channels, channels, 3, stride=2, padding=1),
             nn.LeakyReLU(),
@@ -97,7 +101,7 @@ class Vae(nn.Module):
             nn.Conv2d(channels, latent, 5, padding=2),
             nn.ReLU(),
         )
-        self.head = Head(latent, shape[0], 1, exposure, log_scale, sharpen)
+        self.head = Head(latent, shape[0], patch, exposure, log_scale, sharpen)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -113,7 +117,7 @@ class Vae(nn.Module):
         return (location, log_scale), features
 
     def _posterior(self, x: Tensor, parents: Tensor) -> Gaussian:
-        h = self.join(torch.cat([self.encoder(x), parents], dim=1))
+        h = self.join(torch.cat([self.encoder(fold(x, self.patch) if self.patch > 1 else x), parents], dim=1))
         location, log_scale = self.posterior(h).chunk(2, dim=1)
         return location, log_scale.clamp(min=LOG_SCALE_FLOOR)
 

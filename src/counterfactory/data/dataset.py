@@ -14,6 +14,7 @@ import pandas as pd
 from ..core.errors import BadFile, UserError
 from ..core.files import read_json, read_table, write_json
 from ..core.foreign.npy import load_npy
+from .checksums import check_split, checksums
 from .registry import DATASETS, DatasetEntry, described
 from .variable import SPLITS, Variable
 
@@ -125,12 +126,14 @@ def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarra
 
 
 def save_dataset(folder: Path | str, dataset: Dataset) -> None:
-    """Writes `dataset.json` in `folder`."""
+    """Writes `dataset.json` in `folder`, with checksums of the files of the splits that are there."""
     fields = asdict(dataset)
     for key in ("variables", "labels"):
         fields[key] = [described(variable) for variable in getattr(dataset, key)]
     if not dataset.labels:
         del fields["labels"]
+    if found := checksums(Path(folder)):
+        fields["crc32"] = found
     write_json(Path(folder) / "dataset.json", fields)
 
 
@@ -148,6 +151,7 @@ def load_dataset(folder: Path | str) -> Dataset:
         channels, height, width = (int(size) for size in fields["shape"])
         labels = tuple(_variable(**label) for label in fields.get("labels", ()))
         shape = (channels, height, width)
+        fields.pop("crc32", None)
         typed = {"variables": variables, "edges": edges, "shape": shape, "labels": labels}
         return Dataset(**{**fields, **typed})
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -159,7 +163,7 @@ def load_split(folder: Path | str, split: str) -> Split:
 
     Raises:
         UserError: If the split is unknown, or one of its files is missing, cannot be read, is damaged, or has another
-            shape, type or other columns, or the two have different numbers of rows.
+            shape, type or other columns, or is that of another split, or the two have different numbers of rows.
     """
     if split not in SPLITS:
         raise UserError(f"{split}: not a split; choose one of {', '.join(SPLITS)}")
@@ -177,6 +181,7 @@ def load_split(folder: Path | str, split: str) -> Split:
         raise BadFile(
             f"{path}: {len(images)} images but {len(attributes)} rows of attributes; delete it and run again"
         )
+    check_split(Path(folder), split)
     return Split(images, attributes)
 
 

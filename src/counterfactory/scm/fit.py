@@ -18,6 +18,7 @@ from ..core.errors import UserError
 from ..core.files import read_table, write_table
 from ..core.progress import progress
 from ..core.run import Run
+from ..data.checksums import check_split
 from ..data.dataset import Dataset, load_dataset
 from .maximum_likelihood import ROUND, fit_mechanism
 from .model import ParentsSCM
@@ -48,7 +49,10 @@ def fit_scm(settings: "ScmSettings", run: Run) -> None:
     data, out, seed = run.data, run.out, run.seed
     dataset = load_dataset(data)
     scm = ParentsSCM(dataset, settings.bins, settings.hidden, seed)
-    splits = {split: _load_columns(data / split / "attributes.parquet", dataset) for split in SPLITS}
+    splits = {}
+    for split in SPLITS:
+        check_split(data, split, ["attributes.parquet"])
+        splits[split] = _load_columns(data / split / "attributes.parquet", dataset)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

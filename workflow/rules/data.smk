@@ -1,5 +1,7 @@
 """Data: the digits of MNIST, and the images, attributes and splits of the data set."""
 
+from counterfactory.config.data import unread_keys
+from counterfactory.data.own_images import listing
 from counterfactory.data.registry import described
 from counterfactory.data.variable import SPLITS
 
@@ -52,9 +54,10 @@ rule synthesise:
         runtime=growing(30 + sum(getattr(SETTINGS.data, split, 0) for split in SPLITS) / 1000),
     params:
         dataset=SETTINGS.dataset,
-        settings=settings_file(SETTINGS.data, without=["digits"]),
+        settings=settings_file(SETTINGS.data, without=["digits", *unread_keys(SETTINGS.dataset)]),
         # The registry is not part of the code hash.
         declaration=json.dumps([described(one) for one in (*DATASET.variables, *DATASET.labels)] + list(DATASET.edges)),
+        images=lambda wildcards: listing(DATASET.images),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
         code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}:synthesise"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..core.errors import UserError
 from ..methods.registry import METHODS
 from .error_messages import shown
 from .model_checks import model_errors
@@ -15,6 +16,11 @@ __all__ = ["errors_of", "warnings_of"]
 def errors_of(settings: Settings) -> Iterator[str]:
     """Yields one line for each contradiction between values, with the keys and the remedy."""
     yield from _results(settings)
+    try:
+        _ = settings.entry
+    except UserError as error:  # the section data does not describe the data set: no other check is possible
+        yield str(error)
+        return
     yield from _methods(settings)
     yield from _sizes(settings)
     yield from model_errors(settings)

@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from .celeba import CelebaSettings
-from .sections import Count, Section, Seed, Share
+from .own_images import OwnImagesSettings
+from .sections import Count, Seed, Share
 
-__all__ = ["DataSettings"]
+__all__ = ["DataSettings", "unread_keys"]
 
 
-class DataSettings(Section):
+class DataSettings(OwnImagesSettings):
     """The images, their attributes and their splits."""
 
     digits: str = Field(
@@ -50,3 +51,9 @@ class DataSettings(Section):
         32,
         description="Height and width in px. Morpho-MNIST: 32 only (digits of 28 px, padded with zeros).",
     )
+
+
+def unread_keys(dataset: str) -> list[str]:
+    """Returns the keys of the section `data` that only other data sets read."""
+    own = {"folder": list(OwnImagesSettings.model_fields), "celeba": ["celeba"]}
+    return [key for name, keys in own.items() if name != dataset for key in keys]

@@ -1,6 +1,7 @@
 """Defines the whole configuration: the top-level keys and sections."""
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -119,7 +120,7 @@ class Settings(Section):
     )
     report: ReportSettings = Field(ReportSettings(), description="The report.")
 
-    @property
+    @cached_property
     def entry(self) -> DatasetEntry:
         """The declaration of the data set."""
         return entry_of(self.dataset, self.data)

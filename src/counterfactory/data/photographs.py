@@ -25,7 +25,6 @@ from ..core.errors import BadFile, reading
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
-    "SUFFIXES",
     "Crop",
     "Photograph",
     "cropped",
@@ -42,9 +41,6 @@ SMALLEST = 8
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The formats that are decoded, by their names in Pillow. Others may run programs, as PostScript does."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
-"""The endings of image files, in small letters."""
 
 EXIF_ORIENTATION = 0x0112
 

@@ -54,6 +54,7 @@ class DatasetEntry:
             below this package. It is called with this entry and the section `data`, and returns the whole entry. Its
             module imports neither numpy nor torch.
         inputs: The files that the step reads which writes the data set.
+        images: The folder of image files that this step reads, if there is one.
         sizes: The number of images of each split, where the files decide it. They are the defaults of the section
             `data`, and no default of a batch size or of a number of test images is larger.
     """
@@ -79,6 +80,7 @@ class DatasetEntry:
     labels: tuple[Variable, ...] = ()
     declare: str = ""
     inputs: tuple[str, ...] = ()
+    images: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property

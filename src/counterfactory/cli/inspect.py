@@ -1,0 +1,41 @@
+"""The command that looks at a folder of images and proposes its configuration."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .options import OUT, THREADS, Command, path, positional
+
+__all__ = ["COMMANDS"]
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from ..core.files import write_text
+    from ..data.inspection import inspect, to_yaml
+
+    proposal = inspect(args.folder, args.table, args.threads)
+    text = to_yaml(proposal)
+    if args.out is None:
+        print(text, end="")
+        return
+    write_text(args.out, text)
+    for line in [*proposal.summary, *(f"odd: {line}" for line in proposal.odd)]:
+        print(line, file=sys.stderr)
+    print(f"{args.out}: written; next: snakemake --cores all --configfile {args.out}", file=sys.stderr)
+
+
+COMMANDS = (
+    Command(
+        "inspect",
+        _inspect,
+        "look at a folder of images and its table, say what is odd, and propose the configuration",
+        (
+            positional("folder", "the folder of the images", type=Path),
+            path("table", "the table of annotations (default: the only one in or beside the folder)"),
+            OUT,
+            THREADS,
+        ),
+        example="counterfactory inspect photographs --out mine.yaml",
+        stage="data",
+    ),
+)

@@ -1,0 +1,234 @@
+"""One's own images: reads a folder of image files and a table of their annotations as a data set.
+
+The section `data` of the configuration names the folder, the table and the causal graph
+(:mod:`counterfactory.data.own_images`). Images are read as :mod:`counterfactory.data.photographs` describes.
+
+Splits are cut by the column that names them, or else by the content of the rows (:mod:`counterfactory.data.splits`):
+the group of a row is its individual, or, without a column of identities, the content of its file, so that two copies of
+an image are in one split.
+
+Every row that is left out and every image that was converted has a line in `notes.txt`. No true counterfactuals are
+known.
+"""
+
+import hashlib
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ..core.errors import UserError
+from ..core.files import write_array, write_table, write_text
+from ..core.progress import progress
+from .dataset import SPLITS, described_by, save_dataset
+from .folder_rows import Notes, Row, read_rows
+from .own_images import SHARES, Annotated, annotated, declare
+from .photographs import read_photograph
+from .registry import DatasetEntry
+from .splits import cut, rank
+from .variable import Variable
+
+if TYPE_CHECKING:
+    from ..config.data import DataSettings
+
+__all__ = ["synthesise"]
+
+CHUNK = 256
+"""Images read between two updates of the progress line."""
+
+REFUSED = 10
+"""The number of faults that an error shows."""
+
+
+def synthesise(
+    settings: "DataSettings", confounded: bool, digits: Path | str, out: Path | str, threads: int = 1
+) -> None:
+    """Writes the four splits, `dataset.json` and `notes.txt`.
+
+    Attributes have the columns `index` (the row of the table, from 1), `file`, `identity` (a number for each
+    individual, with a column of identities), the variables and the labels.
+
+    Arguments:
+        settings: The section `data`.
+        confounded: Has no effect: photographs cannot be made again with other attributes.
+        digits: Not read.
+        out: The output folder.
+        threads: The number of reading threads; no image depends on it.
+
+    Raises:
+        UserError: If the folder or the table is missing or damaged, there are too few images, or a row has a fault and
+            `faults` is `refuse`.
+    """
+    out = Path(out)
+    found = annotated(settings)
+    notes = Notes()
+    rows = read_rows(found, settings, notes)
+    rows, images, digests = _read(rows, settings, notes, threads)
+    if notes.faults and settings.faults == "refuse":
+        lines = [line for _, _, line in sorted(notes.faults, key=lambda note: note[1])]
+        more = [f"and {len(lines) - REFUSED:,} more"] if len(lines) > REFUSED else []
+        remedy = "correct them, or set data.faults: skip"
+        raise UserError(
+            "\n".join([f"data: {len(lines):,} rows have faults; {remedy}", *lines[:REFUSED], *more])
+        )
+    splits = _splits(rows, digests, settings)
+    entry = declare(_entry(), settings)
+    variables = _with_ranges(found, entry.variables, rows, splits["train"])
+    labels = _with_ranges(found, entry.labels, rows, splits["train"])
+    _check_classes((*variables, *labels), rows, splits, notes)
+
+    people = {word: number for number, word in enumerate(sorted({row.identity for row in rows}))}
+    for split in SPLITS:
+        chosen = [rows[position] for position in splits[split]]
+        columns: dict[str, Any] = {
+            "index": [row.number for row in chosen],
+            "file": [row.name for row in chosen],
+        }
+        if settings.identity_column:
+            columns["identity"] = [people[row.identity] for row in chosen]
+        for variable in (*variables, *labels):
+            kind = np.int64 if variable.classes else np.float64
+            columns[variable.name] = np.array([row.values[variable.name] for row in chosen], kind)
+        write_array(out / split / "images.npy", images[splits[split]])
+        write_table(out / split / "attributes.parquet", pd.DataFrame(columns))
+    counts = ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS)
+    spare = len(rows) - sum(map(len, splits.values()))
+    head = [
+        f"{found.table.path.name}: {len(found.table) + len(found.table.ragged):,} rows, {len(notes.faults):,} left out",
+        f"images per split: {counts}" + (f"; {spare:,} more than the splits hold" if spare else ""),
+        *notes.summary(),
+    ]
+    print("\n".join(head), file=sys.stderr)
+    write_text(out / "notes.txt", "\n".join([*head, "", *notes.lines()]) + "\n")
+    save_dataset(
+        out, described_by("folder", replace(entry, variables=variables, labels=labels), settings.image_size)
+    )
+
+
+def _entry() -> DatasetEntry:
+    """Returns an entry without variables, which the section `data` completes."""
+    return DatasetEntry(variables=(), origin="", train=0, test=0)
+
+
+def _read(
+    rows: list[Row], settings: "DataSettings", notes: Notes, threads: int
+) -> tuple[list[Row], np.ndarray, list[str]]:
+    """Reads the images: the rows that can be read, uint8 (N, C, H, W), and the hash of each file."""
+    size, channels = settings.image_size, settings.channels
+    images = np.empty((len(rows), channels, size, size), np.uint8)
+
+    def one(row: Row) -> tuple[Any, str]:
+        try:
+            pixels = read_photograph(row.path, channels, size, settings.crop, settings.filter)
+            return pixels, hashlib.sha256(row.path.read_bytes()).hexdigest()
+        except UserError as error:
+            return str(error), ""
+
+    kept: list[Row] = []
+    digests: list[str] = []
+    copies: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, threads)) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are refused
+        starts = range(0, len(rows), CHUNK)
+        for start in progress(starts, len(starts), "read images", "chunks"):
+            part = rows[start : start + CHUNK]
+            for row, (photograph, digest) in zip(part, pool.map(one, part), strict=True):
+                if isinstance(photograph, str):
+                    notes.fault("unreadable images", row.number, photograph.partition("; ")[0])
+                    continue
+                for converted in photograph.converted:
+                    kind = converted.partition(" from ")[0].partition(" of ")[0]
+                    notes.remark(f"images: {kind}", row.number, f"{row.name}: {converted}")
+                if digest in copies:
+                    notes.remark(
+                        "copies of a file", row.number, f"{row.name}: the same content as {copies[digest]}"
+                    )
+                copies.setdefault(digest, row.name)
+                images[len(kept)] = photograph.pixels
+                kept.append(row)
+                digests.append(digest)
+    return kept, images[: len(kept)], digests
+
+
+def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> dict[str, list[int]]:
+    """Returns the positions of the rows of each split, in the random order of the seed.
+
+    Raises:
+        UserError: If a split is empty, or an individual is in two splits of the table.
+    """
+    groups = [row.identity or digest for row, digest in zip(rows, digests, strict=True)]
+    sizes = {split: getattr(settings, split) for split in SPLITS}
+    if settings.split_column is None:
+        found = cut(groups, sizes, settings.seed)
+    else:
+        _check_groups(rows, groups, settings)
+        named = {split: [i for i, row in enumerate(rows) if row.split == split] for split in SPLITS}
+        pool = named["train"]
+        filled = {split: sizes[split] for split in SPLITS if split == "train" or not named[split]}
+        if len(filled) > 1:
+            limits = {split: min(filled[split], max(1, int(SHARES[split] * len(pool)))) for split in filled}
+            limits["train"] = min(sizes["train"], len(pool) - sum(limits.values()) + limits["train"])
+            parts = cut([groups[i] for i in pool], limits, settings.seed)
+            named |= {split: [pool[i] for i in part] for split, part in parts.items()}
+        found = named
+    for split, positions in found.items():
+        positions.sort(key=lambda i: (rank(settings.seed, digests[i]), rows[i].name))
+        found[split] = positions[: sizes[split]]
+        if not found[split]:
+            raise UserError(
+                f"data.{split}: no image is left for this split; name a larger table, or more individuals"
+            )
+    return found
+
+
+def _check_groups(rows: list[Row], groups: list[str], settings: "DataSettings") -> None:
+    seen: dict[str, Row] = {}
+    for row, group in zip(rows, groups, strict=True) if settings.identity_column else ():
+        first = seen.setdefault(group, row)
+        if first.split != row.split:
+            raise UserError(
+                f"data.split_column: {settings.split_column}: {settings.identity_column} {group!r} is in {first.split} "
+                f"(row {first.number}) and in {row.split} (row {row.number}); correct the table, or remove a key"
+            )
+
+
+def _with_ranges(
+    found: Annotated, variables: tuple[Variable, ...], rows: list[Row], train: list[int]
+) -> tuple[Variable, ...]:
+    """Returns the variables, the automatic ranges those of the train split.
+
+    Raises:
+        UserError: If all values of a continuous variable are equal.
+    """
+    made = []
+    for variable in variables:
+        if variable.name in found.automatic:
+            values = [rows[position].values[variable.name] for position in train]
+            low, high = min(values), max(values)
+            if not low < high:
+                raise UserError(f"data: {variable.name} is {low:g} in all train images; leave it out")
+            variable = replace(variable, low=low, high=high)
+        made.append(variable)
+    return tuple(made)
+
+
+def _check_classes(
+    variables: tuple[Variable, ...], rows: list[Row], splits: dict[str, list[int]], notes: Notes
+) -> None:
+    """Notes classes that no image of a split has."""
+    for variable in variables:
+        for split in SPLITS if variable.classes else ():
+            seen = {rows[position].values[variable.name] for position in splits[split]}
+            lacking = [name for label, name in enumerate(variable.names) if label not in seen]
+            if lacking:
+                notes.remark(
+                    "classes that a split lacks",
+                    0,
+                    f"{variable.name}: {split} has no image of {', '.join(lacking[:10])}",
+                )

@@ -1,0 +1,252 @@
+"""Looks at a folder of images and its table, and proposes the configuration of the data set `folder`.
+
+The proposal lists the variables with their types, ranges and classes, the columns of individuals and splits, and the
+size of the images. Each odd thing is one line: unreadable or missing files, missing values, duplicate rows, several
+spellings, constant columns and images that are in no row.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ..core.errors import UserError
+from .columns import Looks, is_missing, look
+from .folder_rows import Notes, read_rows
+from .own_images import (
+    SHARES,
+    annotated,
+    find_image_column,
+    images_in,
+    key_of,
+    locate,
+    role_of,
+    split_of,
+)
+from .photographs import cropped, decode
+from .tables import Table, find_table, read_columns
+
+__all__ = ["Proposal", "inspect", "to_yaml"]
+
+MOST_DECODED = 5_000
+"""The number of images that are decoded; of more, every k-th is."""
+
+SIZES = (32, 48, 64, 96, 128)
+"""The image sizes that are proposed, in px; larger ones take hours on a CPU."""
+
+LARGEST_DEFAULT = 64
+SPLIT_NUMBERS = {"0": "train", "1": "valid", "2": "test"}
+"""The splits of the numbers 0, 1 and 2, as in CelebA's list."""
+
+
+@dataclass
+class Proposal:
+    """What was found in a folder.
+
+    Arguments:
+        section: The section `data` that is proposed.
+        odd: One line for each odd thing.
+        comments: What was found about each variable, by its name.
+        summary: Lines that describe the folder.
+        left_out: The columns that are proposed for nothing, with the reason.
+    """
+
+    section: dict[str, Any]
+    odd: list[str] = field(default_factory=list)
+    comments: dict[str, str] = field(default_factory=dict)
+    summary: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 1) -> Proposal:
+    """Looks at a folder of images.
+
+    Arguments:
+        folder: The folder.
+        table: The table; None: the only one in or beside the folder.
+        threads: The number of threads that decode images.
+
+    Raises:
+        UserError: If there is no folder, table or image, or no column looks like a variable.
+    """
+    folder = Path(folder).expanduser()
+    found = read_columns(find_table(folder, None if table is None else str(table)))
+    image = find_image_column(found, folder)
+    looks = {name: look(cells) for name, cells in found.columns.items() if name != image}
+    roles = {name: role_of(name, found, one) for name, one in looks.items()}
+    section: dict[str, Any] = {"folder": str(folder.resolve()), "table": str(found.path.resolve())}
+    section["image_column"] = image
+    proposal = Proposal(section)
+    section["variables"] = {}
+    for name in sorted(looks):
+        if roles[name] == "variable":
+            key = key_of(name, section["variables"])
+            section["variables"][key] = _proposed(name, key, looks[name])
+            proposal.comments[key] = _comment(looks[name], found.columns[name])
+        elif roles[name] not in ("split", "identity"):
+            proposal.left_out[name] = _reason(roles[name], looks[name])
+    if not section["variables"]:
+        raise UserError(f"{found.path}: no column looks like a variable; add one with numbers or classes")
+    for key, role in (("identity_column", "identity"), ("split_column", "split")):
+        named = [name for name in looks if roles[name] == role]
+        if named:
+            section[key] = named[0]
+        for name in named[1:]:
+            proposal.left_out[name] = f"another column of this kind than {named[0]}"
+    if "split_column" in section:
+        _splits(proposal, found)
+    _images(proposal, folder, found, threads)
+    _rows(proposal)
+    return proposal
+
+
+def _proposed(column: str, key: str, looks: Looks) -> dict[str, Any]:
+    own: dict[str, Any] = {} if column == key else {"column": column}
+    own["type"] = looks.kind
+    if looks.kind == "categorical":
+        own["classes"] = list(looks.classes)
+    return own
+
+
+def _comment(looks: Looks, cells: Sequence[str]) -> str:
+    missing = f"; {looks.missing:,} missing" if looks.missing else ""
+    if looks.kind == "continuous":
+        return f"{looks.low:g} to {looks.high:g}, {looks.different:,} different values; unit unknown{missing}"
+    counted = Counter(cell for cell in cells if not is_missing(cell)).most_common(6)
+    return ", ".join(f"{word}: {count:,}" for word, count in counted) + missing
+
+
+def _reason(role: str, looks: Looks) -> str:
+    if role == "index":
+        return "looks like a number of the row"
+    if looks.different < 2:
+        return "has the same value in all rows"
+    return f"looks like text ({looks.different:,} different values)"
+
+
+def _splits(proposal: Proposal, table: Table) -> None:
+    """Proposes the meaning of the split column, or leaves it out if some value has none."""
+    section = proposal.section
+    cells = table.columns[section["split_column"]]
+    words = sorted({cell for cell in cells if not is_missing(cell)})
+    if set(words) <= set(SPLIT_NUMBERS):
+        section["split_values"] = {word: SPLIT_NUMBERS[word] for word in words}
+    splits = {split_of(word, section.get("split_values", {})) for word in words}
+    if None in splits or "train" not in splits:
+        proposal.odd.append(
+            f"column {section['split_column']!r} looks like splits, but {', '.join(words[:6])} are not all known; it "
+            "is not used"
+        )
+        section.pop("split_values", None)
+        del section["split_column"]
+
+
+def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> None:
+    """Decodes the images: their sizes and channels."""
+    names = list(dict.fromkeys(table.columns[proposal.section["image_column"]]))
+    paths = [path for name in names if (path := locate(folder, name)) is not None]
+    step = -(-len(paths) // MOST_DECODED)
+    some = paths[::step]
+
+    def one(path: Path) -> tuple[tuple[int, int], tuple[str, ...]] | str:
+        try:
+            picture, converted = decode(path, 3)
+            return cropped(picture, "square", path).size, converted
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        results = list(pool.map(one, some))
+    read = [result for result in results if not isinstance(result, str)]
+    proposal.odd += [
+        f"{result.partition('; ')[0]}; the row is left out" for result in results if isinstance(result, str)
+    ]
+    if not read:
+        raise UserError(f"{folder}: none of its images can be read; save them as PNG or JPEG")
+    converted = Counter(one for _, all_of in read for one in all_of if one != "grey")
+    proposal.odd += [f"{count:,} images: {kind}" for kind, count in sorted(converted.items())]
+    grey = sum("grey" in all_of for _, all_of in read)
+    sides = sorted(size[0] for size, _ in read)
+    typical = sides[len(sides) // 2]
+    proposal.section["crop"] = "square"
+    proposal.section["channels"] = 1 if grey == len(read) else 3
+    if 0 < grey < len(read):
+        proposal.odd.append(
+            f"{grey:,} of {len(read):,} images are grey, the others coloured; all are read as RGB"
+        )
+    fitting = [size for size in SIZES if size <= min(typical, LARGEST_DEFAULT)]
+    proposal.section["image_size"] = fitting[-1] if fitting else SIZES[0]
+    proposal.summary += [
+        f"{len(table):,} rows in {table.path.name}, {sum(1 for _ in images_in(folder)):,} image files",
+        f"centre squares of {sides[0]} to {sides[-1]} px (median {typical})"
+        + (f", of every {step}th image" if step > 1 else ""),
+    ]
+
+
+def _rows(proposal: Proposal) -> None:
+    """Reads all rows as the step will, and lists what is odd about them."""
+    defaults = {"labels": {}, "edges": [], "identity_column": None, "split_column": None, "split_values": {}}
+    own = {"column": None, "range": "auto", "classes": [], "unit": ""}
+    variables = {
+        name: SimpleNamespace(**{**own, **one}) for name, one in proposal.section["variables"].items()
+    }
+    settings: Any = SimpleNamespace(**{**defaults, **proposal.section, "variables": variables})
+    notes = Notes()
+    rows = read_rows(annotated(settings), settings, notes)
+    proposal.odd += [line for _, _, line in sorted([*notes.faults, *notes.remarks], key=lambda note: note[1])]
+    proposal.summary.append(f"{len(rows):,} rows are complete and name an image file")
+    if "split_column" not in proposal.section:
+        shares = ", ".join(f"{split} {share:.0%}" for split, share in SHARES.items())
+        by = "individual" if "identity_column" in proposal.section else "the content of the file"
+        proposal.summary.append(f"splits: {shares}, cut by {by}")
+
+
+def to_yaml(proposal: Proposal) -> str:
+    """Returns a proposal as a configuration file with comments."""
+    lines = ["# Proposed by looking at the images and the table. Correct it where it is wrong."]
+    lines += [f"# {line}" for line in proposal.summary]
+    lines += [f"# odd: {' '.join(line.split())}" for line in proposal.odd]
+    lines += [f"# not used: column {_word(name)} {reason}" for name, reason in proposal.left_out.items()]
+    lines += ["", "dataset: folder", "data:"]
+    for key, value in proposal.section.items():
+        if key != "variables":
+            lines.append(f"  {key}: {_word(value)}")
+            continue
+        lines.append(
+            "  variables:  # parents of the image; move a column to `labels` if it must not cause the image"
+        )
+        for name, own in value.items():
+            text = ", ".join(f"{part}: {_word(one)}" for part, one in own.items())
+            lines.append(f"    {name}: {{{text}}}  # {' '.join(proposal.comments[name].split())}")
+        lines += ["  labels: {}", *_edges(list(value))]
+    return "\n".join(lines) + "\n"
+
+
+def _edges(names: list[str]) -> list[str]:
+    example = f"[{names[0]}, {names[1]}]" if len(names) > 1 else "[cause, effect]"
+    return [
+        "  # Causal edges between variables: which one changes when another is set? None are assumed. To add one,",
+        f"  # write a pair [cause, effect], such as {example}.",
+        "  edges: []",
+    ]
+
+
+def _word(value: Any) -> str:
+    """Returns a value as YAML reads it back: JSON, which is YAML."""
+    return (
+        json.dumps(value, ensure_ascii=False)
+        if not isinstance(value, str) or not value.isidentifier()
+        else _plain(value)
+    )
+
+
+def _plain(word: str) -> str:
+    return (
+        json.dumps(word)
+        if word.lower() in ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
+        else word
+    )

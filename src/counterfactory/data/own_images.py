@@ -1,0 +1,344 @@
+"""Declares the data set `folder`: the variables, labels and split sizes that a table and the configuration describe.
+
+What the section `data` leaves out is found by looking at the table (:mod:`counterfactory.data.columns`). This module
+imports neither numpy nor pandas, so that a configuration can be planned.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import UserError
+from ..core.names import nearest
+from .columns import Looks, class_words, is_missing, look
+from .tables import Table, find_table, read_columns
+from .variable import SPLITS, Variable
+
+if TYPE_CHECKING:
+    from .registry import DatasetEntry
+
+__all__ = [
+    "SHARES",
+    "SUFFIXES",
+    "Annotated",
+    "annotated",
+    "declare",
+    "find_image_column",
+    "images_in",
+    "key_of",
+    "listing",
+    "locate",
+    "role_of",
+    "split_of",
+]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
+"""The endings of image files, in small letters."""
+
+SHARES = {"train": 0.6, "valid": 0.05, "judges": 0.2, "test": 0.15}
+"""The default shares of the splits."""
+
+LOOKED = 200
+"""The number of cells in which names of files are looked for."""
+
+FEWEST_IMAGES = 20
+
+IDENTITY = re.compile(
+    r"^(.*[ _-])?(identity|person|subject|patient|individual|celebrity)([ _-]?(id|no|nr|number))?$", re.I
+)
+SPLIT = re.compile(r"^(data[ _-]?)?(split|partition|fold|subset|set)$", re.I)
+INDEX = re.compile(r"^(unnamed.*|index|id|row|no|nr|number|.*[ _-]id)$", re.I)
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "valid",
+    "valid": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+    "judges": "judges",
+    "none": "none",
+}
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A table of images whose columns are understood.
+
+    Arguments:
+        table: The table.
+        folder: The folder of the images.
+        image: The column with the names of the files.
+        variables: The parents of the image; the range of a continuous one is that of the configuration, or 0 to 1.
+        labels: The annotated columns that are no parents.
+        columns: The column in the table of each variable and label.
+        automatic: The continuous ones whose range is that of the train split.
+    """
+
+    table: Table
+    folder: Path
+    image: str
+    variables: tuple[Variable, ...]
+    labels: tuple[Variable, ...]
+    columns: Mapping[str, str]
+    automatic: frozenset[str]
+
+
+def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
+    """Returns the declaration of the data set `folder`.
+
+    Arguments:
+        entry: The entry of the registry.
+        section: The section `data`.
+
+    Raises:
+        UserError: If the section does not describe the table, or the folder or the table is missing.
+    """
+    if section.folder is None:
+        raise UserError("data.folder is null, but dataset: folder requires it; name the folder of the images")
+    found = annotated(section)
+    names = [variable.name for variable in found.variables]
+    return replace(
+        entry,
+        variables=found.variables,
+        labels=found.labels,
+        edges=_edges(section, names),
+        channels=section.channels,
+        origin=found.table.path.name,
+        inputs=(str(found.table.path),),
+        images=str(found.folder),
+        title=found.folder.resolve().name,
+        flips=tuple(variable.name for variable in found.variables if variable.classes),
+        sizes=_counts(found.table, section),
+    )
+
+
+def annotated(section: Any) -> Annotated:
+    """Reads the table of images that the section `data` describes.
+
+    Raises:
+        UserError: As :func:`declare`.
+    """
+    folder = Path(section.folder).expanduser()
+    table = read_columns(find_table(folder, section.table))
+    image = section.image_column or find_image_column(table, folder)
+    table.column(image, "data.image_column")
+    taken = {image}
+    for key in ("identity_column", "split_column"):
+        if (column := getattr(section, key)) is not None:
+            table.column(column, f"data.{key}")
+            taken.add(column)
+    given = {name: one for name, one in section.variables.items() if one is not None}
+    labels = {name: one for name, one in section.labels.items() if one is not None}
+    chosen = {"variables": given, "labels": labels}
+    columns = {
+        name: _column_of(name, one.column, table, f"data.{part}.{name}")
+        for part, ones in chosen.items()
+        for name, one in ones.items()
+    }
+    twice = sorted(set(given) & set(labels))
+    if twice:
+        raise UserError(f"data.labels.{twice[0]} is a variable too; remove it from one of them")
+    if not given:
+        # By name, so that the order of the columns does not matter.
+        for column in sorted(table.columns):
+            looks = look(table.columns[column])
+            if column in {*taken, *columns.values()} or role_of(column, table, looks) != "variable":
+                continue
+            columns[key_of(column, columns)] = column
+    names = [*given, *(name for name in columns if name not in {*given, *labels})]
+    if not names:
+        raise UserError(f"data.variables: no column of {table.path} looks like a variable; name at least one")
+    made = {name: _variable(name, {**given, **labels}.get(name), table, columns[name]) for name in columns}
+    for reserved in ("random", "index", "identity", "file"):
+        if reserved in made:
+            raise UserError(
+                f"data.variables.{reserved}: this name is reserved; choose another one, with column: {reserved}"
+            )
+    own = {**given, **labels}
+    return Annotated(
+        table,
+        folder,
+        image,
+        tuple(made[name] for name in names),
+        tuple(made[name] for name in labels),
+        columns,
+        frozenset(
+            name
+            for name, one in made.items()
+            if one.kind == "continuous" and (name not in own or own[name].range == "auto")
+        ),
+    )
+
+
+def find_image_column(table: Table, folder: Path) -> str:
+    """Returns the column of a table that holds names of image files in a folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    best, most = "", 0
+    for name, cells in table.columns.items():
+        step = max(1, len(cells) // LOOKED)
+        hits = sum(locate(folder, cell) is not None for cell in cells[::step][:LOOKED])
+        if hits > most:
+            best, most = name, hits
+    if not most:
+        raise UserError(
+            f"data.image_column: no column of {table.path} holds names of images in {folder}; name the column, or "
+            "correct data.folder"
+        )
+    return best
+
+
+def locate(folder: Path, cell: str) -> Path | None:
+    """Returns the image file that a cell names, relative to a folder, with or without its ending; None: there is none.
+
+    A name that leads out of the folder counts as missing.
+    """
+    if not cell or "\0" in cell or os.path.isabs(cell) or ".." in Path(cell).parts:
+        return None
+    path = folder / cell
+    try:
+        if path.is_file():
+            return path
+        return next((one for suffix in SUFFIXES if (one := folder / f"{cell}{suffix}").is_file()), None)
+    except OSError:
+        return None
+
+
+def role_of(name: str, table: Table, looks: Looks) -> str:
+    """Returns what a column is: `variable`, `text`, `identity`, `split` or `index`."""
+    cells = table.columns[name]
+    words = {cell.lower() for cell in cells if not is_missing(cell)}
+    if SPLIT.match(name) and (words <= set(SPLIT_WORDS) or words <= {"0", "1", "2", "3"}):
+        return "split"
+    if IDENTITY.match(name):
+        return "identity"
+    if INDEX.match(name):
+        return "index"
+    if words and words <= set(SPLIT_WORDS) and "train" in words:
+        return "split"
+    if looks.kind == "continuous" and looks.different == len(cells) > FEWEST_IMAGES and _counts_up(cells):
+        return "index"
+    constant = looks.different < 2
+    return "text" if looks.kind == "text" or constant else "variable"
+
+
+def key_of(column: str, taken: Mapping[str, str] | Sequence[str] = ()) -> str:
+    """Returns the name of a variable for a column: small letters, digits and underscores, not yet taken."""
+    name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
+    name = (name if name[:1].isalpha() else f"v_{name}".rstrip("_"))[:50]
+    if name in ("random", "index", "identity", "file"):
+        name = f"{name}_value"
+    number = next(
+        count for count in range(1, 10_000) if (f"{name}_{count}" if count > 1 else name) not in taken
+    )
+    return name if number == 1 else f"{name}_{number}"
+
+
+def split_of(cell: str, values: Mapping[str, str]) -> str | None:
+    """Returns the split that a cell of the split column names; None for an unknown one."""
+    return values.get(cell) if values else SPLIT_WORDS.get(cell.lower())
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    numbers = sorted(int(cell) for cell in cells if cell.lstrip("-").isdigit())
+    return len(numbers) == len(cells) and numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def _column_of(name: str, column: str | None, table: Table, key: str) -> str:
+    if column is not None or name in table.columns:
+        table.column(column or name, f"{key}.column")
+        return column or name
+    alike = [one for one in table.columns if key_of(one) == name]
+    if len(alike) != 1:
+        raise UserError(
+            f"{key}: {table.path} has no column {name!r}; add column: its name; {nearest(name, table.columns)}"
+        )
+    return alike[0]
+
+
+def _variable(name: str, own: Any, table: Table, column: str) -> Variable:
+    """Returns a variable with what the configuration leaves out found in its column."""
+    cells = table.columns[column]
+    kind, classes, key = (own.type, tuple(own.classes), name) if own else ("auto", (), name)
+    if kind == "auto":
+        kind = "categorical" if classes else look(cells).kind
+    if kind == "text":
+        raise UserError(
+            f"data: {key}: column {column!r} looks like text; set its type and classes, or leave it out"
+        )
+    unit = own.unit if own else ""
+    if kind == "continuous":
+        low, high = (0.0, 1.0) if own is None or own.range == "auto" else own.range
+        if not low < high:
+            raise UserError(
+                f"data: {key}.range is [{low:g}, {high:g}]; the first number must be less than the second"
+            )
+        return Variable(name, "continuous", unit, low, high)
+    words = classes or (("no", "yes") if kind == "binary" else class_words(cells))
+    if len(words) < 2 or len(words) > 1_000 or (kind == "binary" and len(words) != 2):
+        wanted = "2" if kind == "binary" else "2 to 1,000"
+        raise UserError(f"data: {key} has {len(words)} classes; it must have {wanted}, or be continuous")
+    if len(set(words)) < len(words):
+        raise UserError(f"data: {key}.classes contains a word twice; remove one")
+    return Variable(name, "categorical", unit, classes=len(words), names=words)
+
+
+def _edges(section: Any, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    edges = tuple((cause, effect) for cause, effect in section.edges)
+    for name in (name for edge in edges for name in edge):
+        if name not in names:
+            raise UserError(f"data.edges contains {name!r}, which is no variable; {nearest(name, names)}")
+    return edges
+
+
+def _counts(table: Table, section: Any) -> dict[str, int]:
+    """Returns the number of images of each split, if no row has a fault."""
+    total = len(table)
+    if section.split_column is None:
+        found = dict.fromkeys(SPLITS, 0) | {"train": total}
+    else:
+        cells = [split_of(cell, section.split_values) for cell in table.columns[section.split_column]]
+        found = {split: cells.count(split) for split in SPLITS}
+    missing = [split for split in SPLITS if not found[split]]
+    pool = found["train"]
+    cut = {split: max(1, int(SHARES[split] * pool)) for split in missing if split != "train"}
+    counts = {**found, **cut, "train": pool - sum(cut.values())}
+    for split, count in counts.items():
+        if count < 1 or total < FEWEST_IMAGES:
+            raise UserError(
+                f"data.table: {table.path} has {total} rows, which leave {count} for the split {split}; name a larger "
+                "table"
+            )
+    return counts
+
+
+def listing(folder: Path | str) -> str:
+    """Returns a hash of the names and sizes of the image files of a folder and its subfolders; empty for no folder.
+
+    A step that has it as a parameter runs again when a file is added, removed or replaced by one of another size.
+    """
+    if not folder:
+        return ""
+    folder = Path(folder)
+    lines = [f"{name}\t{(folder / name).stat().st_size}" for name in images_in(folder)]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def images_in(folder: Path) -> Iterator[str]:
+    """Yields the image files of a folder and its subfolders, as sorted paths below it."""
+    found = []
+    for place, _, files in os.walk(folder):
+        found += [
+            os.path.relpath(os.path.join(place, file), folder)
+            for file in files
+            if file.lower().endswith(SUFFIXES)
+        ]
+    yield from sorted(found)

@@ -1,0 +1,52 @@
+r"""Cuts images into splits by the content of each row, independent of the order of the rows and of where they are.
+
+Rows with the same group, such as an individual, are never in two splits. Groups are sorted by
+
+.. math:: \mathrm{SHA256}(\text{seed} / \text{group})
+
+and each is put into the first of `test`, `judges`, `valid` and `train` that has room for all of its rows. A group that
+no split has room for is left out.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+__all__ = ["cut", "rank"]
+
+ORDER = ("test", "judges", "valid", "train")
+"""The splits in the order in which they are filled."""
+
+
+def rank(seed: int, group: str) -> str:
+    """Returns the place of a group in the random order of a seed, as text to sort by."""
+    return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
+
+
+def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str, list[int]]:
+    """Returns the rows of each split.
+
+    Arguments:
+        groups: The group of each row.
+        sizes: The largest number of rows of each split that is filled. If there are fewer rows than their sum, all
+            shrink in proportion.
+        seed: The seed of the order.
+
+    Returns:
+        For each split of `sizes` its rows. Rows of one group are neighbours, in ascending order.
+    """
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    total = sum(sizes.values())
+    shrink = min(1.0, len(groups) / total) if total else 1.0
+    room = {split: int(sizes[split] * shrink) for split in ORDER if split in sizes}
+    if "train" in room and shrink < 1.0:  # what rounding leaves over
+        room["train"] += len(groups) - sum(room.values())
+    found: dict[str, list[int]] = {split: [] for split in sizes}
+    for group in sorted(members, key=lambda one: (rank(seed, one), one)):
+        rows = members[group]
+        split = next((one for one in room if room[one] >= len(rows)), None)
+        if split is not None:
+            found[split] += rows
+            room[split] -= len(rows)
+    return found

@@ -90,8 +90,8 @@ class Classifier(SimpleNamespace):
         super().__init__(
             logits=network or Linear(),
             names=("right", "bottom"),
-            classes=3,
-            categorical=Variable("third", "categorical", classes=3),
+            classes=(3,),
+            categorical=(Variable("third", "categorical", classes=3),),
             constant=constant or {},
         )
 

@@ -61,7 +61,10 @@ def questions_settings() -> SimpleNamespace:
     return SimpleNamespace(
         seed=0,
         do=SimpleNamespace(
-            images=20, interventions=["size", "shade", "kind", "random"], protocols=["marginal", "other_bin"]
+            images=20,
+            interventions=["size", "shade", "kind", "random"],
+            protocols=["marginal", "other_bin"],
+            values={},
         ),
         null=SimpleNamespace(images=9, cycles=[1, 3]),
         reverse=SimpleNamespace(images=9, interventions=["size", "kind"], cycles=[1, 3]),

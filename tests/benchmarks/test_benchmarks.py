@@ -52,7 +52,7 @@ questions:
   null: {images: 3, cycles: [1, 2]}
   reverse: {images: 0, interventions: [angle]}
   sweep: {images: 0}
-  flip: {images: 4, attributes: [right], digit: false, targets: {}, repeats: 1, repeat_images: 0}
+  flip: {images: 4, attributes: [right], targets: {}, repeats: 1, repeat_images: 0}
 answers:
   batch_size: 10
   causaldiffae: {steps: 3}
@@ -75,7 +75,7 @@ def finished(tmp_path_factory):
     results = folder / "results" / "pendulum"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        commands = [["synthesise"], ["ask", "do"], ["ask", "null"]]
+        commands = [["synthesise"], ["questions", "do"], ["questions", "null"]]
         commands += [["train", name] for name in [*MODELS, *(f"judges/{name}" for name in VARIABLES)]]
         for command in commands:
             assert main(command) == 0, command

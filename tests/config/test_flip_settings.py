@@ -21,18 +21,24 @@ def flip(**keys) -> dict:
     ("given", "text"),
     [
         (
-            flip(attributes=["slanted"]),
-            "contains 'slanted', whose quantity 'slant' is no parent; choose from thick, bright",
+            flip(attributes=["thickness"]),
+            "contains 'thickness', which the classifier does not predict; did you mean 'thick'?",
         ),
         (
             flip(attributes=["smile"]),
-            "questions.flip.attributes contains 'smile'; choose from thick, bright, digit",
+            "questions.flip.attributes contains 'smile'; choose from thick, bright, slanted, wide, tall, long, ",
         ),
         (flip(attributes=["thick", "thick"]), "questions.flip.attributes contains 'thick' twice"),
-        (flip(attributes=["digit"]), "questions.flip.digit is true, but attributes contains digit already"),
-        (flip(attributes=[], digit=False), "questions.flip has no question"),
-        (flip(targets={3: 3}), "questions.flip.targets has 3: 3; choose two different classes of 0 to 9"),
-        (flip(targets={3: 10}), "questions.flip.targets has 3: 10"),
+        (flip(attributes=[]), "questions.flip has no question"),
+        (
+            flip(targets={"digit": {3: 3}}),
+            "questions.flip.targets.digit has 3: 3; choose two different classes of 0 to 9",
+        ),
+        (flip(targets={"digit": {3: 10}}), "questions.flip.targets.digit has 3: 10"),
+        (
+            flip(targets={"thick": {0: 1}}),
+            "questions.flip.targets contains 'thick', which has not more than two classes; choose from digit",
+        ),
         (flip(images=2001), "questions.flip.images is 2,001, but data.test has only 2,000 images"),
         (
             {"answers": {"dime": {"timestep_respacing": 501}}},

@@ -9,16 +9,17 @@ import torch
 from counterfactory.core.errors import UserError
 from counterfactory.esm.images import fact_log_probability, image_log_likelihood, invert
 
+BLOCKS = {"thick": slice(0, 1), "bright": slice(1, 2), "digit": slice(2, 5)}
 LOGITS = torch.tensor([[0.0, 2.0, 1.0, 0.0, 0.0], [-1.0, 0.5, 0.0, 3.0, -2.0]])
 
 
 def test_log_probability_of_facts():
-    found = fact_log_probability(LOGITS, ("thick", "bright"), "digit", {"thick": 1, "bright": 0, "digit": 0})
+    found = fact_log_probability(LOGITS, BLOCKS, {"thick": 1, "bright": 0, "digit": 0})
     sigmoid = [[1 / (1 + math.exp(-x)) for x in row[:2]] for row in LOGITS.tolist()]
     softmax = [math.exp(row[2]) / sum(map(math.exp, row[2:])) for row in LOGITS.tolist()]
     expected = [math.log(s[0] * (1 - s[1]) * p) for s, p in zip(sigmoid, softmax, strict=True)]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
-    assert fact_log_probability(LOGITS, ("thick", "bright"), None, {}).tolist() == [0.0, 0.0]
+    assert fact_log_probability(LOGITS, BLOCKS, {}).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("facts", [{"thin": 1}, {"thick": 2}, {"digit": 3}, {"digit": -1}])
@@ -26,7 +27,7 @@ def test_facts_that_are_not_known_are_refused(facts):
     with pytest.raises(
         UserError, match="not predicted by the classifier, which predicts thick, bright, digit"
     ):
-        fact_log_probability(LOGITS, ("thick", "bright"), "digit", facts)
+        fact_log_probability(LOGITS, BLOCKS, facts)
 
 
 def test_the_likelihood_of_a_row_is_its_own_whatever_the_chunk():
@@ -75,11 +76,12 @@ def test_inversion_stays_in_a_uniform_prior():
 
 def test_sharpened_evidence_is_what_the_classifier_says():
     logits = torch.tensor([[0.5, 1.0, 0.0], [-0.5, 0.0, 1.0]])
-    soft = fact_log_probability(logits, ["a"], "k", {"a": 1})
-    sharp = fact_log_probability(logits, ["a"], "k", {"a": 1}, sharpness=20.0)
+    blocks = {"a": slice(0, 1), "k": slice(1, 3)}
+    soft = fact_log_probability(logits, blocks, {"a": 1})
+    sharp = fact_log_probability(logits, blocks, {"a": 1}, sharpness=20.0)
     assert soft.exp().tolist() == pytest.approx([1 / (1 + math.exp(-0.5)), 1 / (1 + math.exp(0.5))], rel=1e-6)
     assert sharp.exp().tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
-    classes = fact_log_probability(logits, ["a"], "k", {"k": 0}, sharpness=20.0)
+    classes = fact_log_probability(logits, blocks, {"k": 0}, sharpness=20.0)
     assert classes.exp().tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
 
 

@@ -20,7 +20,8 @@ class Classifier:
     """`big`: the mean is above that of a dark image; the classes follow the first pixels."""
 
     names, attributes, constant = ("big", "wide"), BIG, {}
-    categorical = SimpleNamespace(name="kind", classes=3)
+    categorical = (SimpleNamespace(name="kind", classes=3),)
+    blocks = {"big": slice(0, 1), "wide": slice(1, 2), "kind": slice(2, 5)}
 
     def logits(self, x):
         flat = x.flatten(1)

@@ -54,7 +54,7 @@ def place(tmp_path_factory) -> SimpleNamespace:
     asked = SimpleNamespace(
         seed=0,
         do=SimpleNamespace(
-            images=TEST, interventions=[*names, "random"], protocols=["marginal", "other_bin"]
+            images=TEST, interventions=[*names, "random"], protocols=["marginal", "other_bin"], values={}
         ),
         null=SimpleNamespace(images=TEST, cycles=[1, 3]),
         reverse=SimpleNamespace(images=TEST, interventions=names, cycles=[1, 3]),

@@ -15,12 +15,12 @@ def test_log_odds_are_those_of_sigmoid_and_softmax():
     logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     column = torch.tensor([0, 1, 1, -1, -1, -1])
     target = torch.tensor([1, 1, 0, 0, 1, 2])
-    share = torch.sigmoid(log_odds(logits, column, target, 2))
+    share = torch.sigmoid(log_odds(logits, column, target, 2, [3]))
     binary = torch.sigmoid(logits[:, :2])
     classes = torch.softmax(logits[:, 2:], 1)
     expected = [binary[0, 0], binary[1, 1], 1 - binary[2, 1], *(classes[3 + k, k] for k in range(3))]
     assert torch.allclose(share, torch.stack(expected))
-    said = margin(logits, column, target, 2) > 0
+    said = margin(logits, column, target, 2, [3]) > 0
     wanted = [binary[0, 0] > 0.5, binary[1, 1] > 0.5, binary[2, 1] <= 0.5]
     assert said[:3].tolist() == wanted
     assert said[3:].tolist() == [int(classes[3 + k].argmax()) == k for k in range(3)]
@@ -29,7 +29,7 @@ def test_log_odds_are_those_of_sigmoid_and_softmax():
 def test_a_class_may_lead_with_less_than_half():
     logits = torch.log(torch.tensor([[0.4, 0.3, 0.3]]))
     column, target = torch.tensor([-1]), torch.tensor([0])
-    assert log_odds(logits, column, target, 0) < 0 < margin(logits, column, target, 0)
+    assert log_odds(logits, column, target, 0, [3]) < 0 < margin(logits, column, target, 0, [3])
 
 
 @pytest.mark.parametrize("use_logits", [True, False])

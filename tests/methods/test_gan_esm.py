@@ -24,7 +24,8 @@ class Generator:
 class Classifier:
     """`bright`: the mean is above 0; digit: which of the first three pixels is the brightest."""
 
-    names, categorical, constant = ("bright",), SimpleNamespace(name="digit", classes=3), {}
+    names, categorical, constant = ("bright",), (SimpleNamespace(name="digit", classes=3),), {}
+    blocks = {"bright": slice(0, 1), "digit": slice(1, 4)}
 
     def logits(self, x):
         flat = x.flatten(1)

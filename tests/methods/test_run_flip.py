@@ -48,7 +48,7 @@ class Explainer:
 @pytest.fixture
 def place(squares, questions_settings, monkeypatch):
     questions_settings.flip = SimpleNamespace(
-        images=30, attributes=["big", "bright"], digit=False, targets={}, repeats=1, repeat_images=0
+        images=30, attributes=["big", "bright"], targets={}, repeats=1, repeat_images=0
     )
     models = squares.parent / "models"
     (models / "ddpm" / "seed0").mkdir(parents=True)

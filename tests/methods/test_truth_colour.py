@@ -29,7 +29,7 @@ def scores(tmp_path_factory):
     np.save(digits / "labels.npy", (np.arange(70_000) % 10).astype(np.uint8))
     settings = SimpleNamespace(seed=0, confounding=0.8, train=60, valid=1, judges=1, test=TEST, image_size=32)
     colour_mnist.synthesise(settings, True, digits, data)
-    do = SimpleNamespace(images=TEST, interventions=["digit", "colour"], protocols=["marginal"])
+    do = SimpleNamespace(images=TEST, interventions=["digit", "colour"], protocols=["marginal"], values={})
     write_questions("do", SimpleNamespace(seed=0, do=do), data, questions)
     for method in ("truth", "copy"):
         chunk = f"{0:06d}-{2 * TEST:06d}"

@@ -31,6 +31,7 @@ def model_settings(**changed) -> SimpleNamespace:
     return SimpleNamespace(
         network=SimpleNamespace(width=4, halvings=1, features=8),
         shift=0,
+        positive_weight=1.0,
         held_out=0.2,
         seed=3,
         training=training(**{**short, **changed}),
@@ -64,7 +65,7 @@ def place(tmp_path_factory):
 def test_the_classifier_learns_and_tells_its_errors(place):
     meta, model = read_json(place.model / "model.json"), load_classifier(place.model)
     test = load_split(place.data, "test")
-    assert model.names == ("big", "pale") and model.classes == 3 and meta["kind"] == "classifier"
+    assert model.names == ("big", "pale") and model.classes == (3,) and meta["kind"] == "classifier"
     assert meta["attributes"] == {
         "big": {"of": "size", "above": 2.5},
         "pale": {"of": "shade", "above": 150.0},
@@ -130,7 +131,9 @@ def test_an_attribute_of_one_class_is_reported_and_training_continues(squares, t
     assert (
         "attributes.vast.above: size is above 50 px in 0% of the 400 train images" in meta["constant"]["vast"]
     )
-    assert meta["errors"]["test"]["vast"] == {"accuracy": 1.0, "auc": None, "base_rate": 0.0, "n": 60}
+    assert meta["errors"]["test"]["vast"] == {
+        "accuracy": 1.0, "auc": None, "f1": None, "balanced_accuracy": None, "base_rate": 0.0, "n": 60
+    }  # fmt: skip
     assert meta["errors"]["test"]["big"]["auc"] > 0.9
     assert list(load_classifier(tmp_path).constant) == ["vast"]
 

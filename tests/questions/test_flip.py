@@ -25,7 +25,7 @@ ATTRIBUTES = {
 @pytest.fixture
 def wanted(questions_settings):
     questions_settings.flip = SimpleNamespace(
-        images=12, attributes=["big", "bright", "kind"], digit=False, targets={}, repeats=3, repeat_images=4
+        images=12, attributes=["big", "bright", "kind"], targets={}, repeats=3, repeat_images=4
     )
     return questions_settings
 
@@ -101,7 +101,7 @@ def test_fewer_attributes_change_no_question(questions_of, wanted):
 
 
 def test_a_class_can_be_a_target(questions_of, wanted):
-    wanted.flip.targets = {0: 2}
+    wanted.flip.targets = {"kind": {0: 2}}
     table = questions_of()
     kinds = table[table["attribute"] == "kind"]
     assert set(kinds["target"][kinds["label"] == 0]) == {2}
@@ -117,13 +117,16 @@ def test_a_class_can_be_a_target(questions_of, wanted):
             {},
             "questions.flip.attributes: 'left_out'; choose from big, bright, kind",
         ),
-        ({"digit": True}, {}, "questions.flip.attributes: 'digit'; choose from"),
-        ({"targets": {0: 3}}, {}, "questions.flip.targets: 0: 3; choose two classes of 0 to 2"),
-        ({"targets": {1: 1}}, {}, "questions.flip.targets: 1: 1"),
+        (
+            {"targets": {"kind": {0: 3}}},
+            {},
+            "questions.flip.targets.kind: 0: 3; choose two classes of 0 to 2",
+        ),
+        ({"targets": {"kind": {1: 1}}}, {}, "questions.flip.targets.kind: 1: 1"),
         (
             {"attributes": ["long"]},
             {"long": SimpleNamespace(of="length", above=1.0)},
-            "long is of length, which no causal method can set; choose one of size, shade",
+            "attributes.long.of: length: neither a parent of squares nor measured there",
         ),
         (
             {},

@@ -117,7 +117,7 @@ def test_everything_else_still_comes_out(bad, monkeypatch, capfd):
         return said.err
 
     step("synthesise", "--dataset", "pendulum")
-    said = step("ask", "flip")
+    said = step("questions", "flip")
     assert [line for line in said.splitlines() if line.startswith("attributes.far")] and "right" not in said
     for words in (["train", "classifier"], ["train", "ddpm"], ["train", "oracle"]):
         step(*words)

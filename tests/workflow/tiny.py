@@ -28,7 +28,7 @@ questions:
   null: {images: 2, cycles: [1]}
   reverse: {images: 2, interventions: [angle], cycles: [1]}
   sweep: {images: 1, values: 2}
-  flip: {images: 3, attributes: [right], digit: false, targets: {}, repeats: 2, repeat_images: 1}
+  flip: {images: 3, attributes: [right], targets: {}, repeats: 2, repeat_images: 1}
 answers: {chunk_size: 20, chunks: 1, batch_size: 10}
 scores: {metrics: [effectiveness, axioms, truth, flip, mnac], bootstrap: {resamples: 20}}
 """
@@ -62,7 +62,7 @@ def make() -> None:
 
     step("synthesise")
     for suite in SUITES:
-        step("ask", suite)
+        step("questions", suite)
     judges = [f"judges/{variable}" for variable in VARIABLES]
     for model in ["scm", "vae", "classifier", "oracle", *judges]:
         step("train", model)
@@ -81,13 +81,13 @@ SUMMARISE = ("summarise", *(f"results/pendulum/scores/{metric}/seed0.parquet" fo
 READERS: list[tuple[str, list[tuple[str, ...]]]] = [
     (
         "data/dataset.json",
-        [("ask", "do"), ("answer", "copy", "do"), ("score", "axioms", "copy"), ("tables",)],
+        [("questions", "do"), ("answer", "copy", "do"), ("score", "axioms", "copy"), ("tables",)],
     ),
-    ("data/train/attributes.parquet", [("ask", "do"), ("train", "scm")]),
+    ("data/train/attributes.parquet", [("questions", "do"), ("train", "scm")]),
     ("data/train/images.npy", [("train", "vae")]),
     ("data/valid/*", [("train", "vae")]),
     ("data/judges/*", [("train", "judges/angle"), ("train", "oracle")]),
-    ("data/test/attributes.parquet", [("ask", "do"), ("ask", "flip"), ("answer", "truth", "do")]),
+    ("data/test/attributes.parquet", [("questions", "do"), ("questions", "flip"), ("answer", "truth", "do")]),
     ("data/test/images.npy", [("answer", "copy", "do"), ("score", "axioms", "copy")]),
     ("questions/do.parquet", [("answer", "truth", "do"), ("score", "truth", "copy")]),
     ("questions/flip.parquet", [("answer", "truth", "flip"), ("score", "flip", "copy")]),

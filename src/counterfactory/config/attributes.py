@@ -18,6 +18,8 @@ __all__ = [
     "IdentitySettings",
     "Name",
     "OracleSettings",
+    "POSITIVE_WEIGHT",
+    "PositiveWeight",
 ]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z_0-9]*$", max_length=60)]
@@ -28,8 +30,8 @@ class AttributeSettings(Section):
 
     of: str = Field(
         min_length=1,
-        description="The quantity: a parent of the images, or a quantity that the simulated world measures "
-        "in the pixels.",
+        description="The quantity: a parent of the images, an annotated label, or a quantity that the simulated "
+        "world measures in the pixels.",
     )
     above: float = Field(description="The threshold, in the unit of the quantity.")
 
@@ -56,6 +58,13 @@ TRAINING = TrainingSettings(
 )
 
 
+PositiveWeight = Annotated[float, Field(ge=1, le=1_000)]
+POSITIVE_WEIGHT = (
+    "Limit of the weight of images with a rare value: the ratio of negative to positive training images, clipped to "
+    "[1 / limit, limit]. 1: all images have the same weight."
+)
+
+
 class ClassifierNetwork(Section):
     """Strided convolutions, followed by a dense layer."""
 
@@ -69,10 +78,11 @@ class ClassifierNetwork(Section):
 
 
 class ClassifierSettings(Section):
-    """The classifier whose decisions are explained: it predicts all attributes, and the categorical variable if any."""
+    """The classifier whose decisions are explained: it predicts all attributes and all categorical variables."""
 
     network: ClassifierNetwork = Field(ClassifierNetwork(), description="The network.")
     shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
+    positive_weight: PositiveWeight = Field(1.0, description=POSITIVE_WEIGHT)
     training: TrainingSettings = Field(TRAINING, description="Its training.")
 
 
@@ -115,10 +125,10 @@ class IdentitySettings(Section):
         0.1, description="Temperature of the softmax over cosine similarities."
     )
     shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
-    sources: Count = Field(6_000, description="Maximum number of digits of the judges split to train on.")
+    sources: Count = Field(6_000, description="Maximum number of images of the judges split to train on.")
     renderings: Count = Field(
         2,
-        description="New renderings of each digit, with another thickness and intensity; 3 ms each on one "
+        description="New renderings of each image, with other values of its continuous parents; 3 ms each on one "
         "core.",
     )
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
@@ -128,8 +138,8 @@ class IdentitySettings(Section):
     )
     false_accept: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01,
-        description="False acceptance rate that sets the threshold: the share of pairs of different digits "
-        "of the same class whose similarity is above it.",
+        description="False acceptance rate that sets the threshold: the share of pairs of different "
+        "individuals of the same class whose similarity is above it.",
     )
     seed: Seed = Field(
         0, description="Seed of the identity network, which is the same for all training seeds."

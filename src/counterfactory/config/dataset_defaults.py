@@ -50,8 +50,7 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "attributes": {name: {"of": of, "above": above} for name, (of, above) in entry.attributes.items()},
         "questions.do.interventions": [*entry.classes, "random"],
         "questions.reverse.interventions": list(entry.classes),
-        "questions.flip.attributes": [name for name in entry.flips if name != "digit"],
-        "questions.flip.digit": "digit" in entry.flips,
+        "questions.flip.attributes": list(entry.flips),
         **{path: list(entry.exposure) for path in _exposures()},
         **_resolutions(entry, given),
         "scores.metrics": [
@@ -85,8 +84,7 @@ def _entry(name: Any, section: Any) -> DatasetEntry:
 def _flips(entry: DatasetEntry, given: Mapping[str, Any]) -> bool:
     """Returns whether anything is flipped."""
     own = _at(given, "questions.flip.attributes")
-    attributes = [name for name in entry.flips if name != "digit"] if own is None else own
-    return bool(attributes) or bool(_at(given, "questions.flip.digit", "digit" in entry.flips))
+    return bool(entry.flips if own is None else own)
 
 
 def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any]:

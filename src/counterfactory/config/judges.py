@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .attributes import POSITIVE_WEIGHT, PositiveWeight
 from .sections import Section, Seed, Shift
 from .training import TrainingSettings
 
@@ -33,6 +34,7 @@ class JudgesSettings(Section):
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="Share of the judges split that selects the weights and is not trained on."
     )
+    positive_weight: PositiveWeight = Field(1.0, description=f"Variables with two classes. {POSITIVE_WEIGHT}")
     seed: Seed = Field(0, description="Seed of the judges, which are the same for all training seeds.")
     training: TrainingSettings = Field(
         TrainingSettings(

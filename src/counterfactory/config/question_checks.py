@@ -1,9 +1,10 @@
 """Checks whether questions, attributes and queries refer to what the data set has."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from ..data.outputs import Outputs, outputs_of
 from ..questions.registry import SUITES
-from .attributes import AttributeSettings
 from .error_messages import nearest, shown
 from .model_checks import used_models, used_networks
 from .queries import QuerySettings, asked_queries
@@ -26,26 +27,40 @@ def question_errors(settings: Settings) -> Iterator[str]:
     yield from _kernel(settings)
 
 
-def _kept(settings: Settings) -> dict[str, AttributeSettings]:
-    """Returns the attributes that are not removed by null."""
-    return {name: attribute for name, attribute in settings.attributes.items() if attribute is not None}
-
-
-def _classes(settings: Settings) -> dict[str, int]:
-    """Returns the number of classes of the categorical variable that the classifier predicts, if there is one."""
-    variable = settings.entry.classified
-    return {variable.name: variable.classes} if variable else {}
+def _outputs(settings: Settings) -> Outputs:
+    """Returns what the classifier and the oracle will predict."""
+    return outputs_of(settings.attributes, settings.entry.variables, settings.entry.labels)
 
 
 def _interventions(settings: Settings) -> Iterator[str]:
-    variables = list(settings.entry.classes)
-    for suite, known in {"do": [*variables, "random"], "reverse": variables}.items():
-        for name in getattr(settings.questions, suite).interventions:
-            if name not in known:
-                yield (
-                    f"questions.{suite}.interventions contains {shown(name)}, which is no variable of "
-                    f"{settings.dataset}; {nearest(name, known)}"
-                )
+    variables, questions = settings.entry.classes, settings.questions
+    asked: dict[str, list[Any]] = {
+        "do": questions.do.interventions,
+        "reverse": questions.reverse.interventions,
+    }
+    for suite, interventions in asked.items():
+        for one in interventions:
+            together = not isinstance(one, str)
+            known = [*variables, "random"] if suite == "do" and not together else list(variables)
+            for name in one if together else [one]:
+                if name not in known:
+                    yield (
+                        f"questions.{suite}.interventions contains {shown(name)}, which is no variable of "
+                        f"{settings.dataset}; {nearest(name, known)}"
+                    )
+    joint = [one for one in asked["do"] if not isinstance(one, str)]
+    for number, one in enumerate(joint):
+        if any(set(one) == set(other) for other in joint[:number]):
+            yield f"questions.do.interventions sets {', '.join(one)} together twice; remove one"
+    for name, values in questions.do.values.items():
+        if name not in variables:
+            yield (
+                f"questions.do.values contains {shown(name)}, which is no variable of {settings.dataset}; "
+                f"{nearest(name, variables)}"
+            )
+        for value in values if variables.get(name) else []:
+            if value not in range(variables[name]):
+                yield f"questions.do.values.{name} contains {value:g}; choose from 0 to {variables[name] - 1}"
 
 
 def _images(settings: Settings) -> Iterator[str]:
@@ -61,13 +76,20 @@ def _images(settings: Settings) -> Iterator[str]:
 def _attributes(settings: Settings) -> Iterator[str]:
     if not {*used_models(settings), *used_networks(settings)} & {"classifier", "oracle"}:
         return
-    entry, kept = settings.entry, _kept(settings)
-    quantities = [*entry.classes, *(name for name in entry.measured if name not in entry.classes)]
-    if not kept:
+    entry = settings.entry
+    annotated = {one.name: "variable" for one in entry.variables} | {
+        one.name: "label" for one in entry.labels
+    }
+    quantities = [*annotated, *(name for name in entry.measured if name not in annotated)]
+    if not _outputs(settings).sizes:
         yield "attributes: there are none, or all are null; name one, such as thick: {of: thickness, above: 2.5}"
-    for name, attribute in kept.items():
-        if name in entry.classes:
-            yield f"attributes.{name} has the name of a variable of {settings.dataset}; choose another name"
+    for name, attribute in settings.attributes.items():
+        if attribute is None:
+            continue
+        if name in annotated:
+            yield (
+                f"attributes.{name} has the name of a {annotated[name]} of {settings.dataset}; choose another name"
+            )
         if attribute.of not in quantities:
             yield (
                 f"attributes.{name}.of is {shown(attribute.of)}, which is no quantity of {settings.dataset}; set "
@@ -76,33 +98,31 @@ def _attributes(settings: Settings) -> Iterator[str]:
 
 
 def _flip(settings: Settings) -> Iterator[str]:
-    flip, kept, classes = settings.questions.flip, _kept(settings), _classes(settings)
-    variables = settings.entry.classes
-    choices = [name for name, attribute in kept.items() if variables.get(attribute.of) == 0]
+    flip, outputs = settings.questions.flip, _outputs(settings)
+    sizes, variables = outputs.sizes, settings.entry.classes
     for name in flip.attributes:
-        if name not in choices and name not in classes:
-            if name in kept:
-                reason = f", whose quantity {shown(kept[name].of)} is no parent"
-            else:
-                reason = ", which the classifier does not predict" if name in variables else ""
-            known = ", ".join([*choices, *classes]) or "none"
-            yield f"questions.flip.attributes contains {shown(name)}{reason}; choose from {known}"
-    if flip.digit and "digit" not in classes:
-        found = "the classifier does not predict the digit" if "digit" in variables else "there is no digit"
-        yield f"questions.flip.digit is true, but in {settings.dataset} {found}; set it to false"
-    elif flip.digit and "digit" in flip.attributes:
-        yield "questions.flip.digit is true, but attributes contains digit already; set it to false"
-    most = max(classes.values(), default=0)
-    for label, target in flip.targets.items():
-        if label == target or not (0 <= label < most and 0 <= target < most):
-            yield f"questions.flip.targets has {label}: {target}; choose two different classes of 0 to {most - 1}"
-    if not flip.attributes and not flip.digit and settings.entry.flips:
-        yield "questions.flip has no question: add an attribute, set digit: true, or set images: 0"
+        if name not in sizes:
+            reason = ", which the classifier does not predict" if name in variables else ""
+            yield f"questions.flip.attributes contains {shown(name)}{reason}; {nearest(name, sizes)}"
+    several = {variable.name: variable.classes for variable in outputs.categorical}
+    for name, targets in flip.targets.items():
+        if name not in several:
+            reason = "has not more than two classes" if name in sizes else "is no variable"
+            yield f"questions.flip.targets contains {shown(name)}, which {reason}; {nearest(name, several)}"
+            continue
+        for label, target in targets.items():
+            if label == target or not {label, target} <= set(range(several[name])):
+                yield (
+                    f"questions.flip.targets.{name} has {label}: {target}; choose two different classes of 0 to "
+                    f"{several[name] - 1}"
+                )
+    if not flip.attributes and settings.entry.flips:
+        yield "questions.flip has no question: add an attribute, or set images: 0"
 
 
 def _evidence(settings: Settings, path: str, query: QuerySettings) -> Iterator[str]:
     """Checks what is observed: evidence, and the premise of an observation."""
-    sizes = dict.fromkeys(_kept(settings), 2) | _classes(settings)
+    sizes = _outputs(settings).sizes
     observed = [("given", query.given)] + ([("premise", query.premise)] if query.by == "observe" else [])
     for part, facts in observed:
         for name, value in facts.items():
@@ -121,10 +141,10 @@ def _intervention(settings: Settings, path: str, query: QuerySettings) -> Iterat
         yield (
             f"{path}.by is 'do', but {query.generator} supports observations only; set generator: gan, or by: observe"
         )
-    variables, kept = settings.entry.classes, _kept(settings)
-    choices = [*variables, *(name for name, attribute in kept.items() if attribute.of in variables)]
+    variables, binary = settings.entry.classes, _outputs(settings).binary
+    choices = dict.fromkeys([*variables, *(name for name, one in binary.items() if one.of in variables)])
     for name, value in query.premise.items():
-        classes = variables.get(name, 0) or (2 if name in kept else 0)
+        classes = variables.get(name, 0) or (2 if name in binary else 0)
         if name not in choices:
             yield f"{path}.premise contains {shown(name)}, which cannot be set; {nearest(name, choices)}"
         elif classes and value not in range(classes):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ..core.names import unknown_name
 from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry
-from ..questions.registry import SUITES
+from ..questions.registry import SUITES, fixed_name, joint_name
 from .names import Intervention, VariableName
 from .sections import Count, Section, Seed, Unique, Whole
 
@@ -22,24 +22,40 @@ __all__ = [
 
 _DEFAULT = DATASETS[DEFAULT_DATASET]
 
+JointIntervention = Annotated[Unique[VariableName], Field(min_length=2)]
+Targets = Annotated[dict[int, int], Field(json_schema_extra={"propertyNames": {"pattern": r"^\d+$"}})]
+
 
 class DoQuestions(Section):
     """The suite `do`: parents are set to a value."""
 
     images: Whole = Field(1_000, description="Test images per intervention and protocol.")
-    interventions: Unique[Intervention] = Field(
+    interventions: Unique[Intervention | JointIntervention] = Field(
         [*_DEFAULT.classes, "random"],
-        description="Variables to intervene on; random: each parent with probability one half, at least one.",
+        description="Variables to intervene on; a list of variables: all of them at once; random: each parent with "
+        "probability one half, at least one.",
     )
     protocols: Unique[Literal["marginal", "other_bin"]] = Field(
         ["marginal", "other_bin"],
         description="How the new value is drawn; marginal: from the train split; other_bin: from the unique "
         "values of the test split, in a different one of nine bins.",
     )
+    values: dict[VariableName, Unique[int | float]] = Field(
+        {},
+        description="Fixed values, such as {thickness: [4]}: further interventions that set the same value in all "
+        "images.",
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all interventions, as in the tables of questions and scores."""
+        drawn = [joint_name(one) for one in self.interventions] if self.protocols else []
+        return drawn + [fixed_name(name, value) for name, values in self.values.items() for value in values]
 
     def count(self, variables: Mapping[str, int]) -> int:
         """Returns the number of questions, given the number of classes of each variable (0: continuous)."""
-        return self.images * len(self.interventions) * len(self.protocols)
+        fixed = sum(map(len, self.values.values()))
+        return self.images * (len(self.interventions) * len(self.protocols) + fixed)
 
 
 class NullQuestions(Section):
@@ -84,20 +100,18 @@ class SweepQuestions(Section):
 
 
 class FlipQuestions(Section):
-    """The suite `flip`: a binary attribute is flipped, or the class is changed; explanations answer it."""
+    """The suite `flip`: a binary attribute is flipped, or a class is changed; explanations answer it."""
 
     images: Whole = Field(100, description="Test images per attribute.")
     attributes: Unique[str] = Field(
-        [name for name in _DEFAULT.flips if name != "digit"],
-        description="Attributes to flip, from the section attributes. Their quantity must be a parent, so "
-        "that causal methods can set it.",
+        list(_DEFAULT.flips),
+        description="What is flipped: attributes of the section attributes, variables or labels. One with more than "
+        "two classes is changed to another class. Causal methods answer only about variables and attributes of them.",
     )
-    digit: bool = Field("digit" in _DEFAULT.flips, description="Whether the digit is changed too.")
-    targets: dict[int, int] = Field(
+    targets: dict[VariableName, Targets] = Field(
         {},
-        json_schema_extra={"propertyNames": {"pattern": r"^\d+$"}},
-        description="Target digit for a factual digit, such as {3: 8}; for other digits it is drawn at "
-        "random.",
+        description="Target class for a factual class of a variable, such as {digit: {3: 8}}; for other classes it is "
+        "drawn at random.",
     )
     repeats: Count = Field(
         2, description="Number of questions about each of the first images, with different seeds."
@@ -110,7 +124,7 @@ class FlipQuestions(Section):
         """Returns the number of questions about the first `images` images; None: all."""
         images = self.images if images is None else min(images, self.images)
         count = images + (self.repeats - 1) * min(images, self.repeat_images)
-        return count * (len(self.attributes) + self.digit)
+        return count * len(self.attributes)
 
 
 class QuestionsSettings(Section):

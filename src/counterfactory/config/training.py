@@ -106,7 +106,7 @@ class ImageTrainingSettings(TrainingSettings):
         description="KL divergence of each latent channel, in nats, that is not penalized."
     )
     conditioning_dropout: Share = Field(
-        description="Share of training images whose digit is hidden from the prior or from the decoder."
+        description="Share of training images whose categorical parents are hidden from the prior or from the decoder."
     )
 
 

@@ -4,9 +4,11 @@ An attribute is a quantity and a threshold,
 
 .. math:: y_a = \mathbb{1}\left[q_a > \theta_a\right],
 
-where :math:`q_a` is a parent of the image (thickness, intensity) or a quantity that the simulated world measures in its
-pixels (area, length, slant, width, height; Castro et al., 2019, arXiv:1809.10780). Attributes are defined in the
-section `attributes` of the configuration, in the unit of the quantity; one that is null is left out.
+where :math:`q_a` is a parent of the image (thickness, intensity), an annotated label that is no parent, or a quantity
+that the simulated world measures in its pixels (area, length, slant, width, height; Castro et al., 2019,
+arXiv:1809.10780). Attributes are defined in the section `attributes` of the configuration, in the unit of the quantity;
+one that is null is left out. Variables and labels with two classes are attributes under their own name
+(:mod:`counterfactory.data.outputs`).
 """
 
 from collections.abc import Mapping
@@ -61,11 +63,11 @@ def attribute_labels(
         threads: The number of threads that measure.
 
     Returns:
-        One int8 column per attribute, 0 or 1, N rows from 0. The value of a quantity that is a parent is that of the
-        parent, not the one measured in the pixels.
+        One int8 column per attribute, 0 or 1, N rows from 0. The value of a quantity that is a parent or a label is the
+        annotated one, not the one measured in the pixels.
 
     Raises:
-        UserError: If a quantity is neither a parent nor measured.
+        UserError: If a quantity is neither a parent or label nor measured.
     """
     return binarise(quantities(dataset, split, attributes, threads), attributes)
 
@@ -89,7 +91,8 @@ def measured_labels(
     if known is None:
         return pd.DataFrame(index=range(len(images)))
     shown = known.measure(images, threads)
-    return binarise(shown, {name: one for name, one in chosen(attributes).items() if one.of in shown})
+    kept = {name: one for name, one in attributes.items() if one is not None}
+    return binarise(shown, {name: one for name, one in kept.items() if one.of in shown})
 
 
 def quantities(dataset: Dataset, split: Split, attributes: Attributes, threads: int = 1) -> pd.DataFrame:
@@ -97,21 +100,22 @@ def quantities(dataset: Dataset, split: Split, attributes: Attributes, threads: 
 
     The arguments and the error are those of :func:`attribute_labels`.
     """
-    kept = chosen(attributes)
+    kept = {name: one for name, one in attributes.items() if one is not None}
     names = list(dict.fromkeys(one.of for one in kept.values()))
-    known = None if set(names) <= set(dataset.names) else world(dataset.name)
+    annotated = [*dataset.names, *(label.name for label in dataset.labels)]
+    known = None if set(names) <= set(annotated) else world(dataset.name)
     measured = pd.DataFrame() if known is None else known.measure(split.images, threads)
     columns = {}
     for name, one in kept.items():
-        if one.of not in dataset.names and one.of not in measured:
-            choices = dict.fromkeys([*dataset.names, *measured.columns])
+        if one.of not in annotated and one.of not in measured:
+            choices = dict.fromkeys([*annotated, *measured.columns])
             raise UserError(
                 f"attributes.{name}.of: {one.of}: neither a parent of {dataset.name} nor measured there; "
                 f"choose from {', '.join(choices)}"
             )
-        source = split.attributes if one.of in dataset.names else measured
+        source = split.attributes if one.of in annotated else measured
         columns[one.of] = source[one.of].to_numpy(np.float64)
-    return pd.DataFrame(columns, columns=names)
+    return pd.DataFrame(columns, columns=names, index=range(len(split.attributes)))
 
 
 def binarise(values: pd.DataFrame, attributes: Attributes) -> pd.DataFrame:
@@ -146,9 +150,14 @@ def one_sided(
     values = quantities(dataset, split, attributes, threads)
     labels = binarise(values, attributes)
     found = {}
-    for attribute, one in chosen(attributes).items():
-        share = labels[attribute].mean()
-        if 0.0 < share < 1.0:
+    for attribute, one in attributes.items():
+        share = 0.5 if one is None else labels[attribute].mean()
+        if one is None or 0.0 < share < 1.0:
+            continue
+        if one.of == attribute:  # a variable or label with two classes
+            found[attribute] = (
+                f"{attribute}: all {len(labels)} {name} images have the value {share:.0f}; leave it out"
+            )
             continue
         unit = next((v.unit for v in dataset.variables if v.name == one.of and v.unit), "")
         low, high = values[one.of].min(), values[one.of].max()

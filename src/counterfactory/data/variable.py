@@ -1,10 +1,9 @@
 """A variable of a causal graph, and the names of the splits; imports nothing, so that planning stays fast."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SPLITS", "Variable", "classified"]
+__all__ = ["SPLITS", "Variable"]
 
 SPLITS = ("train", "valid", "judges", "test")
 """The splits of every data set. `judges` trains evaluation networks only; nothing is selected by `test`."""
@@ -36,11 +35,3 @@ class Variable:
     def width(self) -> int:
         """The number of columns of this variable in :func:`counterfactory.data.dataset.encode_parents`."""
         return self.classes if self.kind == "categorical" else 1
-
-
-def classified(variables: Iterable[Variable]) -> Variable | None:
-    """Returns the variable whose classes the classifier and the oracle predict besides the binary attributes.
-
-    It is the first categorical variable. The configuration refuses flips and queries about any other one.
-    """
-    return next((variable for variable in variables if variable.classes), None)

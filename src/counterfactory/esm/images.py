@@ -16,7 +16,7 @@ The noise of an image that was not generated is found by gradient descent,
 from the nearest of a fixed set of draws. For a uniform prior :math:`z = \tanh a`, without the penalty.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -37,8 +37,7 @@ WEIGHT = 1e-3
 
 def fact_log_probability(
     logits: Tensor,
-    names: Sequence[str],
-    categorical: str | None,
+    blocks: Mapping[str, slice],
     facts: Mapping[str, int],
     sharpness: float = 1.0,
 ) -> Tensor:
@@ -46,9 +45,9 @@ def fact_log_probability(
 
     Arguments:
         logits: Logits of A binary attributes and K classes, (B, A + K).
-        names: The A binary attributes, in order.
-        categorical: The variable whose classes follow, or None.
-        facts: For each attribute 0 or 1; for the categorical variable the class.
+        blocks: The columns of each output: one for an attribute, one per class for a categorical variable, as
+            :attr:`counterfactory.models.classifier.model.AttributeClassifier.blocks`.
+        facts: For each attribute 0 or 1; for each categorical variable the class.
         sharpness: The factor on the logits.
 
     Raises:
@@ -57,15 +56,16 @@ def fact_log_probability(
     logits = sharpness * logits.double()
     total = torch.zeros_like(logits[:, 0])
     for name, value in facts.items():
-        if name in names and value in (0, 1):
-            logit = logits[:, list(names).index(name)]
+        block = logits[:, blocks.get(name, slice(0))]
+        count = block.shape[1]
+        if count == 1 and value in (0, 1):
+            logit = block[:, 0]
             total = total + F.logsigmoid(logit if value else -logit)
-        elif name == categorical and 0 <= value < logits.shape[1] - len(names):
-            total = total + F.log_softmax(logits[:, len(names) :], 1)[:, value]
+        elif count > 1 and 0 <= value < count:
+            total = total + F.log_softmax(block, 1)[:, value]
         else:
-            known = [*names, *([categorical] if categorical else [])]
             raise UserError(
-                f"{name}: {value}: not predicted by the classifier, which predicts {', '.join(known)}"
+                f"{name}: {value}: not predicted by the classifier, which predicts {', '.join(blocks)}"
             )
     return total
 

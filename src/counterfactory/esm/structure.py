@@ -36,7 +36,7 @@ def measure_structure(
     """Measures drawn images and as many real ones, and writes one table with one row per image.
 
     Its columns are `source` (`real` or a generator), the continuous variables that the simulation measures, and the
-    oracle's predictions of the categorical variable and of every binary attribute, 0 or 1.
+    oracle's predictions: of every binary attribute 0 or 1, of every other categorical variable the class.
 
     Arguments:
         drawn: For each generator the file of its images, uint8 (N, C, H, W).

@@ -135,10 +135,10 @@ def tile_size(networks: Networks, settings: "ExplainerSettings", shape: Sequence
         return 1
     seeds = torch.arange(size)
     x = torch.from_numpy(normal(range(size), shape, "tile")).to(device).clamp(-1.0, 1.0)
-    binary, classes = len(networks.classifier.names), networks.classifier.classes
-    column = torch.where(
-        seeds % 2 == 0, seeds % max(binary, 1), -1 if classes else seeds % max(binary, 1)
-    ).to(device)
+    binary, classes = len(networks.classifier.names), len(networks.classifier.classes)
+    attribute = seeds % binary if binary else -1 - seeds // 2 % classes
+    of_class = -1 - seeds // 2 % classes if classes else attribute
+    column = torch.where(seeds % 2 == 0, attribute, of_class).to(device)
     target = (seeds % 2).to(device)
 
     def step(x: Tensor, column: Tensor, target: Tensor, seeds: Tensor) -> tuple[Tensor, ...]:
@@ -173,8 +173,7 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
         )
     classifier = networks.classifier
     known = {name: number for number, name in enumerate(classifier.names)}
-    if classifier.categorical:
-        known[classifier.categorical.name] = -1
+    known |= {variable.name: -1 - number for number, variable in enumerate(classifier.categorical)}
     for name in np.unique(batch.attribute).tolist():
         if name not in known:
             raise UserError(
@@ -196,7 +195,7 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
         features.append(_features(networks, x[tile])[:count])
     predicted = torch.cat(logits)
     binary = column >= 0
-    if known and classifier.names:
+    if classifier.names:
         opposite = 1 - (predicted.gather(1, column.clamp(min=0)[:, None])[:, 0] > 0).long()
         rows = Rows(x, column, torch.where(binary, opposite, rows.target), rows.seeds, torch.cat(features))
     else:

@@ -43,7 +43,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     own = settings.gan_esm
     world = ObservedWorld(network, classifier, device, own.inversion_steps, seed, own.sharpness)
     kernel = world.kernel(own.kernel, own.stickiness)
-    category = classifier.categorical.name if classifier.categorical else None
+    categorical = {variable.name for variable in classifier.categorical}
 
     def answer(batch: Batch) -> tuple[np.ndarray, Columns, Columns]:
         if batch.attribute is None or batch.target is None:
@@ -64,7 +64,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         drawn = np.zeros_like(z)
         for row in np.flatnonzero(answered):
             name = str(batch.attribute[row])
-            targets[row] = int(batch.target[row]) if name == category else 1 - int(predicted[name][row])
+            targets[row] = int(batch.target[row]) if name in categorical else 1 - int(predicted[name][row])
             question = derive_seed(int(batch.seeds[row]), "gan_esm", name)
             result = counterfactual_observation(
                 kernel, z[row], world.log_likelihood({name: int(targets[row])}), question, 1, own

@@ -1,7 +1,7 @@
 r"""The loss of the explained classifier that guides a diffusion, and its gradient.
 
-With the logit :math:`\ell_a` of a binary attribute, or the logits :math:`\ell_k` of the classes, the log odds of the
-target are
+With the logit :math:`\ell_a` of a binary attribute, or the logits :math:`\ell_k` of the classes of one variable, the
+log odds of the target are
 
 .. math:: u = \pm \ell_a \qquad \text{or} \qquad u = \ell_t - \log \sum_{k \ne t} e^{\ell_k},
 
@@ -67,7 +67,8 @@ class Rows:
 
     Arguments:
         x: The images in [-1, 1], with shape (B, C, H, W).
-        column: The index of the attribute's logit, or -1 for a class, int64 with shape (B,).
+        column: The index of the attribute's logit, or -1 - v for a class of the v-th categorical variable, int64 with
+            shape (B,).
         target: The target value (0 or 1) or class, int64 with shape (B,).
         seeds: The seed of each question, int64 with shape (B,), on the CPU.
         features: The perceptual features of x, (B, F); (B, 0) without a perceptual distance.
@@ -101,42 +102,52 @@ class State:
     scale: Tensor | float
 
 
-def log_odds(logits: Tensor, column: Tensor, target: Tensor, attributes: int) -> Tensor:
+def log_odds(
+    logits: Tensor, column: Tensor, target: Tensor, attributes: int, classes: Sequence[int] = ()
+) -> Tensor:
     """Returns the log odds u of the target, in nats, with shape (B,).
 
     Arguments:
-        logits: The logits of A binary attributes and K classes, (B, A + K).
-        column: The index of the attribute, or -1 for a class, (B,).
+        logits: The logits of A binary attributes and, variable by variable, of K classes, (B, A + K).
+        column: The index of the attribute, or -1 - v for a class of the v-th categorical variable, (B,).
         target: The target value, 0 or 1, or the target class, (B,).
         attributes: The number A.
+        classes: The number of classes of each categorical variable, whose sum is K.
     """
-    return _odds(logits, column, target, attributes, lambda others: others.logsumexp(1))
+    return _odds(logits, column, target, attributes, classes, lambda others: others.logsumexp(1))
 
 
-def margin(logits: Tensor, column: Tensor, target: Tensor, attributes: int) -> Tensor:
+def margin(
+    logits: Tensor, column: Tensor, target: Tensor, attributes: int, classes: Sequence[int] = ()
+) -> Tensor:
     """Returns the margin of the target, with shape (B,); it is positive where the classifier predicts the target.
 
     For a class it is the target's logit minus the largest other logit. The arguments are those of :func:`log_odds`.
     """
-    return _odds(logits, column, target, attributes, lambda others: others.amax(1))
+    return _odds(logits, column, target, attributes, classes, lambda others: others.amax(1))
 
 
 def _odds(
-    logits: Tensor, column: Tensor, target: Tensor, attributes: int, rivals: Callable[[Tensor], Tensor]
+    logits: Tensor,
+    column: Tensor,
+    target: Tensor,
+    attributes: int,
+    classes: Sequence[int],
+    rivals: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    count = logits.shape[1] - attributes
-    is_class = column < 0
     sign = 2.0 * target.clamp(0, 1) - 1.0
     odds = torch.zeros_like(logits[:, 0])
     if attributes:
         binary = sign * logits[:, :attributes].gather(1, column.clamp(min=0)[:, None])[:, 0]
-        odds = torch.where(is_class, odds, binary)
-    if count:
-        classes = logits[:, attributes:]
-        # For a binary attribute the class is irrelevant; class 0 stands in.
-        chosen = torch.where(is_class, target, 0)[:, None]
-        others = classes.scatter(1, chosen, -torch.inf)
-        odds = torch.where(is_class, classes.gather(1, chosen)[:, 0] - rivals(others), odds)
+        odds = torch.where(column < 0, odds, binary)
+    start = attributes
+    for number, count in enumerate(classes):
+        own, block = column == -1 - number, logits[:, start : start + count]
+        # For another variable the class is irrelevant; class 0 stands in.
+        chosen = torch.where(own, target, 0)[:, None]
+        others = block.scatter(1, chosen, -torch.inf)
+        odds = torch.where(own, block.gather(1, chosen)[:, 0] - rivals(others), odds)
+        start += count
     return odds
 
 
@@ -190,15 +201,17 @@ def gradient(
 
 def odds_at(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
     """Returns the :func:`log_odds` of images in [-1, 1], (B,), differentiable with respect to the images."""
-    logits = networks.classifier.logits(images)
-    return log_odds(logits, rows.column, rows.target, len(networks.classifier.names))
+    classifier = networks.classifier
+    logits = classifier.logits(images)
+    return log_odds(logits, rows.column, rows.target, len(classifier.names), classifier.classes)
 
 
 def leads(networks: Networks, rows: Rows, images: Tensor) -> Tensor:
     """Returns the :func:`margin` of uint8 images, (B,)."""
+    classifier = networks.classifier
     with torch.no_grad():
-        logits = networks.classifier.logits(to_pixels(images))
-    return margin(logits, rows.column, rows.target, len(networks.classifier.names))
+        logits = classifier.logits(to_pixels(images))
+    return margin(logits, rows.column, rows.target, len(classifier.names), classifier.classes)
 
 
 def noise(rows: Rows, shape: Sequence[int], *names: str | int) -> Tensor:

@@ -16,7 +16,7 @@ Differences from the published code:
 - The correlation with an attribute that never changes is 0, as in ACE (Jeanneret et al., 2023, arXiv:2303.09962). In
   the published code it is undefined, and so is the sum (`scores.correlation.constant: nan`).
 
-Categorical variables are excluded.
+Variables with more than two classes are excluded.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,21 +10,33 @@ values of the simulated world, not those of the method's own model (De Sousa Rib
 Monteiro et al., 2023, arXiv:2303.01274). All parents are scored under every intervention, because those that are not
 descendants of the intervention should stay the same. A judge's own error on factual images is in its `model.json`.
 
+For a variable with two classes, of which one may be rare, there are also F1 and balanced accuracy of class 1 over each
+set of questions (:mod:`counterfactory.models.binary_scores`). Melistas et al. (2024, arXiv:2403.20287) report F1.
+
 Scores: `predicted_<variable>`, the absolute error in the unit of the variable (lower is better) or the accuracy of a
 categorical variable (higher is better); and `normalised_<variable>`, the error divided by the half range that the
 published tables and code of CausalDiffAE use (:data:`PUBLISHED_HALF_RANGES`; Komanduri et al., 2024,
-arXiv:2404.17735).
+arXiv:2404.17735); and `f1_<variable>` and `balanced_accuracy_<variable>`, in [0, 1] (higher is better).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.noise import derive_seed
+from ..models.binary_scores import balanced_accuracy, f1_score
 from ..models.judges.model import Judge, load_judge
-from .inputs import Score, Scorer, SuiteAnswers
+from .bootstrap import bootstrap_statistic
+from .inputs import Score, Scorer, SetScore, SuiteAnswers, sets
 from .resources import Resources
 
-__all__ = ["PUBLISHED_HALF_RANGES", "effectiveness", "load", "normalised"]
+if TYPE_CHECKING:
+    from ..config import BootstrapSettings
+
+__all__ = ["BINARY_SCORES", "PUBLISHED_HALF_RANGES", "binary_scores", "effectiveness", "load", "normalised"]
+
+BINARY_SCORES = {"f1": f1_score, "balanced_accuracy": balanced_accuracy}
+"""The additional scores of a variable with two classes: functions of predictions and labels, 0 or 1, (N,) each."""
 
 PUBLISHED_HALF_RANGES = {
     "morphomnist": {"thickness": 2.4, "intensity": 94.0},
@@ -34,19 +46,24 @@ PUBLISHED_HALF_RANGES = {
 
 
 def load(resources: Resources) -> Scorer:
-    """Returns the scorer of `predicted_<variable>` and `normalised_<variable>`.
+    """Returns the scorer of `predicted_<variable>`, `normalised_<variable>` and the scores of binary variables.
 
-    The scorer raises a :class:`counterfactory.core.errors.UserError` if a judge is missing, damaged or of another
-    variable.
+    Reads `scores.bootstrap`. The scorer raises a :class:`counterfactory.core.errors.UserError` if a judge is missing,
+    damaged or of another variable.
     """
     judges: dict[str, Judge] = {}
+    bootstrap = resources.settings.bootstrap
 
-    def scorer(answers: SuiteAnswers) -> list[Score]:
+    def scorer(answers: SuiteAnswers) -> list[Score | SetScore]:
         for name in answers.dataset.names:
             if name not in judges:
                 judges[name] = load_judge(resources.judges / name, resources.device, f"judge of {name}")
         scores = [effectiveness(answers, name, judges[name]) for name in answers.dataset.names]
-        return scores + normalised(answers, scores)
+        found: list[Score | SetScore] = [*scores, *normalised(answers, scores)]
+        for variable, score in zip(answers.dataset.variables, scores, strict=True):
+            if variable.classes == 2:
+                found += binary_scores(answers, variable.name, score.values, bootstrap)
+        return found
 
     return scorer
 
@@ -83,3 +100,44 @@ def normalised(answers: SuiteAnswers, scores: list[Score]) -> list[Score]:
         for name, score in zip(names, scores, strict=True)
         if name in units
     ]
+
+
+def binary_scores(
+    answers: SuiteAnswers, variable: str, correct: np.ndarray, bootstrap: "BootstrapSettings"
+) -> list[SetScore]:
+    """Returns `f1_<variable>` and `balanced_accuracy_<variable>` of each set of questions.
+
+    Arguments:
+        answers: The answers to a suite.
+        variable: The name of a variable with two classes.
+        correct: Whether the judge predicts the true class for each answer: 1, 0, or NaN where no class is true, (N,).
+        bootstrap: The section `scores.bootstrap` of the configuration.
+    """
+    true = answers.true(variable)
+    answered = answers.questions["answered"].to_numpy(bool)
+    scores = []
+    for group, rows in sets(answers.questions):
+        kept = rows[answered[rows] & np.isfinite(correct[rows])]
+        truth = true[kept]
+        predicted = np.where(correct[kept] == 1.0, truth, 1.0 - truth)
+        for name, function in BINARY_SCORES.items():
+            value = function(predicted, truth) if (truth == 1.0).any() else np.nan
+            if np.isnan(value):
+                one = "1" if not (truth == 1.0).any() else "0"
+                reason = (
+                    f"no question has the true value {one}"
+                    if len(kept)
+                    else "the true parent is not determined"
+                )
+                scores.append(SetScore(f"{name}_{variable}", group, np.nan, 0, reason=reason))
+                continue
+            # The seed depends on the set only: the resamples of all methods are the same.
+            seed = derive_seed(bootstrap.seed, answers.suite, *group, f"{name}_{variable}")
+
+            def score(drawn: np.ndarray, function=function, predicted=predicted, truth=truth) -> float:
+                return float(function(predicted[drawn], truth[drawn]))
+
+            low, high = bootstrap_statistic(score, len(kept), bootstrap.resamples, bootstrap.level, seed)
+            low, high = max(low, 0.0), min(high, 1.0)
+            scores.append(SetScore(f"{name}_{variable}", group, value, len(kept), low, high))
+    return scores

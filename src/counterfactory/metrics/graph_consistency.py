@@ -14,6 +14,9 @@ consequences of a change of exactly that size.
 - `moved_<quantity>` is the measured change and `due_<quantity>` the true change, both in the direction of the flip:
   with opposite sign if the attribute was to be removed. They should be equal.
 
+For a categorical parent that the world measures, such as a colour, a change is 1 if the class differs and 0 if not, and
+the inconsistency is 1 if the measured class is not the true one.
+
 All are in the unit of the quantity, over the flipped answers. Compare with the method `truth`: the measured thickness
 has an error of about 0.1 px, and 1 px corresponds to up to 95 grey levels. If a class is flipped, no other parent
 should change. An answer without a stroke counts as thickness 0.
@@ -67,7 +70,15 @@ def consistency_scores(
     flipped = predictions.flipped[rows]
     kept = rows[flipped]
     questions = answers.questions.iloc[kept]
-    names = [variable.name for variable in answers.dataset.variables if variable.kind == "continuous"]
+    classes = [variable.name for variable in answers.dataset.variables if variable.kind == "categorical"]
+    if classes:
+        shown = simulation.measure(answers.images[:1])
+        classes = [name for name in classes if name in shown]
+    names = [
+        variable.name
+        for variable in answers.dataset.variables
+        if variable.kind == "continuous" or variable.name in classes
+    ]
     of = {name: one["of"] for name, one in attributes.items()}
     quantity = answers.questions["attribute"].iloc[rows].map(lambda name: of.get(name, name)).to_numpy()
     measured = {name: np.full(len(kept), np.nan) for name in names}
@@ -76,7 +87,11 @@ def consistency_scores(
         before, after = (simulation.measure(images[kept]) for images in (answers.factual, answers.images))
         measured = {name: np.nan_to_num(after[name]) - np.nan_to_num(before[name]) for name in names}
         factual = test.iloc[questions["index"]].reset_index(drop=True)
-        due = true_changes(simulation, answers.dataset, factual, questions, quantity[flipped], measured)
+        goals = questions.assign(target=predictions.goal[kept])
+        due = true_changes(simulation, answers.dataset, factual, goals, quantity[flipped], measured)
+        wrong = {name: after[name].to_numpy() != factual[name].to_numpy() + due[name] for name in classes}
+        for name in classes:
+            measured[name] = (after[name].to_numpy() != before[name].to_numpy()).astype(np.float64)
     # In the direction of the flip; a class has no direction.
     binary = np.array([name in of for name in questions["attribute"]], dtype=bool)
     sign = np.where(binary & (predictions.goal[kept] == 0), -1.0, 1.0)
@@ -84,11 +99,16 @@ def consistency_scores(
     for name in names:
         own = quantity == name
         reasons = np.where(own, FLIPPED, predictions.reasons[rows])
-        for kind, values in (
-            ("inconsistency", np.abs(measured[name] - due[name])),
-            ("moved", sign * measured[name]),
-            ("due", sign * due[name] + 0.0),  # no negative zero
-        ):
+        if name in classes:
+            off = wrong[name].astype(np.float64) if len(kept) else measured[name]
+            found = (("inconsistency", off), ("moved", measured[name]), ("due", np.abs(np.sign(due[name]))))
+        else:
+            found = (
+                ("inconsistency", np.abs(measured[name] - due[name])),
+                ("moved", sign * measured[name]),
+                ("due", sign * due[name] + 0.0),  # no negative zero
+            )
+        for kind, values in found:
             full = np.full(len(rows), np.nan)
             full[flipped] = values
             full[own] = np.nan

@@ -7,7 +7,8 @@ Jeanneret et al., 2022, arXiv:2203.15636). The flipped attribute is counted, so 
 graph implies that other attributes change, the true counterfactual scores more. Lower is better otherwise. There are
 two scores:
 
-- `mnac`: attributes predicted by the oracle, as published; a categorical variable counts as one attribute;
+- `mnac`: attributes predicted by the oracle, as published, among them labels that are no parents; a variable with more
+  than two classes counts as one attribute;
 - `mnac_measured`: attributes measured on the pixels by the simulated world, without a network. Classes cannot be
   measured, so answers to a flip of a class have no such score.
 """

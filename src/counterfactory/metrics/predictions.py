@@ -5,8 +5,8 @@ With :math:`\hat y(x)` the classifier's prediction, an answer :math:`\hat x` to 
 .. math:: \hat y(\hat x) = 1 - \hat y(x) \quad \text{(binary)}, \qquad \hat y(\hat x) = y^* \quad \text{(a class)}
 
 The goal of a binary attribute is the opposite of the prediction for the factual image, independent of its label
-(Jeanneret et al., 2022, arXiv:2203.15636). The goal of a categorical variable is the class :math:`y^*` of the
-question. The definition is the same for every method.
+(Jeanneret et al., 2022, arXiv:2203.15636). The goal of a variable with more than two classes is the class
+:math:`y^*` of the question. The definition is the same for every method.
 """
 
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ from ..core.files import read_json, read_table, write_table
 from ..core.foreign.npy import load_npy
 from ..core.noise import derive_seed
 from ..data.dataset import Dataset, load_dataset, load_split
-from ..data.worlds import world
+from ..data.worlds import undetermined, world
 from ..models.classifier.model import AttributeClassifier, load_classifier
 from ..models.identity.model import load_identity
 from ..pretrained.lpips import load_lpips
@@ -125,7 +125,7 @@ def holds(model: AttributeClassifier, images: np.ndarray, facts: Mapping[str, fl
     Arguments:
         model: The oracle or a classifier.
         images: Uint8 images with shape (N, C, H, W).
-        facts: 0 or 1 for each attribute, the class for the categorical variable. Names that the network does not
+        facts: 0 or 1 for each attribute, the class for a categorical variable. Names that the network does not
             predict are left out.
     """
     predicted = model.predict(images)
@@ -159,14 +159,17 @@ def true_images(
     rows = answers["index"].to_numpy(np.int64)
     blank = np.zeros((len(answers), *dataset.shape), np.uint8)
     of = {model.attributes[name]["of"] if name in model.attributes else name for name in query["premise"]}
-    classes = {one.name for one in dataset.variables if one.classes}
     simulation = world(dataset.name)
-    if simulation is None or (rows < 0).any() or of & classes or not of <= set(dataset.names):
+    unknown = {*undetermined(dataset)} if simulation is not None else set()
+    if simulation is None or (rows < 0).any() or of & unknown or not of <= set(dataset.names):
         return blank, np.zeros(len(answers), dtype=bool)
     factual = test.iloc[rows].reset_index(drop=True)
     do = {name: np.full(len(answers), np.nan) for name in dataset.names}
     for name in of:
         variable, was = dataset.variable(name), factual[name].to_numpy(np.float64)
+        if variable.kind == "categorical":
+            do[name] = np.full(len(answers), float(query["premise"].get(name, np.nan)))
+            continue
         # The change of a blank answer leaves the range of the world.
         low, high = np.minimum(was, variable.low), np.maximum(was, variable.high)
         wanted = answers[f"do_{name}"].to_numpy(np.float64) if f"do_{name}" in answers else was + moved[name]

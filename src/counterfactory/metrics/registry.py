@@ -43,7 +43,7 @@ class Metric:
 
 
 METRICS = {
-    "effectiveness": Metric(("do",), judges=True),
+    "effectiveness": Metric(("do",), judges=True, reads=("bootstrap",)),
     "measured": Metric(("do",), truth=True, simulated=True),
     "axioms": Metric(("null", "reverse")),
     "truth": Metric(("do",), truth=True),

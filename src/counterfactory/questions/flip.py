@@ -4,10 +4,13 @@ A binary attribute y of an image is the side of a threshold on which a quantity 
 
 .. math:: y = \mathbb{1}[\mathrm{of} > \mathrm{above}], \qquad y^* = 1 - y
 
-and a question requires the image with y flipped, or, for a categorical variable such as the digit, with another class.
+and a question requires the image with y flipped, or, for a variable with more than two classes, with another class. A
+variable or label with two classes is an attribute under its own name (:mod:`counterfactory.data.outputs`).
+
 An explainer (Jeanneret et al., 2022) uses the attribute and the target. A causal method uses the equivalent action: the
-quantity of the attribute, which must be a variable of the graph, is set to a value drawn from the marginal of the train
-split on the other side of the threshold.
+quantity of the attribute is set to a value drawn from the marginal of the train split on the other side of the
+threshold. If the quantity is no variable of the graph, such as a label that is no parent, the action is empty, and
+causal methods do not answer.
 
 The questions are ordered by image, then repeat, then attribute. The questions about the first n images are therefore
 the first rows of the table: an expensive method can answer only those, and more images renumber no question. A repeat
@@ -29,8 +32,9 @@ import pandas as pd
 
 from ..core.errors import UserError
 from ..core.noise import derive_seed, generator
-from ..data.attributes import chosen, one_sided
-from ..data.dataset import Dataset, load_dataset, load_split
+from ..data.attributes import one_sided, quantities
+from ..data.dataset import Dataset, Split, load_dataset, load_split
+from ..data.outputs import Outputs, outputs_of
 from .table import Action, image_order, save_questions
 
 if TYPE_CHECKING:
@@ -62,18 +66,15 @@ def write_questions(
             in its unit).
 
     Raises:
-        UserError: If an attribute is unknown or is not of a variable of the graph, all train images are on one side of
-            its threshold, a class is unknown, or the test split has fewer images than required.
+        UserError: If an attribute is unknown, all train images are on one side of its threshold, a class is unknown, or
+            the test split has fewer images than required.
     """
     dataset = load_dataset(data)
     splits = {name: load_split(data, name) for name in ("train", "test")}
-    train, test = (split.attributes for split in splits.values())
-    known = chosen(attributes or {})
-    flips = [
-        _Flip.read(name, known, dataset, settings.flip.targets)
-        for name in [*settings.flip.attributes, *(["digit"] if settings.flip.digit else [])]
-    ]
-    binary = {flip.name: known[flip.name] for flip in flips if flip.above is not None}
+    outputs = outputs_of(attributes or {}, dataset.variables, dataset.labels)
+    flips = [_Flip.read(name, outputs, dataset, settings.flip.targets) for name in settings.flip.attributes]
+    binary = {flip.name: outputs.binary[flip.name] for flip in flips if flip.above is not None}
+    train, test = (_with_quantities(dataset, split, binary) for split in splits.values())
     for name, split in splits.items() if binary else []:
         for line in one_sided(dataset, split, binary, name).values():
             if name == "train":
@@ -113,46 +114,50 @@ def write_questions(
     save_questions(out, suite, dataset, test, columns, actions)
 
 
+def _with_quantities(dataset: Dataset, split: Split, attributes: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the attributes of a split, with the measured quantities that binary attributes require and it lacks."""
+    lacking = {name: one for name, one in attributes.items() if one.of not in split.attributes}
+    if not lacking:
+        return split.attributes
+    found = quantities(dataset, split, lacking).set_index(split.attributes.index)
+    return pd.concat([split.attributes, found], axis=1)
+
+
 @dataclass(frozen=True)
 class _Flip:
-    """One flip: of a side of a threshold on the variable `of`, or, if `above` is None, of its class.
+    """One flip: of a side of a threshold on the quantity `of`, or, if `above` is None, of its class.
 
-    `targets` maps factual classes to the class that is required instead.
+    `targets` maps factual classes to the class that is required instead. `settable` is whether `of` is a variable.
     """
 
     name: str
     of: str
     above: float | None
     targets: Mapping[int, int]
+    settable: bool
 
     @classmethod
     def read(
-        cls, name: str, attributes: Mapping[str, Any], dataset: Dataset, targets: Mapping[int, int]
+        cls, name: str, outputs: Outputs, dataset: Dataset, targets: Mapping[str, Mapping[int, int]]
     ) -> "_Flip":
         """Returns the flip called `name`.
 
         Raises:
-            UserError: If there is no such attribute or class, or no causal method can set its quantity.
+            UserError: If there is no such attribute or class.
         """
-        classes = {variable.name: variable.classes for variable in dataset.variables}
-        if name in attributes:
-            of, above = attributes[name].of, float(attributes[name].above)
-            if not (of in classes and not classes[of]):
-                continuous = ", ".join(variable for variable, count in classes.items() if not count)
+        sizes = outputs.sizes
+        if name not in sizes:
+            raise UserError(f"questions.flip.attributes: {name!r}; choose from {', '.join(sizes)}")
+        of = outputs.quantity(name)
+        if name in outputs.binary:
+            return cls(name, of, float(outputs.binary[name].above), {}, of in dataset.names)
+        own = targets.get(name, {})
+        for label, target in own.items():
+            if label == target or not (0 <= label < sizes[name] and 0 <= target < sizes[name]):
                 raise UserError(
-                    f"questions.flip.attributes: {name} is of {of}, which no causal method can set; choose one of"
-                    f" {continuous}"
+                    f"questions.flip.targets.{name}: {label}: {target}; choose two classes of 0 to {sizes[name] - 1}"
                 )
-            return cls(name, of, above, {})
-        if not classes.get(name):
-            choices = [*attributes, *(variable for variable, count in classes.items() if count)]
-            raise UserError(f"questions.flip.attributes: {name!r}; choose from {', '.join(choices)}")
-        for label, target in targets.items():
-            if label == target or not (0 <= label < classes[name] and 0 <= target < classes[name]):
-                raise UserError(
-                    f"questions.flip.targets: {label}: {target}; choose two classes of 0 to {classes[name] - 1}"
-                )
-        return cls(name, name, None, targets)
+        return cls(name, of, None, own, of in dataset.names)
 
     def label(self, attributes: pd.DataFrame | pd.Series) -> Any:
         """Returns the value, 0 or 1, or the class."""
@@ -161,16 +166,20 @@ class _Flip:
     def draw(self, label: int, train: pd.DataFrame, rng: np.random.Generator) -> tuple[int, Action]:
         """Draws the target and the action from the marginal of the train split, given that the label changes.
 
+        The action is empty if no causal method can set the quantity.
+
         Raises:
             UserError: If all train images have this label.
         """
         if label in self.targets:
             target = int(self.targets[label])
-            return target, {self.of: target}
+            return target, {self.of: target} if self.settable else {}
         pool = train[self.of].to_numpy()[(self.label(train) != label).to_numpy()]
         if not len(pool):
             raise UserError(f"questions.flip: all train images have {self.of} {label}; leave {self.name} out")
         value = pool[rng.integers(len(pool))].item()
-        if self.above is None:
-            return int(value), {self.of: int(value)}
-        return 1 - label, {self.of: value}
+        target = int(value) if self.above is None else 1 - label
+        if not self.settable:
+            return target, {}
+        whole = self.above is None or self.of == self.name  # a class
+        return target, {self.of: int(value) if whole else value}

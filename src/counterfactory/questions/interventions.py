@@ -1,6 +1,7 @@
 r"""Writes the questions of the suites `do`, `null` and `reverse`: the image, the action and its value.
 
-- `do`: one variable is set (or, with the intervention `random`, each with probability 1/2 and at least one). By the
+- `do`: one variable is set, or several together (`thickness+intensity`), or, with the intervention `random`, each with
+  probability 1/2 and at least one. An intervention such as `thickness=4` sets the same value in all questions. By the
   protocol `marginal` the value is drawn from the marginal of the train split (De Sousa Ribeiro et al., 2023). By
   `other_bin` it is drawn from the unique values of the test split in a different one of 9 bins of equal width, or from
   another class (Melistas et al., 2024).
@@ -34,7 +35,7 @@ import pandas as pd
 from ..core.errors import UserError
 from ..core.noise import derive_seed, generator
 from ..data.dataset import Dataset, Variable, load_dataset, load_split
-from .registry import PROTOCOLS
+from .registry import EQUALS, FIXED, PROTOCOLS, fixed_name, joint_name, variables_set
 from .table import Action, image_order, save_questions
 
 if TYPE_CHECKING:
@@ -118,9 +119,12 @@ def _blocks(suite: str, settings: Any) -> Iterator[tuple[str, str, int]]:
     if suite not in _SUITES:
         raise UserError(f"{suite}: not a suite of interventions; choose one of {', '.join(_SUITES)}")
     part = getattr(settings, suite)
-    interventions = ["none"] if suite == "null" else part.interventions
+    interventions = ["none"] if suite == "null" else [joint_name(one) for one in part.interventions]
     protocols = {"null": [""], "reverse": ["marginal"]}.get(suite) or part.protocols
     yield from product(interventions, protocols, [1] if suite == "do" else part.cycles)
+    if suite == "do":
+        for variable, values in part.values.items():
+            yield from ((fixed_name(variable, value), FIXED, 1) for value in values)
 
 
 def _check(suite: str, dataset: Dataset, blocks: Sequence[tuple[str, str, int]]) -> None:
@@ -135,14 +139,25 @@ def _check(suite: str, dataset: Dataset, blocks: Sequence[tuple[str, str, int]])
         )
     named = {"null": ("none",), "do": (*dataset.names, "random"), "reverse": dataset.names}[suite]
     for intervention, protocol, cycles in blocks:
-        if intervention not in named:
+        parts = variables_set(intervention) if suite == "do" else (intervention,)
+        if not set(parts) <= set(dataset.names) and intervention not in named:
             raise UserError(
                 f"questions.{suite}.interventions: {intervention!r}; choose from {', '.join(named)}"
             )
-        if suite == "do" and protocol not in PROTOCOLS:
+        if protocol == FIXED:
+            _check_value(dataset.variable(parts[0]), float(intervention.partition(EQUALS)[2]))
+        elif suite == "do" and protocol not in PROTOCOLS:
             raise UserError(f"questions.{suite}.protocols: {protocol!r}; choose from {', '.join(PROTOCOLS)}")
         if cycles < 1:
             raise UserError(f"questions.{suite}.cycles: {cycles}; choose 1 or more")
+
+
+def _check_value(variable: Variable, value: float) -> None:
+    """Raises a UserError if a categorical variable has no such class."""
+    if variable.classes and value not in range(variable.classes):
+        raise UserError(
+            f"questions.do.values.{variable.name}: {value:g}; choose a class of 0 to {variable.classes - 1}"
+        )
 
 
 class _Draw:
@@ -186,8 +201,14 @@ def _steps(
     """Returns the actions of one question, in order."""
     if suite == "null":
         return [{}] * cycles
+    if protocol == FIXED:
+        name, _, text = intervention.partition(EQUALS)
+        value = float(text)
+        return [{name: int(value) if draw.dataset.variable(name).kind == "categorical" else value}]
     if suite == "do":
-        chosen = [intervention] if intervention != "random" else _subset(list(factual), rng)
+        chosen = (
+            list(variables_set(intervention)) if intervention != "random" else _subset(list(factual), rng)
+        )
         return [{name: draw(name, protocol, factual[name], rng) for name in chosen}]
     back = {intervention: factual[intervention]}
     return [

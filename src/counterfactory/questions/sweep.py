@@ -1,4 +1,4 @@
-r"""Writes the questions of the suite `sweep`: one variable of a digit is set to a range of values, for figures.
+r"""Writes the questions of the suite `sweep`: one variable of an image is set to a series of values, for figures.
 
 For each variable v and each of a few test images, the values are
 

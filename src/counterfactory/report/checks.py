@@ -10,7 +10,7 @@ from ..core.descriptions import read_description
 from ..core.files import read_table
 from ..data.dataset import Dataset
 from ..data.registry import noun_of
-from ..data.worlds import world
+from ..data.worlds import undetermined, world
 from .layout import Cell, Column, Row, Table
 from .vocabulary import describe_score, spell_score
 
@@ -47,11 +47,15 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         dataset: The data set.
         judges: The `model.json` of each judge, by variable.
     """
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("test", "test split", "error or accuracy"),
         Column("valid", "held-out part of the judges' split", "error or accuracy"),
         Column("train_images", "training images", "", "", decimals=0),
     )
+    binary = [name for name, judge in judges.items() if "f1" in judge.get("errors", {}).get("test", {})]
+    if binary:
+        titles = {"f1": "F1", "balanced_accuracy": "balanced accuracy"}
+        columns += tuple(Column(key, title, "test split", "", "higher") for key, title in titles.items())
     rows = []
     for variable in dataset.variables:
         if variable.name not in judges:
@@ -65,7 +69,13 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         images = judge.get("images", {}).get("train")
         trained = Cell(reason="not reported") if images is None else Cell(float(images))
         name = spell_score(f"predicted_{variable.name}", dataset).replace(", predicted", "")
-        rows.append(Row(name, (*errors, trained), key=variable.name))
+        cells = [*errors, trained]
+        if binary:
+            found = judge.get("errors", {}).get("test", {})
+            reason = "one class is absent" if variable.name in binary else "more than two values"
+            for value in (found.get("f1"), found.get("balanced_accuracy")):
+                cells.append(Cell(reason=reason) if value is None else Cell(float(value), n=found.get("n")))
+        rows.append(Row(name, tuple(cells), key=variable.name))
     return Table(
         "judges",
         "The judges on real images",
@@ -82,10 +92,11 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
 
     Arguments:
         meta: The `model.json` of the network, written by :mod:`counterfactory.models.identity.train`.
-        dataset: The data set, whose images and continuous variables the headings name.
+        dataset: The data set, whose images and rendered variables the headings name.
     """
     noun = noun_of(dataset.name)
-    parents = " and ".join(variable.name for variable in dataset.variables if not variable.classes)
+    fixed = undetermined(dataset) if dataset.simulated else ()
+    parents = " and ".join(name for name in dataset.names if name not in fixed)
     columns = (
         Column("auc", "AUC", "any other rendering", "", "higher", 4),
         Column("true_accept", f"accepted, same {noun}", "any other rendering", "share", "higher", 3),

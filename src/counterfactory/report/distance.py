@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
+from ..questions.registry import variables_set
 from .cells import Scores, Select
 from .checks import judge_error
 from .layout import Cell, Column, Row, Table, embolden_best, ends_of, format_cell, format_number
@@ -60,11 +61,13 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
         changed = _changed_variables(what, dataset)
         for metric in scores.values("metric", suite="do", intervention=what, protocol=protocol):
             score = describe_score(metric, dataset)
-            kind, _, name = metric.removesuffix("_truth").partition("_")
+            kind, _, name = (
+                metric.removesuffix("_truth").replace("balanced_accuracy", "balanced").partition("_")
+            )
             if (
                 not score.better
                 or kind == "parents"
-                or (kind in ("predicted", "measured") and name not in changed)
+                or (kind in ("predicted", "measured", "f1", "balanced") and name not in changed)
             ):
                 continue
             select = Select("do", metric, (what,), protocol)
@@ -117,9 +120,9 @@ def _answering_methods(scores: Scores) -> list[str]:
 
 def _changed_variables(intervention: str, dataset: Dataset) -> set[str]:
     """Returns the variables that an intervention changes: those that are set and their descendants."""
-    if intervention not in dataset.names:
+    changed = set(variables_set(intervention))
+    if not changed <= set(dataset.names):
         return set(dataset.names)
-    changed = {intervention}
     for _ in dataset.names:
         changed |= {effect for cause, effect in dataset.edges if cause in changed}
     return changed

@@ -57,7 +57,7 @@ def effectiveness_picture(
                 continue
             score = describe_score(metric, dataset)
             quantity = score.title.replace(" to truth", " error")
-            title = f"{quantity}, {kind}".capitalize()
+            title = f"{quantity[:1].upper()}{quantity[1:]}, {kind}"
             unit = f" ({score.unit})" if score.unit else ""
             ranges = "; ".join(
                 f"{method_title(n)} from {c[:, 1].min():.3g} to {c[:, 1].max():.3g}"
@@ -118,7 +118,7 @@ def _draw(
     axes = add_axes(figure, title)
     axes.set_xlabel(f"target {variable.name}" + (f" ({variable.unit})" if variable.unit else ""))
     if variable.kind == "categorical":
-        _draw_classes(axes, curves, variable.classes, colours)
+        _draw_classes(axes, curves, variable, colours)
     else:
         _draw_curves(axes, curves, unit, colours)
     add_legend(axes)
@@ -144,7 +144,9 @@ def _draw_curves(axes: Axes, curves: dict[str, np.ndarray], unit: str, colours: 
     axes.set_ylabel(unit)
 
 
-def _draw_classes(axes: Axes, curves: dict[str, np.ndarray], classes: int, colours: dict[str, str]) -> None:
+def _draw_classes(
+    axes: Axes, curves: dict[str, np.ndarray], variable: Variable, colours: dict[str, str]
+) -> None:
     width = 0.7 / max(1, len(curves))
     for k, (name, curve) in enumerate(curves.items()):
         x, mean, half = curve.T
@@ -160,4 +162,6 @@ def _draw_classes(axes: Axes, curves: dict[str, np.ndarray], classes: int, colou
             label=method_title(name),
             zorder=3,
         )
-    axes.set(ylim=(-0.03, 1.03), xticks=range(classes), ylabel="accuracy")
+    axes.set(ylim=(-0.03, 1.03), xticks=range(variable.classes), ylabel="accuracy")
+    if variable.names:
+        axes.set_xticklabels(variable.names)

@@ -107,9 +107,11 @@ def _examples(
         if missed[rows].any():
             misses.append(f"{method_title(name)} misses {int(missed[rows].sum())}")
     heads = []
+    own = flips.questions[flips.questions["attribute"] == attribute]
+    classes = bool((own[["label", "target"]] > 1).any(axis=None))
     for row in rows:
         label, target = flips.questions[["label", "target"]].iloc[row].astype(int)
-        heads.append(_change_label(attribute, label, target, flips.questions["target"].max() > 1))
+        heads.append(_change_label(attribute, label, target, classes))
     alt = (
         f"{len(rows)} images ({'; '.join(heads)}) as answered by {', '.join(name for name, _ in grid)}, and the "
         f"differences. {'; '.join(misses) or 'All flip'}."
@@ -119,7 +121,7 @@ def _examples(
 
 def _change_label(attribute: str, label: int, target: int, classes: bool) -> str:
     """Returns the change that a question requires: `3 → 8`, `thick → not`."""
-    if label > 1 or target > 1 or (classes and label + target != 1):
+    if classes:
         return f"{label} → {target}"
     return f"{attribute} → not" if label == 1 else f"not → {attribute}"
 

@@ -35,13 +35,13 @@ def table_names(
     needed = {model for name in metrics for model in METRICS[name].models}
     names = ["headline", "main", "distance"]
     if "do" in scored:
-        names += [f"do_{what}" for what in settings.questions.do.interventions]
+        names += [f"do_{what}" for what in settings.questions.do.names]
     if "reverse" in scored:
         names.append("reversibility")
     if any(METRICS[name].codes for name in metrics):
         names.append("codes")
     if "flip" in scored:
-        flipped = _flip_queries(settings)
+        flipped = settings.questions.flip.attributes
         names += ["flip"] * (len(flipped) > 1) + [f"flip_{what}" for what in flipped]
     if "graph_consistency" in metrics:
         names.append("graph")
@@ -71,18 +71,12 @@ def figure_names(
     if {"effectiveness", "measured"} & set(metrics) and "do" in suites:
         names.append("effectiveness")
     if "flip" in suites:
-        names += [f"flip_{what}" for what in _flip_queries(settings)]
+        names += [f"flip_{what}" for what in settings.questions.flip.attributes]
         names += ["graph"] * ("graph_consistency" in metrics)
         names += ["explanations_scale", "explanations_quality", "explanations_worst"]
     names += ["queries", "query_grids"] * bool(list(queries))
     names += ["structure"] * structure
     return [*names, "training", "training_time", "cost"]
-
-
-def _flip_queries(settings: Any) -> list[str]:
-    """Returns the attributes and the class variable that the suite `flip` changes."""
-    flip = settings.questions.flip
-    return [*flip.attributes, *(["digit"] if flip.digit else [])]
 
 
 _REASONS = {

@@ -31,6 +31,7 @@ from .style import (
     plain_number,
 )
 from .sweeps import image_colours
+from .vocabulary import fact_words
 
 __all__ = ["QueryAnswers", "query_pictures", "query_tables", "query_words", "read_queries"]
 
@@ -88,12 +89,10 @@ def read_queries(scores: Sequence[Path | str]) -> list[QueryAnswers]:
 
 def query_words(query: Mapping[str, Any], dataset: Dataset) -> str:
     """Returns a query in words: `given digit 3, not thick: what if it were observed to be thick?`."""
+    known = {one.name: one for one in (*dataset.variables, *dataset.labels)}
 
     def facts(values: Mapping[str, float]) -> str:
-        parts = []
-        for name, value in values.items():
-            own = name in dataset.names
-            parts.append(f"{name} {value:g}" if own else name if value else f"not {name}")
+        parts = [fact_words(name, value, known.get(name)) for name, value in values.items()]
         return ", ".join(parts) or "any image"
 
     verb = "set to be" if query["by"] == "do" else "observed to be"

@@ -31,8 +31,9 @@ def read_structure(shown: Sequence[Path | str]) -> dict[str, pd.DataFrame]:
 
 
 def _attributes(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[str]:
-    known = {"source", *dataset.names}
-    return [name for name in tables[REAL].columns if name not in known]
+    """Returns the binary attributes: what is neither continuous nor has more than two classes."""
+    other = {one.name for one in (*dataset.variables, *dataset.labels) if one.classes != 2}
+    return [name for name in tables[REAL].columns if name != "source" and name not in other]
 
 
 def _pairs(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> list[tuple[str, str]]:
@@ -74,7 +75,8 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
         for c, e in pairs
     ]
     columns += [Column(f"{name}_tv", f"error of {name} shares", "", "", "lower") for name, _ in classes]
-    columns.append(Column("shares_off", "error of P(a | b)", "attributes", "", "lower"))
+    if attributes:
+        columns.append(Column("shares_off", "error of P(a | b)", "attributes", "", "lower"))
     means = {pair: binned_means(tables, *pair) for pair in pairs}
     real_shares = conditional_shares(tables[REAL], attributes)
     rows = []
@@ -85,8 +87,9 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
         for variable, count in classes:
             distance = np.abs(_shares(table, variable, count) - _shares(tables[REAL], variable, count)).sum()
             cells.append(Cell(0.5 * float(distance)) if name != REAL else Cell())
-        difference = np.abs(conditional_shares(table, attributes) - real_shares).to_numpy()
-        cells.append(Cell(float(np.nanmean(difference))) if name != REAL else Cell())
+        if attributes:
+            difference = np.abs(conditional_shares(table, attributes) - real_shares).to_numpy()
+            cells.append(Cell(float(np.nanmean(difference))) if name != REAL else Cell())
         rows.append(Row("real images" if name == REAL else name, tuple(cells), key=name))
     caption = (
         "Images drawn from each generator, compared with real test images. Variables are measured on the pixels, "
@@ -99,7 +102,7 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
     )
     title = "Dependence structure of generated images"
     first = Table("structure", title, tuple(columns), tuple(rows), caption, "images of", (note,))
-    return [first, _attribute_table(tables, attributes)]
+    return [first, *([_attribute_table(tables, attributes)] if attributes else [])]
 
 
 def _error(mine: np.ndarray, real: np.ndarray, name: str) -> Cell:

@@ -207,5 +207,5 @@ def _block(
 
 def _short(value: float, variable: Variable) -> str:
     if variable.kind == "categorical":
-        return f"{value:.0f}"
+        return variable.names[int(value)] if variable.names else f"{value:.0f}"
     return f"{value:.1f}" if variable.high < 20 else f"{value:.0f}"

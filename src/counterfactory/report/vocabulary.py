@@ -9,20 +9,23 @@ The name of a score consists of a kind and, where it applies, a variable of the 
 from dataclasses import dataclass
 from typing import Literal
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Variable
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
+from ..questions.registry import EQUALS, JOINED
 
 __all__ = [
     "CEILING",
     "FLOOR",
     "Score",
     "describe_score",
+    "fact_words",
     "method_order",
     "method_role",
     "method_title",
     "set_title",
     "spell_score",
+    "value_words",
 ]
 
 FLOOR, CEILING = "copy", "truth"
@@ -101,11 +104,14 @@ def describe_score(name: str, dataset: Dataset) -> Score:
             return Score(name, titles[name], unit, better, decimals)
         if name == f"normalised_{variable.name}":
             return Score(name, f"{variable.name} error", "published units", "lower", 4)
-        if continuous and name == f"inconsistency_{variable.name}":
+        for kind, title in (("f1", "F1"), ("balanced_accuracy", "balanced accuracy")):
+            if name == f"{kind}_{variable.name}":
+                return Score(name, f"{variable.name} {title}", "", "higher")
+        if name == f"inconsistency_{variable.name}":
             return Score(name, f"{variable.name} inconsistency", unit, "lower", decimals)
-        if continuous and name == f"moved_{variable.name}":
+        if name == f"moved_{variable.name}":
             return Score(name, f"{variable.name} change", unit, "", decimals)
-        if continuous and name == f"due_{variable.name}":
+        if name == f"due_{variable.name}":
             return Score(name, f"{variable.name} true change", unit, "", decimals)
     for metric in METRICS.values():
         if name in metric.scores:
@@ -132,8 +138,28 @@ def method_order(names: list[str]) -> list[str]:
 
 
 def set_title(intervention: str) -> str:
-    """Returns the title of an intervention, such as `do(thickness)`."""
-    return f"do({intervention})" if intervention not in ("", "none") else "null"
+    """Returns the title of an intervention: `do(thickness)`, `do(thickness, intensity)` or `do(thickness = 4)`."""
+    what = intervention.replace(JOINED, ", ").replace(EQUALS, " = ")
+    return f"do({what})" if intervention not in ("", "none") else "null"
+
+
+def value_words(variable: Variable, value: float) -> str:
+    """Returns the value of a variable in words: the name of a class that has one, else the number."""
+    return variable.names[int(value)] if variable.names else f"{value:g}"
+
+
+def fact_words(name: str, value: float, variable: Variable | None) -> str:
+    """Returns a fact in words: `digit 3`, `thick`, `not thick`, `smiling`, `sex female`.
+
+    Arguments:
+        name: The name of a variable, a label or a binary attribute.
+        value: Its value.
+        variable: The declaration of the variable or label; None for an attribute.
+    """
+    text = name.replace("_", " ")
+    if variable is None or (variable.classes == 2 and variable.names in ((), ("no", "yes"))):
+        return text if value else f"not {text}"
+    return f"{text} {value_words(variable, value)}"
 
 
 def spell_score(metric: str, dataset: Dataset) -> str:

@@ -26,14 +26,14 @@ class AttributeClassifier:
     Arguments:
         network: The network, in evaluation mode, its weights without gradients.
         attributes: `of` and `above` of each binary attribute, in the order of the logits.
-        categorical: The categorical variable whose classes are the last logits; None if the data set has none.
+        categorical: The variables and labels with more than two classes, whose logits follow in this order.
         constant: The outputs that are the same for every image, each with the reason.
         device: The device of the network.
     """
 
     network: ClassifierNetwork
     attributes: Mapping[str, Mapping[str, Any]]
-    categorical: Variable | None
+    categorical: tuple[Variable, ...] = ()
     constant: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
@@ -43,9 +43,29 @@ class AttributeClassifier:
         return tuple(self.attributes)
 
     @property
-    def classes(self) -> int:
-        """The number K of classes of the categorical variable; 0 if there is none."""
-        return self.categorical.classes if self.categorical else 0
+    def classes(self) -> tuple[int, ...]:
+        """The number of classes of each categorical output, in the order of the logits; their sum is K."""
+        return tuple(variable.classes for variable in self.categorical)
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """The columns of the logits of each output: one for a binary attribute, one per class for a categorical one."""
+        found, start = {name: slice(k, k + 1) for k, name in enumerate(self.names)}, len(self.names)
+        for variable in self.categorical:
+            found[variable.name] = slice(start, start + variable.classes)
+            start += variable.classes
+        return found
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of values of each output: 2 for a binary attribute."""
+        return dict.fromkeys(self.names, 2) | {one.name: one.classes for one in self.categorical}
+
+    @property
+    def depth(self) -> int:
+        """The number of feature maps of :meth:`stages`; of an imported network the largest possible one."""
+        trunk = self.network.trunk if isinstance(self.network, ClassifierNetwork) else None
+        return len(trunk.layers) if trunk is not None else 10
 
     def logits(self, images: Tensor) -> Tensor:
         """Returns the logits (B, A + K) of float images in [-1, 1], (B, C, H, W), differentiable."""
@@ -63,28 +83,28 @@ class AttributeClassifier:
         """Returns the predicted probabilities of uint8 images (N, C, H, W).
 
         Returns:
-            The probability of each binary attribute, float64 (N,), and those of the classes of the categorical
-            variable, float64 (N, K).
+            The probability of each binary attribute, float64 (N,), and those of the classes of each categorical output,
+            float64 (N, classes).
         """
         logits = self._apply(images, self.network)
         count = len(self.names)
         found = dict(zip(self.names, torch.sigmoid(logits[:, :count]).numpy().T, strict=True))
-        if self.categorical:
-            found[self.categorical.name] = torch.softmax(logits[:, count:], 1).numpy()
+        for variable in self.categorical:
+            found[variable.name] = torch.softmax(logits[:, self.blocks[variable.name]], 1).numpy()
         return found
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the predicted attributes and class of uint8 images (N, C, H, W).
+        """Returns the predicted attributes and classes of uint8 images (N, C, H, W).
 
         Returns:
-            For each binary attribute 0 or 1, by the sign of its logit, and for the categorical variable the most likely
+            For each binary attribute 0 or 1, by the sign of its logit, and for each categorical output the most likely
             class; int64 (N,) each.
         """
         logits = self._apply(images, self.network)
         count = len(self.names)
         found = dict(zip(self.names, (logits[:, :count] > 0).long().numpy().T, strict=True))
-        if self.categorical:
-            found[self.categorical.name] = logits[:, count:].argmax(1).numpy()
+        for variable in self.categorical:
+            found[variable.name] = logits[:, self.blocks[variable.name]].argmax(1).numpy()
         return found
 
     def embed(self, images: np.ndarray) -> np.ndarray:
@@ -115,6 +135,6 @@ def load_classifier(folder: Path | str, device: str = "cpu", expected: str = "")
     device = choose_device(device)
     network, meta = load_network(folder, ClassifierNetwork, device, expected)
     with reading(Path(folder) / "model.json", "does not describe a classifier", "delete it and train again"):
-        categorical = Variable(**meta["categorical"]) if meta["categorical"] else None
+        categorical = tuple(Variable(**{**one, "names": tuple(one["names"])}) for one in meta["categorical"])
         attributes, constant = dict(meta["attributes"]), dict(meta.get("constant", {}))
     return AttributeClassifier(network, attributes, categorical, constant, device)

@@ -1,10 +1,10 @@
-r"""The convolutional classifier of several binary attributes and one class, :math:`p(y_a = 1 \mid x)`.
+r"""The convolutional classifier of binary attributes and of classes, :math:`p(y_a = 1 \mid x)`.
 
 The classifier and the oracle share this architecture: one trunk with a logit per binary attribute, as in the published
 classifiers of 40 attributes of faces (DiVE, Rodriguez et al., 2021, arXiv:2103.10226; DiME, Jeanneret et al., 2022,
-arXiv:2203.15636), and a logit per class of a categorical variable:
+arXiv:2203.15636), and a logit per class of each categorical variable v, whose block of logits is :math:`\ell_v`:
 
-.. math:: p(y_a = 1 \mid x) = \sigma(\ell_a(x)), \qquad p(k \mid x) = \mathrm{softmax}(\ell_{A + 1 .. A + K}(x))_k
+.. math:: p(y_a = 1 \mid x) = \sigma(\ell_a(x)), \qquad p(y_v = k \mid x) = \mathrm{softmax}(\ell_v(x))_k
 
 The layers are::
 
@@ -67,12 +67,12 @@ class ConvolutionalTrunk(nn.Module):
 
 
 class ClassifierNetwork(nn.Module):
-    """Classifies binary attributes and one categorical variable.
+    """Classifies binary attributes and categorical variables.
 
     Arguments:
         channels: The number C of channels of an image.
         attributes: The number A of binary attributes.
-        classes: The number K of classes of the categorical variable; 0 if there is none.
+        classes: The number K of classes of all categorical variables; 0 if there is none.
         width: The number W of channels of the first feature map.
         halvings: How many times the resolution is halved.
         features: The number F of features before the logits.

@@ -1,12 +1,15 @@
-r"""Trains the classifier and the oracle: one network of all binary attributes, on two different splits.
+r"""Trains the classifier and the oracle: one network of all attributes and classes, on two different splits.
 
 Both maximise, over the images of their split shifted by up to S px,
 
-.. math:: \frac1A \sum_a \log p(y_a \mid \mathrm{shift}_s(x)) + \log p(k \mid \mathrm{shift}_s(x)), \qquad
-   s \sim U\{-S, \ldots, S\}^2,
+.. math:: \frac1A \sum_a w_a^{y_a} \log p(y_a \mid \mathrm{shift}_s(x)) + \sum_v \log p(k_v \mid \mathrm{shift}_s(x)),
+   \qquad s \sim U\{-S, \ldots, S\}^2,
 
-with the binary attributes :math:`y` of the configuration (:mod:`counterfactory.data.attributes`) and the class
-:math:`k` of the categorical variable of the data set, if there is one.
+with the binary attributes :math:`y_a` and the classes :math:`k_v` of the categorical variables, as
+:func:`counterfactory.data.outputs.outputs_of` lists them. By default all weights are 1. With `positive_weight` above 1,
+an image that has a rare attribute counts as much as all images without it
+(:func:`counterfactory.models.binary_scores.positive_weights`); the predicted probabilities are then those of a data set
+in which both values are equally frequent. The weights are written to `model.json`.
 
 `classifier`
     The network whose decisions explanations flip. It is trained on the split `train`, with all its confounding; the
@@ -16,13 +19,14 @@ with the binary attributes :math:`y` of the configuration (:mod:`counterfactory.
     The network that counts the attributes that an explanation changed (MNAC, CD; Jeanneret et al., 2022,
     arXiv:2203.15636). It is trained on the split `judges` only; a held-out part of it selects the weights.
 
-After the weights are chosen, accuracy, AUC and base rate of each attribute on the test split are written to
-`model.json`. An output can be constant, because its attribute has only one class in the split or because training
-failed. Such outputs are listed in `constant`, each with the reason. This is not an error here: they cannot be flipped,
-and questions about them remain unanswered with that reason.
+After the weights are chosen, accuracy, AUC, F1, balanced accuracy and base rate of each attribute on the test split are
+written to `model.json`. An output can be constant, because its attribute has only one class in the split or because
+training failed. Such outputs are listed in `constant`, each with the reason. This is not an error here: they cannot be
+flipped, and questions about them remain unanswered with that reason.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,20 +41,21 @@ from ...core.files import read_json, write_json
 from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.attributes import attribute_labels, chosen, one_sided
-from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
-from ...data.variable import classified
+from ...data.dataset import Dataset, Split, load_dataset, load_split
+from ...data.outputs import Outputs, outputs_of
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
+from ..binary_scores import balanced_accuracy, f1_score, positive_weights
 from ..identity.roc import area_under_curve
 from .model import AttributeClassifier, load_classifier
 from .network import ClassifierNetwork
 
 if TYPE_CHECKING:
-    from ...config.attributes import AttributeSettings, ClassifierSettings, OracleSettings
+    from ...config.attributes import ClassifierSettings, OracleSettings
 
-__all__ = ["train_classifier"]
+__all__ = ["constant_outputs", "measured_errors", "train_classifier"]
 
 
 def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) -> None:
@@ -62,21 +67,21 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
             the oracle has a seed in its settings.
 
     Raises:
-        UserError: If the data are missing, the quantity of an attribute is unknown, or the split is too small.
+        UserError: If the data are missing, there is nothing to predict, the quantity of an attribute is unknown, or the
+            split is too small.
     """
-    dataset, device, attributes = (
-        load_dataset(run.data),
-        choose_device(run.device),
-        chosen(run.attributes or {}),
-    )
-    categorical = classified(dataset.variables)
+    dataset, device = load_dataset(run.data), choose_device(run.device)
+    outputs = outputs_of(run.attributes or {}, dataset.variables, dataset.labels)
+    if not outputs.sizes:
+        chosen({})
+    attributes = outputs.binary
     seed = derive_seed(cast("OracleSettings", settings).seed if run.name == "oracle" else run.seed, run.name)
     train, valid = _splits(settings, run)
     test = load_split(run.data, "test")
     network = {
         "channels": dataset.shape[0],
         "attributes": len(attributes),
-        "classes": categorical.classes if categorical else 0,
+        "classes": sum(variable.classes for variable in outputs.categorical),
         "width": settings.network.width,
         "halvings": settings.network.halvings,
         "features": settings.network.features,
@@ -88,15 +93,20 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         "kind": run.name,
         "network": network,
         "attributes": {name: {"of": one.of, "above": one.above} for name, one in attributes.items()},
-        "categorical": asdict(categorical) if categorical else None,
+        "categorical": [asdict(variable) for variable in outputs.categorical],
         "shift": settings.shift,
         "images": {"train": len(train.images), "valid": len(valid.images)},
     }
+    tensors = {"train": _tensors(dataset, train, outputs), "valid": _tensors(dataset, valid, outputs)}
+    weights = None
+    if settings.positive_weight > 1.0 and attributes:
+        weights = positive_weights(tensors["train"]["labels"].numpy(), settings.positive_weight)
+        meta["positive_weights"] = dict(zip(attributes, weights.tolist(), strict=True))
     fit(
         model,
-        _loss(settings.shift),
-        _tensors(dataset, train, attributes, categorical),
-        _tensors(dataset, valid, attributes, categorical),
+        _loss(settings.shift, [variable.classes for variable in outputs.categorical], weights),
+        tensors["train"],
+        tensors["valid"],
         settings.training,
         Fit(run.out, seed, device, meta, label=run.name),
     )
@@ -106,9 +116,11 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
     parts = {"valid": valid, "test": test}
     labels = {name: attribute_labels(dataset, part, attributes) for name, part in parts.items()}
     predicted = {name: trained.probabilities(part.images) for name, part in parts.items()}
-    errors = {name: _errors(trained, predicted[name], labels[name], part) for name, part in parts.items()}
+    errors = {
+        name: measured_errors(trained, predicted[name], labels[name], part) for name, part in parts.items()
+    }
     one_class = one_sided(dataset, train, attributes, "judges'" if run.name == "oracle" else "train")
-    found = {"constant": _constant(trained, list(predicted.values()), one_class), "errors": errors}
+    found = {"constant": constant_outputs(trained, list(predicted.values()), one_class), "errors": errors}
     write_json(run.out / "model.json", {**read_json(run.out / "model.json"), **found})
 
 
@@ -125,25 +137,28 @@ def _part(split: Split, rows: np.ndarray) -> Split:
     return Split(split.images[rows], split.attributes.iloc[rows].reset_index(drop=True))
 
 
-def _tensors(
-    dataset: Dataset,
-    split: Split,
-    attributes: "Mapping[str, AttributeSettings]",
-    categorical: Variable | None,
-) -> dict[str, Tensor]:
-    """Returns the images, the binary labels (N, A) and, if there is one, the class (N,)."""
-    labels = attribute_labels(dataset, split, attributes)
+def _tensors(dataset: Dataset, split: Split, outputs: Outputs) -> dict[str, Tensor]:
+    """Returns the images, the binary labels (N, A) and, if there are any, the classes (N, V)."""
+    labels = attribute_labels(dataset, split, outputs.binary)
     tensors = {
         "images": torch.from_numpy(np.array(split.images)),
         "labels": torch.from_numpy(np.array(labels, np.float32)),
     }
-    if categorical:
-        tensors["class"] = torch.from_numpy(np.array(split.attributes[categorical.name], np.int64))
+    if outputs.categorical:
+        classes = [split.attributes[variable.name].to_numpy(np.int64) for variable in outputs.categorical]
+        tensors["classes"] = torch.from_numpy(np.stack(classes, 1))
     return tensors
 
 
-def _loss(shift: int) -> Loss:
-    """Returns the negative log-likelihood, with the mean accuracy of the attributes and that of the class to log."""
+def _loss(shift: int, classes: Sequence[int] = (), weights: np.ndarray | None = None) -> Loss:
+    """Returns the negative log-likelihood, with the mean accuracies of attributes and of classes to log.
+
+    Arguments:
+        shift: The largest shift of a training image, in px.
+        classes: The number of classes of each categorical variable.
+        weights: The weight of positive images of each attribute, (A,); None: all are 1.
+    """
+    positive = None if weights is None else torch.from_numpy(weights).float()
 
     def loss(
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -152,38 +167,55 @@ def _loss(shift: int) -> Loss:
         if model.training and shift:
             images = shift_images(images, shift, generator)
         logits = model(to_pixels(images))
-        binary, classes = logits[:, : labels.shape[1]], logits[:, labels.shape[1] :]
-        value = F.binary_cross_entropy_with_logits(binary, labels)
-        scores = {"accuracy": ((binary > 0) == (labels > 0)).float().mean()}
-        if "class" in batch:
-            value = value + F.cross_entropy(classes, batch["class"])
-            scores["accuracy_class"] = (classes.argmax(1) == batch["class"]).float().mean()
+        value, scores, start = logits.new_zeros(()), {}, labels.shape[1]
+        if start:
+            binary = logits[:, :start]
+            own = None if positive is None else positive.to(logits.device)
+            value = F.binary_cross_entropy_with_logits(binary, labels, pos_weight=own)
+            scores["accuracy"] = ((binary > 0) == (labels > 0)).float().mean()
+        correct = []
+        for number, count in enumerate(classes):
+            block, truth = logits[:, start : start + count], batch["classes"][:, number]
+            value = value + F.cross_entropy(block, truth)
+            correct.append((block.argmax(1) == truth).float().mean())
+            start += count
+        if correct:
+            scores["accuracy_class"] = torch.stack(correct).mean()
         return value, {name: score.detach() for name, score in scores.items()}
 
     return loss
 
 
-def _errors(
+def measured_errors(
     model: AttributeClassifier, predicted: Mapping[str, np.ndarray], labels: pd.DataFrame, split: Split
 ) -> dict[str, dict[str, Any]]:
-    """Returns accuracy, AUC (None if an attribute has only one class), base rate and number of images."""
+    """Returns the errors of each output: accuracy and number of images, and for an attribute AUC, F1, balanced
+    accuracy (None where only one value occurs) and base rate.
+    """
     found = {}
     for name in model.names:
-        present = labels[name].to_numpy() == 1
+        present, positive = labels[name].to_numpy() == 1, predicted[name] > 0.5
         found[name] = {
-            "accuracy": float(((predicted[name] > 0.5) == present).mean()),
+            "accuracy": float((positive == present).mean()),
             "auc": area_under_curve(predicted[name][present], predicted[name][~present]),
+            "f1": _known(f1_score(positive, present)),
+            "balanced_accuracy": _known(balanced_accuracy(positive, present)),
             "base_rate": float(present.mean()),
             "n": len(present),
         }
-    if model.categorical:
-        truth = split.attributes[model.categorical.name].to_numpy()
-        correct = predicted[model.categorical.name].argmax(1) == truth
-        found[model.categorical.name] = {"accuracy": float(correct.mean()), "n": len(correct)}
+    for variable in model.categorical:
+        truth = split.attributes[variable.name].to_numpy()
+        correct = predicted[variable.name].argmax(1) == truth
+        found[variable.name] = {"accuracy": float(correct.mean()), "n": len(correct)}
     return found
 
 
-def _constant(
+def _known(value: float) -> float | None:
+    """Returns a value, or None in place of NaN, which JSON does not have."""
+    return None if math.isnan(value) else value
+
+
+def constant_outputs(
     model: AttributeClassifier, predicted: list[Mapping[str, np.ndarray]], one_class: Mapping[str, str]
 ) -> dict[str, str]:
     """Returns the outputs that are the same for all images outside the training data, each with the reason."""
@@ -196,8 +228,7 @@ def _constant(
             found[name] = (
                 f"predicts {value} for {name} on all {len(positive)} images it was tested on; {reason}"
             )
-    if model.categorical:
-        name = model.categorical.name
+    for name in (variable.name for variable in model.categorical):
         classes = np.concatenate([one[name].argmax(1) for one in predicted])
         if len(np.unique(classes)) == 1:
             found[name] = (

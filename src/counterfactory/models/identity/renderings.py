@@ -1,4 +1,4 @@
-"""Renders source images of a simulated world at other values of their continuous parents."""
+"""Renders source images of a simulated world at other values of the parents that determine the image."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from ...core.foreign.npy import load_npy
 from ...core.noise import generator
 from ...core.progress import progress
 from ...data.dataset import Dataset, Split
-from ...data.worlds import world
+from ...data.worlds import undetermined, world
 
-__all__ = ["Sources", "render_sources"]
+__all__ = ["Sources", "render_sources", "varied"]
 
 CHUNK = 250
 """Images rendered between two updates of the progress line."""
@@ -37,10 +37,16 @@ class Sources:
     rows: np.ndarray
 
 
+def varied(dataset: Dataset) -> list[str]:
+    """Returns the variables that renderings of one source change: those whose setting determines the image."""
+    fixed = undetermined(dataset) if world(dataset.name) is not None else dataset.names
+    return [name for name in dataset.names if name not in fixed]
+
+
 def render_sources(
     sources: Sources, renderings: int, seed: int, threads: int = 1, out: Path | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renders each source several times, with new values of its continuous parents.
+    """Renders each source several times, with new values of the parents of :func:`varied`.
 
     For every rendering, the values of each parent are a permutation of those of the whole split, drawn independently
     for each parent: the marginals are preserved, and the parents are independent of each other and of the source.
@@ -54,7 +60,7 @@ def render_sources(
             render again.
 
     Returns:
-        Images, uint8 (N, 1 + R, C, H, W), those of the split first, and their continuous parents, float64
+        Images, uint8 (N, 1 + R, C, H, W), those of the split first, and these parents, float64
         (N, 1 + R, P), in units of their standard deviations within the split.
 
     Raises:
@@ -67,17 +73,17 @@ def render_sources(
             f"identity: {dataset.name} is not simulated, so that a source cannot be rendered with other parents; "
             "remove the metric identity from scores.metrics"
         )
-    continuous = [variable.name for variable in dataset.variables if not variable.classes]
+    changed = varied(dataset)
     own = split.attributes.iloc[rows].reset_index(drop=True)
     tables = [own]
     for rendering in range(renderings):
         permuted = {}
-        for name in continuous:
+        for name in changed:
             order = generator(seed, "renderings", rendering, name).permutation(len(split.attributes))
             permuted[name] = split.attributes[name].to_numpy()[order[rows]]
         tables.append(own.assign(**permuted))
-    spread = split.attributes[continuous].std().to_numpy()
-    parents = np.stack([table[continuous].to_numpy(np.float64) / spread for table in tables], 1)
+    spread = split.attributes[changed].std().to_numpy()
+    parents = np.stack([table[changed].to_numpy(np.float64) / spread for table in tables], 1)
 
     stored = None if out is None else _path(out, parents, rows)
     if stored is not None and stored.exists():

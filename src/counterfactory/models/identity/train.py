@@ -1,9 +1,9 @@
-r"""Trains the identity network: do two images show the same source image, with different thickness and intensity?
+r"""Trains the identity network: do two images show the same source image, with different parents?
 
 For faces, face verification accuracy (FVA; Rodriguez et al., 2021, arXiv:2103.10226) uses an embedding trained on
 VGGFace2. Here an identity is one source image of the split `judges`. Its images are renderings by the simulated world
-with new values of the continuous parents (:mod:`counterfactory.models.identity.renderings`). With embeddings e of norm
-1 and a normalized proxy :math:`w_j` for each source j, training minimizes
+with new values of the parents that a rendering can change (:mod:`counterfactory.models.identity.renderings`). With
+embeddings e of norm 1 and a normalized proxy :math:`w_j` for each source j, training minimizes
 
 .. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j \in C(i)} \exp(e(x_i)^\top w_j / \tau)}
 
@@ -13,7 +13,7 @@ sources of different classes are easy to distinguish. The proxies are not saved.
 One half of the held-out sources selects the weights and sets the threshold: the lowest cosine that at most a share
 `false_accept` of the hard pairs exceed. The other half is only measured: `model.json` reports its verification AUC, and
 the false and true accept rates of the threshold, also for *matched* impostors, the renderings of the same class with
-the nearest thickness and intensity.
+the nearest values of these parents.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -36,7 +36,7 @@ from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from .model import Identity
 from .network import IdentityCNN
-from .renderings import Sources, render_sources
+from .renderings import Sources, render_sources, varied
 from .roc import threshold_at
 from .verification import summarize, verification
 
@@ -71,8 +71,12 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
     parts = {"train": _sources(train, settings), "valid": held_out[0::2], "measured": held_out[1::2]}
     rows = np.concatenate(list(parts.values()))
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-    kind = next((variable.name for variable in dataset.variables if variable.classes), None)
-    all_classes = split.attributes[kind].to_numpy(np.int64)[rows] if kind else np.zeros(len(rows), np.int64)
+    # One number per combination of the classes that a rendering does not change.
+    all_classes = np.zeros(len(rows), np.int64)
+    for variable in [one for one in dataset.variables if one.classes and one.name not in varied(dataset)]:
+        all_classes = (
+            all_classes * variable.classes + split.attributes[variable.name].to_numpy(np.int64)[rows]
+        )
     classes = dict(zip(parts, np.split(all_classes, ends), strict=True))
     if len(np.unique(classes["valid"])) == len(classes["valid"]):
         raise UserError(

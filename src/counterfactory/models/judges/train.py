@@ -10,6 +10,10 @@ A *judge* is trained on the split `judges`, which no method reads. If that split
 one variable from another (Monteiro et al., 2023, arXiv:2303.01274). A *predictor* is the same network trained on the
 split `train`; models are fine-tuned with it, and it computes no score.
 
+The log-likelihood of a variable with two classes can be weighted (`positive_weight`, see
+:func:`counterfactory.models.binary_scores.positive_weights`), so that a rare class is learned; the weight is written to
+`model.json`.
+
 A fixed part of the split selects the weights. The test split is only measured: `model.json` reports this error, which
 is the lower bound of every effectiveness score.
 
@@ -34,6 +38,7 @@ from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
+from ..binary_scores import balanced_accuracy, f1_score, positive_weights
 from .model import Judge, encode_context, load_judge, point_prediction
 from .network import JudgeNetwork
 
@@ -90,10 +95,14 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         "shift": settings.shift,
         "images": {"train": len(train), "valid": len(valid)},
     }
+    tensors, weight = _tensors(split, train, variable, context), 1.0
+    if variable.classes == 2 and settings.positive_weight > 1.0:
+        weight = float(positive_weights(tensors["truth"].numpy()[:, None], settings.positive_weight)[0])
+        meta["positive_weight"] = weight
     fit(
         model,
-        _loss(variable, settings.shift),
-        _tensors(split, train, variable, context),
+        _loss(variable, settings.shift, weight),
+        tensors,
         _tensors(split, valid, variable, context),
         settings.training,
         Fit(run.out, seed, device, meta, label=f"{kind} of {name}"),
@@ -112,8 +121,14 @@ def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:
     return tuple(dataset.variable(effect) for cause, effect in dataset.edges if cause == variable.name)
 
 
-def _loss(variable: Variable, shift: int) -> Loss:
-    """Returns the negative log-likelihood of a variable, with its error or accuracy as the score to log."""
+def _loss(variable: Variable, shift: int, weight: float = 1.0) -> Loss:
+    """Returns the negative log-likelihood of a variable, with its error or accuracy as the score to log.
+
+    Arguments:
+        variable: The variable.
+        shift: The largest shift of a training image, in px.
+        weight: The weight of the images of class 1, for a variable with two classes.
+    """
 
     def loss(
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -124,7 +139,10 @@ def _loss(variable: Variable, shift: int) -> Loss:
         distribution = model(to_pixels(images), batch.get("context"))
         with torch.no_grad():
             score = _scores(point_prediction(distribution, variable), batch["truth"], variable).mean()
-        return -distribution.log_prob(batch["target"]).mean(), {_score_name(variable): score}
+        likelihood = distribution.log_prob(batch["target"])
+        if weight != 1.0:
+            likelihood = likelihood * torch.where(batch["target"] == 1, weight, 1.0)
+        return -likelihood.mean(), {_score_name(variable): score}
 
     return loss
 
@@ -163,8 +181,17 @@ def _scores(predicted: Any, truth: Any, variable: Variable) -> Any:
 
 
 def _error(judge: Judge, split: Split) -> dict[str, Any]:
-    """Returns the mean error (in the variable's unit) or accuracy on a split, as `model.json` holds it."""
+    """Returns the mean error (in the variable's unit) or accuracy on a split, as `model.json` holds it.
+
+    For a variable with two classes also F1 and balanced accuracy, None where they are not defined.
+    """
     truth = split.attributes[judge.variable.name].to_numpy(np.float64)
-    scores = _scores(judge(split.images, split.attributes), truth, judge.variable)
+    predicted = judge(split.images, split.attributes)
+    scores = _scores(predicted, truth, judge.variable)
     unit = judge.variable.unit or ("share" if judge.variable.classes else "")
-    return {_score_name(judge.variable): float(scores.mean()), "unit": unit, "n": len(truth)}
+    found = {_score_name(judge.variable): float(scores.mean()), "unit": unit, "n": len(truth)}
+    if judge.variable.classes == 2:
+        for name, score in (("f1", f1_score), ("balanced_accuracy", balanced_accuracy)):
+            value = score(predicted, truth)
+            found[name] = None if np.isnan(value) else value
+    return found

@@ -63,6 +63,44 @@ use rule train as train_once with:
     priority: 0
 
 
+# Models whose weights are given: the key `weights` of their section names a file.
+rule import_model:
+    input:
+        weights=lambda wildcards: import_of(wildcards.imported).path,
+        dataset=rules.synthesise.output.dataset,
+        # The options and the errors of the import are checked on images.
+        images=expand("<results>/data/{split}/images.npy", split=["valid", "test"]),
+        attributes=expand("<results>/data/{split}/attributes.parquet", split=["valid", "test"]),
+    output:
+        model="<results>/models/{imported}/model.safetensors",
+        meta="<results>/models/{imported}/model.json",
+    log:
+        "<logs>/import_model/{imported}.log",
+    benchmark:
+        "<benchmarks>/import_model/{imported}.jsonl"
+    wildcard_constraints:
+        imported=imported_folders(),
+    conda:
+        "../../envs/counterfactory.yaml"
+    resources:
+        mem_mb=growing(lambda wildcards: 2000 + network_mb("valid", "test")),
+        runtime=growing(60),
+    params:
+        name=lambda wildcards: import_of(wildcards.imported).name,
+        options=lambda wildcards: import_of(wildcards.imported).options,
+        attributes=lambda wildcards: import_of(wildcards.imported).attributes,
+        seed=lambda wildcards: import_of(wildcards.imported).seed,
+        data=subpath(input.dataset, parent=True),
+        out=subpath(output.model, parent=True),
+        code=lambda wildcards: import_of(wildcards.imported).code,
+    message:
+        "Importing {wildcards.imported}"
+    shell:
+        "python -m counterfactory import {input.weights:q} --as {params.name} --options {params.options:q}"
+        " {params.attributes:q} --seed {params.seed} --data {params.data:q} --out {params.out:q} --device cpu"
+        " 2>&1 | tee {log:q}"
+
+
 # Pretrained weights. No code hash: they are compared with known values.
 rule fetch_weights:
     output:

@@ -3,12 +3,19 @@
 from counterfactory.report.names import figure_names, table_names
 
 JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=USED_JUDGES)
-JUDGES_CURVES = expand("<results>/models/judges/{variable}/log.csv", variable=USED_JUDGES)
+# An imported model has no training curve.
+JUDGES_CURVES = [
+    f"<results>/models/judges/{variable}/log.csv" for variable in USED_JUDGES if f"judges/{variable}" not in IMPORTED
+]
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
-MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=USED_MODELS, seed=SETTINGS.seeds)
+TRAINED_MODELS = [model for model in USED_MODELS if model not in IMPORTED]
+MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=TRAINED_MODELS, seed=SETTINGS.seeds)
 IDENTITY_USED = any("identity" in METRICS[name].models for name in USED_METRICS)
 IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_USED else []
 SCM_META = expand("<results>/models/scm/seed{seed}/model.json", seed=SCM_SEEDS)
+
+# Methods whose networks the explorer evaluates.
+MECHANISMS = [name for name in SETTINGS.methods if METHODS[name].module == "dscm"]
 
 TABLES = table_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
@@ -125,6 +132,72 @@ rule figures:
         " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q}"
         " --queries {input.queries:q} --structure {input.structure:q} --names {params.names:q} --out {params.out:q}"
         " 2>&1 | tee {log:q}"
+
+
+# The runtime of networks in a browser. Without a network the file holds the reason, and the explorer says it.
+rule fetch_runtime:
+    output:
+        "<results>/models/onnxruntime_web.json",
+    log:
+        "<logs>/fetch_runtime.log",
+    # Cluster nodes often have no internet access.
+    localrule: True
+    conda:
+        "../../envs/counterfactory.yaml"
+    message:
+        "Fetching the runtime of networks in a browser"
+    shell:
+        "python -m counterfactory runtime --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule explorer:
+    input:
+        runtime=rules.fetch_runtime.output,
+        dataset=rules.synthesise.output.dataset,
+        images="<results>/data/test/images.npy",
+        questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
+        rows=[path for path in rules.summarise.input if path.endswith("/seed0.parquet")],
+        judges=expand("<results>/models/judges/{variable}/model.safetensors", variable=USED_JUDGES),
+        models=expand(
+            "<results>/models/{model}/seed0/model.safetensors",
+            model=sorted({model for name in MECHANISMS for model in [*METHODS[name].models, "scm"]}),
+        ),
+        answers=[
+            answers
+            for method in SETTINGS.methods
+            if method != "copy"
+            for answers in answers_of(method, 0, [suite for suite in ASKED if suite != "sweep"])
+        ],
+    output:
+        page=report(
+            "<results>/explorer.html",
+            caption="../report/explorer.rst",
+            category="Page",
+            labels={"page": "explorer"},
+        ),
+    log:
+        "<logs>/explorer.log",
+    benchmark:
+        "<benchmarks>/explorer.jsonl"
+    conda:
+        "../../envs/counterfactory.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
+    params:
+        settings=settings_file(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights"]),
+        methods=SETTINGS.methods,
+        folder=subpath(output.page, parent=True),
+        code=lambda wildcards: code_of(
+            "report.explorer.page:write_explorer", "methods.dscm:load", "methods.truth:load", "methods.registry"
+        ),
+    message:
+        "Writing the explorer"
+    shell:
+        "python -m counterfactory explorer --settings {params.settings:q} --methods {params.methods:q}"
+        " --data {params.folder:q}/data --models {params.folder:q}/models --questions {params.folder:q}/questions"
+        " --answers {params.folder:q}/answers --rows {input.rows:q} --runtime {input.runtime:q}"
+        " --out {output.page:q} 2>&1 | tee {log:q}"
 
 
 rule report:

@@ -5,19 +5,48 @@ from types import SimpleNamespace
 
 from counterfactory.models.registry import MODELS, section_of
 
+# A pattern that matches nothing.
+NEVER = "(?!)"
+
 
 def folders_of(seeded, dependent=False):
     """Returns a pattern of the folders below models/ of the trained models with or without a training seed.
 
     `dependent` chooses those that require other trained models.
     """
-    # Published weights of the identity network are fetched instead.
+    # Published weights of the identity network are fetched instead, imported models are imported.
     kind = (seeded, dependent)
     names = [name for name, model in MODELS.items() if (model.seeded, bool(model.needs)) == kind]
-    names = [name for name in names if name not in PRETRAINED]
-    variables = "|".join(VARIABLES)
-    patterns = {name: f"{name}/({variables})" if MODELS[name].per_variable else name for name in names}
-    return "|".join(rf"{name}/seed\d+" if seeded else patterns[name] for name in names)
+    names = [name for name in names if name not in PRETRAINED and name not in IMPORTED]
+    patterns = []
+    for name in names:
+        variables = [one for one in VARIABLES if f"{name}/{one}" not in IMPORTED]
+        if not MODELS[name].per_variable:
+            patterns.append(rf"{name}/seed\d+" if seeded else name)
+        elif variables:
+            patterns.append(f"{name}/({'|'.join(variables)})")
+    return "|".join(patterns) or NEVER
+
+
+def imported_folders():
+    """Returns a pattern of the folders below models/ of the imported models."""
+    patterns = [rf"{name}/seed\d+" if MODELS[name.split("/")[0]].seeded else name for name in IMPORTED]
+    return "|".join(patterns) or NEVER
+
+
+def import_of(folder):
+    """Returns what the import of one folder below models/ depends on."""
+    model = folder.split("/")[0]
+    name = model if MODELS[model].seeded else folder
+    found = IMPORTED[name]
+    return SimpleNamespace(
+        name=name,
+        path=found.path,
+        options=file_of(json.dumps(found.options)),
+        seed=folder.partition("/seed")[2] or 0,
+        attributes=["--attributes", attributes_file()] if MODELS[model].attributes else [],
+        code=code_of("models.imports:import_model", MODELS[model].imports),
+    )
 
 
 @cache

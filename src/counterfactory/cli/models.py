@@ -15,12 +15,12 @@ from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, opt
 from .resolve import device_of, path_of, settings_of
 from .resolve import section_of as settings_section
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "registered_model"]
 
 _WEIGHTS = ("lpips", "inception", "vgg19", "identity")
 
 
-def _model(name: str) -> Model:
+def registered_model(name: str) -> Model:
     """Returns the registered model of a training such as `vae` or `judges/thickness`."""
     name, variable = split_name(name)
     if name not in MODELS:
@@ -36,7 +36,7 @@ def _model(name: str) -> Model:
 def _train(args: argparse.Namespace) -> None:
     if args.minutes is not None:
         os.environ["COUNTERFACTORY_TRAIN_UNTIL"] = str(time.time() + 60 * args.minutes)
-    model = _model(args.model)
+    model = registered_model(args.model)
     settings = settings_section(args, section_of(split_name(args.model)[0]))
     attributes = settings_section(args, "attributes", "attributes") if model.attributes else None
     run = Run(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..data.registry import DATASETS, DEFAULT_DATASET
+from .imported import Importable
 from .sections import Count, Section, Seed, Shift
 from .training import IMAGE_TRAINING, TrainingSettings
 
@@ -77,7 +78,7 @@ class ClassifierNetwork(Section):
     features: Count = Field(64, description="Features before the last layer.")
 
 
-class ClassifierSettings(Section):
+class ClassifierSettings(Importable):
     """The classifier whose decisions are explained: it predicts all attributes and all categorical variables."""
 
     network: ClassifierNetwork = Field(ClassifierNetwork(), description="The network.")

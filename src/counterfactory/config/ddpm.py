@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .imported import Importable
 from .sections import LARGEST, Count, NonNegative, Section, Share, Unique
 from .training import IMAGE_TRAINING, TrainingSettings
 
@@ -77,7 +78,7 @@ class DdpmTraining(TrainingSettings):
     )
 
 
-class DdpmSettings(Section):
+class DdpmSettings(Importable):
     """The unconditional denoising diffusion model, on which the explainers are based."""
 
     network: DdpmNetwork = Field(DdpmNetwork(), description="The U-Net.")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .attributes import POSITIVE_WEIGHT, PositiveWeight
+from .imported import ImportOptions
 from .sections import Section, Seed, Shift
 from .training import TrainingSettings
 
@@ -14,6 +15,14 @@ __all__ = ["JudgesSettings"]
 class JudgesSettings(Section):
     """The judges: networks that predict each variable from an image, trained on a split of their own."""
 
+    weights: dict[str, str] = Field(
+        {},
+        description="Files of published predictors by variable, imported as judges in place of the training.",
+    )
+    options: dict[str, ImportOptions] = Field(
+        {},
+        description="Options of these imports by variable: what the file cannot say (counterfactory import --help).",
+    )
     width: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="Channels of the first convolution (published: 8)."
     )

@@ -12,6 +12,7 @@ from ..nets.unet_sizes import check_sizes
 from ..questions.registry import SUITES
 from .error_messages import shown
 from .explainers import EXPLAINERS
+from .imported import import_errors, imports_of
 from .settings import Settings
 from .training import ImageTrainingSettings, TrainingSettings
 
@@ -20,9 +21,11 @@ __all__ = ["model_errors", "used_models", "used_networks"]
 
 def model_errors(settings: Settings) -> Iterator[str]:
     """Yields one line for each contradiction, with the keys and the remedy."""
+    yield from import_errors(settings, list(settings.entry.classes))
     yield from _trainings(settings)
     yield from _identity(settings)
     yield from _halvings(settings)
+    yield from _vae(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
     yield from _exposure(settings)
@@ -36,6 +39,11 @@ def model_errors(settings: Settings) -> Iterator[str]:
 def used_models(settings: Settings) -> list[str]:
     """Returns the models that the chosen methods use."""
     return sorted({model for method in settings.methods for model in METHODS[method].models})
+
+
+def _trained(settings: Settings) -> list[str]:
+    """Returns the used models that are trained here, not imported."""
+    return [name for name in used_models(settings) if name not in imports_of(settings)]
 
 
 def used_networks(settings: Settings) -> set[str]:
@@ -63,11 +71,11 @@ def _trainings(settings: Settings) -> Iterator[str]:
 def _used_trainings(settings: Settings) -> dict[str, tuple[TrainingSettings, str]]:
     """Returns the training and the split of each section that trains a network."""
     found: dict[str, tuple[TrainingSettings, str]] = {"judges": (settings.judges.training, "judges")}
-    for name in used_models(settings):
+    for name in _trained(settings):
         found[f"models.{name}"] = (getattr(settings.models, name).training, "train")
     trained = ["oracle"] + (["identity"] if settings.identity.network.name == "trained" else [])
     for name in trained:
-        if name in used_networks(settings):
+        if name in used_networks(settings) and name not in imports_of(settings):
             found[name] = (getattr(settings, name).training, "judges")
     return found
 
@@ -86,9 +94,10 @@ def _identity(settings: Settings) -> Iterator[str]:
 def _halvings(settings: Settings) -> Iterator[str]:
     size, networks = settings.data.image_size, used_networks(settings)
     found = {}
-    if "classifier" in {*used_models(settings), *networks}:
+    given = imports_of(settings)
+    if "classifier" in {*_trained(settings), *networks} and "classifier" not in given:
         found["models.classifier"] = settings.models.classifier.network
-    if "oracle" in networks:
+    if "oracle" in networks and "oracle" not in given:
         found["oracle"] = settings.oracle.network
     if "identity" in networks and settings.identity.network.name == "trained":
         found["identity"] = settings.identity.network
@@ -101,7 +110,7 @@ def _halvings(settings: Settings) -> Iterator[str]:
 
 
 def _hvae(settings: Settings) -> Iterator[str]:
-    if not {"hvae", "hvae_ft"} & set(used_models(settings)):
+    if not {"hvae", "hvae_ft"} & set(_trained(settings)):
         return
     network, size = settings.models.hvae.network, settings.data.image_size
     path = "models.hvae.network"
@@ -124,8 +133,17 @@ def _hvae(settings: Settings) -> Iterator[str]:
         yield f"{path}.latents are all 0; give one resolution at least one latent"
 
 
+def _vae(settings: Settings) -> Iterator[str]:
+    side = 8 * settings.models.vae.network.patch
+    if {"vae", "vae_ft"} & set(_trained(settings)) and settings.data.image_size % side:
+        yield (
+            f"models.vae.network.patch is {settings.models.vae.network.patch}, but data.image_size is "
+            f"{settings.data.image_size}, no multiple of 8 x patch; change one of them"
+        )
+
+
 def _denoisers(settings: Settings) -> Iterator[str]:
-    for name in [name for name in ("ddpm", "causaldiffae") if name in used_models(settings)]:
+    for name in [name for name in ("ddpm", "causaldiffae") if name in _trained(settings)]:
         network = getattr(settings.models, name).network
         keys = ("width", "multipliers", "attention", "heads", "patch", "groups")
         try:
@@ -137,7 +155,7 @@ def _denoisers(settings: Settings) -> Iterator[str]:
 def _exposure(settings: Settings) -> Iterator[str]:
     known = settings.entry.classes
     # A fine-tuned model has the network of the model that it starts from.
-    for name in sorted({name.removesuffix("_ft") for name in used_models(settings)}):
+    for name in sorted({name.removesuffix("_ft") for name in _trained(settings)}):
         for variable in getattr(getattr(getattr(settings.models, name), "network", None), "exposure", ()):
             if variable not in known:
                 yield (
@@ -148,7 +166,7 @@ def _exposure(settings: Settings) -> Iterator[str]:
 
 def _gan(settings: Settings) -> Iterator[str]:
     size = settings.data.image_size
-    for name in [name for name in ("gan", "dcgan") if name in used_models(settings)]:
+    for name in [name for name in ("gan", "dcgan") if name in _trained(settings)]:
         widths = getattr(settings.models, name).network.widths
         if size % (1 << min(len(widths), 20)):
             yield (
@@ -159,7 +177,7 @@ def _gan(settings: Settings) -> Iterator[str]:
 
 def _effect(settings: Settings) -> Iterator[str]:
     effect = settings.answers.effect
-    bases = sorted({name.removesuffix("_ft") for name in used_models(settings)})
+    bases = sorted({name.removesuffix("_ft") for name in _trained(settings)})
     for name in bases if effect != "direct" else []:
         if getattr(getattr(settings.models, name).network, "prior", None) == "exogenous":
             yield (
@@ -169,14 +187,15 @@ def _effect(settings: Settings) -> Iterator[str]:
 
 
 def _explainers(settings: Settings) -> Iterator[str]:
-    steps = settings.models.ddpm.diffusion.steps
+    ddpm = settings.models.ddpm
+    steps, source = ddpm.diffusion.steps, "models.ddpm.diffusion.steps"
+    if "ddpm" in imports_of(settings) and isinstance(ddpm.options.get("diffusion_steps"), int):
+        steps, source = int(str(ddpm.options["diffusion_steps"])), "models.ddpm.options.diffusion_steps"
     for name in [name for name in EXPLAINERS if name in settings.methods]:
         own, path = getattr(settings.answers, name), f"answers.{name}"
         kept = own.timestep_respacing or steps
         if kept > steps:
-            yield (
-                f"{path}.timestep_respacing is {kept:,}, but models.ddpm.diffusion.steps is {steps:,}; lower it"
-            )
+            yield (f"{path}.timestep_respacing is {kept:,}, but {source} is {steps:,}; lower it")
         for key in ("start_step", "restart_step", "stop_step"):
             limit = kept if key == "start_step" else own.start_step + 1
             if getattr(own, key, 0) >= limit:

@@ -9,6 +9,7 @@ from .causaldiffae import CausalDiffAESettings
 from .ddpm import DdpmSettings
 from .finetune import FinetuneSettings
 from .gan import DcganSettings, GanSettings
+from .imported import Importable
 from .sections import EXPOSURE, Count, Exposure, Section, Unique, Whole
 from .training import IMAGE_TRAINING, ImageTrainingSettings
 
@@ -47,12 +48,17 @@ class VaeNetwork(Section):
     hidden: Count = Field(128, description="Width of the dense layers (published: 128).")
     latent: Count = Field(16, description="Latent variables per image (published: 16).")
     prior: Prior = "exogenous"
+    patch: Count = Field(
+        1,
+        description="Squares of this many px a side are folded into channels at the input and unfolded at "
+        "the output (published: 1). 2 saves three quarters of the time at 64 px.",
+    )
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
 
 
-class VaeSettings(Section):
+class VaeSettings(Importable):
     """The simple VAE."""
 
     network: VaeNetwork = Field(VaeNetwork(), description="The network.")
@@ -101,7 +107,7 @@ class HvaeNetwork(Section):
     sharpen: Sharpen = True
 
 
-class HvaeSettings(Section):
+class HvaeSettings(Importable):
     """The hierarchical VAE."""
 
     network: HvaeNetwork = Field(HvaeNetwork(), description="The network.")

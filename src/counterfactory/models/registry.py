@@ -31,6 +31,9 @@ class Model:
         attributes: Whether it also reads the section `attributes`.
         images: Whether it trains a network on images. The others read the table of attributes only and run on the CPU.
         minutes: The time limit of a job in minutes; by default it is computed from the settings of the training.
+        imports: The function that imports published weights in place of the training, as `module:function`; empty:
+            none. It is called with the opened file, the options and a :class:`counterfactory.core.run.Run`, and returns
+            the weights and their description (:mod:`counterfactory.models.imports`).
     """
 
     train: str
@@ -44,6 +47,7 @@ class Model:
     attributes: bool = False
     images: bool = True
     minutes: int = 0
+    imports: str = ""
 
 
 _IMAGE = "models.image.train:train_image_mechanism"
@@ -53,40 +57,62 @@ _GAN = "models.gan.train:train_gan"
 _JUDGE = "models.judges.train:train_judge"
 _CLASSIFIER = "models.classifier.train:train_classifier"
 _EVALUATION = ("judges", "test")
+_IMPORT = ("weights", "options")  # keys of a section that name what is imported in place of a training
+_IMAGE_IMPORT = "models.image.published:import_image_mechanism"
+_CLASSIFIER_IMPORT = "models.classifier.published:import_classifier"
+_JUDGE_IMPORT = "models.judges.published:import_judge"
 
 MODELS: dict[str, Model] = {
     "scm": Model(
         "scm.fit:fit_scm", section="scm", splits=("train", "valid", "test"), images=False, minutes=30
     ),
-    "vae": Model(_IMAGE),
-    "hvae": Model(_IMAGE),
+    "vae": Model(_IMAGE, ignores=_IMPORT, imports=_IMAGE_IMPORT),
+    "hvae": Model(_IMAGE, ignores=_IMPORT, imports=_IMAGE_IMPORT),
     "vae_ft": Model(_FINETUNE, needs=("vae/seed{seed}", *_FROM), minutes=1440),
     "hvae_ft": Model(_FINETUNE, needs=("hvae/seed{seed}", *_FROM), minutes=1440),
     "causaldiffae": Model("models.causaldiffae.train:train_causaldiffae"),
-    "ddpm": Model("models.ddpm.train:train_ddpm"),
+    "ddpm": Model(
+        "models.ddpm.train:train_ddpm", ignores=_IMPORT, imports="models.ddpm.published:import_ddpm"
+    ),
     "gan": Model(_GAN),
     "dcgan": Model(_GAN),
-    "classifier": Model(_CLASSIFIER, splits=("train", "valid", "test"), attributes=True),
-    "oracle": Model(_CLASSIFIER, section="oracle", splits=_EVALUATION, seeded=False, attributes=True),
+    "classifier": Model(
+        _CLASSIFIER,
+        ignores=_IMPORT,
+        splits=("train", "valid", "test"),
+        attributes=True,
+        imports=_CLASSIFIER_IMPORT,
+    ),
+    "oracle": Model(
+        _CLASSIFIER,
+        section="oracle",
+        ignores=_IMPORT,
+        splits=_EVALUATION,
+        seeded=False,
+        attributes=True,
+        imports=_CLASSIFIER_IMPORT,
+    ),
     "identity": Model(
         "models.identity.train:train_identity", section="identity", splits=("judges",), seeded=False
     ),
     "judges": Model(
         _JUDGE,
         section="judges",
-        ignores=("confounded",),
+        ignores=("confounded", *_IMPORT),
         splits=_EVALUATION,
         seeded=False,
         per_variable=True,
+        imports=_JUDGE_IMPORT,
     ),
     # Trained on `train`, because fine-tuned models learn from them: the judges must stay independent of every method.
     "predictors": Model(
         _JUDGE,
         section="judges",
-        ignores=("confounded",),
+        ignores=("confounded", *_IMPORT),
         splits=("train", "test"),
         seeded=False,
         per_variable=True,
+        imports=_JUDGE_IMPORT,
     ),
 }
 

@@ -166,9 +166,9 @@ def rename_hvae(
         elif key.startswith("decoder.bias."):
             found[f"starts.{tensor.shape[-1]}"] = tensor
         elif key.startswith("likelihood."):
-            name = {"x_loc": "location", "x_logscale": "log_scale"}
+            outputs = {"x_loc": "location", "x_logscale": "log_scale"}
             module, leaf = key.removeprefix("likelihood.").split(".")
-            found[f"head.{name.get(module, module)}.{leaf}"] = tensor
+            found[f"head.{outputs.get(module, module)}.{leaf}"] = tensor
         elif key != "log2":
             found[key] = tensor
     _unused_projections(found, network)

@@ -39,6 +39,15 @@ class Published:
     sha256: str
     value: Mapping[str, Any]
 
+    @classmethod
+    def of_onnx(cls, path: Path) -> "Published":
+        """Returns an ONNX file, whose content :mod:`counterfactory.pretrained.onnx_graph` reads.
+
+        Raises:
+            UserError: If there is no such file.
+        """
+        return cls(path, _sha256(path), {})
+
     @property
     def origin(self) -> dict[str, str]:
         """The name of the file and its SHA-256, for the description of the model."""
@@ -74,18 +83,20 @@ def open_checkpoint(path: Path | str) -> Published:
         BadFile: If it is damaged or contains anything but values and tensors.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file of weights; put it there, or name another")
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
+    digest = _sha256(path)
     if path.suffix == ".safetensors":
         try:
-            return Published(path, digest.hexdigest(), load_file(path))
+            return Published(path, digest, load_file(path))
         except (SafetensorError, ValueError) as error:
             raise BadFile(f"{path}: not a complete safetensors file ({error}); fetch it again") from None
-    return Published(path, digest.hexdigest(), read_checkpoint(path))
+    return Published(path, digest, read_checkpoint(path))
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file of weights; put it there, or name another")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass

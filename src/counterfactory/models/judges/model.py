@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,10 @@ from ...core.device import INFERENCE_BATCH, choose_device
 from ...core.errors import reading
 from ...data.dataset import Dataset, Variable, encode_parents
 from ...nets.pixels import pixel_batches
+from .attribute_networks import AttributeNetwork
 from .network import JudgeNetwork
 
-__all__ = ["Judge", "Parents", "encode_context", "load_judge", "point_prediction"]
+__all__ = ["Judge", "Parents", "build_judge", "encode_context", "load_judge", "point_prediction"]
 
 Parents: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 """Columns of variables in physical units, each (N,)."""
@@ -35,7 +36,7 @@ class Judge:
         device: The device of the network.
     """
 
-    model: JudgeNetwork
+    model: JudgeNetwork | AttributeNetwork
     variable: Variable
     context: tuple[Variable, ...]
     device: str
@@ -65,6 +66,13 @@ class Judge:
         return torch.cat(predictions).numpy() if predictions else np.empty(0)
 
 
+def build_judge(architecture: str = "", **network: Any) -> JudgeNetwork | AttributeNetwork:
+    """Returns the network of a judge, without its weights; `architecture` names one of an attribute of faces."""
+    if architecture in ("simple", "complex"):
+        return AttributeNetwork(architecture, **network)  # type: ignore[arg-type]
+    return JudgeNetwork(**network)
+
+
 def load_judge(folder: Path | str, device: str = "cpu", expected: str = "") -> Judge:
     """Loads a judge or predictor that :func:`counterfactory.models.judges.train.train_judge` wrote.
 
@@ -77,7 +85,7 @@ def load_judge(folder: Path | str, device: str = "cpu", expected: str = "") -> J
         UserError: If it is missing, damaged, or not the expected one.
     """
     device = choose_device(device)
-    model, meta = load_network(folder, JudgeNetwork, device, expected)
+    model, meta = load_network(folder, build_judge, device, expected)
     with reading(Path(folder) / "model.json", "does not describe a judge", "delete it and train again"):
         variable = Variable(**meta["variable"])
         context = tuple(Variable(**effect) for effect in meta["context"])

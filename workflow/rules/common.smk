@@ -17,13 +17,16 @@ from counterfactory.config import load_settings
 from counterfactory.config.cross_checks import warnings_of
 from counterfactory.config.model_checks import used_models
 from counterfactory.config.explainers import EXPLAINERS
+from counterfactory.config.imported import imports_of
 from counterfactory.config.path_checks import missing_folders, missing_weights
 from counterfactory.core.errors import UserError
 from counterfactory.core.code_hash import code_hash, imported_modules
+from counterfactory.core.plugins import code_of_plugin, without_plugins
 from counterfactory.core.run_lock import hold_alive_lock
+from counterfactory.data.registry import module_of as dataset_module
 from counterfactory.esm.registry import GENERATORS
 from counterfactory.methods.registry import METHODS, module_of
-from counterfactory.metrics.registry import METRICS
+from counterfactory.metrics.registry import METRICS, module_of as metric_module
 from counterfactory.pretrained.sources import pretrained, weights_available
 from counterfactory.questions.registry import SUITES
 
@@ -58,6 +61,8 @@ USED_MODELS = used_models(SETTINGS)
 SCM_SEEDS = SETTINGS.seeds if any(METHODS[method].scm for method in SETTINGS.methods) else []
 GPU = 0 if SETTINGS.device == "cpu" else 1
 PRETRAINED = pretrained(SETTINGS)
+# Models whose weights are imported: given, not trained.
+IMPORTED = imports_of(SETTINGS)
 # Factor on the chunk size of methods without networks. They answer a question in milliseconds, less than a job takes to
 # start.
 TOGETHER = 20
@@ -72,8 +77,11 @@ def quick(function):
 @cache
 def code_of(*modules):
     """Returns the hash of the code that `modules` run, with the simulator of the data set if they use it."""
-    simulator = [f"data.{SETTINGS.dataset}"] if "data.worlds" in imported_modules(*modules) else []
-    return code_hash(*modules, *simulator)
+    own = without_plugins(modules)
+    simulator = [dataset_module(SETTINGS.dataset)] if "data.worlds" in imported_modules(*own) else []
+    whole = (*modules, *simulator)
+    # The static analysis ends at this package: of a plugin, all files count.
+    return code_hash(*without_plugins(whole)) + code_of_plugin(whole)
 
 
 @cache

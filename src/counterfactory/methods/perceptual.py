@@ -74,7 +74,7 @@ def load_perceptual(
 
 
 def _stages(model: "AttributeClassifier", layer: int, name: str) -> Features:
-    count = len(model.network.trunk.layers)
+    count = model.depth
     if not 1 <= layer <= count:
         raise UserError(f"answers: l_perc_layer: the {name} has {count} convolutions, not {layer}")
 

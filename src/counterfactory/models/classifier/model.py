@@ -14,6 +14,7 @@ from ...core.device import choose_device
 from ...core.errors import reading
 from ...data.dataset import Variable
 from ...nets.pixels import pixel_batches
+from .imported import ImportedClassifier, build_classifier
 from .network import ClassifierNetwork
 
 __all__ = ["AttributeClassifier", "load_classifier"]
@@ -31,7 +32,7 @@ class AttributeClassifier:
         device: The device of the network.
     """
 
-    network: ClassifierNetwork
+    network: ClassifierNetwork | ImportedClassifier
     attributes: Mapping[str, Mapping[str, Any]]
     categorical: tuple[Variable, ...] = ()
     constant: Mapping[str, str] = field(default_factory=dict)
@@ -133,7 +134,7 @@ def load_classifier(folder: Path | str, device: str = "cpu", expected: str = "")
         UserError: If it is missing, damaged, or not the expected one.
     """
     device = choose_device(device)
-    network, meta = load_network(folder, ClassifierNetwork, device, expected)
+    network, meta = load_network(folder, build_classifier, device, expected)
     with reading(Path(folder) / "model.json", "does not describe a classifier", "delete it and train again"):
         categorical = tuple(Variable(**{**one, "names": tuple(one["names"])}) for one in meta["categorical"])
         attributes, constant = dict(meta["attributes"]), dict(meta.get("constant", {}))

@@ -45,7 +45,7 @@ from .network import JudgeNetwork
 if TYPE_CHECKING:
     from ...config.judges import JudgesSettings
 
-__all__ = ["KINDS", "train_judge"]
+__all__ = ["KINDS", "error_on", "train_judge"]
 
 KINDS = {"judges": "judge", "predictors": "predictor"}
 """The `kind` in `model.json`, by the name of the model."""
@@ -73,7 +73,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
     dataset = load_dataset(run.data)
     variable = dataset.variable(name)
     context = _effects(dataset, variable) if settings.context else ()
-    network = {
+    network: dict[str, Any] = {
         "channels": dataset.shape[0],
         "classes": variable.classes,
         "width": settings.width,
@@ -111,8 +111,8 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
     # Measured after the selection of weights, which does not use the test split.
     judge = load_judge(run.out, device, f"{kind} of {name}")
     errors = {
-        "valid": _error(judge, Split(split.images[valid], split.attributes.iloc[valid])),
-        "test": _error(judge, load_split(run.data, "test")),
+        "valid": error_on(judge, Split(split.images[valid], split.attributes.iloc[valid])),
+        "test": error_on(judge, load_split(run.data, "test")),
     }
     write_json(run.out / "model.json", {**read_json(run.out / "model.json"), "errors": errors})
 
@@ -180,7 +180,7 @@ def _scores(predicted: Any, truth: Any, variable: Variable) -> Any:
     return abs(predicted - truth)
 
 
-def _error(judge: Judge, split: Split) -> dict[str, Any]:
+def error_on(judge: Judge, split: Split) -> dict[str, Any]:
     """Returns the mean error (in the variable's unit) or accuracy on a split, as `model.json` holds it.
 
     For a variable with two classes also F1 and balanced accuracy, None where they are not defined.

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from counterfactory import __version__
-from counterfactory.cli import ROOMS, main, parser
+from counterfactory.cli import MODULES, main, parser
 from counterfactory.config import Settings, schema
 from counterfactory.core.errors import BadFile
 
@@ -54,7 +54,7 @@ def test_every_command_has_help(capsys):
     shown = capsys.readouterr().out.partition("\nnames\n")[0]
     commands = re.findall(r"^  ([a-z][a-z-]+)\b", shown, re.M)
     assert {"digits", "synthesise", "train", "weights"} <= set(commands)
-    assert {"ask", "answer", "score", "summarise", "tables", "figures", "report"} <= set(commands)
+    assert {"questions", "answer", "score", "summarise", "tables", "figures", "report"} <= set(commands)
     for command in commands:
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
@@ -148,8 +148,8 @@ def test_help_lists_the_stages_and_every_name(capsys):
 
 
 def test_every_example_is_a_valid_command():
-    for room in ROOMS:
-        for command in room.COMMANDS:
+    for module in MODULES:
+        for command in module.COMMANDS:
             if command.example:
                 program, name, *words = shlex.split(command.example)
                 assert (program, name) == ("counterfactory", command.name)

@@ -173,7 +173,7 @@ def asked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
     shutil.copy(ROOT / "config.yaml", folder)
     (folder / "over.yaml").write_text(SMALL)
-    Workflow(folder).locally(RESULTS / "tables" / "index.json", "--until", "ask")
+    Workflow(folder).locally(RESULTS / "tables" / "index.json", "--until", "questions")
     shutil.rmtree(folder / "ledger")
     return folder
 

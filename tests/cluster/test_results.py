@@ -30,7 +30,7 @@ def smoke(cluster, tmp_path_factory):
     if os.environ.get("COUNTERFACTORY_CLUSTER_SMOKE") != "whole":
         (begun / "over_part.yaml").write_text(PART)
     local = Workflow(begun)
-    local.locally(TABLES, "--until", SCM, "ask")
+    local.locally(TABLES, "--until", SCM, "questions")
     finished = Workflow(tmp_path_factory.mktemp("smoke") / "run", cluster)
     shutil.copytree(begun, finished.folder)
     shutil.rmtree(finished.folder / "ledger")
@@ -74,7 +74,7 @@ def test_networks_and_answers_are_equal_bit_for_bit(smoke):
 
 def test_what_was_begun_on_one_machine_is_finished_on_the_cluster_and_not_redone(smoke):
     local, finished = smoke
-    begun = ("synthesise", "train.scm", "ask")
+    begun = ("synthesise", "train.scm", "questions")
     before = {one["step"] for one in local.ledger() if one["step"].startswith(begun)}
     assert all(any(step.startswith(name) for step in before) for name in begun)
     after = [one["step"] for one in finished.ledger()]

@@ -416,7 +416,7 @@ def entries_of_rules():
         "figures": ("report.figures:write_figures", "methods.registry"),
         "report": ("report.html:write_report", "methods.registry"),
     }
-    entries |= {f"ask {name}": (f"{suite.module}:write_questions",) for name, suite in SUITES.items()}
+    entries |= {f"questions {name}": (f"{suite.module}:write_questions",) for name, suite in SUITES.items()}
     entries |= {f"train {name}": (model.train,) for name, model in MODELS.items()}
     entries |= {f"answer {name}": ("methods.run:answer", f"{module_of(name)}:load") for name in METHODS}
     entries |= {f"score {name}": ("metrics.run:score", f"metrics.{name}") for name in METRICS}

@@ -31,7 +31,7 @@ def test_jobs_of_a_step_are_summed(tmp_path):
 
 
 def test_tables_with_tabs_and_gaps_are_read(tmp_path):
-    (tmp_path / "ask.tsv").write_text("s\tmax_rss\tcpu_time\n1.5\t-\tNA\n")
+    (tmp_path / "questions.tsv").write_text("s\tmax_rss\tcpu_time\n1.5\t-\tNA\n")
     (step,) = read_steps(tmp_path)
     assert (step.seconds, step.peak_mb, step.cpu_seconds) == (1.5, None, None)
 
@@ -50,7 +50,7 @@ def test_a_missing_folder_has_no_steps(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[1]\n", '{"s": "x"}\n', "\x00"])
 def test_a_damaged_file_is_skipped_with_one_line(tmp_path, capsys, content):
     _benchmark(tmp_path / "train" / "vae.jsonl", 10.0)
-    (tmp_path / "ask.jsonl").write_text(content)
+    (tmp_path / "questions.jsonl").write_text(content)
     assert [step.name for step in read_steps(tmp_path)] == ["train"]
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and "ask.jsonl" in lines[0]
+    assert len(lines) == 1 and "questions.jsonl" in lines[0]

@@ -79,7 +79,7 @@ def test_a_failed_job_does_not_print_its_settings(tmp_path):
     assert done.returncode == 1
     assert max(map(len, (done.stdout + done.stderr).splitlines())) < 600
     shown = snakemake(tmp_path, target, "-n", "-p", "--configfile", tmp_path / "values.yaml").stdout
-    assert re.search(r"ask do --settings results/morphomnist/settings/\w{16}\.json ", shown)
+    assert re.search(r"questions do --settings results/morphomnist/settings/\w{16}\.json ", shown)
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "over.yaml"])

@@ -89,7 +89,7 @@ def output(folder, command):
     """Returns a new path for the output of a step, so that the finished run stays as it is."""
     shutil.rmtree(folder / "out", ignore_errors=True)
     (folder / "out").mkdir()
-    names = {"ask": "x.parquet", "score": "x.parquet", "summarise": "x.csv", "report": "x.html"}
+    names = {"questions": "x.parquet", "score": "x.parquet", "summarise": "x.csv", "report": "x.html"}
     return folder / "out" / names.get(command, "x")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfactory.cli import ROOMS, parser
+from counterfactory.cli import MODULES, parser
 from counterfactory.methods.registry import METHODS
 from counterfactory.metrics.registry import METRICS
 from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
@@ -20,7 +20,7 @@ EVERYTHING = {"methods": list(METHODS), "scores": {"metrics": list(METRICS)}}
 OPTIONAL = {
     "weights": {"net"},
     "train": {"attributes", "minutes"},
-    "ask": {"attributes"},
+    "questions": {"attributes"},
     "score": {"reference"},
 }
 SHELL = re.compile(
@@ -58,7 +58,7 @@ def test_every_rule_has_a_job(planned):
 
 def test_rules_and_commands_are_the_same_steps(commands):
     by_hand = {"settings", "schema", "export-dime", "perturb", "imagine", "bundle"}
-    every = {command.name for room in ROOMS for command in room.COMMANDS}
+    every = {command.name for module in MODULES for command in module.COMMANDS}
     assert {words[0] for words, _ in commands} == every - by_hand
 
 

@@ -181,7 +181,7 @@ def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
 
 def test_more_questions_of_a_suite_leave_the_others_alone(finished):
     planned = changed(finished, "questions: {reverse: {images: 13}}")
-    answered = [name for name, rule in planned.items() if rule in ("ask", "answer")]
+    answered = [name for name, rule in planned.items() if rule in ("questions", "answer")]
     assert answered
     assert all("reverse" in name for name in answered)
 
@@ -195,7 +195,7 @@ def test_models_are_trained_apart(finished):
 def test_speed_knobs_change_no_result(finished):
     # A new chunk size changes the names of the files; no training and no score is repeated.
     planned = changed(finished, "answers: {chunk_size: 50}")
-    assert not {"train", "train_once", "ask"} & set(planned.values())
+    assert not {"train", "train_once", "questions"} & set(planned.values())
     planned = plan(finished, "--configfile", PRESETS / "smoke.yaml", "--cores", "1")[0]
     assert planned == {}
 

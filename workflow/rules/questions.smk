@@ -1,7 +1,7 @@
 """Questions: one table per suite, the same for every method."""
 
 
-rule ask:
+rule questions:
     input:
         dataset=rules.synthesise.output.dataset,
         train="<results>/data/train/attributes.parquet",
@@ -9,9 +9,9 @@ rule ask:
     output:
         "<results>/questions/{suite}.parquet",
     log:
-        "<logs>/ask/{suite}.log",
+        "<logs>/questions/{suite}.log",
     benchmark:
-        "<benchmarks>/ask/{suite}.jsonl"
+        "<benchmarks>/questions/{suite}.jsonl"
     localrule: True
     conda:
         "../../envs/counterfactory.yaml"
@@ -29,5 +29,5 @@ rule ask:
     message:
         "Writing the questions of suite {wildcards.suite}"
     shell:
-        "python -m counterfactory ask {wildcards.suite} --settings {params.settings:q} {params.attributes:q}"
+        "python -m counterfactory questions {wildcards.suite} --settings {params.settings:q} {params.attributes:q}"
         " --data {params.data:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -14,18 +14,18 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ..core.errors import Unfinished, UserError
 from ..core.user import name_user
-from . import answers, data, imagine, models, queries, report, scores, settings
+from . import answers, data, imagine, models, queries, questions, report, scores, settings
 from .help import Parser, build_parser
 
-__all__ = ["ROOMS", "main", "parser"]
+__all__ = ["MODULES", "main", "parser"]
 
-ROOMS = (data, models, answers, scores, queries, report, imagine, settings)
+MODULES = (data, models, questions, answers, scores, queries, report, imagine, settings)
 """The modules that define commands."""
 
 
 def parser() -> Parser:
     """Returns the parser of all commands."""
-    return build_parser(ROOMS)
+    return build_parser(MODULES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

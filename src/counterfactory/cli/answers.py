@@ -1,36 +1,19 @@
-"""Commands that write questions and answer them."""
+"""Commands that answer questions, and that export answers."""
 
 import argparse
-from importlib import import_module
 
 from ..core.names import unknown_name
 from ..methods.registry import METHODS
-from ..questions.registry import SUITES
-from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, option, path, positional
-from .resolve import device_of, path_of, section_of
+from .options import DATA, DEVICE, OUT, SEED, SETTINGS, SUITE, THREADS, Command, option, path, positional
+from .resolve import device_of, path_of, section_of, suite_of
 
 __all__ = ["COMMANDS"]
-
-
-def _ask(args: argparse.Namespace) -> None:
-    suite = SUITES.get(args.suite)
-    if suite is None:
-        raise unknown_name(args.suite, "no such suite", SUITES)
-    attributes = section_of(args, "attributes", "attributes") if suite.attributes else None
-    import_module(f"counterfactory.{suite.module}").write_questions(
-        args.suite,
-        section_of(args, "questions"),
-        path_of(args, "data", "data"),
-        path_of(args, "out", f"questions/{args.suite}.parquet"),
-        attributes,
-    )
 
 
 def _answer(args: argparse.Namespace) -> None:
     if args.method not in METHODS:
         raise unknown_name(args.method, "no such method", METHODS)
-    if args.suite not in SUITES:
-        raise unknown_name(args.suite, "no such suite", SUITES)
+    suite_of(args)
     from ..methods.run import Job, answer
 
     job = Job(
@@ -80,26 +63,17 @@ def _export_dime(args: argparse.Namespace) -> None:
         print(folder)
 
 
-_SUITE = positional("suite", f"the suite of questions: {', '.join(SUITES)}")
 _MODELS = path("models", "folder of the trained models (default: <results>/<dataset>/models)")
 _QUESTIONS = path("questions", "table of questions (default: <results>/<dataset>/questions/<suite>.parquet)")
 
 COMMANDS = (
-    Command(
-        "ask",
-        _ask,
-        "write the questions of a suite",
-        (_SUITE, SETTINGS, ATTRIBUTES, DATA, OUT),
-        example="counterfactory ask do",
-        stage="questions",
-    ),
     Command(
         "answer",
         _answer,
         "answer a chunk of a suite's questions with one method",
         (
             positional("method", f"the method: {', '.join(METHODS)}"),
-            _SUITE,
+            SUITE,
             positional(
                 "chunk", "the range of questions, start-stop, such as 000000-000500 (stop is excluded)"
             ),

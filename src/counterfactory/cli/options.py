@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..questions.registry import SUITES
+
 __all__ = [
     "ATTRIBUTES",
     "DATA",
@@ -13,6 +15,7 @@ __all__ = [
     "OUT",
     "SEED",
     "SETTINGS",
+    "SUITE",
     "THREADS",
     "Command",
     "option",
@@ -90,5 +93,6 @@ DEVICE = option(
     "device of the networks (default: `device` of the configuration)",
     choices=("auto", "cpu", "cuda"),
 )
+SUITE = positional("suite", f"the suite of questions: {', '.join(SUITES)}")
 DATA = path("data", "folder of the data set (default: <results>/<dataset>/data)")
 OUT = path("out", "output file or folder (default: the path that the workflow uses)")

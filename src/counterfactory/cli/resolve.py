@@ -10,11 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from ..core.names import unknown_name
+from ..questions.registry import SUITES, Suite
 
 if TYPE_CHECKING:
     from ..config import Settings
 
-__all__ = ["device_of", "files_of", "files_of_config", "json_of", "path_of", "section_of", "settings_of"]
+__all__ = [
+    "device_of",
+    "files_of",
+    "files_of_config",
+    "json_of",
+    "path_of",
+    "section_of",
+    "settings_of",
+    "suite_of",
+]
 
 
 def settings_of(args: argparse.Namespace) -> "Settings":
@@ -83,6 +94,17 @@ def files_of(args: argparse.Namespace, name: str, pattern: str) -> list[Path]:
     """Returns the files given by the option `name`, or those below the results that match `pattern`."""
     given = getattr(args, name)
     return given if given is not None else sorted(_results(args).glob(pattern))
+
+
+def suite_of(args: argparse.Namespace) -> Suite:
+    """Returns the suite of questions that the argument `suite` names.
+
+    Raises:
+        UserError: If there is no such suite.
+    """
+    if args.suite not in SUITES:
+        raise unknown_name(args.suite, "no such suite", SUITES)
+    return SUITES[args.suite]
 
 
 def device_of(args: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 # Of `counterfactory <step> <words> --options`, the words that name the job.
-_WORDS = {"answer": 3, "score": 2, "train": 1, "ask": 1}
+_WORDS = {"answer": 3, "score": 2, "train": 1, "questions": 1}
 
 
 def _step() -> str | None:

@@ -14,12 +14,36 @@ from contextlib import AbstractContextManager, nullcontext
 
 from ..core.errors import Unfinished, UserError
 from ..core.user import name_user
-from . import answers, data, imagine, models, queries, questions, report, scores, settings
+from . import (
+    answers,
+    data,
+    imagine,
+    imports,
+    inspect,
+    models,
+    queries,
+    questions,
+    report,
+    scores,
+    settings,
+)
 from .help import Parser, build_parser
 
 __all__ = ["MODULES", "main", "parser"]
 
-MODULES = (data, models, questions, answers, scores, queries, report, imagine, settings)
+MODULES = (
+    inspect,
+    data,
+    models,
+    imports,
+    questions,
+    answers,
+    scores,
+    queries,
+    report,
+    imagine,
+    settings,
+)
 """The modules that define commands."""
 
 

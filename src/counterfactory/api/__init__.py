@@ -4,7 +4,7 @@
 
     import counterfactory
 
-    world = counterfactory.load("results/morphomnist")
+    world = counterfactory.load("results/morphomnist")  # or load("morphomnist"), the bundle of the package
     answer = world.imagine("mine.png", do={"thickness": 4}, given={"digit": 2}, method="hvae", samples=8)
     answer.image, answer.parents, answer.spread
     answer.save("after.png")

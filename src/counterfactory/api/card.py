@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["model_card"]
 
 IMAGES = {
-    "morphomnist": "MNIST (Y. LeCun, C. Cortes, C. Burges), resampled as in Morpho-MNIST (Castro et al., 2019)",
+    "morphomnist": "MNIST (Y. LeCun, C. Cortes; distributed under CC BY-SA 3.0), resampled as in Morpho-MNIST "
+    "(D. Castro et al., 2019; code under the MIT license)",
     "pendulum": "rendered by the package",
 }
 """Where the training images of a data set come from; others have no line of their own."""

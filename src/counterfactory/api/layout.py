@@ -14,17 +14,24 @@ __all__ = ["BUNDLE", "answers_settings", "attributes_of", "folder_of", "methods_
 
 BUNDLE = "bundle.json"
 
+SHIPPED = Path(__file__).parents[1] / "bundles"
+"""The bundles that are part of the package."""
+
 
 def folder_of(path: Path | str) -> Path:
-    """Returns the results folder of one data set, or the folder of a bundle.
+    """Returns the results folder of one data set, the folder of a bundle, or that of a bundle of the package by name.
 
     Raises:
         UserError: If there is no such folder, or it holds no data set or no models.
     """
     folder = Path(path).expanduser()
+    shipped = sorted(one.parent.name for one in SHIPPED.glob(f"*/{BUNDLE}"))
+    if not folder.is_dir() and str(path) in shipped:
+        folder = SHIPPED / str(path)
     if not folder.is_dir():
         raise UserError(
-            f"{path}: no such folder; give a bundle, or the results of a data set, such as results/morphomnist"
+            f"{path}: no such folder; give a bundle, or the results of a data set, such as results/morphomnist, "
+            f"or a bundle of the package: {', '.join(shipped)}"
         )
     if not (folder / "data" / "dataset.json").is_file():
         inside = sorted(str(one.parent.parent) for one in folder.glob("*/data/dataset.json"))

@@ -34,7 +34,8 @@ def load(folder: Path | str, seed: int = 0, device: str = "cpu", threads: int = 
 
     Arguments:
         folder: The results folder of one data set, such as `results/morphomnist`, or a bundle that
-            `counterfactory bundle` wrote.
+            `counterfactory bundle` wrote; or the name of a bundle of the package, such as `morphomnist`. A folder of
+            that name comes first.
         seed: The training seed of the models.
         device: `auto`, `cpu` or `cuda`.
         threads: The number of CPU threads of the networks.

@@ -107,13 +107,21 @@ def _results(args: argparse.Namespace) -> Path:
     """Returns the folder of `--results`, or that of the configuration."""
     if args.results is not None:
         return args.results
+    from ..api.layout import SHIPPED
+
     settings = settings_of(args)
     folder = Path(settings.results, settings.dataset)
-    if not folder.is_dir():
+    if folder.is_dir():
+        return folder
+    shipped = SHIPPED / settings.dataset
+    if not shipped.is_dir():
         raise UserError(
             f"{folder}: no such folder; give the results of a data set, or a bundle, with --results"
         )
-    return folder
+    print(
+        f"counterfactory imagine: {folder} does not exist; the models of the package answer", file=sys.stderr
+    )
+    return shipped
 
 
 def _bundle(args: argparse.Namespace) -> None:
@@ -154,7 +162,10 @@ COMMANDS = (
             option("stickiness", "instead of that of the run", type=float),
             option("seed", "seed of the noise (default: 0)", type=int, default=0),
             option("train-seed", "training seed of the models (default: 0)", type=int, default=0),
-            path("results", "results folder of a data set, or a bundle (default: <results>/<dataset>)"),
+            path(
+                "results",
+                "results folder of a data set, or a bundle (default: <results>/<dataset>, else that of the package)",
+            ),
             option(
                 "device",
                 "device of the networks (default: cpu)",

@@ -8,7 +8,8 @@ embeddings e of norm 1 and a normalized proxy :math:`w_j` for each source j, tra
 .. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j \in C(i)} \exp(e(x_i)^\top w_j / \tau)}
 
 (normalized softmax; Wang et al., 2017, arXiv:1704.06369). The sum runs over the sources of the same class only, because
-sources of different classes are easy to distinguish. The proxies are not saved.
+sources of different classes are easy to distinguish. The proxies are not saved. If the
+data set is not simulated, but says whom an image shows, :mod:`counterfactory.models.identity.persons` trains instead.
 
 One half of the held-out sources selects the weights and sets the threshold: the lowest cosine that at most a share
 `false_accept` of the hard pairs exceed. The other half is only measured: `model.json` reports its verification AUC, and
@@ -30,12 +31,14 @@ from ...core.files import read_json, write_json
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import load_dataset, load_split
+from ...data.worlds import world
 from ...nets.pixels import to_pixels
 from ...training.augmentation import shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from .model import Identity
 from .network import IdentityCNN
+from .persons import COLUMN, train_on_persons
 from .renderings import Sources, render_sources, varied
 from .roc import threshold_at
 from .verification import summarize, verification
@@ -66,6 +69,9 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
         )
     dataset, device = load_dataset(run.data), choose_device(run.device)
     split = load_split(run.data, "judges")
+    if world(dataset.name) is None and COLUMN in split.attributes:
+        train_on_persons(settings, run, dataset, split)
+        return
     train, held_out = hold_out(len(split.images), settings.held_out, settings.seed)
     # The held-out rows are sorted, and the rows of the split are in random order.
     parts = {"train": _sources(train, settings), "valid": held_out[0::2], "measured": held_out[1::2]}

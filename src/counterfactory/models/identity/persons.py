@@ -1,0 +1,218 @@
+r"""Trains the identity network on photographs of known persons.
+
+Where a data set is not simulated, no image can be rendered with other parents, but the column `identity` of the
+attributes may say whom an image shows. Then an identity is a person of the split `judges`. With embeddings e of norm 1
+and a normalized proxy :math:`w_j` for each person j, training minimizes
+
+.. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j} \exp(e(x_i)^\top w_j / \tau)}
+   + \lambda \operatorname{BCE}\big(V e(x_i) / \tau + b,\ y_i\big)
+
+(normalized softmax; Wang et al., 2017, arXiv:1704.06369). The second term predicts the binary labels y of the data set,
+if it has any, linearly from the embedding: with a few images of each of a few hundred persons, it is what the network
+learns about faces of other persons. Half of the images are mirrored. Neither proxies nor V and b are saved.
+
+Held-out persons are in no training batch. One half of them selects the weights and sets the threshold, the lowest
+cosine that at most a share `false_accept` of the pairs of different persons exceed. The other half is only measured:
+`model.json` reports the AUC of verification, and the true and false accept rates of the threshold; *matched* impostors
+are of the same class of every variable of the data set, as far as there are any.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...core.checkpoint import load_network
+from ...core.device import choose_device
+from ...core.errors import UserError
+from ...core.files import read_json, write_json
+from ...core.noise import derive_seed, generator
+from ...core.run import Run
+from ...data.dataset import Dataset, Split
+from ...nets.pixels import to_pixels
+from ...training.augmentation import shift_images
+from ...training.held_out import hold_out
+from ...training.loop import Fit, fit
+from .model import Identity
+from .network import IdentityCNN
+from .roc import threshold_at
+from .verification import IMPOSTORS, summarize
+
+if TYPE_CHECKING:
+    from ...config.attributes import IdentitySettings
+
+__all__ = ["COLUMN", "pairs_of_persons", "train_on_persons"]
+
+COLUMN = "identity"
+"""The column of the attributes that says whom an image shows."""
+
+LABELS = 20.0
+"""The weight of the labels in the loss."""
+
+
+def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, split: Split) -> None:
+    """Trains the identity network and writes it to `run.out`; resumes a killed training.
+
+    Arguments:
+        settings: The section `identity` of the configuration; `renderings` is not read.
+        run: The folders and device. The seed is that of the settings.
+        dataset: The data set.
+        split: The split `judges`, with the column `identity`.
+
+    Raises:
+        UserError: If fewer than two held-out persons have two images.
+    """
+    device = choose_device(run.device)
+    people = split.attributes[COLUMN].to_numpy()
+    known, counts = np.unique(people, return_counts=True)
+    known = known[counts > 1]
+    if len(known) < 6:
+        raise UserError(
+            f"identity: {len(known)} persons of the split judges have two images or more; raise data.judges, or remove "
+            "the metric identity from scores.metrics"
+        )
+    train, held_out = hold_out(len(known), settings.held_out, settings.seed)
+    held_out = generator(settings.seed, "persons").permutation(held_out)
+    if len(held_out) < 4:
+        raise UserError(f"identity.held_out: {len(held_out)} persons are held out, 4 are needed; raise it")
+    parts = {"valid": known[held_out[0::2]], "measured": known[held_out[1::2]]}
+    rows = {name: np.flatnonzero(np.isin(people, persons)) for name, persons in parts.items()}
+    # `sources` bounds the images, as it bounds the renderings of a simulated world.
+    order = generator(settings.seed, "identity", "sources").permutation(
+        np.flatnonzero(np.isin(people, known[train]))
+    )
+    rows = {"train": np.sort(order[: settings.sources]), **rows}
+    labels = [one.name for one in (*dataset.variables, *dataset.labels) if one.classes == 2]
+
+    network = {
+        "channels": dataset.shape[0],
+        "width": settings.network.width,
+        "halvings": settings.network.halvings,
+        "features": settings.network.features,
+    }
+    seed = derive_seed(settings.seed, "identity")
+    persons = len(np.unique(people[rows["train"]]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = IdentityCNN(**network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Parameters of the model, so that the loop optimizes and averages them; `transient` omits them when saving.
+        model.proxies = nn.ParameterDict(
+            {
+                "persons": nn.Parameter(F.normalize(torch.randn(persons, settings.network.features))),
+                "labels": nn.Parameter(torch.zeros(len(labels), settings.network.features)),
+                "bias": nn.Parameter(torch.zeros(len(labels))),
+            }
+        )
+    meta = {
+        "kind": "identity",
+        "network": network,
+        "shift": settings.shift,
+        "sources": {name: len(np.unique(people[part])) for name, part in rows.items()},
+        "images": {name: len(part) for name, part in rows.items()},
+    }
+    tensors = {name: _tensors(split, rows[name], people, labels) for name in ("train", "valid")}
+    loss = _PersonLoss(settings.temperature, settings.shift)
+    fit(
+        model,
+        loss,
+        tensors["train"],
+        tensors["valid"],
+        settings.training,
+        Fit(run.out, seed, device, meta, label="identity", transient="proxies."),
+    )
+
+    embed = Identity(load_network(run.out, IdentityCNN, device)[0], 0.0, device)
+    kinds = [one.name for one in dataset.variables if one.classes]
+    cosines = {
+        name: pairs_of_persons(
+            embed(np.asarray(split.images[rows[name]])),
+            people[rows[name]],
+            split.attributes[kinds].to_numpy()[rows[name]],
+            settings.seed,
+        )
+        for name in ("valid", "measured")
+    }
+    threshold = threshold_at(cosines["valid"]["hard"], settings.false_accept)
+    found = {name: summarize(one, threshold, len(parts[name])) for name, one in cosines.items()}
+    meta = read_json(run.out / "model.json")
+    write_json(run.out / "model.json", {**meta, "threshold": threshold, "verification": found})
+
+
+def pairs_of_persons(
+    embeddings: np.ndarray, people: np.ndarray, classes: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Returns the cosines of three groups of pairs of images.
+
+    Arguments:
+        embeddings: Embeddings of norm 1, (N, F).
+        people: Whom each image shows, (N,); at least two persons.
+        classes: The classes of each image, (N, K).
+        seed: The seed of the random pairs.
+
+    Returns:
+        The cosines of `same` (all pairs of images of one person), of `hard` (each image with `IMPOSTORS` random images
+        of other persons) and of `matched` (the same, among the images of other persons with equal classes).
+    """
+    cosines = embeddings @ embeddings.T
+    own = people[:, None] == people
+    first, second = np.nonzero(np.triu(own, 1))
+    alike = (classes[:, None] == classes[None]).all(2) & ~own
+    rng = generator(seed, "impostors")
+    groups: dict[str, list[np.ndarray]] = {"hard": [np.empty(0)], "matched": [np.empty(0)]}
+    for row in range(len(people)):
+        for name, allowed in (("hard", ~own[row]), ("matched", alike[row])):
+            others = np.flatnonzero(allowed)
+            if len(others):
+                groups[name].append(cosines[row, others[rng.integers(0, len(others), IMPOSTORS)]])
+    return {"same": cosines[first, second], **{name: np.concatenate(one) for name, one in groups.items()}}
+
+
+class _PersonLoss:
+    """The loss of the module's docstring; held-out persons, without proxies, are compared with each other."""
+
+    def __init__(self, temperature: float, shift: int) -> None:
+        self.temperature, self.shift = temperature, shift
+
+    def __call__(
+        self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        images, person, labels = batch["images"], batch["person"], batch["labels"]
+        proxies = cast(Any, model.proxies)
+        if not model.training:
+            return self._held_out(model(to_pixels(images)), person)
+        mirrored = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5
+        images = shift_images(torch.where(mirrored, images.flip(3), images), self.shift, generator)
+        embeddings = model(to_pixels(images))
+        logits = embeddings @ F.normalize(proxies["persons"], dim=1).T / self.temperature
+        value = F.cross_entropy(logits, person)
+        if labels.shape[1]:
+            predicted = embeddings @ proxies["labels"].T / self.temperature + proxies["bias"]
+            value = value + LABELS * F.binary_cross_entropy_with_logits(predicted, labels)
+        return value, {"accuracy": (logits.argmax(1) == person).float().mean().detach()}
+
+    def _held_out(self, embeddings: Tensor, person: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns minus the log probability of images of the same person, among all other images of the batch."""
+        logits = embeddings @ embeddings.T / self.temperature
+        logits = logits.masked_fill(
+            torch.eye(len(person), dtype=torch.bool, device=person.device), -torch.inf
+        )
+        own = (person[:, None] == person) & ~torch.eye(len(person), dtype=torch.bool, device=person.device)
+        paired = own.any(1)
+        if not paired.any():
+            return embeddings.sum() * 0.0, {"accuracy": embeddings.new_zeros(())}
+        inside = logits.masked_fill(~own, -torch.inf)[paired].logsumexp(1)
+        nearest = own[torch.arange(len(person), device=person.device), logits.argmax(1)]
+        return (logits[paired].logsumexp(1) - inside).mean(), {"accuracy": nearest[paired].float().mean()}
+
+
+def _tensors(split: Split, rows: np.ndarray, people: np.ndarray, labels: list[str]) -> dict[str, Tensor]:
+    # Images of one person are neighbours, so that a validation batch contains pairs.
+    rows = rows[np.argsort(people[rows], kind="stable")]
+    table = split.attributes.iloc[rows]
+    return {
+        "images": torch.from_numpy(np.array(split.images[rows])),
+        "person": torch.from_numpy(np.unique(people[rows], return_inverse=True)[1]),
+        "labels": torch.tensor(table[labels].to_numpy(np.float32)),
+    }

@@ -26,7 +26,14 @@ def test_every_source_is_used_and_values_are_unique():
 
 
 def test_values_are_within_the_range_of_their_unit():
-    ranges = {"px": (0, 6), "grey levels": (0, 255), "share": (0, 1), "LPIPS": (0, 2), "nats": (-10, 10)}
+    ranges = {
+        "px": (0, 6),
+        "grey levels": (0, 255),
+        "share": (0, 1),
+        "LPIPS": (0, 2),
+        "nats": (-10, 10),
+        "F1": (0, 1),
+    }
     ranges |= {"FID": (0, 100), "attributes": (1, 40), "CD": (0, 80), "COUT": (-1, 1)}
     for _, value in VALUES:
         low, high = ranges[value.unit]
@@ -93,3 +100,12 @@ def test_an_unknown_source_raises_an_error(tmp_path):
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="nobody"):
         read_published(file)
+
+
+def test_faces_have_studies_of_their_own():
+    faces = [study for study in STUDIES if study.datasets == ("celeba",)]
+    found = {(v.method, v.ours, v.intervention, v.metric): v.value for study in faces for v in study.values}
+    assert found["DiME", "dime", "Smiling", "fva"] == 0.983
+    assert found["HVAE", "hvae", "Eyeglasses", "f1_Smiling"] == 0.997
+    assert found["GAN", "gan", "Eyeglasses", "f1_Eyeglasses"] == 0.891
+    assert not any(study.comparable for study in faces)

@@ -12,6 +12,14 @@ from .sections import Count, NonNegative, Section, Share
 __all__ = ["AnswersSettings"]
 
 
+class ReducedResidual(Section):
+    """A residual temperature beside that of the other methods, to compare both in one table."""
+
+    residual_temperature: NonNegative = Field(
+        0.1, description="Factor on the abducted pixel noise (published: 0.1)."
+    )
+
+
 class AnswersSettings(Section):
     """How methods answer questions. A section that is named like a method belongs to that method alone."""
 
@@ -57,6 +65,9 @@ class AnswersSettings(Section):
         min_length=1,
         description="Source of the weights of VGG-19, if an explainer has perceptual: vgg19; torchvision "
         "(its download), or the file vgg19-dcbb9e9d.pth.",
+    )
+    reduced: ReducedResidual = Field(
+        ReducedResidual(), description="The HVAE with a smaller residual (method hvae_reduced)."
     )
     causaldiffae: CausalDiffAEAnswers = Field(CausalDiffAEAnswers(), description="CausalDiffAE.")
     dime: DimeSettings = Field(DimeSettings(), description="DiME.")

@@ -12,7 +12,9 @@ an image x, its parents pa and an intervention do(pa_k = v):
 (Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) `latent_temperature` scales
 the standard deviation of the posterior in step 1; `residual_temperature` is :math:`t_u`. Both are 1 in Pearl's
 definition. With :math:`t_u = 1` a null intervention returns the image itself. The evaluation of causal-gen uses 0.1 for
-both, so that its composition error is the reconstruction error of the model.
+both, so that its composition error is the reconstruction error of the model. The method `hvae_reduced` is `hvae` with a
+residual temperature of its own (by default 0.1): on photographs, :math:`t_u = 1` carries over most of the image, which
+makes composition exact and hides the effect of an intervention.
 
 `stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s
 (:mod:`counterfactory.methods.stickiness`). The noises of the latents are then
@@ -115,6 +117,9 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         UserError: If a trained model is missing or damaged, or `stickiness` does not fit its prior.
     """
     [model] = METHODS[name].models
+    if section := METHODS[name].section:
+        own = getattr(settings, section).residual_temperature
+        settings = settings.model_copy(update={"residual_temperature": own})
     dataset = load_dataset(data)
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device, model)

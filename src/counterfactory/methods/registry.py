@@ -6,6 +6,7 @@ A new method is one module, `methods/<name>.py`, and one line in :data:`METHODS`
 
 from dataclasses import dataclass
 
+from ..core.plugins import found, is_plugin
 from ..questions.registry import SUITES
 
 __all__ = ["METHODS", "Method", "module_of"]
@@ -17,7 +18,8 @@ class Method:
 
     Arguments:
         title: The name in tables and figures.
-        module: The module in :mod:`counterfactory.methods` with the function `load`; by default the method's name.
+        module: The module in :mod:`counterfactory.methods` with the function `load`; by default the method's name. In
+            another package: its full name, by default that of the module of the entry point.
         models: The trained models it uses, keys of :data:`counterfactory.models.registry.MODELS`.
         scm: Whether it uses the mechanisms of the parents (the model `scm`).
         section: The section of `answers` in the configuration that only this method reads, if there is one.
@@ -50,6 +52,9 @@ METHODS: dict[str, Method] = {
     "copy": Method("Copy (floor)"),
     "vae": Method("VAE", module="dscm", models=("vae",), scm=True),
     "hvae": Method("HVAE", module="dscm", models=("hvae",), scm=True),
+    "hvae_reduced": Method(
+        "HVAE, residual x 0.1", module="dscm", models=("hvae",), scm=True, section="reduced", default=False
+    ),
     "vae_ft": Method("VAE-FT", module="dscm", models=("vae_ft",), scm=True, default=False),
     "hvae_ft": Method("HVAE-FT", module="dscm", models=("hvae_ft",), scm=True, default=False),
     "causaldiffae": Method(
@@ -66,6 +71,10 @@ METHODS: dict[str, Method] = {
 }
 
 
+METHODS |= found("counterfactory.methods", METHODS, Method)
+
+
 def module_of(method: str) -> str:
-    """Returns the module of a method, such as `methods.dscm`, relative to the package."""
-    return f"methods.{METHODS[method].module or method}"
+    """Returns the module of a method: relative to the package, such as `methods.dscm`, or of another package."""
+    module = METHODS[method].module
+    return module if is_plugin(module) else f"methods.{module or method}"

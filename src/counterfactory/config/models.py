@@ -41,6 +41,15 @@ Sharpen = Annotated[
 ]
 
 
+Transported = Annotated[
+    bool,
+    Field(
+        description="Whether the noise of the latents is moved between the classes of a categorical parent by "
+        "optimal transport, fitted on the train split after training; requires prior: exogenous (published: false).",
+    ),
+]
+
+
 class VaeNetwork(Section):
     """The network of the simple VAE."""
 
@@ -56,6 +65,7 @@ class VaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
+    transport: Transported = False
 
 
 class VaeSettings(Importable):
@@ -105,6 +115,7 @@ class HvaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
+    transport: Transported = False
 
 
 class HvaeSettings(Importable):

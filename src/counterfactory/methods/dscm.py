@@ -20,6 +20,9 @@ makes composition exact and hides the effect of an intervention.
 (:mod:`counterfactory.methods.stickiness`). The noises of the latents are then
 :math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
 
+If the mechanism has a `transport` and the intervention changes the class of a categorical parent, the noises of the
+latents are moved between the classes before any is redrawn (:mod:`counterfactory.models.image.transport`).
+
 If the prior is conditional, :math:`z` is a mediator and three effects are defined: `direct` predicts from
 :math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})` and `total` from
 :math:`(z^*, \mathrm{pa}^*)`. With an exogenous prior :math:`z^* = z`.
@@ -38,6 +41,7 @@ from ..core.noise import normal
 from ..data.dataset import encode_parents, load_dataset
 from ..models.image.hvae import Hvae
 from ..models.image.model import load_image_mechanism
+from ..models.image.transport import own_noise
 from ..models.image.vae import Vae
 from ..nets.likelihood import standardise, unstandardise
 from ..nets.pixels import to_bytes, to_pixels
@@ -94,8 +98,11 @@ def counterfactual_image(
     latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
     z = [latent.z for latent in latents]
     residual = standardise(x, *mechanism.predict(z, parents))
+    transport: Any = mechanism.transport
     if copy is not None:
-        own = [(latent.z - latent.prior[0]) * torch.exp(-latent.prior[1]) for latent in latents]
+        own = own_noise(latents)
+        if transport is not None:
+            own = transport(own, parents, parents_after)
         redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
         location, log_scale = mechanism.generate(parents_after, redrawn)
         return unstandardise(settings.residual_temperature * copy("pixels", residual), location, log_scale)
@@ -105,6 +112,13 @@ def counterfactual_image(
     location, log_scale = mechanism.predict(
         after, parents if settings.effect == "indirect" else parents_after
     )
+    if transport is not None:
+        # Where no class changes, the latents themselves are kept, so that a null intervention stays exact.
+        moved = mechanism.generate(parents_after, transport(own_noise(latents), parents, parents_after))
+        changed = transport.changed(parents, parents_after)[:, None, None, None]
+        location, log_scale = (
+            torch.where(changed, *pair) for pair in zip(moved, (location, log_scale), strict=True)
+        )
     return unstandardise(settings.residual_temperature * residual, location, log_scale)
 
 

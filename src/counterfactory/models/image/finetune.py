@@ -60,6 +60,7 @@ from ...training.tensors import split_tensors
 from ..judges.model import Judge, load_judge
 from .model import load_image_mechanism
 from .sharpness import fit_sharpness
+from .transport import fit_transport
 
 if TYPE_CHECKING:
     from ...config.finetune import FinetuneSettings, FinetuneTraining
@@ -262,6 +263,12 @@ def _finetune(settings: "FinetuneTraining", run: Run, device: str) -> None:
         tensors["allowed"] = own if settings.constraint == "image" else own.mean().expand_as(own).clone()
     means = {split: float(values.double().mean()) for split, values in before.items()}
     model.multiplier = nn.Parameter(torch.zeros((), device=device))
+    train = splits["train"]
+
+    def finish(chosen: Any) -> None:
+        fit_sharpness(chosen, train["images"], train["parents"], seed)
+        fit_transport(chosen, train["images"], train["parents"], seed)
+
     fit(
         model,
         CounterfactualLoss(settings, dataset, scm, judges, sharpness),
@@ -281,9 +288,7 @@ def _finetune(settings: "FinetuneTraining", run: Run, device: str) -> None:
             label=f"{origin['model']}_ft seed {seed}",
             transient="multiplier",
             select=lambda found: found["error"] + _VIOLATION * max(0.0, found["excess"]),
-            finish=lambda chosen: fit_sharpness(
-                chosen, splits["train"]["images"], splits["train"]["parents"], seed
-            ),
+            finish=finish,
         ),
     )
     refitted = _remove_sharpness(model.head)

@@ -99,6 +99,8 @@ class Hvae(nn.Module):
         channel_coeffs: bool = False,
     ) -> None:
         super().__init__()
+        # Set by counterfactory.models.image.model where the configuration asks for it.
+        self.transport: nn.Module | None = None
         if {len(resolutions)} != {len(widths), len(encoder_blocks), len(decoder_blocks), len(latents)}:
             raise ValueError(
                 "widths, encoder_blocks, decoder_blocks and latents need one entry for each of resolutions"

@@ -10,6 +10,7 @@ from ...core.checkpoint import load_model
 from ...core.errors import UserError
 from ...data.dataset import Dataset
 from .hvae import Hvae
+from .transport import Transports
 from .vae import Vae
 
 __all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
@@ -25,15 +26,23 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         dataset: The data set.
         network: The settings `models.<name>.network`.
 
+    Returns:
+        The mechanism; its attribute `transport` is a :class:`counterfactory.models.image.transport.Transports` or None.
+
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
     """
     if name not in NETWORKS:
         raise UserError(f"models: {name} is not an image mechanism; choose one of {', '.join(NETWORKS)}")
+    sizes = {key: value for key, value in network.items() if key != "transport"}
     try:
-        return NETWORKS[name](
-            dataset.shape, dataset.width, **{**network, "exposure": exposed_columns(dataset, network)}
+        mechanism: Any = NETWORKS[name](
+            dataset.shape, dataset.width, **{**sizes, "exposure": exposed_columns(dataset, network)}
         )
+        # Weights that were trained before this setting existed have none.
+        moves = network.get("transport", False)
+        mechanism.transport = Transports(dataset, mechanism.noise_shapes) if moves else None
+        return mechanism
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None
 

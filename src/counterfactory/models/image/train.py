@@ -43,6 +43,7 @@ from .hvae import Hvae
 from .independence import Adversary, dependence
 from .model import build_image_mechanism
 from .sharpness import fit_sharpness
+from .transport import fit_transport
 
 if TYPE_CHECKING:
     from ...config.models import HvaeSettings, VaeSettings
@@ -134,6 +135,11 @@ def _train(settings: "VaeSettings | HvaeSettings", run: Run, device: str) -> Non
     if training.independence > 0:
         latents = sum(math.prod(shape) for shape in model.noise_shapes)
         model.adversary = Adversary(dataset, train["parents"], latents)
+
+    def finish(chosen: Any) -> None:
+        fit_sharpness(chosen, train["images"], train["parents"], run.seed)
+        fit_transport(chosen, train["images"], train["parents"], run.seed)
+
     kernels = _uses_kernels(model, training, device)
     batch = torch.empty(training.batch_size // world_size(), *model.shape)
     fit(
@@ -155,7 +161,7 @@ def _train(settings: "VaeSettings | HvaeSettings", run: Run, device: str) -> Non
             },
             label=f"{name} seed {run.seed}",
             transient="adversary.",
-            finish=lambda chosen: fit_sharpness(chosen, train["images"], train["parents"], run.seed),
+            finish=finish,
         ),
     )
 

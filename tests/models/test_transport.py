@@ -1,0 +1,148 @@
+"""Optimal transport of noises between classes: closed forms, moments, exactness where nothing changes, the guard."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from counterfactory.core.errors import UserError
+from counterfactory.data.dataset import Dataset, Variable
+from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.models.image.model import build_image_mechanism
+from counterfactory.models.image.transport import Transport, Transports, fit_transport, optimal_map, own_noise
+from counterfactory.nets.latents import draw_noise
+
+DIGITS = Dataset(
+    "toy",
+    (Variable("size", "continuous", low=-1.0, high=1.0), Variable("digit", "categorical", classes=3)),
+    (),
+    (1, 16, 16),
+    False,
+)
+NETWORK = {"channels": 4, "hidden": 8, "latent": 5, "transport": True}
+
+
+def covariance(seed, size=4):
+    root = torch.randn(size, 2 * size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return root @ root.T / size
+
+
+def one_hot(classes, count=3):
+    """Returns encoded parents: a continuous variable at 0, then the classes."""
+    return torch.cat([torch.zeros(len(classes), 1), torch.eye(count)[classes]], 1)
+
+
+def test_the_map_is_symmetric_and_moves_one_covariance_to_the_other():
+    source, target = covariance(0), covariance(1)
+    matrix = optimal_map(source, target)
+    assert_close(matrix, matrix.T)
+    assert_close(matrix @ source @ matrix, target)
+    assert torch.linalg.eigvalsh(matrix).min() > 0
+    assert_close(optimal_map(target, source) @ matrix, torch.eye(4, dtype=torch.float64))
+
+
+def test_diagonal_covariances_are_scaled():
+    source, target = (
+        torch.diag(torch.tensor([1.0, 4.0])).double(),
+        torch.diag(torch.tensor([9.0, 1.0])).double(),
+    )
+    assert_close(optimal_map(source, target), torch.diag(torch.tensor([3.0, 0.5])).double())
+
+
+def classed(count=6000, shift=1.5, seed=0):
+    """Returns noises of three classes with different means and covariances, and their encoded parents."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = torch.arange(count) % 3
+    roots = torch.stack([torch.linalg.cholesky(covariance(k)) for k in range(3)]).float()
+    noise = torch.randn(count, 4, generator=generator)
+    means = shift * torch.eye(3, 4)
+    return means[classes] + torch.einsum("nij,nj->ni", roots[classes], noise), one_hot(classes)
+
+
+def test_moved_noises_have_the_moments_of_the_other_class_and_come_back():
+    u, parents = classed()
+    transport = Transport(1, 3, 4)
+    assert transport.fit(u, parents) == 0.0
+    first = parents[:, 1] == 1
+    target = one_hot(torch.full((len(u),), 2))
+    moved = transport(u, parents, target)
+    there = u[parents[:, 3] == 1]
+    assert_close(moved[first].mean(0), there.mean(0), atol=1e-3, rtol=1e-3)
+    assert_close(torch.cov(moved[first].T), torch.cov(there.T), atol=5e-3, rtol=1e-2)
+    assert_close(transport(moved, target, parents), u, atol=1e-4, rtol=1e-4)
+
+
+def test_noises_of_an_unchanged_class_keep_every_bit():
+    u, parents = classed()
+    transport = Transport(1, 3, 4)
+    transport.fit(u, parents)
+    other = parents.clone()
+    other[:, 0] = 0.7  # a continuous variable
+    assert torch.equal(transport(u, parents, other), u) and not transport.changed(parents, other).any()
+
+
+def test_independent_noises_hardly_move_and_more_latents_than_images_do_not():
+    generator = torch.Generator().manual_seed(0)
+    u, parents = torch.randn(9000, 4, generator=generator), one_hot(torch.arange(9000) % 3)
+    target = one_hot((torch.arange(9000) + 1) % 3)
+    transport = Transport(1, 3, 4)
+    transport.fit(u, parents)
+    assert (transport(u, parents, target) - u).abs().mean() < 0.05
+
+    few, own = torch.randn(45, 40, generator=generator), one_hot(torch.arange(45) % 3)
+    wide = Transport(1, 3, 40)
+    assert wide.fit(few, own) in (None, 1.0)
+
+
+def test_a_class_that_training_lacks_has_the_pooled_moments():
+    u, parents = classed(300)
+    seen = parents[:, 3] == 0
+    transport = Transport(1, 3, 4)
+    transport.fit(u[seen], parents[seen])
+    assert torch.isfinite(transport(u, parents, one_hot(torch.full((len(u),), 2)))).all()
+
+
+@pytest.fixture
+def mechanism():
+    torch.manual_seed(0)
+    model = build_image_mechanism("vae", DIGITS, NETWORK).eval()
+    images = torch.randint(0, 256, (300, 1, 16, 16), dtype=torch.uint8)
+    images[100:200] //= 4
+    fit_transport(model, images, one_hot(torch.arange(300) // 100), seed=0)
+    return model
+
+
+def test_a_null_intervention_of_a_mechanism_stays_exact(mechanism):
+    x = torch.rand(6, 1, 16, 16) * 2 - 1
+    noise = draw_noise(mechanism.noise_shapes, x, torch.Generator().manual_seed(1))
+    parents, other = one_hot(torch.tensor([0, 1, 2, 0, 1, 2])), one_hot(torch.tensor([0, 1, 2, 1, 2, 0]))
+    found = counterfactual_image(mechanism, x, parents, other, noise)
+    assert_close(found[:3], x[:3], atol=1e-5, rtol=0)
+    mechanism.transport, moved = None, mechanism.transport
+    plain = counterfactual_image(mechanism, x, parents, other, noise)
+    assert torch.equal(plain[:3], found[:3])
+    mechanism.transport = moved
+    if all(bool(part.fitted) for part in moved.by_variable.values()):
+        assert not torch.equal(plain[3:], found[3:])
+
+
+def test_own_noise_inverts_the_prior(mechanism):
+    x, parents = torch.rand(4, 1, 16, 16) * 2 - 1, one_hot(torch.tensor([0, 1, 2, 0]))
+    noise = draw_noise(mechanism.noise_shapes, x, torch.Generator().manual_seed(1))
+    latents = mechanism.abduct(x, parents, noise)
+    for latent, u in zip(latents, own_noise(latents), strict=True):
+        assert_close(latent.prior[0] + latent.prior[1].exp() * u, latent.z)
+
+
+def test_the_moments_are_part_of_the_weights(mechanism):
+    again = build_image_mechanism("vae", DIGITS, NETWORK)
+    again.load_state_dict(mechanism.state_dict())
+    for name, part in mechanism.transport.by_variable.items():
+        assert torch.equal(again.transport.by_variable[name].means, part.means)
+    assert build_image_mechanism("vae", DIGITS, {**NETWORK, "transport": False}).transport is None
+
+
+def test_too_many_latents_are_refused():
+    with pytest.raises(ValueError, match="at most 1024"):
+        Transports(DIGITS, [(2, 32, 32)])
+    with pytest.raises(UserError, match=r"models\.vae\.network: transport"):
+        build_image_mechanism("vae", DIGITS, {**NETWORK, "latent": 2000})

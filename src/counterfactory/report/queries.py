@@ -16,6 +16,7 @@ import pandas as pd
 from ..core.files import read_json, read_table
 from ..core.foreign.npy import load_npy
 from ..data.dataset import Dataset, load_split
+from .base_rates import base_rate, verdict
 from .layout import Cell, Column, Row, Table
 from .style import (
     FAINT,
@@ -121,12 +122,15 @@ def _columns(dataset: Dataset) -> list[Column]:
     ]
 
 
-def query_tables(queries: Sequence[QueryAnswers], dataset: Dataset) -> list[Table]:
+def query_tables(
+    queries: Sequence[QueryAnswers], dataset: Dataset, train: pd.DataFrame | None = None
+) -> list[Table]:
     """Returns one table per query with one row per stickiness, or with the reason why the query has no answers.
 
     Arguments:
         queries: The queries.
         dataset: The data set.
+        train: The attributes of the train split, whose base rates the captions state; None: no base rates.
     """
     tables = []
     for answers in queries:
@@ -143,6 +147,11 @@ def query_tables(queries: Sequence[QueryAnswers], dataset: Dataset) -> list[Tabl
             cells = tuple(_cell(answers.score(column.key), s) for column in columns)
             rows.append(Row(f"{s:g}", cells, key=f"{s:g}"))
         caption = f"Query `{answers.name}` to the generator {answers.query['generator']}. {_about(answers)}"
+        rate = None if train is None else base_rate(answers.query, train)
+        if rate is not None:
+            caption += (
+                f" {verdict(rate, *(answers.score(name)['value'].to_list() for name in ('valid', 'rest')))}"
+            )
         note = (
             "s (stickiness) is the probability that a noise variable keeps its value: at s = 0 the answer shows "
             "another image, near 1 it can hardly change. Intervals: bootstrap over actual images. The oracle is a "

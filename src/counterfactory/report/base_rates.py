@@ -4,8 +4,8 @@ The base rate of a query is the share
 
 .. math:: P(\mathrm{premise} \mid \mathrm{given})
 
-of the images of the train split. A variable of the premise that is also given another value there (a woman, had she been a
-man) is left out of the condition. Where the rate is tiny, neither generator nor classifier has learned such images: the
+of the images of the train split. A variable of the premise that is also given, with another value (a woman, had she been
+a man), is left out of the condition. Where the rate is tiny, neither generator nor classifier has learned such images: the
 extended structural model then fulfils the premise by changing what was given, or not at all (Lucas and Kemp, 2015,
 doi:10.1037/a0039655, on backtracking).
 """
@@ -70,7 +70,8 @@ def verdict(rate: BaseRate, valid: Sequence[float], rest: Sequence[float]) -> st
         rest: The share that agree with the other evidence, by stickiness; empty if there is none.
     """
     share = "none" if not rate.both else f"{100 * rate.share:.2g} %"
-    text = f"In the train split, {rate.both:,} of {rate.given:,} images with the other evidence show the premise ({share})."
+    images = f"{rate.both:,} of {rate.given:,} images with the other evidence"
+    text = f"In the train split, {images} show the premise ({share})."
     best = max((value for value in valid if np.isfinite(value)), default=float("nan"))
     if not np.isfinite(best):
         return text

@@ -4,10 +4,10 @@ The base rate of a query is the share
 
 .. math:: P(\mathrm{premise} \mid \mathrm{given})
 
-of the images of the train split. A variable of the premise that is also given, with another value (a woman, had she been
-a man), is left out of the condition. Where the rate is tiny, neither generator nor classifier has learned such images: the
-extended structural model then fulfils the premise by changing what was given, or not at all (Lucas and Kemp, 2015,
-doi:10.1037/a0039655, on backtracking).
+of the images of the train split. A variable of the premise that is also given, with another value (a woman, had she
+been a man), is left out of the condition. Where the rate is tiny, neither generator nor classifier has learned such
+images: the extended structural model then fulfils the premise by changing what was given, or not at all (Lucas and
+Kemp, 2015, doi:10.1037/a0039655, on backtracking).
 """
 
 from collections.abc import Mapping, Sequence

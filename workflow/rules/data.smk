@@ -60,7 +60,7 @@ rule synthesise:
         images=lambda wildcards: listing(DATASET.images),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),
-        code=lambda wildcards: code_of(f"data.{SETTINGS.dataset}:synthesise"),
+        code=lambda wildcards: code_of(f"{dataset_module(SETTINGS.dataset)}:synthesise"),
     message:
         f"Generating the images, attributes and splits of {SETTINGS.dataset}"
     shell:

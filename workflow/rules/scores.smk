@@ -48,7 +48,7 @@ rule score:
             if METRICS[wildcards.metric].judges or METRICS[wildcards.metric].models
             else "cpu"
         ),
-        code=lambda wildcards: code_of("metrics.run:score", f"metrics.{wildcards.metric}"),
+        code=lambda wildcards: code_of("metrics.run:score", metric_module(wildcards.metric)),
     message:
         "Scoring answers: {wildcards.metric} (seed {wildcards.seed})"
     shell:
@@ -86,7 +86,7 @@ rule reference:
         folder=subpath(input.dataset, ancestor=2),
         device=SETTINGS.device,
         code=lambda wildcards: code_of(
-            "metrics.run:compute_reference", f"metrics.{wildcards.metric}:compute_reference"
+            "metrics.run:compute_reference", f"{metric_module(wildcards.metric)}:compute_reference"
         ),
     message:
         "Computing reference statistics: {wildcards.metric}"

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.plugins import broken, clashes
 from ..methods.registry import METHODS
+from ..questions.registry import SUITES
 from .error_messages import shown
 from .model_checks import model_errors
 from .question_checks import question_errors
@@ -15,6 +17,7 @@ __all__ = ["errors_of", "warnings_of"]
 
 def errors_of(settings: Settings) -> Iterator[str]:
     """Yields one line for each contradiction between values, with the keys and the remedy."""
+    yield from clashes()
     yield from _results(settings)
     try:
         _ = settings.entry
@@ -29,6 +32,7 @@ def errors_of(settings: Settings) -> Iterator[str]:
 
 def warnings_of(settings: Settings) -> Iterator[str]:
     """Yields one line for each value that is reduced to what is possible."""
+    yield from broken()
     flip, entry = settings.questions.flip, settings.entry
     for method in settings.methods if flip.images else []:
         count = flip.count(entry.classes, getattr(getattr(settings.answers, method, None), "images", None))
@@ -70,6 +74,16 @@ def _sizes(settings: Settings) -> Iterator[str]:
         )
     if data.test > entry.test:
         yield f"data.test is {data.test:,}, but {entry.origin}'s test set has {entry.test:,} images; lower it"
+    sizes, total = entry.sizes, drawn + data.test
+    if sizes and total > sum(sizes.values()):
+        test = min(data.test, sizes["test"])
+        for suite in SUITES:
+            images = getattr(settings.questions, suite).images
+            if images > test:
+                yield (
+                    f"questions.{suite}.images is {images:,}, but {entry.origin} has {sum(sizes.values()):,} rows, so "
+                    f"that the test split has {test:,} images; lower it"
+                )
     if entry.size and data.image_size != entry.size:
         yield (
             f"data.image_size is {data.image_size}, but images of {settings.dataset} have {entry.size} px; "

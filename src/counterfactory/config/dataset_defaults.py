@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ..core.errors import UserError
 from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry, entry_of
+from ..data.variable import SPLITS
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from .data import DataSettings
@@ -23,6 +24,8 @@ from .settings import Settings
 __all__ = ["dataset_defaults", "declared_paths"]
 
 HVAE = "models.hvae.network"
+ASKED = 0.9
+"""The share of the test images that a suite uses at most by default: rows with faults may be left out."""
 
 
 def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "queries.by_name": {name: _query(query) for name, query in entry.queries.items()},
         "report.title": f"Counterfactuals on {entry.title or name}",
+        **_of_sizes(entry.sizes),
         **entry.settings,
     }
 
@@ -65,7 +69,7 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def declared_paths() -> frozenset[str]:
     """Returns the paths of the keys whose default depends on the data set."""
-    paths = set(dataset_defaults({})) | {f"{HVAE}.resolutions"}
+    paths = set(dataset_defaults({})) | {f"{HVAE}.resolutions"} | set(_counted())
     return frozenset(paths.union(*(entry.settings for entry in DATASETS.values())))
 
 
@@ -100,6 +104,29 @@ def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any
     return {f"{HVAE}.resolutions": [finest, finest // 2, finest // 4, 1]}
 
 
+def _of_sizes(sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Returns the defaults that follow from the number of images of each split, if the files decide it."""
+    if not sizes:
+        return {}
+    asked, batch = max(1, int(ASKED * sizes["test"])), min(sizes["train"], sizes["judges"])
+    lowered = {path: min(default, asked) for path, default in _counted().items()}
+    for path, default in _leaves(Settings()):
+        if path.endswith("batch_size") and not path.startswith("answers.") and default:
+            lowered[path] = min(default, batch)
+    return lowered | {f"data.{split}": count for split, count in sizes.items()}
+
+
+@cache
+def _counted() -> dict[str, int]:
+    """Returns the keys whose default is lowered to a number of images, with their defaults."""
+    asked = {
+        path: default
+        for path, default in _leaves(Settings())
+        if path.startswith("questions.") and path.endswith(".images")
+    }
+    return {f"data.{split}": getattr(DataSettings(), split) for split in SPLITS} | asked
+
+
 def _query(query: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a query with all its keys."""
     from .queries import QuerySettings
@@ -110,16 +137,17 @@ def _query(query: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def _exposures() -> tuple[str, ...]:
     """Returns the paths of the keys `exposure` of all models."""
-    return tuple(path for path in _leaves(Settings) if path.endswith(".network.exposure"))
+    return tuple(path for path, _ in _leaves(Settings()) if path.endswith(".network.exposure"))
 
 
-def _leaves(section: type[Section], above: str = "") -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            yield from _leaves(kind, f"{above}{name}.")
+def _leaves(section: Section, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the path and the default of every key."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _leaves(value, f"{above}{name}.")
         else:
-            yield f"{above}{name}"
+            yield f"{above}{name}", value
 
 
 def _at(tree: Any, path: str, default: Any = None) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..core.errors import UserError
+from ..core.plugins import broken
 from ..methods.registry import METHODS
 from .cross_checks import errors_of
 from .dataset_defaults import dataset_defaults
@@ -68,6 +69,8 @@ def load_section(path: str, given: Mapping[str, Any]) -> Any:
 def _refuse(mistakes: Any) -> None:
     """Raises an error that lists mistakes, if there are any."""
     lines = [f"config: {mistake}" for mistake in mistakes]
+    # A package that cannot be imported may explain an unknown name.
+    lines += [f"config: {line}" for line in broken()] if lines else []
     if len(lines) > MOST_MISTAKES:
         lines[MOST_MISTAKES:] = [f"config: and {len(lines) - MOST_MISTAKES} more mistakes"]
     if lines:

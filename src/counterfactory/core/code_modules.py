@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[_INNER.count(".") + 1 if _INNER else 0]
 SHOWN = frozenset(
     {
         "core.errors",
+        "core.plugins",
         "core.progress",
         "core.code_classes",
         "core.code_hash",

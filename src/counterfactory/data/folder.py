@@ -28,7 +28,7 @@ from ..core.files import write_array, write_table, write_text
 from ..core.progress import progress
 from .dataset import SPLITS, described_by, save_dataset
 from .folder_rows import Notes, Row, read_rows
-from .own_images import SHARES, Annotated, annotated, declare
+from .own_images import Annotated, annotated, declare
 from .photographs import read_photograph
 from .registry import DatasetEntry
 from .splits import cut, rank
@@ -172,9 +172,7 @@ def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> di
         pool = named["train"]
         filled = {split: sizes[split] for split in SPLITS if split == "train" or not named[split]}
         if len(filled) > 1:
-            limits = {split: min(filled[split], max(1, int(SHARES[split] * len(pool)))) for split in filled}
-            limits["train"] = min(sizes["train"], len(pool) - sum(limits.values()) + limits["train"])
-            parts = cut([groups[i] for i in pool], limits, settings.seed)
+            parts = cut([groups[i] for i in pool], filled, settings.seed)
             named |= {split: [pool[i] for i in part] for split, part in parts.items()}
         found = named
     for split, positions in found.items():

@@ -18,7 +18,6 @@ from ..core.errors import UserError
 from .columns import Looks, is_missing, look
 from .folder_rows import Notes, read_rows
 from .own_images import (
-    SHARES,
     annotated,
     find_image_column,
     images_in,
@@ -28,6 +27,7 @@ from .own_images import (
     split_of,
 )
 from .photographs import cropped, decode
+from .splits import SHARES
 from .tables import Table, find_table, read_columns
 
 __all__ = ["Proposal", "inspect", "to_yaml"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import UserError
 from ..core.names import nearest
 from .columns import Looks, class_words, is_missing, look
+from .splits import SHARES
 from .tables import Table, find_table, read_columns
 from .variable import SPLITS, Variable
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .registry import DatasetEntry
 
 __all__ = [
-    "SHARES",
     "SUFFIXES",
     "Annotated",
     "annotated",
@@ -38,9 +38,6 @@ __all__ = [
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
 """The endings of image files, in small letters."""
-
-SHARES = {"train": 0.6, "valid": 0.05, "judges": 0.2, "test": 0.15}
-"""The default shares of the splits."""
 
 LOOKED = 200
 """The number of cells in which names of files are looked for."""
@@ -309,7 +306,8 @@ def _counts(table: Table, section: Any) -> dict[str, int]:
         found = {split: cells.count(split) for split in SPLITS}
     missing = [split for split in SPLITS if not found[split]]
     pool = found["train"]
-    cut = {split: max(1, int(SHARES[split] * pool)) for split in missing if split != "train"}
+    whole = SHARES["train"] + sum(SHARES[split] for split in missing if split != "train")
+    cut = {split: max(1, int(SHARES[split] / whole * pool)) for split in missing if split != "train"}
     counts = {**found, **cut, "train": pool - sum(cut.values())}
     for split, count in counts.items():
         if count < 1 or total < FEWEST_IMAGES:

@@ -15,12 +15,12 @@ declaration call :func:`entry_of`, which returns the declaration of every data s
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from typing import Any
 
+from ..core.plugins import found, imported, is_plugin
 from .variable import Variable
 
-__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "described", "entry_of", "noun_of"]
+__all__ = ["DATASETS", "DEFAULT_DATASET", "DatasetEntry", "described", "entry_of", "module_of", "noun_of"]
 
 DEFAULT_DATASET = "morphomnist"
 """The data set of a configuration that names none. The reference of the configuration shows its defaults."""
@@ -55,6 +55,7 @@ class DatasetEntry:
             module imports neither numpy nor torch.
         inputs: The files that the step reads which writes the data set.
         images: The folder of image files that this step reads, if there is one.
+        module: For a data set of another package: the full name of its module, by default that of the entry point.
         sizes: The number of images of each split, where the files decide it. They are the defaults of the section
             `data`, and no default of a batch size or of a number of test images is larger.
     """
@@ -81,6 +82,7 @@ class DatasetEntry:
     declare: str = ""
     inputs: tuple[str, ...] = ()
     images: str = ""
+    module: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -251,6 +253,15 @@ DATASETS = {
 }
 
 
+DATASETS |= found("counterfactory.datasets", DATASETS, DatasetEntry)
+
+
+def module_of(dataset: str) -> str:
+    """Returns the module of a data set: relative to the package, such as `data.pendulum`, or of another package."""
+    module = DATASETS[dataset].module if dataset in DATASETS else ""
+    return module if is_plugin(module) else f"data.{dataset}"
+
+
 def entry_of(name: str, section: Any) -> DatasetEntry:
     """Returns the declaration of a data set.
 
@@ -265,7 +276,7 @@ def entry_of(name: str, section: Any) -> DatasetEntry:
     if not entry.declare:
         return entry
     module, _, function = entry.declare.partition(":")
-    declared: DatasetEntry = getattr(import_module(f"..{module}", __package__), function)(entry, section)
+    declared: DatasetEntry = getattr(imported(module), function)(entry, section)
     return declared
 
 

@@ -11,7 +11,10 @@ no split has room for is left out.
 import hashlib
 from collections.abc import Mapping, Sequence
 
-__all__ = ["cut", "rank"]
+__all__ = ["SHARES", "cut", "rank"]
+
+SHARES = {"train": 0.6, "valid": 0.05, "judges": 0.2, "test": 0.15}
+"""The default shares of the splits."""
 
 ORDER = ("test", "judges", "valid", "train")
 """The splits in the order in which they are filled."""
@@ -27,8 +30,8 @@ def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str,
 
     Arguments:
         groups: The group of each row.
-        sizes: The largest number of rows of each split that is filled. If there are fewer rows than their sum, all
-            shrink in proportion.
+        sizes: The largest number of rows of each split that is filled. If there are fewer rows than their sum, none
+            has more than its share of :data:`SHARES`, which count for the given splits only.
         seed: The seed of the order.
 
     Returns:
@@ -37,11 +40,15 @@ def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str,
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
-    total = sum(sizes.values())
-    shrink = min(1.0, len(groups) / total) if total else 1.0
-    room = {split: int(sizes[split] * shrink) for split in ORDER if split in sizes}
-    if "train" in room and shrink < 1.0:  # what rounding leaves over
-        room["train"] += len(groups) - sum(room.values())
+    room = {split: sizes[split] for split in ORDER if split in sizes}
+    if sum(sizes.values()) > len(groups):
+        whole = sum(SHARES[split] for split in sizes)
+        others = {
+            split: min(count, max(1, int(SHARES[split] / whole * len(groups))))
+            for split, count in room.items()
+            if split != "train"
+        }
+        room |= others | {"train": min(sizes["train"], len(groups) - sum(others.values()))}
     found: dict[str, list[int]] = {split: [] for split in sizes}
     for group in sorted(members, key=lambda one: (rank(seed, one), one)):
         rows = members[group]

@@ -24,9 +24,11 @@ A world is imported by its name at run time, so its code is not part of the stat
 it to the code hash of the steps that use this module.
 """
 
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from ..core.plugins import imported
+from .registry import module_of
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -38,11 +40,11 @@ FUNCTIONS = ("counterfactual_parents", "render_counterfactual", "measure")
 
 def world(name: str) -> ModuleType | None:
     """Returns the world of the data set called `name`, or None if the data set is not simulated."""
-    full = f"{__package__}.{name}"
+    own = module_of(name)
     try:
-        module = import_module(full)
+        module = imported(own)
     except ModuleNotFoundError as error:
-        if error.name != full:
+        if error.name not in (own, f"counterfactory.{own}"):
             raise
         return None
     return module if all(hasattr(module, function) for function in FUNCTIONS) else None

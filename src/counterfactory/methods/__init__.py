@@ -15,12 +15,12 @@ imported when they are loaded, so that the dependencies of one method are not re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
 from ..core.names import unknown_name
+from ..core.plugins import imported
 from .registry import METHODS, module_of
 
 if TYPE_CHECKING:  # the registry in this package is read where importing numpy would be too slow
@@ -157,7 +157,7 @@ def load_method(
         UserError: If there is no such method, or a model or file that it requires is missing.
     """
     check_method(name)
-    module = import_module(f"counterfactory.{module_of(name)}")
+    module = imported(module_of(name))
     if not hasattr(module, "load"):
         raise UserError(f"methods: {name}: {module_of(name)} has no function load; define it there")
     # Set here once for all methods; torch is not imported for methods that do not use it.

@@ -23,6 +23,7 @@ from ..answers.store import chunk_range, chunks_in
 from ..core.code_hash import code_hash
 from ..core.errors import MissingWeights, UserError, reading
 from ..core.files import read_table, write_json, write_table
+from ..core.plugins import code_of_plugin, without_plugins
 from ..core.progress import progress
 from ..data.dataset import Dataset, Split, load_dataset, load_split
 from . import Answer, Columns, check_method, load_method
@@ -245,9 +246,10 @@ def _fingerprint(settings: Any, job: Job, selected: pd.DataFrame) -> str:
     for first in range(0, len(selected), ROWS):  # in parts: hashing all rows at once takes much memory
         part = selected.iloc[first : first + ROWS]
         rows.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
+    code = ("methods.run:answer", f"{module_of(job.method)}:load")
     return fingerprint(
         [job.method, job.suite, job.seed, job.device, job.threads],
-        code_hash("methods.run:answer", f"{module_of(job.method)}:load"),
+        code_hash(*without_plugins(code)) + code_of_plugin(code),
         {key: value for key, value in values.items() if key not in ("chunk_size", "chunks")},
         [list(selected), rows.hexdigest()],
         files=(*weights, *test),

@@ -8,7 +8,9 @@ A new metric is one module, `metrics/<name>.py`, and one line in :data:`METRICS`
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["METRICS", "Metric"]
+from ..core.plugins import found, is_plugin
+
+__all__ = ["METRICS", "Metric", "module_of"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Metric:
         simulated: Whether it requires a simulated data set.
         scores: Title, unit and better direction (`lower`, `higher` or empty) of its scores by name. The report shows
             a score without an entry here and in `report/vocabulary.py` under its own name.
+        module: For a metric of another package: the full name of its module, by default that of the entry point.
     """
 
     suites: tuple[str, ...]
@@ -40,6 +43,7 @@ class Metric:
     codes: bool = False
     simulated: bool = False
     scores: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    module: str = ""
 
 
 METRICS = {
@@ -59,3 +63,11 @@ METRICS = {
     "graph_consistency": Metric(("flip",), models=("classifier",), simulated=True),
     "dci": Metric(("null",), codes=True),
 }
+
+METRICS |= found("counterfactory.metrics", METRICS, Metric)
+
+
+def module_of(metric: str) -> str:
+    """Returns the module of a metric: relative to the package, such as `metrics.fid`, or of another package."""
+    module = METRICS[metric].module
+    return module if is_plugin(module) else f"metrics.{metric}"

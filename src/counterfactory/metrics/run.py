@@ -23,7 +23,6 @@ Metrics do not depend on methods. A score that cannot be computed is missing wit
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -34,10 +33,11 @@ import pandas as pd
 from ..core.errors import MissingWeights, UserError
 from ..core.files import write_table
 from ..core.names import unknown_name
+from ..core.plugins import imported
 from ..data.dataset import load_dataset, load_split
 from ..methods.registry import METHODS
 from .inputs import Score, Scorer, SetScore, SuiteAnswers, absent, load_answers, load_questions
-from .registry import METRICS
+from .registry import METRICS, module_of
 from .resources import Resources
 from .summary import WHOLE
 
@@ -136,7 +136,7 @@ def _entry(table: Mapping[str, Entry], name: str, key: str, what: str) -> Entry:
 
 def _module(metric: str, threads: int) -> ModuleType:
     """Imports a metric."""
-    module = import_module(f"{__package__}.{metric}")
+    module = imported(module_of(metric))
     torch = sys.modules.get("torch")  # some metrics do not import it
     if torch is not None:
         torch.set_num_threads(threads)

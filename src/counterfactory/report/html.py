@@ -20,13 +20,14 @@ from ..core.errors import UserError, reading
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
 from ..data.registry import DEFAULT_DATASET, noun_of
+from .caveats import caveats
 from .layout import Column, Table, footnotes, format_cell, format_number
-from .narrative import cards, caveats, explanation_sentences, intervention_sentences
+from .narrative import cards, explanation_sentences, intervention_sentences
 from .steps import read_steps
 from .vocabulary import CEILING, FLOOR, method_title
 from .write import ARROWS
 
-__all__ = ["write_report"]
+__all__ = ["icon", "write_report"]
 
 PAGE = Path(__file__).parent
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -87,7 +88,7 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         title=config.get("report", {}).get("title", "Image counterfactuals"),
         style=Markup((PAGE / "page.css").read_text(encoding="utf-8")),
-        icon=_icon(),
+        icon=icon(),
         config=config,
         noun=noun_of(config.get("dataset", DEFAULT_DATASET)),
         config_text=yaml.safe_dump(
@@ -142,7 +143,7 @@ def _inline(picture: Mapping[str, Any], figures: Path) -> list[dict[str, Any]]:
     return panels
 
 
-def _icon() -> str:
+def icon() -> str:
     """Returns the icon of the page as a data URI; without an icon, browsers request a file."""
     rings = "".join(
         f'<circle cx="{x}" cy="16" r="8.5" fill="none" stroke="{colour}" stroke-width="4"/>'

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from .layout import Cell, Column, Row, Table, format_cell, format_number
+from .layout import Cell, Row, Table, format_cell, format_number
 from .style import method_colours
 from .vocabulary import CEILING, FLOOR, method_title
 
-__all__ = ["Card", "Dot", "cards", "caveats", "explanation_sentences", "intervention_sentences"]
+__all__ = ["Card", "Dot", "cards", "explanation_sentences", "intervention_sentences", "name_and_unit"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Card:
         ceiling: The score of the ceiling.
         judged: Whether the ceiling is the error of the judge on real images.
         dots: The methods, best first.
+        leaders: The titles of the best method and of those within noise of it.
     """
 
     title: str
@@ -49,6 +49,7 @@ class Card:
     ceiling: str
     judged: bool
     dots: tuple[Dot, ...]
+    leaders: str = ""
 
 
 def _methods(distance: Table) -> list[str]:
@@ -101,7 +102,8 @@ def cards(distance: Table | None) -> list[Card]:
         floor = _number(row.cells[0], distance, 0)
         ceiling = _number(row.cells[-1], distance, len(row.cells) - 1)
         dots.sort(key=lambda dot: -dot.share)
-        made.append(Card(what, name, floor, ceiling, bool(row.cells[-1].reason), tuple(dots)))
+        leaders = _list([dot.name for dot in dots if dot.best] or [dots[0].name])
+        made.append(Card(what, name, floor, ceiling, bool(row.cells[-1].reason), tuple(dots), leaders))
     return made
 
 
@@ -126,18 +128,28 @@ def intervention_sentences(tables: Mapping[str, Table]) -> list[str]:
 
 
 def _best_effectiveness(distance: Table, row: Row) -> str:
-    """Returns a sentence on the method that closes most of the gap."""
+    """Returns a sentence on the method that closes most of the gap, and on those within noise of it."""
     methods = _methods(distance)
-    present = [k for k in range(len(methods)) if row.cells[2 + 2 * k].value is not None]
-    if not present:
+    leaders = _leaders(distance, row)
+    if not leaders:
         return ""
-    k = max(present, key=lambda k: _value(row.cells[2 + 2 * k]))
+    k = leaders[0]
     what, score = _intervention_and_score(row)
-    score, unit = _name_and_unit(score)
+    score, unit = name_and_unit(score)
     unit = f" {unit}" if unit else ""
     value, share = _number(row.cells[1 + 2 * k], distance, 1 + 2 * k), _value(row.cells[2 + 2 * k])
     floor, ceiling = _number(row.cells[0], distance, 0), _number(row.cells[-1], distance, len(row.cells) - 1)
     end = "the judge's score on real images" if row.cells[-1].reason else "the true counterfactual"
+    if len(leaders) > 1:
+        parts = [
+            f"{method_title(methods[i])} ({_number(row.cells[1 + 2 * i], distance, 1 + 2 * i)}{unit}, "
+            f"{format_number(_value(row.cells[2 + 2 * i]), 0)} %)"
+            for i in leaders
+        ]
+        return (
+            f"Under {what}, {_list(parts)} cannot be told apart by their {score}. The per cent are the share of the "
+            f"gap closed between a copy of the input ({floor}) and {end} ({ceiling})."
+        )
     return (
         f"Under {what}, {method_title(methods[k])} has {_article(score.removesuffix(', predicted'))} of "
         f"{value}{unit}. It closes {format_number(share, 0)} % of the gap between a copy of the input ({floor}) and "
@@ -145,7 +157,16 @@ def _best_effectiveness(distance: Table, row: Row) -> str:
     )
 
 
-def _name_and_unit(words: str) -> tuple[str, str]:
+def _leaders(distance: Table, row: Row) -> list[int]:
+    """Returns the numbers of the method that closes most of the gap and of those within noise of it, best first."""
+    shares = {k: row.cells[2 + 2 * k] for k in range(len(_methods(distance)))}
+    present = sorted(
+        (k for k, share in shares.items() if share.value is not None), key=lambda k: -_value(shares[k])
+    )
+    return [k for k in present if k == present[0] or shares[k].best]
+
+
+def name_and_unit(words: str) -> tuple[str, str]:
     """Splits `thickness error (px) ↓` into its name and its unit."""
     name, _, unit = words.rstrip(" ↓↑").partition(" (")
     return name, unit.rstrip(")")
@@ -166,7 +187,11 @@ def _distance_to_truth(distance: Table) -> list[str]:
             k = min(values, key=values.__getitem__)
             what, _ = _intervention_and_score(row)
             value = _number(row.cells[1 + 2 * k], distance, 1 + 2 * k)
-            parts.append(f"{value} under {what} ({method_title(methods[k])})")
+            leaders = [method_title(methods[i]) for i in _leaders(distance, row)] or [
+                method_title(methods[k])
+            ]
+            noise = ", within noise" if len(leaders) > 1 else ""
+            parts.append(f"{value} under {what} ({_list(leaders)}{noise})")
             floors.append(_number(row.cells[0], distance, 0))
     if not parts:
         return []
@@ -187,7 +212,11 @@ def _drift(headline: Table, group: str, words: str) -> list[str]:
     if not rows:
         return []
     j = found[-1]
-    best, *others = sorted(rows, key=lambda row: _value(row.cells[j]))
+    rows.sort(key=lambda row: _value(row.cells[j]))
+    if float(_number(rows[-1].cells[j], headline, j).replace(",", "")) == 0:
+        return []  # exact by construction: the abducted noise is kept as a whole
+    best, *others = rows
+    leaders = [row.name for row in rows if row is best or row.cells[j].best]
     times = int(headline.columns[j].title.split()[0])
     plural = "s" * (times > 1)
     start = words.format(count=times, interventions=f"intervention{plural}", cycles=f"cycle{plural}")
@@ -195,6 +224,8 @@ def _drift(headline: Table, group: str, words: str) -> list[str]:
     text = (
         f"{start}, the image of {best.name} has changed by {_number(best.cells[j], headline, j)} grey levels"
     )
+    if len(leaders) > 1:
+        rest += f"; {_list(leaders)} differ within noise"
     return [f"{text} ({rest})." if rest else f"{text}."]
 
 
@@ -248,102 +279,12 @@ def _graph_consistency(graph: Table, group: str) -> str:
             f"n = {row.cells[count].value:.0f})"
         )
 
-    last = f", least consistent {changes(rows[-1])}" if len(rows) > 1 else ""
-    first = f"most consistent with the causal graph {changes(rows[0])}"
+    leaders = [row for row in rows if row is rows[0] or row.cells[distance].best]
+    others = [row for row in rows if row not in leaders]
+    last = f", least consistent {changes(others[-1])}" if others else ""
+    first = f"most consistent with the causal graph {_list([changes(row) for row in leaders])}"
     return f"Change of {variable} when {what} is flipped: {first}{last}."
 
 
 def _list(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def caveats(tables: Mapping[str, Table], config: Mapping[str, Any]) -> list[str]:
-    """Returns the limitations of the results.
-
-    Arguments:
-        tables: The tables by key.
-        config: The configuration of the run.
-    """
-    found = [
-        _one_seed(config),
-        _judge_errors(tables.get("judges")),
-        _measurement_errors(tables.get("main_measured")),
-        _missing_truth(tables.get("main_effectiveness")),
-        _residual_temperature(config),
-    ]
-    if any(key.startswith("published_") for key in tables):
-        found.append(
-            "Published values were computed with other judges, other questions and other amounts of data. Unless a "
-            "table is marked as comparable, they indicate the order of magnitude only."
-        )
-    return [text for text in found if text]
-
-
-def _one_seed(config: Mapping[str, Any]) -> str:
-    if len(config.get("seeds", [0])) > 1:
-        return ""
-    return (
-        "There is one training seed. Intervals describe the variation over questions for these trained networks, not "
-        "the variation over trainings. Configure more seeds to measure the latter."
-    )
-
-
-def _judge_errors(judges: Table | None) -> str:
-    if judges is None:
-        return ""
-    parts = [
-        f"{name} {format_cell(row.cells[0], judges.columns[0])[0]}{f' {unit}' if unit else ''}"
-        for row in judges.rows
-        for name, unit in [_name_and_unit(row.name)]
-        if row.cells[0].value is not None
-    ]
-    if not parts:
-        return ""
-    return (
-        f"Predicted scores are computed by judges that have errors themselves ({', '.join(parts)} on real test "
-        "images). A method can exploit errors of a judge; measured scores and the distance to the truth do not "
-        "depend on judges."
-    )
-
-
-def _ceiling_cells(table: Table | None) -> list[tuple[Column, Cell]]:
-    """Returns the columns of a table and the cells of the ceiling, if both exist."""
-    rows = [row for row in table.rows if row.role == "ceiling"] if table is not None else []
-    return list(zip(table.columns, rows[0].cells, strict=True)) if table is not None and rows else []
-
-
-def _measurement_errors(measured: Table | None) -> str:
-    parts = [
-        f"{column.title.removesuffix(' to target')} {format_cell(cell, column)[0]} {column.unit} under {column.group}"
-        for column, cell in _ceiling_cells(measured)
-        if column.title.endswith(" to target")
-        and cell.value is not None
-        and f"({column.title.split(' ')[0]})" in column.group
-    ]
-    if not parts:
-        return ""
-    return (
-        "Measurements have errors: the true counterfactual also differs from its target "
-        f"({', '.join(parts)}). The columns to truth exclude this error."
-    )
-
-
-def _missing_truth(predicted: Table | None) -> str:
-    missing = dict.fromkeys(column.group for column, cell in _ceiling_cells(predicted) if cell.value is None)
-    if not missing:
-        return ""
-    return (
-        f"No true counterfactual exists under {' and '.join(missing)}, so there is no rendered ceiling and no distance "
-        "to the truth."
-    )
-
-
-def _residual_temperature(config: Mapping[str, Any]) -> str:
-    answers = config.get("answers", {})
-    if "residual_temperature" not in answers:
-        return ""
-    temperature = answers["residual_temperature"]
-    return (
-        "Composition depends on the temperature of the abducted pixel noise: it is multiplied by "
-        f"{temperature:g} here. Published values often use 0.1."
-    )

@@ -1,11 +1,11 @@
 """Commands that fetch, generate and perturb images."""
 
 import argparse
-from importlib import import_module
 from pathlib import Path
 
 from ..core.names import unknown_name
-from ..data.registry import DATASETS
+from ..core.plugins import imported
+from ..data.registry import DATASETS, module_of
 from .options import OUT, SETTINGS, THREADS, Command, option, path, positional, true_or_false
 from .resolve import path_of, section_of, settings_of
 
@@ -25,9 +25,7 @@ def _synthesise(args: argparse.Namespace) -> None:
     confounded = args.confounded if args.confounded is not None else settings_of(args).judges.confounded
     digits, out = path_of(args, "digits", "data/digits"), path_of(args, "out", "data")
     settings = section_of(args, "data")
-    import_module(f"counterfactory.data.{dataset}").synthesise(
-        settings, confounded, digits, out, args.threads
-    )
+    imported(module_of(dataset)).synthesise(settings, confounded, digits, out, args.threads)
 
 
 def _perturb(args: argparse.Namespace) -> None:

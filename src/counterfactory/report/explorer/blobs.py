@@ -1,0 +1,70 @@
+"""Packs binary data and pictures for a page: base 85 text, which is a quarter longer than the data, and sheets.
+
+A sheet is one picture that holds many images of equal size in rows of :data:`COLUMNS`.
+"""
+
+import gzip
+import io
+import json
+from base64 import b85encode
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["COLUMNS", "pack", "pack_json", "quantised", "sheet"]
+
+COLUMNS = 64
+MISSING = 65_535
+
+
+def pack(data: bytes) -> str:
+    """Returns bytes as text for a script element: base 85 with a comma for `<`, so that no tag can begin in it."""
+    return b85encode(data).decode().replace("<", ",")
+
+
+def pack_json(content: Any) -> str:
+    """Returns packed, gzipped JSON."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return pack(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def sheet(images: np.ndarray, quality: int = 0) -> bytes:
+    """Returns a picture with many images.
+
+    Arguments:
+        images: Uint8 (N, C, H, W) with C = 1 or 3.
+        quality: Quality of WebP, 1 to 100; 0: PNG, which loses nothing.
+    """
+    count, channels, height, width = images.shape
+    rows = max(1, -(-count // COLUMNS))
+    tiles = np.zeros((rows * COLUMNS, channels, height, width), np.uint8)
+    tiles[:count] = images
+    drawn = tiles.reshape(rows, COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
+    drawn = drawn.reshape(rows * height, COLUMNS * width, channels)
+    picture = Image.fromarray(np.ascontiguousarray(drawn[:, :, 0] if channels == 1 else drawn))
+    file = io.BytesIO()
+    if quality:
+        picture.convert("RGB").save(file, "WEBP", quality=quality, method=4)
+    else:
+        picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def quantised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Returns values as 16-bit integers with offset and step; :data:`MISSING` stands for a missing value.
+
+    Arguments:
+        values: Any shape, with NaN where a value is missing.
+
+    Returns:
+        Little-endian uint16 of the same shape, the offset and the step; value = offset + step x integer.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(values.shape, MISSING, "<u2"), 0.0, 1.0
+    low, high = float(values[known].min()), float(values[known].max())
+    step = (high - low) / (MISSING - 1) or 1.0
+    whole = np.full(values.shape, MISSING, "<u2")
+    whole[known] = np.rint((values[known] - low) / step).astype("<u2")
+    return whole, low, step

@@ -1,0 +1,120 @@
+"use strict";
+// The part that lists all answers of all methods, sorted by one score.
+
+const PAGE = 48;
+
+class Browser {
+  constructor(content, index, shape) {
+    Object.assign(this, { content, index, shape, sheets: {}, numbers: {}, count: PAGE });
+    if (!index.suites.length) { document.getElementById("count").textContent = "This run has no stored answers."; return; }
+    this.choice = { suite: index.suites[0].suite, order: "worst" };
+    window.addEventListener("hashchange", () => this.follow());
+    document.getElementById("more").onclick = () => { this.count += PAGE; this.show(); };
+    this.follow();
+  }
+
+  get suite() { return this.index.suites.find((one) => one.suite === this.choice.suite); }
+
+  /** Reads a link such as `#browse:suite=do&method=vae&metric=truth_l1&intervention=thickness`. */
+  follow() {
+    if (location.hash.startsWith("#browse:")) {
+      const asked = Object.fromEntries(new URLSearchParams(location.hash.slice(8)));
+      if (this.index.suites.some((one) => one.suite === asked.suite)) this.choice = { order: "worst", ...asked };
+      document.getElementById("browse").scrollIntoView();
+    }
+    this.count = PAGE;
+    this.showFilters();
+    this.show();
+  }
+
+  metrics() {
+    const found = new Map();
+    for (const method of this.suite.methods) {
+      if (this.choice.method && this.choice.method !== method.name) continue;
+      for (const metric of method.metrics) found.set(metric.name, metric);
+    }
+    return [...found.values()];
+  }
+
+  showFilters() {
+    const { suite, choice } = this, all = { name: "", title: "all" };
+    const titles = { do: "interventions (do)", flip: "explanations (flip)", null: "null interventions", reverse: "intervention and inverse" };
+    const metrics = this.metrics();
+    const preferred = { do: "truth_l1", flip: "l1" }[choice.suite];
+    if (!metrics.some((one) => one.name === choice.metric)) choice.metric = (metrics.find((one) => one.name === preferred) ?? metrics[0])?.name ?? "";
+    const selects = [
+      ["suite", "suite", this.index.suites.map((one) => ({ name: one.suite, title: titles[one.suite] ?? one.suite }))],
+      ["intervention", choice.suite === "flip" ? "attribute" : "intervention", [all, ...suite.kinds.map((name, k) => ({ name, title: suite.titles[k] }))]],
+      ...(suite.protocols.length > 1 ? [["protocol", "values from", [all, ...suite.protocols.map((name) => ({ name, title: name.replace("_", " ") }))]]] : []),
+      ["method", "method", [all, ...suite.methods]],
+      ["metric", "sorted by", metrics],
+      ["order", "order", [{ name: "worst", title: "worst first" }, { name: "best", title: "best first" }, { name: "number", title: "by question" }]],
+    ];
+    document.getElementById("filters").replaceChildren(...selects.map(([key, title, options]) => {
+      const select = make("select", { id: `filter-${key}` }, ...options.map((one) => make("option", { value: one.name, textContent: one.title, selected: (choice[key] ?? "") === one.name })));
+      select.onchange = () => {
+        choice[key] = select.value;
+        if (key === "suite") this.choice = { suite: select.value, order: choice.order };
+        this.count = PAGE;
+        this.showFilters();
+        this.show();
+        document.getElementById(`filter-${key}`).focus();
+      };
+      return make("label", {}, title, select);
+    }));
+  }
+
+  /** Returns the values of one metric of one method, NaN where there is none. */
+  values(method, metric) {
+    const k = method.metrics.findIndex((one) => one.name === metric);
+    if (k < 0) return null;
+    const key = method.scores, count = this.suite.steps.length, { low, step } = method.metrics[k];
+    if (!this.numbers[key]) { const bytes = blob(key).slice(); this.numbers[key] = new Uint16Array(bytes.buffer); }
+    return Array.from(this.numbers[key].subarray(k * count, (k + 1) * count), (whole) => (whole === 65535 ? NaN : low + step * whole));
+  }
+
+  async sheet(name) {
+    this.sheets[name] ??= Sheet.open(name, this.shape);
+    return this.sheets[name];
+  }
+
+  /** Returns, for each question, the place of its answer in the sheet, or -1; from the lengths of runs. */
+  places(answered) {
+    answered.places ??= answered.flatMap((length, k) => Array(length).fill(k % 2)).map(((place) => (flag) => (flag ? place++ : -1))(0));
+    return answered.places;
+  }
+
+  async show() {
+    const { suite, choice } = this, hits = [];
+    const kind = suite.kinds.indexOf(choice.intervention), protocol = suite.protocols.indexOf(choice.protocol);
+    let better = "lower";
+    for (const method of suite.methods) {
+      if (choice.method && choice.method !== method.name) continue;
+      const values = this.values(method, choice.metric), places = this.places(method.answered);
+      if (!values) continue;
+      better = method.metrics.find((one) => one.name === choice.metric).better || "lower";
+      values.forEach((value, q) => {
+        if ((kind < 0 || suite.intervention[q] === kind) && (protocol < 0 || suite.protocol[q] === protocol) && places[q] >= 0 && !Number.isNaN(value)) hits.push({ method, q, value, place: places[q] });
+      });
+    }
+    const sign = (better === "lower" ? -1 : 1) * (choice.order === "best" ? -1 : 1);
+    hits.sort((a, b) => (choice.order === "number" ? a.q - b.q : sign * (a.value - b.value) || a.q - b.q));
+    this.hits = hits;
+    const title = this.metrics().find((one) => one.name === choice.metric)?.title ?? "";
+    document.getElementById("count").textContent = `${hits.length.toLocaleString("en")} answers with this score${hits.length > this.count ? `; the first ${this.count} are shown` : ""}.`;
+    const factual = await this.sheet("factual"), truth = suite.truth && (await this.sheet(suite.truth.sheet));
+    const cards = [];
+    for (const hit of hits.slice(0, this.count)) {
+      const sheet = await this.sheet(hit.method.sheet), image = suite.images[hit.q];
+      const real = truth ? this.places(suite.truth.answered)[hit.q] : -1;
+      const picture = (one, k, words) => paint(make("canvas", { role: "img", "aria-label": words }), one.tile(k), this.shape);
+      cards.push(make("div", { className: "hit" },
+        make("div", { className: "three" }, picture(factual, image, "image"), real >= 0 ? picture(truth, real, "truth") : make("div", { className: "absent", textContent: "no truth" }), picture(sheet, hit.place, "answer")),
+        make("div", {}, make("b", { textContent: Number(hit.value.toPrecision(3)) }), ` ${title.replace(/ [↓↑]$/, "")}`),
+        make("div", { textContent: `${hit.method.title}: ${suite.target[hit.q] ? `flip ${suite.target[hit.q]}` : suite.steps[hit.q]}` }),
+        make("div", { className: "hint", textContent: `question ${hit.q}, test image ${this.index.rows[image]}` })));
+    }
+    document.getElementById("found").replaceChildren(...cards);
+    document.getElementById("more").hidden = hits.length <= this.count;
+  }
+}

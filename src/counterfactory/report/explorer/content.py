@@ -1,0 +1,180 @@
+"""Collects what the explorer computes with: test images, their true counterfactuals, and the networks as graphs.
+
+True counterfactuals are rendered in advance, because a browser cannot render them: for each test image that can be
+chosen and each variable, at :data:`VALUES` evenly spaced values. Without a runtime for networks the answers of the
+methods at the same values take the place of the networks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...core.errors import UserError
+from ...core.noise import derive_seed
+from ...data.dataset import Dataset, Split, load_split
+from ...data.variable import Variable
+from ...methods import load_method
+from ...methods.batches import answer_questions
+from ...methods.registry import METHODS
+from ..vocabulary import CEILING, method_title
+from .blobs import sheet
+
+__all__ = ["EXAMPLES", "VALUES", "Models", "answers_at_values", "described", "examples", "networks"]
+
+EXAMPLES, VALUES = 24, 11
+"""The number of test images that can be chosen, and of values of each continuous variable."""
+
+SIZE = 4_000_000
+"""The largest size of all graphs of image mechanisms in bytes; later mechanisms are left out."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where the trained models are, and the settings they answer with.
+
+    Arguments:
+        data: The folder of the data set.
+        models: The folder of the models.
+        methods: The methods of the run.
+        seed: The training seed.
+        settings: The section `answers`.
+    """
+
+    data: Path
+    models: Path
+    methods: Sequence[str]
+    seed: int
+    settings: Any
+
+    @property
+    def mechanisms(self) -> list[str]:
+        """The methods that answer with an image mechanism."""
+        return [name for name in self.methods if METHODS[name].module == "dscm"]
+
+
+def described(dataset: Dataset) -> dict[str, Any]:
+    """Returns the variables, the causal edges and the shape of the images."""
+    return {
+        "name": dataset.name,
+        "shape": list(dataset.shape),
+        "edges": [list(edge) for edge in dataset.edges],
+        "variables": [
+            {
+                "name": variable.name,
+                "kind": variable.kind,
+                "unit": variable.unit,
+                "low": variable.low,
+                "high": variable.high,
+                "classes": variable.classes,
+                "names": list(getattr(variable, "names", ())),
+                "values": values_of(variable),
+            }
+            for variable in dataset.variables
+        ],
+    }
+
+
+def values_of(variable: Variable) -> list[float]:
+    """Returns the values at which true counterfactuals are rendered: all classes, or evenly spaced values."""
+    if variable.kind == "categorical":
+        return [float(k) for k in range(variable.classes)]
+    return [float(f"{value:.6g}") for value in np.linspace(variable.low, variable.high, VALUES)]
+
+
+def examples(dataset: Dataset, test: Split) -> np.ndarray:
+    """Returns the rows of the test images that can be chosen, evenly spaced and of all classes."""
+    rows = np.arange(len(test.images))
+    first = next((one.name for one in dataset.variables if one.kind == "categorical"), None)
+    if first is not None:
+        # In the order 0, 1, ..., 9, 0, 1, ...: the k-th image of every class before the next one of any.
+        labels = test.attributes[first].to_numpy(np.int64)
+        turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
+        rows = np.lexsort((labels, turn))
+    return rows[:EXAMPLES]
+
+
+def answers_at_values(
+    method: str, models: Models, dataset: Dataset, rows: np.ndarray
+) -> tuple[bytes, list[bool], list[list[float]]] | None:
+    """Answers questions that set one variable of one example to one of its values.
+
+    Arguments:
+        method: The method.
+        models: Its models.
+        dataset: The data set.
+        rows: The rows of the examples.
+
+    Returns:
+        A sheet of the answers in the order example, variable, value; which questions were answered; and the parents
+        afterwards. None if the method answers no question.
+    """
+    test = load_split(models.data, "test")
+    asked = [
+        (int(row), json.dumps([{variable.name: value}]))
+        for row in rows
+        for variable in dataset.variables
+        for value in (
+            [int(v) for v in values_of(variable)] if variable.kind == "categorical" else values_of(variable)
+        )
+    ]
+    table = pd.DataFrame(asked, columns=["index", "steps"])
+    table["question"] = np.arange(len(table))
+    table["seed"] = [derive_seed(0, "explorer", int(row)) for row in table["index"]]
+    respond = load_method(method, models.seed, models.data, models.models, models.settings)
+    images, columns, _ = answer_questions(
+        respond, table, dataset, test, models.settings.batch_size, f"answer {method} for the explorer"
+    )
+    parents = np.stack([columns[name] for name in dataset.names], 1)
+    answered = ~np.isnan(parents).any(1)
+    if not answered.any():
+        return None
+    listed = [[float(f"{value:.5g}") for value in row] for row in np.nan_to_num(parents)]
+    return sheet(images, 0 if method == CEILING else 90), answered.tolist(), listed
+
+
+def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Returns the description of the networks, and their graphs by name: `parents`, methods, `judge-<variable>`."""
+    from ...models.image.model import load_image_mechanism
+    from ...models.judges.model import load_judge
+    from ...scm.fit import load_scm
+    from .export import export_judge, export_mechanism, export_parents
+
+    graphs: dict[str, bytes] = {}
+    found: dict[str, Any] = {"methods": [], "judges": [], "left_out": []}
+    for method in models.mechanisms:
+        [name] = METHODS[method].models
+        mechanism = load_image_mechanism(models.models / name / f"seed{models.seed}", dataset, "cpu", name)
+        graph = export_mechanism(mechanism, dataset.width)
+        if sum(map(len, graphs.values())) + len(graph) > SIZE:
+            found["left_out"].append(method_title(method))
+            continue
+        graphs[method] = graph
+        size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
+        found["methods"].append(
+            {"name": method, "title": method_title(method), "noise": size, "mediated": mechanism.mediated}
+        )
+    if not graphs:
+        return found, {}
+    graphs["parents"] = export_parents(load_scm(models.models / "scm" / f"seed{models.seed}", dataset))
+    for variable in dataset.variables:
+        try:
+            judge = load_judge(models.models / "judges" / variable.name, "cpu")
+        except UserError:
+            continue  # the run has no judge of this variable; its value is then given by the reader
+        if not judge.context:
+            graphs[f"judge-{variable.name}"] = export_judge(judge.model, dataset)
+            found["judges"].append(variable.name)
+    return found, graphs
+
+
+def dials(settings: Any) -> Mapping[str, float]:
+    """Returns the settings of the run that the page's dials begin with."""
+    return {
+        name: float(getattr(settings, name))
+        for name in ("residual_temperature", "latent_temperature", "stickiness")
+    }

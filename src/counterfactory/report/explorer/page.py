@@ -1,0 +1,136 @@
+"""Writes the explorer: one HTML file that holds its data, its networks and their runtime, and needs no network.
+
+It asks: an image, interventions on one or several variables, dials, and the answers of each image mechanism beside the
+true counterfactual. It lists: every answer of every method, sorted by any score. Networks are evaluated in the browser
+where both the runtime (:mod:`counterfactory.report.explorer.runtime`) and the exporter are available; otherwise the
+page holds answers at fixed values and says so.
+"""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ... import __version__
+from ...core.errors import UserError, reading
+from ...core.files import read_json, write_text
+from ...data.dataset import load_dataset, load_split
+from ..causal_graph import causal_graph
+from ..html import icon
+from ..vocabulary import CEILING, method_title
+from .blobs import pack, pack_json, sheet
+from .browse import browse
+from .content import Models, answers_at_values, described, dials, examples, networks
+
+__all__ = ["Stored", "write_explorer"]
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("networks.js", "browse.js", "explorer.js")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the questions, answers and scores of a run are.
+
+    Arguments:
+        questions: The folder of questions.
+        answers: The folder of answers.
+        rows: The scores of single questions, one table per metric and seed.
+    """
+
+    questions: Path
+    answers: Path
+    rows: tuple[Path, ...]
+
+
+def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Path | str) -> None:
+    """Writes the page.
+
+    Arguments:
+        models: The data, the trained models and the methods of the run.
+        stored: Its questions, answers and scores.
+        runtime: The packed runtime of networks; None: without networks.
+        out: The page.
+
+    Raises:
+        UserError: If a model, a table or the packed runtime is missing or damaged.
+    """
+    dataset = load_dataset(models.data)
+    test = load_split(models.data, "test")
+    rows = examples(dataset, test)
+    packed, reason = _runtime(runtime)
+    if not reason and not models.mechanisms:
+        reason = "no method of this run has an image mechanism"
+    sheets = {"examples": sheet(test.images[rows])}
+    content: dict[str, Any] = {
+        "dataset": described(dataset),
+        "dials": dials(models.settings),
+        "examples": {
+            "rows": rows.tolist(),
+            "parents": [
+                {name: float(test.attributes[name].iloc[row]) for name in dataset.names} for row in rows
+            ],
+        },
+        "truth": None,
+        "networks": None,
+        "precomputed": [],
+    }
+    graphs: dict[str, bytes] = {}
+    if dataset.simulated and CEILING in models.methods:
+        rendered = answers_at_values(CEILING, models, dataset, rows)
+        if rendered is not None:
+            sheets["truth"], answered, parents = rendered
+            content["truth"] = {"answered": answered, "parents": parents}
+    if not reason:
+        content["networks"], graphs = networks(models, dataset)
+    else:
+        for method in models.mechanisms:
+            computed = answers_at_values(method, models, dataset, rows)
+            if computed is not None:
+                sheets[method], _, parents = computed
+                content["precomputed"].append(
+                    {"name": method, "title": method_title(method), "parents": parents}
+                )
+    listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, models.seed)
+    content["sheets"] = list(sheets)
+    blobs = {"content": pack_json(content), "browse": pack_json(listed)}
+    blobs |= {f"sheet-{name}": pack(picture) for name, picture in sheets.items()}
+    blobs |= {f"graph-{name}": pack(gzip.compress(graph, 9, mtime=0)) for name, graph in graphs.items()}
+    blobs |= {name: pack(data) for name, data in binary.items()}
+    if graphs:
+        blobs["runtime"] = pack_json(packed)
+    foot = f"Written by counterfactory {__version__}."
+    if graphs:
+        foot += f" Networks run in this page with onnxruntime-web {packed['version']} (MIT license)."
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("explorer.html.j2").render(
+        dataset=dataset.name,
+        icon=icon(),
+        style=Markup((FOLDER / "explorer.css").read_text(encoding="utf-8")),
+        scripts=[Markup((FOLDER / name).read_text(encoding="utf-8")) for name in SCRIPTS],
+        graph=causal_graph(dataset),
+        reason=reason,
+        blobs={name: Markup(text) for name, text in blobs.items()},
+        foot=foot,
+    )
+    write_text(out, page)
+
+
+def _runtime(path: Path | None) -> tuple[dict[str, Any], str]:
+    """Returns the packed runtime, and why networks cannot be evaluated in the page, or ``""``."""
+    from .export import exporter_missing
+
+    if path is None:
+        return {}, "no runtime was given"
+    with reading(path, "not a packed runtime", "delete it and run again"):
+        packed = read_json(path)
+        if not isinstance(packed, dict) or not (
+            {"missing"} <= set(packed) or {"script", "wasm"} <= set(packed)
+        ):
+            raise UserError(f"{path}: not a packed runtime; delete it and run again")
+    return packed, str(packed.get("missing", "")) or exporter_missing()

@@ -1,0 +1,194 @@
+"""The explorer in a real browser, from a file: no errors, no requests, answers as in Python, keyboard and phone."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from counterfactory.config import load_settings
+from counterfactory.core.files import write_json
+from counterfactory.data.dataset import encode_parents, load_dataset, load_split
+from counterfactory.report.explorer.blobs import pack, quantised
+from counterfactory.report.explorer.content import Models
+from counterfactory.report.explorer.export import exporter_missing
+from counterfactory.report.explorer.page import Stored, write_explorer
+from counterfactory.report.explorer.runtime import fetch_runtime
+from tests.explorer.browser import Page, executable
+from tests.workflow import tiny
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(executable() is None, reason="no Chromium is installed (apt-get install chromium)"),
+]
+READY = "document.body && document.body.dataset.ready === 'yes' && document.body.dataset.busy === 'no'"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder, before = tmp_path_factory.mktemp("explorer"), os.getcwd()
+    os.chdir(folder)
+    try:
+        tiny.make()
+    finally:
+        os.chdir(before)
+    return folder / tiny.RESULTS
+
+
+def write(run, out, runtime):
+    settings = load_settings({}).answers
+    models = Models(run / "data", run / "models", ["copy", "vae", "truth"], 0, settings)
+    rows = tuple(sorted(run.glob("scores/*/seed0.parquet")))
+    write_explorer(models, Stored(run / "questions", run / "answers", rows), runtime, out)
+    assert out.stat().st_size < 10_000_000
+    return out
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory):
+    if exporter_missing():
+        pytest.skip(exporter_missing())
+    path = tmp_path_factory.mktemp("runtime") / "runtime.json"
+    fetch_runtime(path)
+    missing = json.loads(path.read_text()).get("missing")
+    if missing:
+        pytest.skip(missing)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(run, runtime, tmp_path_factory):
+    return write(run, tmp_path_factory.mktemp("elsewhere") / "explorer.html", runtime)
+
+
+def opened(page, window, fragment=""):
+    window.open(page, fragment)
+    window.wait(READY)
+
+
+def asked(window):
+    """Returns the addresses that the page asked for, without those that hold their data themselves."""
+    return [url for url in window.requests if not url.startswith(("data:", "blob:", "file:"))]
+
+
+def test_answers_as_python_does(run, page):
+    from counterfactory.methods.dscm import Pearl, counterfactual_image
+    from counterfactory.models.image.model import load_image_mechanism
+    from counterfactory.nets.pixels import to_bytes, to_pixels
+    from counterfactory.scm.fit import load_scm
+
+    dataset, test = load_dataset(run / "data"), load_split(run / "data", "test")
+    mechanism = load_image_mechanism(run / "models" / "vae" / "seed0", dataset)
+    scm = load_scm(run / "models" / "scm" / "seed0", dataset)
+    noise = np.random.default_rng(0).standard_normal((1, 16)).astype(np.float32)
+    with Page() as window:
+        opened(page, window)
+        for k, action in ((0, {"angle": 0.4}), (1, {"light": 60.0, "angle": -0.3}), (2, {})):
+            row = window.evaluate(f"explorer.content.examples.rows[{k}]")
+            before = {name: np.array([test.attributes[name].iloc[row]]) for name in dataset.names}
+            do = {name: np.array([action.get(name, np.nan)]) for name in dataset.names}
+            after = scm.counterfactual_table(before, do, [0])
+            x = to_pixels(np.array(test.images[row : row + 1]))
+            encoded = [torch.from_numpy(encode_parents(dataset, one)) for one in (before, after)]
+            settings = Pearl(1.0, 0.7)
+            expected = to_bytes(
+                counterfactual_image(mechanism, x, *encoded, [torch.from_numpy(noise)], settings)
+            )
+            found = window.evaluate(
+                f"""(async () => {{
+                    const image = explorer.sheets.examples.tile({k}), before = explorer.content.examples.parents[{k}];
+                    const after = await explorer.networks.parents(before, {json.dumps(action)});
+                    const dials = {{residual_temperature: 0.7, latent_temperature: 1, stickiness: 1}};
+                    const noise = Float32Array.from({json.dumps(noise[0].tolist())});
+                    const method = explorer.content.networks.methods[0];
+                    return [after, [...await explorer.networks.answer(method, image, before, after, dials, 0, noise)]];
+                }})()"""
+            )
+            for name in dataset.names:
+                assert found[0][name] == pytest.approx(float(after[name][0]), rel=1e-4, abs=1e-3)
+            assert np.abs(np.array(found[1]) - expected.numpy().ravel().astype(int)).max() <= 1
+
+
+def test_works_from_a_file_without_network_and_errors(page):
+    with Page() as window:
+        opened(page, window)
+        shown = window.evaluate("[...document.querySelectorAll('.answer h4')].map((one) => one.textContent)")
+        assert shown == ["Image", "Truth", "VAE"]
+        assert window.evaluate("document.querySelectorAll('.arrow.cut').length") == 0
+        window.evaluate("document.getElementById('set-shadow_length').click()")
+        window.wait(READY)
+        # The arrow from each cause and from the noise.
+        assert window.evaluate("document.querySelectorAll('.into-shadow_length.cut').length") == 3
+        assert "do(shadow_length)" in window.evaluate("document.getElementById('graph').textContent")
+        assert window.evaluate("document.querySelectorAll('#found .hit').length") > 0
+        assert window.errors == [] and asked(window) == []
+
+
+def test_one_own_image(page):
+    with Page() as window:
+        opened(page, window)
+        window.evaluate("document.getElementById('own').open = true")
+        window.evaluate("explorer.takePad()")
+        window.wait(READY)
+        assert "no true counterfactual" in window.evaluate("document.getElementById('answers').textContent")
+        assert "residual at 0.1" in window.evaluate("document.getElementById('said').textContent")
+        assert window.evaluate("document.querySelectorAll('input.factual').length") == 4
+        assert window.errors == []
+
+
+def test_keyboard(page):
+    with Page() as window:
+        opened(page, window)
+        window.evaluate("document.querySelector('#variables input[type=range]').focus()")
+        before = window.evaluate("document.activeElement.value")
+        window.key("ArrowRight", 39)
+        window.wait(READY)
+        assert window.evaluate("document.activeElement.value") != before
+        assert (
+            window.evaluate("Object.keys(explorer.action).length") == 1
+        )  # moving a slider sets its variable
+        window.evaluate("document.querySelectorAll('#examples button')[3].focus()")
+        window.key("Enter", 13, "\r")
+        window.wait(READY)
+        assert window.evaluate("explorer.example") == 3
+        assert window.errors == []
+
+
+def test_a_link_opens_the_worst_answers_first(run, page):
+    with Page() as window:
+        opened(page, window, "#browse:suite=do&method=vae&intervention=angle&metric=truth_l1")
+        window.wait("document.querySelectorAll('#found .hit').length > 0")
+        values = window.evaluate("browser.hits.map((one) => one.value)")
+        assert values == sorted(values, reverse=True) and len(values) == 6
+        assert window.errors == []
+
+
+def test_phone(page):
+    with Page(390, 844, phone=True) as window:
+        opened(page, window)
+        assert window.evaluate("document.documentElement.scrollWidth") <= 390
+        assert window.errors == []
+
+
+def test_without_runtime_the_page_says_so(run, tmp_path):
+    runtime = tmp_path / "runtime.json"
+    write_json(runtime, {"version": "1", "missing": "the registry cannot be reached"})
+    page = write(run, tmp_path / "explorer.html", runtime)
+    with Page() as window:
+        opened(page, window)
+        assert "the registry cannot be reached" in window.evaluate("document.body.innerText")
+        window.evaluate("document.getElementById('set-angle').click()")
+        window.wait(READY)
+        window.evaluate("document.getElementById('set-light').click()")
+        window.wait(READY)
+        assert window.evaluate("Object.keys(explorer.action)") == ["light"]  # one at a time
+        shown = window.evaluate("[...document.querySelectorAll('.answer h4')].map((one) => one.textContent)")
+        assert shown == ["Image", "Truth", "VAE"] and window.errors == []
+
+
+def test_packing():
+    assert not re.search(r"[<\\\"']", pack(np.random.default_rng(0).bytes(10_000)))
+    whole, low, step = quantised(np.array([0.0, 1.0, np.nan, 0.25]))
+    assert whole[2] == 65_535 and low + step * whole[[0, 1, 3]] == pytest.approx([0, 1, 0.25], abs=1e-4)

@@ -143,9 +143,9 @@ lock: ## resolve pyproject.toml again into requirements.lock and the files of en
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv $$folder/venv; \
 	$$folder/venv/bin/pip install --quiet --quiet --no-compile $(TORCH) $(UV); \
-	$$folder/venv/bin/uv pip install --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra dev; \
+	$$folder/venv/bin/uv pip install --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra explorer --extra dev; \
 	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' > $$folder/pins; \
-	$$folder/venv/bin/uv pip install --quiet --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra dev --extra slurm --extra cluster-generic; \
+	$$folder/venv/bin/uv pip install --quiet --python $$folder/venv/bin/python $(TORCH) --requirement pyproject.toml --extra workflow --extra explorer --extra dev --extra slurm --extra cluster-generic; \
 	$$folder/venv/bin/uv pip freeze --python $$folder/venv/bin/python | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' | grep -vxFf $$folder/pins > $$folder/executors; \
 	$$folder/venv/bin/uv pip compile --quiet --no-annotate --no-header --constraint $$folder/pins --extra docs pyproject.toml | grep '==' | grep -vxFf $$folder/pins > $$folder/site; \
 	{ sed -n '/^#/p' envs/docs.lock; cat $$folder/site; } > $$folder/docs; \

@@ -66,6 +66,7 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        rules.explorer.output,
         rules.tables.output,
         rules.figures.output,
         rules.summarise.output,

@@ -17,6 +17,7 @@ from ..core.user import name_user
 from . import (
     answers,
     data,
+    explorer,
     imagine,
     imports,
     inspect,
@@ -41,6 +42,7 @@ MODULES = (
     scores,
     queries,
     report,
+    explorer,
     imagine,
     settings,
 )

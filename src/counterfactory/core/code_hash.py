@@ -31,7 +31,7 @@ from .code_syntax import Reader
 
 __all__ = ["code_hash", "imported_modules"]
 
-RESOURCES = (".cpp", ".css", ".html", ".j2", ".json", ".yaml")
+RESOURCES = (".cpp", ".css", ".html", ".j2", ".js", ".json", ".yaml")
 """Suffixes of data files beside modules that are read as a part of the code."""
 
 ROUNDS = 3

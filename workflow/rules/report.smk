@@ -30,6 +30,7 @@ rule tables:
         scm=SCM_META,
         models=MODELS_META,
         identity=IDENTITY_META,
+        rows=rules.summarise.input,
         # A function, because Snakemake hashes a list once per member, which is quadratic in the number of chunks.
         costs=costs_of_answers,
         queries=QUERY_SCORES,
@@ -67,7 +68,7 @@ rule tables:
     shell:
         "python -m counterfactory tables --settings {params.settings:q} --scores {input.scores:q} --data {params.data:q}"
         " --judges {input.judges:q} --scm {input.scm:q} --models {input.models:q} --identity {input.identity:q}"
-        " --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q}"
+        " --rows {input.rows:q} --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q}"
         " --names {params.names:q} --out {params.out:q} 2>&1 | tee {log:q}"
 
 

@@ -22,6 +22,7 @@ def _tables(args: argparse.Namespace) -> None:
         models=files_of(args, "models", "models/*/seed*/model.json"),
         identity=files_of(args, "identity", "models/identity/model.json"),
         costs=_costs(args),
+        rows=files_of(args, "rows", "scores/*/*.parquet"),
         queries=_queries(args),
         structure=_structure(args),
     )
@@ -113,6 +114,7 @@ COMMANDS = (
             paths("scm", "model.json of the SCM, one per seed"),
             paths("models", "model.json of the image models"),
             paths("identity", "model.json of the identity network, if it was trained"),
+            paths("rows", "scores of single questions, to find methods that cannot be told apart"),
             _COSTS,
             *_QUERIES,
             _names("tables"),

@@ -7,7 +7,7 @@ holds the mean of their means, the standard deviation over seeds, and an interva
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..core.errors import BadFile, UserError, reading
 from .layout import Cell
+from .paired import Paired
 from .vocabulary import method_order
 
 __all__ = ["Scores", "Select", "read_scores"]
@@ -51,10 +52,13 @@ class Scores:
     Arguments:
         table: The columns of `scores.csv`.
         pooled: The columns of `pooled.csv`: intervals over several training seeds.
+        paired: The scores of single questions, to find methods that cannot be told apart.
     """
 
-    def __init__(self, table: pd.DataFrame, pooled: pd.DataFrame | None = None) -> None:
-        self.table = table
+    def __init__(
+        self, table: pd.DataFrame, pooled: pd.DataFrame | None = None, paired: Paired | None = None
+    ) -> None:
+        self.table, self.paired = table, paired
         self._pooled: dict[tuple, dict[str, Any]] = {}
         for row in [] if pooled is None else pooled.to_dict("records"):
             self._pooled[(*(row[name] for name in _KEY), row["seeds"])] = row
@@ -113,7 +117,14 @@ class Scores:
         The interval of a mean over several interventions is the mean of their intervals' ends. This is the widest
         interval that any dependence between the interventions allows.
         """
-        rows = self.rows(select, method)
+        cell = self._mean(self.rows(select, method))
+        ties = (
+            self.paired.ties(select, method) if self.paired is not None and cell.value is not None else None
+        )
+        return replace(cell, method=method, ties=ties) if ties is not None else cell
+
+    def _mean(self, rows: Sequence[dict[str, Any]]) -> Cell:
+        """Returns the cell of the rows of one method."""
         if not rows:
             return Cell(reason="not scored")
         reason = "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
@@ -153,12 +164,13 @@ class Scores:
         return tuple(self.cell(select, method) for select in selects)
 
 
-def read_scores(path: Path | str, pooled: Sequence[Path | str] = ()) -> Scores:
+def read_scores(path: Path | str, pooled: Sequence[Path | str] = (), paired: Paired | None = None) -> Scores:
     """Reads the table of all scores.
 
     Arguments:
         path: The file `scores.csv`.
         pooled: The file `pooled.csv`, if there are several training seeds.
+        paired: The scores of single questions, to find methods that cannot be told apart.
 
     Raises:
         UserError: If a file is missing, is not a table of scores, or is empty.
@@ -167,7 +179,8 @@ def read_scores(path: Path | str, pooled: Sequence[Path | str] = ()) -> Scores:
     if not len(table):
         raise UserError(f"{path}: holds no score; name at least one method and one metric")
     words = (*(name for name in _KEY if name != "cycles"), "seeds")
-    return Scores(table, *(_read(Path(file), words, ("cycles", "n")) for file in pooled))
+    together = [_read(Path(file), words, ("cycles", "n")) for file in pooled]
+    return Scores(table, together[0] if together else None, paired)
 
 
 def _read(path: Path, words: Sequence[str], counts: Sequence[str]) -> pd.DataFrame:

@@ -85,7 +85,9 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
             assert floor.value is not None and ceiling.value is not None  # they are separated
             start, gap = floor.value, floor.value - ceiling.value
             shares = [
-                cell if cell.value is None else Cell(100.0 * (start - cell.value) / gap, n=cell.n)
+                cell
+                if cell.value is None
+                else Cell(100.0 * (start - cell.value) / gap, n=cell.n, method=cell.method, ties=cell.ties)
                 for cell in cells
             ]
             shares = embolden_best(shares, [True] * len(shares), "higher", 0)

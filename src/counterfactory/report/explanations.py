@@ -84,7 +84,8 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
     """
     attributes = scores.interventions("flip")
     bold = (
-        "Bold: best of the methods with the largest n, if there are at least two; a smaller n covers other questions. "
+        "Bold: the best of the methods with the largest n and those within noise of it (paired bootstrap), if there "
+        "are at least two; a smaller n covers other questions. "
         "Floor and ceiling are excluded."
     )
     how = (

@@ -60,7 +60,9 @@ def graph_table(scores: Scores, dataset: Dataset) -> Table | None:
             found = [scores.cell(Select("flip", f"{kind}_{variable}", (what,)), name) for kind in GRAPH_KINDS]
             # The column n holds the number of flips; reasons of missing values are in the tables of scores.
             found = [
-                Cell(c.value, c.low, c.high, c.spread, c.seeds, c.n) if c.value is not None else c
+                Cell(c.value, c.low, c.high, c.spread, c.seeds, c.n, method=c.method, ties=c.ties)
+                if c.value is not None
+                else c
                 for c in found
             ]
             cells += [Cell(float(found[2].n or 0)) if found[2].value is not None else Cell(0.0), *found]
@@ -77,8 +79,8 @@ def graph_table(scores: Scores, dataset: Dataset) -> Table | None:
         notes=(
             "Means over flipped answers; changes have the opposite sign where the attribute was to be removed. The "
             "true change follows from the structural model of the simulation, for the change of the flipped quantity "
-            "that is measured in the same answer; a small flip therefore has a small true change. Bold: best of the "
-            "methods with the largest n, if there are at least two.",
+            "that is measured in the same answer; a small flip therefore has a small true change. Bold: the best of "
+            "the methods with the largest n and those within noise of it, if there are at least two.",
         ),
     )
     return embolden_columns(table) if rows else None

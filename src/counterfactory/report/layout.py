@@ -63,6 +63,8 @@ class Cell:
         reason: Why there is no number, or why the mean covers only some of the questions.
         best: Whether it is the best of the methods in its column.
         decimals: The number of decimals, if it differs from the column's.
+        method: The method, where several are compared by single questions.
+        ties: The methods whose paired difference from this one includes 0, itself included.
     """
 
     value: float | None = None
@@ -75,6 +77,8 @@ class Cell:
     reason: str = ""
     best: bool = False
     decimals: int | None = None
+    method: str = ""
+    ties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,17 @@ class Table:
         """Returns the table that :meth:`as_dict` described."""
         columns = tuple(Column(**column) for column in fields["columns"])
         rows = tuple(
-            Row(**(row | {"cells": tuple(Cell(**cell) for cell in row["cells"])})) for row in fields["rows"]
+            Row(
+                **(
+                    row
+                    | {
+                        "cells": tuple(
+                            Cell(**cell | {"ties": tuple(cell.get("ties", ()))}) for cell in row["cells"]
+                        )
+                    }
+                )
+            )
+            for row in fields["rows"]
         )
         return cls(**(fields | {"columns": columns, "rows": rows, "notes": tuple(fields["notes"])}))
 
@@ -159,10 +173,12 @@ def ends_of(cell: Cell) -> tuple[float, float]:
 
 
 def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, decimals: int) -> list[Cell]:
-    """Sets `best` of the best cells among one score of several methods.
+    """Sets `best` of the best cell among one score of several methods, and of all that are within noise of it.
 
-    Numbers that are equal as shown are equally good. Only the cells with the largest number of questions are compared,
-    because the others cover other questions. A single candidate is not marked.
+    Where single questions were scored, a cell is within noise if the paired difference from the best one includes 0
+    (:mod:`counterfactory.report.paired`); otherwise, if both numbers are equal as shown. Only the cells with the
+    largest number of questions are compared, because the others cover other questions. A single candidate is not
+    marked.
 
     Arguments:
         cells: One score, one cell per method.
@@ -180,7 +196,12 @@ def embolden_best(cells: Sequence[Cell], rivals: Sequence[bool], better: str, de
     if not better or len(shown) < 2:
         return list(cells)
     best = min(shown.values()) if better == "lower" else max(shown.values())
-    return [replace(cell, best=shown.get(i) == best) for i, cell in enumerate(cells)]
+    leaders = [i for i in shown if shown[i] == best]
+    within = {name for i in leaders for name in cells[i].ties}
+    return [
+        replace(cell, best=i in leaders or (i in shown and bool(cell.method) and cell.method in within))
+        for i, cell in enumerate(cells)
+    ]
 
 
 def embolden_columns(table: Table) -> Table:

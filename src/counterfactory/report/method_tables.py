@@ -91,7 +91,8 @@ def table_note(scores: Scores, level: float) -> str:
     )
     competing = sum(method_role(name) == "method" for name in scores.methods)
     bold = (
-        " Bold: best of the methods with the largest number of answers; floor and ceiling are excluded."
+        " Bold: the best of the methods with the largest number of answers, and all whose paired difference from it is "
+        "within noise (bootstrap over the same questions); floor and ceiling are excluded."
         if competing > 1
         else ""
     )

@@ -58,8 +58,9 @@ def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
 
     A pixel at an end of the range implies only that :math:`m + s \epsilon` lies at or beyond that end. Of all noises
     consistent with it, the most probable one is returned: :math:`\min(0, (x - m) / s)` for black and
-    :math:`\max(0, (x - m) / s)` for white. causal-gen returns :math:`(x - m) / s` there too; a location far below
-    black then becomes large positive noise, which brightens any stroke that is predicted in that place.
+    :math:`\max(0, (x - m) / s)` for white. causal-gen clips the location to [-1, 1] instead, before the noise is
+    abducted and again in the prediction, and returns :math:`(x - m) / s`, which is at most 0 at black pixels. Its noise
+    is another one wherever a location lies outside the range.
 
     Arguments:
         x: Pixels in [-1, 1] with shape :math:`(B, C, H, W)`.

@@ -1,10 +1,9 @@
 """Queries in the configuration: the queries that are answered, and errors of one line."""
 
-from pathlib import Path
 
 import pytest
 
-from counterfactory.config import load_settings, read_config
+from counterfactory.config import load_settings
 from counterfactory.config.queries import asked_queries
 from counterfactory.core.errors import UserError
 
@@ -65,14 +64,13 @@ def test_kernels_that_do_not_fit_are_refused():
         load_settings({"methods": ["gan_esm"], "queries": {"kernel": "autoregressive"}} | uniform)
 
 
-def test_the_six_queries_of_faces_read_as_they_stand_there():
-    example = Path(__file__).parents[2] / "workflow" / "examples" / "faces_queries.yaml"
-    given = read_config([example])
-    queries = {name: query for name, query in given["queries"]["by_name"].items() if query is not None}
+def test_the_six_queries_of_faces_are_those_of_the_data_set():
+    faces = {"dataset": "celeba", "methods": ["gan_esm"]}
+    queries = load_settings(faces).queries.by_name
     assert set(queries) == {"moustache", "lipstick", "man", "bald", "glasses", "smile"}
-    read = load_settings({"queries": given["queries"]}).queries.by_name
-    assert {name for name, query in read.items() if query is not None} == set(queries)
-    assert read["bald"].given == {"male": 1, "young": 1}
+    assert queries["bald"].given == {"Male": 1, "Young": 1} and queries["bald"].generator == "dcgan"
     # They are about faces, so another data set refuses them.
-    with pytest.raises(UserError, match="'male', which the classifier does not predict"):
-        load_settings(given)
+    moustache = {"given": {"Male": 0}, "premise": {"Mustache": 1}}
+    with pytest.raises(UserError, match="'M(ale|ustache)', which the classifier does not predict"):
+        load_settings(BOTH | {"queries": {"by_name": {"moustache": moustache}}})
+

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from counterfactory.core.errors import UserError
-from counterfactory.methods.explainer import read_batch, tile_size
+from counterfactory.methods.explainer import read_batch, tile_sizes
 from counterfactory.methods.guidance import State, gradient, log_odds, margin
+from counterfactory.methods.tiles import largest
 from tests.explained import SHAPE, Classifier, Convolutional, Linear, networks, questions, rows, settings
 
 
@@ -24,6 +25,25 @@ def test_log_odds_are_those_of_sigmoid_and_softmax():
     wanted = [binary[0, 0] > 0.5, binary[1, 1] > 0.5, binary[2, 1] <= 0.5]
     assert said[:3].tolist() == wanted
     assert said[3:].tolist() == [int(classes[3 + k].argmax()) == k for k in range(3)]
+
+
+def test_each_categorical_variable_has_a_softmax_of_its_own():
+    """Logits: one attribute, three classes of the first variable and two of the second."""
+    logits = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    column, target = torch.tensor([0, -1, -1, -2, -2]), torch.tensor([1, 0, 2, 0, 1])
+    share = torch.sigmoid(log_odds(logits, column, target, 1, [3, 2]))
+    first, second = torch.softmax(logits[:, 1:4], 1), torch.softmax(logits[:, 4:], 1)
+    expected = [torch.sigmoid(logits[0, 0]), first[1, 0], first[2, 2], second[3, 0], second[4, 1]]
+    assert torch.allclose(share, torch.stack(expected))
+    leading = margin(logits, column, target, 1, [3, 2]) > 0
+    assert leading[1:3].tolist() == [int(first[1].argmax()) == 0, int(first[2].argmax()) == 2]
+    assert leading[3:].tolist() == [int(second[3].argmax()) == 0, int(second[4].argmax()) == 1]
+    # The softmax of one variable is unchanged by the logits of the other.
+    moved = logits.clone()
+    moved[:, 4:] += 5.0
+    assert torch.equal(
+        log_odds(moved, column, target, 1, [3, 2])[:3], log_odds(logits, column, target, 1, [3, 2])[:3]
+    )
 
 
 def test_a_class_may_lead_with_less_than_half():
@@ -90,7 +110,7 @@ def test_an_attribute_that_the_classifier_does_not_know_is_refused():
 
 
 def test_rows_are_run_one_by_one_where_the_place_matters():
-    assert tile_size(networks(Convolutional(2)), settings(), SHAPE) == 4
-    assert tile_size(networks(Convolutional(2)), settings(batch_size=1), SHAPE) == 1
+    assert largest(tile_sizes(networks(Convolutional(2)), settings(), SHAPE)) == 4
+    assert tile_sizes(networks(Convolutional(2)), settings(batch_size=1), SHAPE) == (1,)
     uneven = networks(lambda z, t: z * (1 + 1e-6 * torch.arange(len(z)))[:, None, None, None], learned=False)
-    assert tile_size(uneven, settings(), SHAPE) == 1
+    assert tile_sizes(uneven, settings(), SHAPE) == (1,)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from counterfactory.methods.tiles import place_matters, tiles
+from counterfactory.methods.tiles import largest, place_matters, smaller, tiles
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 4), (4, 4), (9, 4), (5, 1), (0, 4)])
@@ -26,3 +26,19 @@ def test_what_looks_at_neighbours_or_places_is_found_out():
     assert place_matters(lambda x: x - x.mean(0), x)
     assert place_matters(lambda x: x * (1 + 1e-7 * (torch.arange(len(x)) == 7))[:, None], x)
     assert not place_matters(lambda x, y: [x.exp(), y], x, x + 1)
+
+
+def test_the_rest_is_run_in_the_smallest_tile_that_holds_it():
+    found = [(len(tile), count) for tile, count in tiles(torch.arange(21), (8, 4, 2))]
+    assert found == [(8, 8), (8, 8), (8, 5)] and largest((8, 4, 2)) == largest(8) == 8
+    assert [len(tile) for tile, _ in tiles(torch.arange(18), (8, 4, 2))] == [8, 8, 2]
+    assert [(len(tile), count) for tile, count in tiles(torch.arange(3), (8, 4, 2))] == [(4, 3)]
+
+
+def test_smaller_tiles_are_used_where_they_give_the_same_bits():
+    x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    assert list(smaller(lambda x: x.exp(), x)) == [8, 4, 2]
+    # Below 8 rows another arithmetic.
+    assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) < 8)), x)) == [8]
+    assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) > 16)), x)) == [8, 4, 2]
+    assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) > 16)), x, together=2)) == []

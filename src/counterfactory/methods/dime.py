@@ -32,6 +32,7 @@ from ..diffusion.steps import ddpm_step, q_sample
 from . import Answer, Batch
 from .explainer import escalate, load_explainer
 from .guidance import Networks, Rows, State, gradient, noise
+from .tiles import Sizes
 
 if TYPE_CHECKING:
     from ..config.explainers import DimeSettings
@@ -44,13 +45,13 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     return load_explainer(name, explain, seed, data, models, settings, device)
 
 
-def explain(batch: Batch, networks: Networks, settings: "DimeSettings", size: int) -> tuple:
-    """Answers a batch with one outer walk per scale, in tiles of `size` rows."""
+def explain(batch: Batch, networks: Networks, settings: "DimeSettings", sizes: Sizes) -> tuple:
+    """Answers a batch with one outer walk per scale, in tiles of `sizes` rows."""
 
     def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
         return outer_walk(networks, rows, scale, number, settings)
 
-    return escalate(batch, networks, attempt, settings.classifier_scales, size)
+    return escalate(batch, networks, attempt, settings.classifier_scales, sizes)
 
 
 @torch.no_grad()

@@ -47,7 +47,7 @@ from . import Answer, Batch, Columns
 from .explainer import load_explainer, read_batch, reply
 from .fastdime import changed_region
 from .guidance import Networks, Rows, State, gradient, leads, noise, odds_at
-from .tiles import tiles
+from .tiles import Sizes, largest, tiles
 
 if TYPE_CHECKING:
     from ..config.explainers import DimeXSettings
@@ -74,12 +74,12 @@ class Walks:
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
     """Returns the function that answers the suite `flip`; its settings are the section `dime_x` of `settings`."""
-    return load_explainer(name, explain, seed, data, models, settings, device)
+    return load_explainer(name, explain, seed, data, models, settings, device, together=2)
 
 
 @torch.no_grad()
 def explain(
-    batch: Batch, networks: Networks, settings: "DimeXSettings", size: int
+    batch: Batch, networks: Networks, settings: "DimeXSettings", sizes: Sizes
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
     """Answers a batch; the number of steps differs from image to image.
 
@@ -87,9 +87,10 @@ def explain(
         batch: The questions.
         networks: The networks.
         settings: The section `answers.dime_x`.
-        size: The number of rows of a tile, from :func:`counterfactory.methods.explainer.tile_size`.
+        sizes: The numbers of rows that a tile can have, from
+            :func:`counterfactory.methods.explainer.tile_sizes`.
     """
-    rows, answered = read_batch(batch, networks, size)
+    rows, answered = read_batch(batch, networks, sizes)
     shape, device = rows.x.shape[1:], rows.x.device
     start, copies = noise(rows, shape, "start"), noise(rows, (settings.copies, *shape), "copies")
     index = torch.full((len(batch),), settings.start_step - 1, device=device)
@@ -99,7 +100,7 @@ def explain(
     tries, calls, left = np.zeros(len(batch), np.int64), np.zeros(len(batch)), answered.copy()
 
     while left.any():
-        tile, count = next(tiles(torch.from_numpy(np.flatnonzero(left)[:size]), size))
+        tile, count = next(tiles(torch.from_numpy(np.flatnonzero(left)[: largest(sizes)]), sizes))
         chosen, i = tile[:count], index[tile]
         part = rows.take(tile)
         fresh = _step_noise(part, tries[tile.numpy()], i, shape)
@@ -132,7 +133,7 @@ def explain(
         "network_calls": np.where(answered, calls, np.nan),
         "scale": np.full(len(batch), np.nan),
     }
-    for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), size):
+    for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), sizes):
         shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
         which, reached = tile[:count].numpy(), flipped[:count].cpu().numpy()
         images[which] = shown[:count].cpu().numpy()

@@ -30,23 +30,30 @@ from . import Answer, Batch, Columns
 from .guidance import Networks, Rows, State, gradient, leads
 from .perceptual import load_perceptual
 from .registry import METHODS
-from .tiles import place_matters, tiles
+from .tiles import Sizes, place_matters, smaller, tiles
 
 if TYPE_CHECKING:
     from ..config.explainers import ExplainerSettings
 
-__all__ = ["COLUMNS", "escalate", "load_explainer", "load_networks", "read_batch", "reply", "tile_size"]
+__all__ = ["COLUMNS", "escalate", "load_explainer", "load_networks", "read_batch", "reply", "tile_sizes"]
 
 COLUMNS = {"answered": bool, "reached": bool, "network_calls": float, "scale": float}
 """The columns of an explainer: whether it answered, whether the classifier flipped, the number of evaluations of the
 denoising network, and the classifier scale at which it flipped (NaN if it did not)."""
 
-Explain = Callable[[Batch, Networks, Any, int], tuple[np.ndarray, dict[str, np.ndarray], Columns]]
-"""Maps a batch, the networks, the section `answers.<method>` and the number of rows of a tile to the answers."""
+Explain = Callable[[Batch, Networks, Any, Sizes], tuple[np.ndarray, dict[str, np.ndarray], Columns]]
+"""Maps a batch, the networks, the section `answers.<method>` and the sizes of tiles to the answers."""
 
 
 def load_explainer(
-    method: str, explain: Explain, seed: int, data: Path, models: Path, settings: Any, device: str
+    method: str,
+    explain: Explain,
+    seed: int,
+    data: Path,
+    models: Path,
+    settings: Any,
+    device: str,
+    together: int = 1,
 ) -> Answer:
     """Returns the function that answers the suite `flip`.
 
@@ -61,13 +68,14 @@ def load_explainer(
         models: The folder of the trained models of the data set.
         settings: The section `answers` of the configuration.
         device: The device of the networks.
+        together: The number of tiles that the denoiser receives in one call.
 
     Raises:
         UserError: If a trained model is missing, or a number of steps does not fit.
     """
     own, dataset = getattr(settings, METHODS[method].section), load_dataset(data)
     networks = load_networks(own, seed, dataset, models, device, method)
-    size = tile_size(networks, own, dataset.shape)
+    sizes = tile_sizes(networks, own, dataset.shape, together)
     reasons = dict(networks.classifier.constant)
 
     def answer(batch: Batch) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
@@ -75,7 +83,7 @@ def load_explainer(
         for name in names:
             if name in reasons:
                 print(f"flip {name}: not answered: the classifier {reasons.pop(name)}", file=sys.stderr)
-        return explain(batch, networks, own, size)
+        return explain(batch, networks, own, sizes)
 
     return Answer(answer, columns=COLUMNS)
 
@@ -122,17 +130,22 @@ def load_networks(
     return Networks(classifier, schedule, clipped, unclipped, features, tuple(dataset.names), device)
 
 
-def tile_size(networks: Networks, settings: "ExplainerSettings", shape: Sequence[int]) -> int:
-    """Returns the number of rows of a tile: `batch_size`, or 1 if the position in a batch changes a row's output.
+def tile_sizes(
+    networks: Networks, settings: "ExplainerSettings", shape: Sequence[int], together: int = 1
+) -> Sizes:
+    """Returns the numbers of rows that a tile can have, the largest first.
+
+    The largest is `batch_size`, or 1 if the position in a batch changes a row's output.
 
     Arguments:
         networks: The networks.
         settings: `batch_size`, `start_step` and the settings of the gradient.
         shape: The shape (C, H, W) of an image.
+        together: The number of tiles that the denoiser receives in one call.
     """
     size, device = settings.batch_size, networks.device
     if size == 1:
-        return 1
+        return (1,)
     seeds = torch.arange(size)
     x = torch.from_numpy(normal(range(size), shape, "tile")).to(device).clamp(-1.0, 1.0)
     binary, classes = len(networks.classifier.names), len(networks.classifier.classes)
@@ -143,13 +156,16 @@ def tile_size(networks: Networks, settings: "ExplainerSettings", shape: Sequence
 
     def step(x: Tensor, column: Tensor, target: Tensor, seeds: Tensor) -> tuple[Tensor, ...]:
         rows = Rows(x, column, target, seeds.cpu(), _features(networks, x))
-        index = torch.full((size,), settings.start_step - 1, device=device)
+        index = torch.full((len(x),), settings.start_step - 1, device=device)
         with torch.no_grad():
             prediction = networks.denoise(x, index)
         found, odds = gradient(networks, rows, State(prediction.x0, x, index, 1.0), settings)
         return prediction.mean, prediction.log_variance, found, odds[:, None]
 
-    return 1 if place_matters(step, x, column, target, seeds.to(device)) else size
+    inputs = (x, column, target, seeds.to(device))
+    if place_matters(step, *inputs):
+        return (1,)
+    return (size, *smaller(step, *inputs, together=together))
 
 
 def _features(networks: Networks, x: Tensor) -> Tensor:
@@ -159,7 +175,7 @@ def _features(networks: Networks, x: Tensor) -> Tensor:
         return networks.features(x)
 
 
-def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.ndarray]:
+def read_batch(batch: Batch, networks: Networks, sizes: Sizes) -> tuple[Rows, np.ndarray]:
     """Returns the questions as tensors, and which of them can be answered, bool with shape (B,).
 
     A question cannot be answered if the classifier predicts the same value of its attribute for every image.
@@ -189,7 +205,7 @@ def read_batch(batch: Batch, networks: Networks, size: int) -> tuple[Rows, np.nd
         x.new_zeros(len(x), 0),
     )
     logits, features = [], []
-    for tile, count in tiles(torch.arange(len(x)), size):
+    for tile, count in tiles(torch.arange(len(x)), sizes):
         with torch.no_grad():
             logits.append(classifier.logits(x[tile])[:count])
         features.append(_features(networks, x[tile])[:count])
@@ -215,7 +231,7 @@ Attempt = Callable[[Rows, float, int], tuple[Tensor, int]]
 
 
 def escalate(
-    batch: Batch, networks: Networks, attempt: Attempt, scales: Sequence[float], size: int
+    batch: Batch, networks: Networks, attempt: Attempt, scales: Sequence[float], sizes: Sizes
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
     """Answers a batch with increasing classifier scales.
 
@@ -227,9 +243,9 @@ def escalate(
         networks: The networks.
         attempt: The walk at one scale.
         scales: The classifier scales, in order.
-        size: The number of rows of a tile, from :func:`tile_size`.
+        sizes: The numbers of rows that a tile can have, from :func:`tile_sizes`.
     """
-    rows, answered = read_batch(batch, networks, size)
+    rows, answered = read_batch(batch, networks, sizes)
     images = np.array(batch.images)
     columns = {
         "answered": answered,
@@ -239,7 +255,7 @@ def escalate(
     }
     for number, scale in enumerate(scales):
         left = np.flatnonzero(answered & ~columns["reached"])
-        for tile, count in tiles(torch.from_numpy(left), size):
+        for tile, count in tiles(torch.from_numpy(left), sizes):
             part = rows.take(tile)
             result, calls = attempt(part, scale, number)
             shown = to_bytes(result)

@@ -35,6 +35,7 @@ from ..diffusion.steps import ddpm_step, q_sample
 from . import Answer, Batch
 from .explainer import escalate, load_explainer
 from .guidance import Networks, Rows, State, gradient, noise
+from .tiles import Sizes
 
 if TYPE_CHECKING:
     from ..config.explainers import FastDimeSettings
@@ -47,8 +48,8 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     return load_explainer(name, explain, seed, data, models, settings, device)
 
 
-def explain(batch: Batch, networks: Networks, settings: "FastDimeSettings", size: int) -> tuple:
-    """Answers a batch with one walk per scale, or two from the same start, in tiles of `size` rows."""
+def explain(batch: Batch, networks: Networks, settings: "FastDimeSettings", sizes: Sizes) -> tuple:
+    """Answers a batch with one walk per scale, or two from the same start, in tiles of `sizes` rows."""
 
     def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
         if settings.form == "fastdime":
@@ -59,7 +60,7 @@ def explain(batch: Batch, networks: Networks, settings: "FastDimeSettings", size
         second, more = walk(networks, rows, scale, (number, "second"), settings, region)
         return second, calls + more
 
-    return escalate(batch, networks, attempt, settings.classifier_scales, size)
+    return escalate(batch, networks, attempt, settings.classifier_scales, sizes)
 
 
 def changed_region(x: Tensor, clean: Tensor, dilation: int, threshold: float) -> Tensor:

@@ -156,15 +156,36 @@ def test_every_example_is_a_valid_command():
                 parser().parse_args([name, *words])
 
 
-@pytest.mark.parametrize(
-    ("word", "remedy"), [("trian", "did you mean 'train'?"), ("xyzzy", "choose from digits, ")]
-)
+@pytest.mark.parametrize(("word", "remedy"), [("trian", "did you mean 'train'?"), ("xyzzy", "choose from ")])
 def test_an_unknown_command_is_one_line_with_the_nearest_one(word, remedy, capsys):
     with pytest.raises(SystemExit) as stop:
         main([word])
     error = capsys.readouterr().err
     assert stop.value.code == 2 and error.count("\n") == 1
     assert f"{word}: no such command" in error and remedy in error
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["synthesise", "--confounded", "maybe"], "--confounded: is maybe; choose from true, false"),
+        (
+            ["answer", "copy", "do", "0-1", "--seed", "-1"],
+            "--seed: is -1; it must be a whole number of at least 0",
+        ),
+        (["answer", "copy", "do", "0-1", "--threads", "two"], "--threads: is two; it must be a whole number"),
+        (["schema", "--out", ""], "--out: is empty; name a file or folder"),
+        (["train"], "the following arguments are required: model"),
+        (["train", "vae", "--minutes", "nan"], "--minutes: is nan; it must be a finite number"),
+        (["train", "vae", "--no-such\noption"], "unrecognized arguments: --no-such?option"),
+    ],
+)
+def test_a_bad_argument_is_one_line(words, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count("\n") == 1
+    assert error.startswith("counterfactory") and said in error and "--help` explains" in error
 
 
 def raising(error):

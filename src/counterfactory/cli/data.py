@@ -1,12 +1,22 @@
 """Commands that fetch, generate and perturb images."""
 
 import argparse
-from pathlib import Path
 
 from ..core.names import unknown_name
 from ..core.plugins import imported
 from ..data.registry import DATASETS, module_of
-from .options import OUT, SETTINGS, THREADS, Command, option, path, positional, true_or_false
+from .options import (
+    OUT,
+    SETTINGS,
+    THREADS,
+    Command,
+    file_path,
+    option,
+    path,
+    positional,
+    true_or_false,
+    whole_number,
+)
 from .resolve import path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
@@ -64,8 +74,10 @@ COMMANDS = (
         _perturb,
         "perturb images of handwriting (Morpho-MNIST: thinning, thickening, swelling, fractures)",
         (
-            positional("source", "an idx or .npy file of uint8 images, or the folder of a split", type=Path),
-            positional("folder", "output folder: the images, and perturbations.csv", type=Path),
+            positional(
+                "source", "an idx or .npy file of uint8 images, or the folder of a split", type=file_path
+            ),
+            positional("folder", "output folder: the images, and perturbations.csv", type=file_path),
             option(
                 "kind",
                 "plain, thin, thicken, swell, fracture, or a mixture of three with equal probability: global (plain, "
@@ -73,7 +85,7 @@ COMMANDS = (
                 required=True,
                 metavar="KIND",
             ),
-            option("seed", "seed of the random perturbations (default: 0)", type=int, default=0),
+            option("seed", "seed of the random perturbations (default: 0)", type=whole_number(0), default=0),
         ),
         example="counterfactory perturb train-images-idx3-ubyte.gz perturbed --kind swell --seed 1",
     ),

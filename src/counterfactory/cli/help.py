@@ -3,17 +3,17 @@
 import argparse
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..core.names import unknown_name
-from .options import Command
+from .options import Command, file_path
 
 __all__ = ["Parser", "build_parser"]
 
 WIDTH = 110
+LONGEST = 300
 STAGES = ("data", "models", "questions", "answers", "scores", "report", "own images", "settings")
 
 
@@ -24,7 +24,19 @@ class _Formatter(argparse.HelpFormatter):
         return f"{indent}{text}" if text.startswith("example: ") else super()._fill_text(text, width, indent)
 
 
-class Parser(argparse.ArgumentParser):
+class _CommandParser(argparse.ArgumentParser):
+    """A parser of the arguments of a command: a mistake is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the mistake and where the arguments are explained, and exits with status 2."""
+        text = message.replace("argument ", "", 1) if message.startswith("argument ") else message
+        # One line, whatever the arguments hold; the name of the option stands first.
+        text = "".join(sign if sign.isprintable() else "?" for sign in text)
+        text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+        self.exit(2, f"{self.prog}: {text}; `{self.prog} --help` explains the arguments\n")
+
+
+class Parser(_CommandParser):
     """A parser that suggests the nearest command, and whose help lists the commands by stage."""
 
     stages: dict[str, list[Command]]
@@ -50,14 +62,14 @@ def build_parser(modules: Sequence[ModuleType]) -> Parser:
             program.stages.setdefault(stage, []).append(command)
     program.add_argument("--version", action="version", version=__version__)
     commands = program.add_subparsers(
-        dest="command", required=True, metavar="command", parser_class=argparse.ArgumentParser
+        dest="command", required=True, metavar="command", parser_class=_CommandParser
     )
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _CommandParser(add_help=False)
     shared.add_argument(
         "--config",
         nargs="+",
         action="extend",
-        type=Path,
+        type=file_path,
         default=None,
         metavar="YAML",
         help="configuration files; later ones override earlier ones (default: config.yaml)",

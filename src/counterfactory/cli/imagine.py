@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
 from ..methods.registry import METHODS
-from .options import SEED, Command, option, path, positional
+from .options import SEED, Command, file_path, number, option, path, positional, whole_number
 from .resolve import settings_of
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ COMMANDS = (
                 f"the method (default: the first trained one): {', '.join(METHODS)}",
                 metavar="NAME",
             ),
-            option("samples", "number of answers (default: 1)", type=int, default=1),
+            option("samples", "number of answers (default: 1)", type=whole_number(1), default=1),
             option("invert", "exchange black and white first", action="store_true"),
-            option("latent-temperature", "instead of that of the run", type=float),
-            option("residual-temperature", "instead of that of the run", type=float),
-            option("stickiness", "instead of that of the run", type=float),
-            option("seed", "seed of the noise (default: 0)", type=int, default=0),
-            option("train-seed", "training seed of the models (default: 0)", type=int, default=0),
+            option("latent-temperature", "instead of that of the run", type=number),
+            option("residual-temperature", "instead of that of the run", type=number),
+            option("stickiness", "instead of that of the run", type=number),
+            option("seed", "seed of the noise (default: 0)", type=whole_number(0), default=0),
+            option("train-seed", "training seed of the models (default: 0)", type=whole_number(0), default=0),
             path(
                 "results",
                 "results folder of a data set, or a bundle (default: <results>/<dataset>, else that of the package)",
@@ -182,8 +182,8 @@ COMMANDS = (
         _bundle,
         "write a folder with trained models that `imagine` and `counterfactory.load` take, with a model card",
         (
-            positional("source", "the results folder of a data set", type=Path),
-            positional("target", "the folder to write, which must not exist", type=Path),
+            positional("source", "the results folder of a data set", type=file_path),
+            positional("target", "the folder to write, which must not exist", type=file_path),
             option(
                 "methods",
                 "methods to include (default: all that require no weights of others)",

@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from .options import OUT, THREADS, Command, path, positional
+from .options import OUT, THREADS, Command, file_path, path, positional
 
 __all__ = ["COMMANDS"]
 
@@ -30,7 +29,7 @@ COMMANDS = (
         _inspect,
         "look at a folder of images and its table, say what is odd, and propose the configuration",
         (
-            positional("folder", "the folder of the images", type=Path),
+            positional("folder", "the folder of the images", type=file_path),
             path("table", "the table of annotations (default: the only one in or beside the folder)"),
             OUT,
             THREADS,

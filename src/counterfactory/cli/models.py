@@ -11,7 +11,7 @@ from ..core.errors import MissingWeights, UserError
 from ..core.names import unknown_name
 from ..core.run import Run
 from ..models.registry import MODELS, Model, section_of, split_name
-from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, option, path, positional
+from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, number, option, path, positional
 from .resolve import device_of, path_of, settings_of
 from .resolve import section_of as settings_section
 
@@ -66,7 +66,13 @@ def _weights(args: argparse.Namespace) -> None:
     elif args.network == "identity":
         from ..pretrained.identity import fetch_identity
 
-        fetch = partial(fetch_identity, args.net or settings_of(args).identity.network.name)
+        landmarks = None
+        if args.landmarks:
+            numbers = [float(number) for number in args.landmarks.split(",")]
+            landmarks = list(zip(numbers[0::2], numbers[1::2], strict=True))
+        fetch = partial(
+            fetch_identity, args.net or settings_of(args).identity.network.name, landmarks=landmarks
+        )
         source = args.source or settings_of(args).identity.network.weights
     else:
         from ..pretrained.lpips import fetch_lpips
@@ -89,7 +95,7 @@ def _weights(args: argparse.Namespace) -> None:
 MINUTES = option(
     "minutes",
     "save the state and stop with exit status 75 after this time; the same command resumes (default: no limit)",
-    type=float,
+    type=number,
     metavar="M",
 )
 

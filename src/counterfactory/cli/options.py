@@ -1,11 +1,13 @@
 """Defines a command of the command line, and the options that several commands share."""
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.names import shortened
 from ..questions.registry import SUITES
 
 __all__ = [
@@ -18,11 +20,14 @@ __all__ = [
     "SUITE",
     "THREADS",
     "Command",
+    "file_path",
+    "number",
     "option",
     "path",
     "paths",
     "positional",
     "true_or_false",
+    "whole_number",
 ]
 
 Part = Callable[[argparse.ArgumentParser], Any]
@@ -63,17 +68,58 @@ def option(name: str, text: str, **more: Any) -> Part:
 
 def path(name: str, text: str) -> Part:
     """Returns the option `--name`, whose value is a path."""
-    return option(name, text, type=Path, metavar="PATH")
+    return option(name, text, type=file_path, metavar="PATH")
 
 
 def paths(name: str, text: str) -> Part:
     """Returns the option `--name`, whose value is a list of paths, possibly empty."""
-    return option(name, text, type=Path, nargs="*", metavar="PATH")
+    return option(name, text, type=file_path, nargs="*", metavar="PATH")
 
 
 def true_or_false(name: str, text: str) -> Part:
     """Returns the option `--name`, whose value is `true` or `false`."""
-    return option(name, text, type=lambda word: {"true": True, "false": False}[word], metavar="true|false")
+    return option(name, text, type=_truth, metavar="true|false")
+
+
+def file_path(text: str) -> Path:
+    """Returns the path that an argument names; an empty one would be the working folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a file or folder")
+    return Path(text)
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Returns the type of an argument that is a whole number of at least `least` and less than 2^63."""
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text) if len(text) < 20 else -1
+        except ValueError:
+            number = -1
+        if not least <= number < 2**63:
+            raise argparse.ArgumentTypeError(
+                f"is {shortened(text)}; it must be a whole number of at least {least}"
+            )
+        return number
+
+    return convert
+
+
+def number(text: str) -> float:
+    """Returns the finite number that an argument is."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"is {shortened(text)}; it must be a finite number")
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"is {shortened(text)}; choose from true, false")
+    return text == "true"
 
 
 SETTINGS = option(
@@ -86,8 +132,8 @@ ATTRIBUTES = option(
     "the section `attributes` of the configuration, as JSON or a file of JSON, instead of --config",
     metavar="JSON",
 )
-SEED = option("seed", "training seed (default: 0)", type=int, default=0)
-THREADS = option("threads", "number of CPU threads (default: 1)", type=int, default=1)
+SEED = option("seed", "training seed (default: 0)", type=whole_number(0), default=0)
+THREADS = option("threads", "number of CPU threads (default: 1)", type=whole_number(1), default=1)
 DEVICE = option(
     "device",
     "device of the networks (default: `device` of the configuration)",

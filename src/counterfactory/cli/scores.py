@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..metrics.registry import METRICS
-from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, path, paths, positional
+from .options import DATA, DEVICE, OUT, SEED, SETTINGS, THREADS, Command, file_path, path, paths, positional
 from .resolve import device_of, files_of, path_of, section_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ COMMANDS = (
         _summarise,
         "summarize scores in one tidy table, with bootstrap intervals",
         (
-            positional("scores", "tables of scores, one per metric and training seed", nargs="+", type=Path),
+            positional(
+                "scores", "tables of scores, one per metric and training seed", nargs="+", type=file_path
+            ),
             SETTINGS,
             OUT,
             path("pooled", "table of scores pooled over the training seeds, if there are several"),

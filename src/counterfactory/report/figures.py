@@ -23,6 +23,7 @@ from .graph import graph_picture
 from .names import empty_reason
 from .queries import query_pictures, read_queries
 from .results import Results
+from .stale import remove_stale
 from .structure import read_structure, structure_pictures
 from .style import MUTED, AnyFigure, Panel, Picture, method_colours, save_picture
 from .sweeps import sweep_pictures
@@ -68,10 +69,12 @@ def write_figures(results: Results, out: Path | str, names: Sequence[str] = (), 
     ]
     index = [save_picture(picture, out) for picture in pictures if picture is not None and picture.panels]
     drawn = {picture["key"] for picture in index}
-    for name in names:
-        if name not in drawn:
-            save_picture(_empty_picture(name), out)
+    empty = [save_picture(_empty_picture(name), out) for name in names if name not in drawn]
     write_json(out / "index.json", index)
+    every = [*index, *empty]
+    files = {f"{picture['key']}.{kind}" for picture in every for kind in ("png", "svg")}
+    panels = {panel["file"] for picture in every for panel in picture["panels"]}
+    remove_stale(out, files | panels | {"index.json"})
 
 
 def _empty_picture(name: str) -> Picture:

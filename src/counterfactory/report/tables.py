@@ -36,6 +36,7 @@ from .published_tables import ThisRun, published_csv, published_tables
 from .queries import query_tables, read_queries
 from .results import Results
 from .score_tables import codes_table, headline_table, intervention_tables, main_tables
+from .stale import remove_stale
 from .structure import read_structure, structure_tables
 from .write import to_csv, to_latex, to_markdown
 
@@ -100,6 +101,8 @@ def write_tables(
         if key in costs:
             write_json(out / f"{key}.json", written[0].as_dict())
     write_json(out / "index.json", [table.as_dict() for table in [*tables, *main, *comparisons]])
+    formats = {f"{key}.{kind}" for key in files for kind in ("csv", "md", "tex")}
+    remove_stale(out, formats | {f"{key}.json" for key in costs if key in files} | {"index.json"})
 
 
 def _write(out: Path, key: str, tables: Sequence[Table], texts: Mapping[str, str]) -> None:

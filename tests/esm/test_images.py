@@ -22,6 +22,18 @@ def test_log_probability_of_facts():
     assert fact_log_probability(LOGITS, BLOCKS, {}).tolist() == [0.0, 0.0]
 
 
+def test_log_evidence_with_two_categorical_variables():
+    """Facts about digit and colour multiply; each has the softmax of its own logits."""
+    logits = torch.tensor([[0.3, 1.0, 0.0, -1.0, 2.0, 0.5, 0.0]])
+    blocks = {"thick": slice(0, 1), "digit": slice(1, 4), "colour": slice(4, 7)}
+    found = fact_log_probability(logits, blocks, {"digit": 2, "colour": 0, "thick": 0})
+    digit = math.exp(-1.0) / (math.exp(1.0) + 1.0 + math.exp(-1.0))
+    colour = math.exp(2.0) / (math.exp(2.0) + math.exp(0.5) + 1.0)
+    assert found.item() == pytest.approx(math.log(digit * colour / (1 + math.exp(0.3))), rel=1e-6)
+    with pytest.raises(UserError, match="colour: 3: not predicted"):
+        fact_log_probability(logits, blocks, {"colour": 3})
+
+
 @pytest.mark.parametrize("facts", [{"thin": 1}, {"thick": 2}, {"digit": 3}, {"digit": -1}])
 def test_facts_that_are_not_known_are_refused(facts):
     with pytest.raises(

@@ -1,11 +1,13 @@
 """Effectiveness with judges of known errors."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from counterfactory.metrics.effectiveness import effectiveness, normalised
+from counterfactory.data.dataset import Variable
+from counterfactory.metrics.effectiveness import binary_scores, effectiveness, normalised
 from counterfactory.metrics.inputs import load_suite
 
 
@@ -55,3 +57,22 @@ def test_errors_in_published_units(answered):
     for score in scaled:
         np.testing.assert_allclose(score.values, 0.25)
     assert normalised(answered, scores) == []
+
+
+def test_f1_and_balanced_accuracy_of_a_variable_with_two_classes(answered):
+    """Truth 1 1 1 0 0, predicted 1 1 0 1 0: F1 4 / 6, balanced accuracy (2/3 + 1/2) / 2."""
+    variables = (*answered.dataset.variables, Variable("bald", "categorical", classes=2))
+    answers = replace(answered, dataset=replace(answered.dataset, variables=variables))
+    answers.questions["true_bald"] = [1.0, 1.0, 1.0, 0.0, 0.0]
+    bootstrap = SimpleNamespace(seed=0, resamples=200, level=0.95)
+    score = effectiveness(answers, "bald", lambda images, parents: np.array([1.0, 1.0, 0.0, 1.0, 0.0]))
+    f1, balanced = binary_scores(answers, "bald", score.values, bootstrap)
+    assert (f1.metric, balanced.metric) == ("f1_bald", "balanced_accuracy_bald")
+    assert f1.group == ("thickness", "marginal", 1) and f1.n == balanced.n == 5
+    assert f1.value == pytest.approx(4 / 6) and balanced.value == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert 0.0 <= f1.low < f1.value < f1.high <= 1.0
+
+    answers.questions["true_bald"] = [0.0, 0.0, 0.0, 0.0, np.nan]
+    score = effectiveness(answers, "bald", lambda images, parents: np.zeros(5))
+    absent = binary_scores(answers, "bald", score.values, bootstrap)
+    assert all(np.isnan(one.value) and one.reason == "no question has the true value 1" for one in absent)

@@ -220,6 +220,46 @@ def test_a_simulated_world_determines_all_true_parents(questions_of, squares, mo
         assert {name: values[i] for name, values in calls["do"].items() if not np.isnan(values[i])} == step
 
 
+def test_several_variables_are_set_at_once(questions_of, questions_settings, squares):
+    alone = questions_of("do")
+    questions_settings.do.interventions = [["size", "kind"], "shade"]
+    table = questions_of("do")
+    joint = table[table["intervention"] == "size+kind"]
+    assert joint["protocol"].tolist() == ["marginal"] * 20 + ["other_bin"] * 20
+    train, test = (load_split(squares, name).attributes for name in ("train", "test"))
+    for (action,), row in zip(steps_of(joint), joint.itertuples(), strict=True):
+        assert set(action) == {"size", "kind"} and isinstance(action["kind"], int)
+        assert (row.true_size, row.true_kind) == (action["size"], action["kind"])
+        assert np.isnan(row.true_shade)  # an effect of size in a world that is not simulated
+        if row.protocol == "other_bin":
+            assert action["kind"] != test["kind"][row.index]
+        else:
+            assert action["size"] in train["size"].to_numpy()
+    same = ["index", "seed", "steps"]
+    pd.testing.assert_frame_equal(
+        table[table["intervention"] == "shade"][same].reset_index(drop=True),
+        alone[alone["intervention"] == "shade"][same].reset_index(drop=True),
+    )
+
+
+def test_fixed_values_are_set_in_all_images(questions_of, questions_settings):
+    alone = questions_of("do")
+    questions_settings.do.values = {"size": [4, 2.5], "kind": [2]}
+    table = questions_of("do")
+    pd.testing.assert_frame_equal(table.head(len(alone)), alone)
+    more = table.iloc[len(alone) :]
+    assert more["intervention"].drop_duplicates().tolist() == ["size=4", "size=2.5", "kind=2"]
+    assert set(more["protocol"]) == {"fixed"} and (more.groupby("intervention").size() == 20).all()
+    for (action,), row in zip(steps_of(more), more.itertuples(), strict=True):
+        name, _, value = row.intervention.partition("=")
+        assert action == {name: float(value)}
+        assert getattr(row, f"true_{name}") == float(value)
+    assert more["seed"].is_unique
+    questions_settings.do.values = {"kind": [3]}
+    with pytest.raises(UserError, match="questions.do.values.kind: 3; choose a class of 0 to 2"):
+        questions_of("do")
+
+
 @pytest.mark.parametrize(
     ("suite", "key", "value", "text"),
     [

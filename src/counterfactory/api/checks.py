@@ -122,7 +122,9 @@ def flips_of(
             f"flip: {dict(flip)}; give one attribute, such as {next(iter(attributes), 'thick')!r}"
         )
     categorical = {
-        variable.name: variable for variable in dataset.variables if variable.kind == "categorical"
+        variable.name: variable
+        for variable in dataset.variables
+        if variable.classes > 2 or (variable.classes and variable.name not in attributes)
     }
     if name in categorical:
         if wanted is None:

@@ -12,6 +12,7 @@ __all__ = ["PROTOCOLS", "Part", "cycles_title", "method_table", "score_column", 
 PROTOCOLS = {
     "marginal": "values drawn from the training marginal",
     "other_bin": "values forced into another bin",
+    "fixed": "one value in all images",
     "": "",
 }
 """How the protocols of the suite `do` choose values, as shown in notes."""

@@ -64,7 +64,23 @@ def test_links_refer_to_the_page_or_to_a_source(page):
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     for attributes in page.all("a"):
         href = attributes["href"]
-        assert href.startswith("https://") or (href.startswith("#") and href[1:] in ids), href
+        if not href.startswith(("https://", "explorer.html")):
+            assert href.startswith("#") and href[1:] in ids, href
+
+
+def test_the_page_begins_with_the_graph_and_a_sweep(page):
+    names = [tag for tag, _ in page.tags]
+    first_section = next(
+        k for k, (_, attributes) in enumerate(page.tags) if attributes.get("id") == "summary"
+    )
+    assert {"svg", "img"} <= set(names[:first_section])
+
+
+def test_a_copy_in_another_folder_links_to_the_same_explorer(tables, figures, tmp_path):
+    out, front = tmp_path / "results" / "set" / "report.html", tmp_path / "results" / "report.html"
+    out.parent.mkdir(parents=True)
+    write_report(tables, figures, {"dataset": "morphomnist"}, None, out, front=front)
+    assert 'href="explorer.html"' in out.read_text() and 'href="set/explorer.html"' in front.read_text()
 
 
 def test_ids_are_valid_and_unique(page):

@@ -225,6 +225,6 @@ rule report:
     message:
         "Writing the report"
     shell:
-        "(python -m counterfactory report --settings {params.settings:q} --tables {params.folder:q}/tables"
+        "python -m counterfactory report --settings {params.settings:q} --tables {params.folder:q}/tables"
         " --figures {params.folder:q}/figures --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
-        " && cp {output.page:q} {output.front:q}) 2>&1 | tee {log:q}"
+        " --front {output.front:q} 2>&1 | tee {log:q}"

@@ -52,12 +52,15 @@ def _figures(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     from ..config import load_settings
+    from ..data.registry import entry_of
     from ..report.html import write_report
 
     settings = (
         settings_of(args) if args.settings is None else load_settings(json_of(args.settings, "settings"))
     )
     write_report(
+        graph=entry_of(settings.dataset, settings.data),
+        front=args.front,
         tables=path_of(args, "tables", "tables"),
         figures=path_of(args, "figures", "figures"),
         config=settings.model_dump(mode="json"),
@@ -151,6 +154,7 @@ COMMANDS = (
             path("tables", "folder of tables"),
             path("figures", "folder of figures"),
             path("benchmarks", "folder of Snakemake's benchmark files"),
+            path("front", "a second copy of the page in another folder"),
             OUT,
         ),
         example="counterfactory report --config config.yaml",

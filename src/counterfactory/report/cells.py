@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from ..core.errors import BadFile, UserError, reading
 from .layout import Cell
 from .paired import Paired
-from .vocabulary import method_order
+from .vocabulary import method_order, method_role
 
 __all__ = ["Scores", "Select", "read_scores"]
 
@@ -121,7 +122,7 @@ class Scores:
         ties = (
             self.paired.ties(select, method) if self.paired is not None and cell.value is not None else None
         )
-        return replace(cell, method=method, ties=ties) if ties is not None else cell
+        return cell if ties is None else replace(cell, method=method, ties=ties, link=_link(select, method))
 
     def _mean(self, rows: Sequence[dict[str, Any]]) -> Cell:
         """Returns the cell of the rows of one method."""
@@ -162,6 +163,16 @@ class Scores:
     def cells(self, selects: Sequence[Select], method: str) -> tuple[Cell, ...]:
         """Returns the cells of one method."""
         return tuple(self.cell(select, method) for select in selects)
+
+
+def _link(select: Select, method: str) -> str:
+    """Returns the answers that a score was computed from, as a choice of the explorer; ``""`` if it lists none."""
+    if method_role(method) != "method" or select.metric.startswith("normalised"):
+        return ""
+    chosen = {"suite": select.suite, "method": method, "metric": select.metric}
+    if len(select.interventions) == 1 and select.interventions[0]:
+        chosen["intervention"] = select.interventions[0]
+    return urlencode(chosen | ({"protocol": select.protocol} if select.protocol else {}))
 
 
 def read_scores(path: Path | str, pooled: Sequence[Path | str] = (), paired: Paired | None = None) -> Scores:

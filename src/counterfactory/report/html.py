@@ -5,6 +5,7 @@ readable on a phone.
 """
 
 import base64
+import os
 import re
 from collections.abc import Mapping
 from itertools import groupby
@@ -19,7 +20,8 @@ from markupsafe import Markup, escape
 from ..core.errors import UserError, reading
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
-from ..data.registry import DEFAULT_DATASET, noun_of
+from ..data.registry import DATASETS, DEFAULT_DATASET, noun_of
+from .causal_graph import Graph, causal_graph
 from .caveats import caveats
 from .layout import Column, Table, footnotes, format_cell, format_number
 from .narrative import cards, explanation_sentences, intervention_sentences
@@ -30,6 +32,7 @@ from .write import ARROWS
 __all__ = ["icon", "write_report"]
 
 PAGE = Path(__file__).parent
+EXPLORER = "explorer.html"
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -40,6 +43,8 @@ def write_report(
     benchmarks: Path | str | None,
     out: Path | str,
     provenance: Mapping[str, Any] | None = None,
+    graph: Graph | None = None,
+    front: Path | str | None = None,
 ) -> None:
     """Writes the page.
 
@@ -49,6 +54,8 @@ def write_report(
         config: The configuration of the run; `report.title` is the title of the page.
         benchmarks: The folder of Snakemake's benchmark files, for the time of each step.
         out: The page.
+        graph: The variables and the causal edges, which the page draws; None: those that the data set declares.
+        front: A second copy of the page in another folder, whose links to the explorer are those of that folder.
         provenance: Revision, versions and machine; None: those of :func:`counterfactory.core.provenance.describe`.
 
     Raises:
@@ -84,11 +91,15 @@ def write_report(
         table for table in published if table.columns and table.columns[0].key.startswith("flip_")
     ]
     config = dict(config)
+    declared = graph or DATASETS.get(config.get("dataset", DEFAULT_DATASET))
     methods = config.get("methods", [])
     page = environment.get_template("page.html.j2").render(
         title=config.get("report", {}).get("title", "Image counterfactuals"),
         style=Markup((PAGE / "page.css").read_text(encoding="utf-8")),
         icon=icon(),
+        graph=causal_graph(declared) if declared is not None and declared.variables else "",
+        explorer=EXPLORER,
+        workflow="workflow.html" if (Path(out).parent / "workflow.html").exists() else "",
         config=config,
         noun=noun_of(config.get("dataset", DEFAULT_DATASET)),
         config_text=yaml.safe_dump(
@@ -119,6 +130,9 @@ def write_report(
         longest=max((step.seconds for step in steps), default=0.0),
     )
     write_text(out, page)
+    if front is not None:
+        there = Path(os.path.relpath(Path(out).parent, Path(front).parent), EXPLORER).as_posix()
+        write_text(front, page.replace(f'href="{EXPLORER}', f'href="{quote(there)}'))
 
 
 def _cost(tables: Path, key: str) -> Table | None:

@@ -65,6 +65,7 @@ class Cell:
         decimals: The number of decimals, if it differs from the column's.
         method: The method, where several are compared by single questions.
         ties: The methods whose paired difference from this one includes 0, itself included.
+        link: The answers behind the number, as a choice of the explorer (`suite=do&method=vae&...`); empty: none.
     """
 
     value: float | None = None
@@ -79,6 +80,7 @@ class Cell:
     decimals: int | None = None
     method: str = ""
     ties: tuple[str, ...] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,9 @@ def _best_effectiveness(distance: Table, row: Row) -> str:
             for i in leaders
         ]
         return (
-            f"Under {what}, {_list(parts)} cannot be told apart by their {score}. The per cent are the share of the "
-            f"gap closed between a copy of the input ({floor}) and {end} ({ceiling})."
+            f"Under {what}, {_list(parts)} cannot be told apart by their {score.removesuffix(', predicted')} "
+            f"(in brackets: the score, and the share of the gap closed between a copy of the input, {floor}, and "
+            f"{end}, {ceiling})."
         )
     return (
         f"Under {what}, {method_title(methods[k])} has {_article(score.removesuffix(', predicted'))} of "

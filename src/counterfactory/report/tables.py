@@ -22,7 +22,7 @@ from typing import Any
 
 from ..core.descriptions import read_description
 from ..core.files import write_json, write_text
-from ..data.dataset import Dataset, load_dataset
+from ..data.dataset import Dataset, load_dataset, load_split
 from .cells import Scores, read_scores
 from .checks import identity_table, judges_table, mechanisms_table, read_judges, true_nll
 from .costs import cost_table, read_costs
@@ -31,6 +31,7 @@ from .explanations import explanation_costs, explanation_tables
 from .graph import graph_table
 from .layout import Table, empty_table, join_tables
 from .names import empty_reason
+from .paired import Paired
 from .published import read_published
 from .published_tables import ThisRun, published_csv, published_tables
 from .queries import query_tables, read_queries
@@ -64,7 +65,10 @@ def write_tables(
         UserError: If a file is missing or damaged. Files of costs are skipped with a warning instead.
     """
     out = Path(out)
-    dataset, scores = load_dataset(results.data), read_scores(results.scores, results.pooled)
+    dataset, scores = (
+        load_dataset(results.data),
+        read_scores(results.scores, results.pooled, Paired(results.rows, level) if results.rows else None),
+    )
     sources, every = read_published(published)
     studies = [study for study in every if dataset.name in study.datasets]
     judges = read_judges(results.judges)
@@ -78,7 +82,9 @@ def write_tables(
         for meta in map(read_description, results.identity)
         if "verification" in meta
     ]
-    tables += query_tables(read_queries(results.queries), dataset)
+    # The rates of a simulated world are those of its process.
+    train = None if dataset.simulated else load_split(results.data, "train").attributes
+    tables += query_tables(read_queries(results.queries), dataset, train)
     tables += structure_tables(read_structure(results.structure), dataset)
     files = {table.key: [table] for table in tables}
     texts: dict[str, str] = {}

@@ -137,6 +137,11 @@ COMMANDS = (
                 "the trunk of LPIPS (see scores.lpips.net), or the identity network (see identity.network.name)",
             ),
             option(
+                "landmarks",
+                "identity: x,y of eyes, nose and corners of the mouth (see identity.network.landmarks)",
+                metavar="X,Y,...",
+            ),
+            option(
                 "source",
                 "a download or a file (see the keys `weights` and `vgg19_weights` of the configuration)",
             ),

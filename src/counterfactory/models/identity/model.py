@@ -48,12 +48,12 @@ def build_identity(name: str = "trained", **sizes: Any) -> nn.Module:
     Arguments:
         name: `trained` (the network of this package), or a published face embedding
             (:func:`counterfactory.pretrained.identity_networks.build_published_identity`).
-        sizes: The sizes of the network of this package.
+        sizes: The sizes of the network of this package, or the landmarks of a published one.
 
     Returns:
         A network from images in [-1, 1], (B, C, H, W), to unit embeddings (B, F); F is its attribute `features`.
     """
-    return IdentityCNN(**sizes) if name == "trained" else build_published_identity(name)
+    return IdentityCNN(**sizes) if name == "trained" else build_published_identity(name, **sizes)
 
 
 def load_identity(folder: Path | str, device: str = "cpu") -> Identity:

@@ -61,7 +61,7 @@ def test_against_the_true_parents(found):
 def test_against_the_measured_truth(found):
     np.testing.assert_allclose(found["measured_thickness_truth"].values, [0.2, 2.1, np.nan], atol=1e-12)
     np.testing.assert_allclose(found["measured_intensity_truth"].values, [11.0, 101.0, np.nan], atol=1e-12)
-    assert "handwritten" in found["measured_thickness_truth"].reason[2]
+    assert "it would be another image" in found["measured_thickness_truth"].reason[2]
     assert len(found) == 4  # area is no parent
 
 

@@ -15,6 +15,7 @@ from ..answers.store import gather
 from ..core.errors import UserError, reading
 from ..core.files import read_table
 from ..data.dataset import Dataset, Split, Variable, load_dataset, load_split
+from ..data.registry import noun_of
 from ..data.worlds import undetermined
 from .columns import require_columns
 
@@ -93,7 +94,10 @@ class SuiteAnswers(SuiteQuestions):
     @property
     def no_truth(self) -> str:
         """The reason why a true counterfactual image is missing."""
-        return NOT_SIMULATED if self.truth is None else NO_TRUTH
+        if self.truth is None:
+            return NOT_SIMULATED
+        handwritten = noun_of(self.dataset.name) == "digit"
+        return NO_TRUTH if handwritten else NO_TRUTH.replace("another handwritten image", "another image")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
         notes = (how + bold, fewer, *_absences(scores, dataset, attributes))
         tables.append(_table("flip", "Explanation scores, mean", scores, dataset, None, caption, notes))
     for what in attributes:
-        caption = f"Target: another {what}." if what in dataset.names else f"Target: the opposite of {what}."
+        several = {one.name for one in (*dataset.variables, *dataset.labels) if one.classes > 2}
+        caption = f"Target: another {what}." if what in several else f"Target: the opposite of {what}."
         title = f"Explanation scores, {what}"
         notes = (how + bold, fewer, *_absences(scores, dataset, [what]))
         tables.append(_table(f"flip_{what}", title, scores, dataset, what, caption, notes))

@@ -67,7 +67,7 @@ def found(group: str, own: Mapping[str, Any], kind: type) -> dict[str, Any]:
             _clashes.append(f"{where}: {other} has this name too; uninstall one, or rename it")
             continue
         try:
-            entry = point.load()
+            entry: Any = point.load()
         except Exception as error:
             reason = " ".join(str(error).split())[:120]
             _broken.append(f"{where}: {type(error).__name__}: {reason}; it is not available")

@@ -77,7 +77,8 @@ def truth_value(cell: str) -> int | None:
 def look(cells: Sequence[str]) -> Looks:
     """Returns what a column looks like.
 
-    A column in which at least 95 % of the cells are numbers is a column of numbers, and the others are odd cells.
+    A column in which at least 95 % of the cells are numbers, or words for no and yes, is a column of these, and the
+    other words are odd cells.
     """
     counted = Counter(cells)
     missing = sum(count for cell, count in counted.items() if is_missing(cell))
@@ -86,11 +87,11 @@ def look(cells: Sequence[str]) -> Looks:
     nothing = (0.0, 1.0, missing, len(known))
     if not total:
         return Looks("text", (), *nothing)
-    if all(truth_value(cell) is not None for cell in known):
-        return Looks("binary", ("no", "yes"), *nothing)
+    odd = tuple((cell, count) for cell, count in known.items() if truth_value(cell) is None)
+    if _few(odd, total) and all(number(cell) is None for cell, _ in odd):
+        return Looks("binary", ("no", "yes"), *nothing, odd)
     odd = tuple((cell, count) for cell, count in known.items() if number(cell) is None)
-    strange = sum(count for _, count in odd)
-    if strange <= 0.05 * total and strange < total:
+    if _few(odd, total):
         values = {cell: value for cell in known if (value := number(cell)) is not None}
         whole = all(value.is_integer() for value in values.values())
         if whole and len(values) < FEWEST_NUMBERS and total >= 5 * len(values):
@@ -99,6 +100,12 @@ def look(cells: Sequence[str]) -> Looks:
     if len(known) <= MOST_CLASSES and total >= 2 * len(known):
         return Looks("categorical", class_words(known), *nothing)
     return Looks("text", (), *nothing)
+
+
+def _few(odd: Sequence[tuple[str, int]], total: int) -> bool:
+    """Returns whether at most 5 % of the cells are odd, and not all."""
+    count = sum(count for _, count in odd)
+    return count <= 0.05 * total and count < total
 
 
 def class_words(cells: Iterable[str]) -> tuple[str, ...]:

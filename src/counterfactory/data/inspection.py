@@ -82,7 +82,7 @@ def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 
     section["image_column"] = image
     proposal = Proposal(section)
     section["variables"] = {}
-    for name in sorted(looks):
+    for name in sorted(looks, key=lambda name: (name.lower(), name)):
         if roles[name] == "variable":
             key = key_of(name, section["variables"])
             section["variables"][key] = _proposed(name, key, looks[name])
@@ -143,6 +143,17 @@ def _splits(proposal: Proposal, table: Table) -> None:
         )
         section.pop("split_values", None)
         del section["split_column"]
+    elif "identity_column" in section:
+        homes: dict[str, set[str]] = {}
+        for person, cell in zip(table.columns[section["identity_column"]], cells, strict=True):
+            homes.setdefault(person, set()).add(cell)
+        several = sum(len(home) > 1 for home in homes.values())
+        if several:
+            proposal.odd.append(
+                f"{several:,} individuals of column {section['identity_column']!r} are in several splits of "
+                f"{section['split_column']!r}; the splits are followed, and individuals are not"
+            )
+            del section["identity_column"]
 
 
 def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> None:
@@ -189,8 +200,14 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> Non
 
 def _rows(proposal: Proposal) -> None:
     """Reads all rows as the step will, and lists what is odd about them."""
-    defaults = {"labels": {}, "edges": [], "identity_column": None, "split_column": None, "split_values": {}}
-    own = {"column": None, "range": "auto", "classes": [], "unit": ""}
+    defaults: dict[str, Any] = {
+        "labels": {},
+        "edges": [],
+        "identity_column": None,
+        "split_column": None,
+        "split_values": {},
+    }
+    own: dict[str, Any] = {"column": None, "range": "auto", "classes": [], "unit": ""}
     variables = {
         name: SimpleNamespace(**{**own, **one}) for name, one in proposal.section["variables"].items()
     }

@@ -143,7 +143,7 @@ def annotated(section: Any) -> Annotated:
         raise UserError(f"data.labels.{twice[0]} is a variable too; remove it from one of them")
     if not given:
         # By name, so that the order of the columns does not matter.
-        for column in sorted(table.columns):
+        for column in sorted(table.columns, key=lambda name: (name.lower(), name)):
             looks = look(table.columns[column])
             if column in {*taken, *columns.values()} or role_of(column, table, looks) != "variable":
                 continue
@@ -256,7 +256,8 @@ def _column_of(name: str, column: str | None, table: Table, key: str) -> str:
     alike = [one for one in table.columns if key_of(one) == name]
     if len(alike) != 1:
         raise UserError(
-            f"{key}: {table.path} has no column {name!r}; add column: its name; {nearest(name, table.columns)}"
+            f"{key}: {table.path} has no column {name!r}; add column: its name; "
+            f"{nearest(name, map(key_of, table.columns))}"
         )
     return alike[0]
 
@@ -304,6 +305,12 @@ def _counts(table: Table, section: Any) -> dict[str, int]:
     else:
         cells = [split_of(cell, section.split_values) for cell in table.columns[section.split_column]]
         found = {split: cells.count(split) for split in SPLITS}
+        if not found["train"]:
+            words = ", ".join(sorted(set(table.columns[section.split_column]))[:6])
+            raise UserError(
+                f"data.split_column: no value of {section.split_column} ({words}) names the split train; set "
+                "data.split_values, such as {'0': train}"
+            )
     missing = [split for split in SPLITS if not found[split]]
     pool = found["train"]
     whole = SHARES["train"] + sum(SHARES[split] for split in missing if split != "train")

@@ -170,12 +170,6 @@ def _separator(lines: list[str]) -> str:
         alike = sum(width == widths[0] for width in widths) if widths and widths[0] > 1 else 0
         if alike > most:
             best, most = separator, alike
-    blanks = [len(line.split()) for line in first]
-    header = len(first[0].split())
-    if (
-        not most
-        and header > 1
-        and sum(width in (header, header + 1) for width in blanks[1:]) > len(first) // 2
-    ):
-        return BLANKS
-    return best
+    header, widths = len(first[0].split()), [len(line.split()) for line in first[1:]]
+    alike = sum(width in (header, header + 1) and width > 1 for width in widths)
+    return BLANKS if not most and alike > len(widths) // 2 else best

@@ -1,0 +1,103 @@
+"""The proposal for a folder of images: a configuration that works as it is, and one line for each odd thing."""
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from counterfactory.cli import main
+from counterfactory.config import load_settings, read_config
+from counterfactory.core.errors import UserError
+from counterfactory.data.folder import synthesise
+from counterfactory.data.inspection import inspect, to_yaml
+from tests.data.own_folder import HEADER, add_odd_rows, draw_folder, write_table
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    rows = draw_folder(folder)
+    return folder, add_odd_rows(folder, rows)
+
+
+def test_the_proposal_is_a_configuration_that_works(odd, tmp_path, capsys):
+    folder, _ = odd
+    assert main(["inspect", str(folder / "images"), "--out", str(tmp_path / "mine.yaml")]) == 0
+    assert "snakemake --cores all --configfile" in capsys.readouterr().err
+    settings = load_settings(read_config([tmp_path / "mine.yaml"]))
+    data = settings.data
+    assert (data.image_column, data.identity_column, data.edges) == ("file", "person", [])
+    kinds = {name: one.type for name, one in data.variables.items()}
+    assert kinds == {"hue": "categorical", "outline": "binary", "size": "continuous"}
+    assert data.variables["size"].column == "Size" and data.channels == 3 and data.image_size == 32
+    synthesise(data, False, tmp_path, tmp_path / "out")
+    assert (tmp_path / "out" / "test" / "images.npy").exists()
+
+
+def test_without_an_output_it_is_printed(odd, capsys):
+    folder, _ = odd
+    assert main(["inspect", str(folder / "images"), "--table", str(folder / "table.csv")]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["dataset"] == "folder"
+
+
+def test_odd_rows_are_named(odd):
+    folder, said = odd
+    lines = to_yaml(inspect(folder / "images")).splitlines()
+    faults = [words for words in said.values() if "left out" in words or "no such file" in words]
+    assert len(faults) >= 3
+    for words in faults:
+        assert any(words in line for line in lines if line.startswith("# odd: ")), words
+    for words in (
+        "corrupt.png: not an image",
+        "1 images: CMYK",
+        "1 images: 16 bit",
+        "rotated by EXIF",
+        "copy",
+    ):
+        assert any(words in line for line in lines if line.startswith("# odd: ")), words
+
+
+def test_roles_of_columns(tmp_path):
+    rows = draw_folder(tmp_path, 60)
+    header = (*HEADER, "id", "partition", "comment", "camera")
+    more = [[*row, i + 5, (0, 0, 0, 1, 2)[i % 5], f"seen on day {i}", "X100"] for i, row in enumerate(rows)]
+    write_table(tmp_path / "table.csv", more, header)
+    found = inspect(tmp_path / "images", threads=2)
+    section = found.section
+    assert list(section["variables"]) == ["hue", "outline", "size"]
+    assert section["split_column"] == "partition"
+    assert section["split_values"] == {"0": "train", "1": "valid", "2": "test"}
+    assert section["identity_column"] == "person"
+    assert found.left_out == {
+        "camera": "has the same value in all rows",
+        "comment": "looks like text (60 different values)",
+        "id": "looks like a number of the row",
+    }
+    for row in more[:2]:
+        row[4] = "p7"
+    more[1][6] = 2
+    write_table(tmp_path / "table.csv", more, header)
+    found = inspect(tmp_path / "images")
+    assert (
+        "identity_column" not in found.section
+        and "individuals of column 'person' are in several" in found.odd[0]
+    )
+
+
+def test_grey_images_are_proposed_as_grey(tmp_path):
+    rows = draw_folder(tmp_path, 30)
+    for row in rows:
+        Image.fromarray(np.full((130, 90), 7, np.uint8)).save(tmp_path / "images" / row[0])
+    section = inspect(tmp_path / "images").section
+    assert (section["channels"], section["image_size"]) == (1, 64)
+
+
+def test_what_cannot_be_proposed_is_said_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        inspect(tmp_path / "none")
+    (tmp_path / "images").mkdir()
+    with pytest.raises(UserError, match="no .csv, .tsv or .parquet in"):
+        inspect(tmp_path / "images")
+    write_table(tmp_path / "t.csv", [["a.png", "x"]], ("file", "word"))
+    with pytest.raises(UserError, match="no column of .*t.csv holds names of images"):
+        inspect(tmp_path / "images")

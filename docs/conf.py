@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs")]
+
+from notebook import write_page  # noqa: E402
 
 import counterfactory  # noqa: E402
 from counterfactory.cli.reference import reference as cli_reference  # noqa: E402
@@ -23,7 +25,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**.ipynb"]
 html_theme = "furo"
 html_title = "counterfactory"
 html_static_path: list[str] = []
@@ -49,7 +51,7 @@ autodoc_typehints = "signature"
 # Names that a package re-exports are documented where they are defined.
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 suppress_warnings = ["ref.python"]
-autodoc_mock_imports = ["onnx"]
+autodoc_mock_imports = ["onnx", "onnxscript"]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -57,7 +59,8 @@ napoleon_use_ivar = True
 
 
 def setup(app) -> None:
-    """Writes the references of the configuration and of the command line before the pages are read."""
+    """Writes the references of the configuration and of the command line, and the notebook, before pages are read."""
     folder = Path(__file__).parent / "reference"
+    write_page(folder.parent / "quickstart.ipynb", folder.parent / "quickstart.md")
     (folder / "config.rst").write_text(config_reference(), encoding="utf-8")
     (folder / "cli.rst").write_text(cli_reference(), encoding="utf-8")

@@ -90,6 +90,18 @@ def test_a_null_intervention_returns_the_image(world):
     assert np.abs(blurred.images[0].astype(int) - world.test(0).image).max() > 1
 
 
+def test_a_method_of_ones_own(world):
+    def darker(batch):
+        parents = {
+            name: np.where(np.isnan(batch.do[name]), batch.parents[name], batch.do[name]) for name in batch.do
+        }
+        return batch.images // 2, parents
+
+    answer = world.imagine(world.test(0), {"angle": 0.3}, method=darker)
+    assert np.array_equal(answer.images[0], world.test(0).image // 2)
+    assert answer.method == "darker" and answer.parents["angle"] == 0.3
+
+
 def test_save(world, tmp_path):
     answer = world.imagine(world.test(0), {"angle": 0.3}, method="vae")
     answer.save(tmp_path / "after.png")

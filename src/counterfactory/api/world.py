@@ -22,7 +22,7 @@ from .question import Asked, TestImage, prepare, table_of
 from .training_data import Typical, load_description, load_typical
 
 if TYPE_CHECKING:
-    from ..methods import Answer
+    from ..methods import Answer, Respond
 
 __all__ = ["TestImage", "World", "load"]
 
@@ -143,7 +143,7 @@ class World:
         given: Mapping[str, Any] | None = None,
         *,
         flip: str | Mapping[str, int] | None = None,
-        method: str | None = None,
+        method: "str | Respond | None" = None,
         samples: int = 1,
         seed: int = 0,
         slot: int = 0,
@@ -161,7 +161,9 @@ class World:
             flip: The binary attribute to flip, such as `thick`, or a target, such as `{"digit": 7}`. A causal method
                 sets the variable of the attribute to the median of the training images on the other side, unless `do`
                 is given.
-            method: The method; by default the first of `methods` that has trained models and answers such questions.
+            method: The method; by default the first of `methods` that has trained models and answers such questions. Or
+                a function of your own from a batch of questions (:class:`counterfactory.methods.Batch`) to the images
+                and the parents afterwards, as :class:`counterfactory.methods.Answer` describes it.
             samples: The number of answers that differ in their noise.
             seed: The seed of the first sample, such as that of a question.
             slot: The number of the question, which determines its place in a batch.
@@ -178,22 +180,25 @@ class World:
         items = split_batch(image)
         if not (isinstance(samples, int) and samples >= 1):
             raise UserError(f"samples: {samples}; choose 1 or more")
-        method = self._choose(method, flip is not None)
-        asked = prepare(self, items, do, given, flip, method, invert)
-        if METHODS[method].simulated and asked.split is not self.test_split:
-            raise UserError(f"{method}: renders unchanged test images only; ask about world.test(row)")
+        # A function of the caller answers every question, as `copy` does.
+        name = "copy" if callable(method) else self._choose(method, flip is not None)
+        asked = prepare(self, items, do, given, flip, name, invert)
+        if METHODS[name].simulated and asked.split is not self.test_split:
+            raise UserError(f"{name}: renders unchanged test images only; ask about world.test(row)")
         for line in dict.fromkeys(line for lines in asked.warned for line in lines):
             warnings.warn(line, ImagineWarning, stacklevel=2)
-        respond, settings = self._load(method, dials)
+        respond, settings = self._load(name, dials)
+        if callable(method):
+            respond, name = _answering(method), getattr(method, "__name__", "own method")
         images, columns = _answer(respond, asked, table_of(asked, seed, slot, samples), settings, self)
         if not columns.pop("answered").all():
-            raise UserError(f"{method}: does not answer this question; choose from {', '.join(self.methods)}")
+            raise UserError(f"{name}: does not answer this question; choose from {', '.join(self.methods)}")
         answers = []
         for row in range(len(items)):
             own = slice(row * samples, (row + 1) * samples)
             answers.append(
                 Imagined(
-                    method=method,
+                    method=name,
                     before=asked.images[row],
                     images=images[own],
                     factual=asked.factual[row],
@@ -250,6 +255,13 @@ class World:
             respond = load_method(method, self.seed, data, models, settings, self.device, self.threads)
             self._loaded[key] = (respond, settings)
         return self._loaded[key]
+
+
+def _answering(function: "Respond") -> "Answer":
+    """Returns a method whose answers are those of a function."""
+    from ..methods import Answer
+
+    return function if isinstance(function, Answer) else Answer(function)
 
 
 def _answer(

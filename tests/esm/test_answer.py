@@ -21,6 +21,7 @@ class Reader:
     """`bright`: the mean of an image is above 30; the class is the first pixel modulo 3."""
 
     names, categorical = ("bright",), SimpleNamespace(name="kind", classes=3)
+    sizes = {"bright": 2, "kind": 3}
     constant: dict = {}
 
     def predict(self, images):
@@ -126,3 +127,10 @@ def test_an_answer_does_not_depend_on_how_many_are_asked(ask):
     _, two, fewer = ask(images=2)
     assert two.equals(four[four["actual"] < 2].reset_index(drop=True))
     assert (images[(four["actual"] < 2).to_numpy()] == fewer).all()
+
+
+def test_a_fact_that_the_classifier_cannot_see_is_a_reason(ask, monkeypatch):
+    monkeypatch.setattr(Reader, "constant", {"bright": "predicts yes for bright on all images"})
+    description, table, images = ask()
+    assert description["unanswered"] == "bright: the classifier predicts yes for bright on all images"
+    assert len(table) == len(images) == 0

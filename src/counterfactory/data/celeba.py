@@ -149,7 +149,7 @@ def _by_identity(pool: pd.DataFrame, first: int, second: int, seed: int) -> tupl
             "for the judges; lower it"
         )
     labels = pool.index.to_numpy()[order]
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         rows[generator(seed, "celeba", name).permutation(len(rows))]
         for name, rows in (("judges", labels[:first]), ("train", labels[begin : begin + second]))
     )

@@ -133,6 +133,7 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
         labels=tuple(binary(name) for name in ATTRIBUTES if name not in names),
         queries=QUERIES,
         inputs=tuple(str(path) for path in found if path is not None),
+        identities=not found or found[LISTS.index("identity_CelebA")] is not None,
         settings={
             **entry.settings,
             "data.image_size": SIZES[own.preprocessing],
@@ -154,7 +155,7 @@ def landmarks(preprocessing: str) -> list[list[float]]:
     return [[round((x + 0.5 - left) / width, 6), round((y + 0.5 - top) / height, 6)] for x, y in LANDMARKS]
 
 
-def check_folder(folder: str | None) -> Path:
+def check_folder(folder: Path | str | None) -> Path:
     """Returns the folder of CelebA, after checking that it contains the lists of attributes and partitions.
 
     Arguments:

@@ -64,7 +64,8 @@ def answer_query(settings: "QueriesSettings", run: Run, threads: int = 1) -> Non
     table, images = pd.DataFrame(columns=COLUMNS, dtype=np.float64), np.zeros((0, *dataset.shape), np.uint8)
     try:
         check_facts(query, world.classifier)
-        if not failures:
+        unanswered = unanswered or _constant(query, world.classifier)
+        if not unanswered:
             rows, noise = _actual(world, entry, test, settings.images, own)
             if len(rows):
                 table, images = ask(world, query, noise, settings.stickiness, settings.samples, own, settings)
@@ -135,6 +136,21 @@ def load_world(
     return CausalWorld(scm, network, classifier, dataset, train, device, settings.sharpness), failures
 
 
+def _facts(query: Query) -> dict[str, Any]:
+    """Returns the facts that the classifier has to see: the evidence, and a premise that is observed."""
+    return {**query.given, **(query.premise if query.by == "observe" else {})}
+
+
+def _constant(query: Query, classifier: AttributeClassifier) -> str:
+    """Returns why the classifier cannot see a fact of a query: it predicts one value of it for all images."""
+    reasons = (
+        f"{name}: the classifier {classifier.constant[name]}"
+        for name in _facts(query)
+        if name in classifier.constant
+    )
+    return next(reasons, "")
+
+
 def check_facts(query: Query, classifier: AttributeClassifier) -> None:
     """Checks that the classifier predicts every fact of a query.
 
@@ -142,14 +158,11 @@ def check_facts(query: Query, classifier: AttributeClassifier) -> None:
         UserError: If a name is unknown, or a value is not 0 or 1 or not a class.
     """
     sizes = classifier.sizes
-    facts = {**query.given, **(query.premise if query.by == "observe" else {})}
-    for name, value in facts.items():
+    for name, value in _facts(query).items():
         if name not in sizes:
             raise unknown_name(name, "not predicted by the classifier", sizes)
         if value not in range(sizes[name]):
             raise UserError(f"{name}: {value} is not one of its values; choose from 0 to {sizes[name] - 1}")
-        if name in classifier.constant:
-            raise UserError(f"{name}: the classifier {classifier.constant[name]}")
 
 
 def _named(name: str, queries: Mapping[str, Any]) -> Any:

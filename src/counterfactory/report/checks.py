@@ -11,6 +11,7 @@ from ..core.files import read_table
 from ..data.dataset import Dataset
 from ..data.registry import noun_of
 from ..data.worlds import undetermined, world
+from .imported import imported_notes
 from .layout import Cell, Column, Row, Table
 from .vocabulary import describe_score, spell_score
 
@@ -84,6 +85,7 @@ def judges_table(dataset: Dataset, judges: dict[str, dict[str, Any]]) -> Table:
         "The judges compute all predicted scores. Their error on real images is the smallest error that a predicted "
         "score can resolve.",
         stub="judge",
+        notes=imported_notes({f"judge of {name}": judge for name, judge in judges.items()}),
     )
 
 

@@ -16,6 +16,7 @@ from ..core.descriptions import read_description
 from ..core.errors import UserError
 from ..core.files import read_json
 from ..methods.registry import METHODS
+from .imported import imported_notes
 from .layout import Cell, Column, Row, Table
 from .style import FAINT, INK, MUTED, PAPER, AnyFigure, Panel, Picture, add_axes, plain_number, rows_that_fit
 from .vocabulary import method_order, method_role, method_title
@@ -65,9 +66,9 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
         order: Methods in the order of rows; others follow.
     """
     training: dict[str, list[float]] = {}
-    failed = []
+    failed, described = [], {}
     for path in map(Path, models):
-        meta = read_description(path, path.parts[-3])
+        meta = described[path.parts[-3]] = read_description(path, path.parts[-3])
         seconds = meta.get("training", {}).get("seconds")
         if meta.get("failures"):
             failed.append(f"{path.parts[-3]} {path.parts[-2]} ({', '.join(meta['failures'])})")
@@ -115,6 +116,7 @@ def cost_table(costs: pd.DataFrame, models: Sequence[Path | str] = (), order: Se
             "that of the whole process. Training: the networks that a method uses, mean over seeds; methods that use "
             "the same network share its training.",
             *([f"Failed trainings, excluded from all answers: {'; '.join(failed)}."] if failed else []),
+            *imported_notes(described),
         ),
     )
 

@@ -69,7 +69,7 @@ def main() -> None:
     data, models = arguments.data or results / "data", arguments.models or results / "models"
     dataset, split = load_dataset(data), load_split(data, arguments.split)
     flip = settings.questions.flip
-    names = [*flip.attributes, *(["digit"] if flip.digit else [])]
+    names = flip.attributes
     batch = flip_questions(dataset, split, names, arguments.images, settings.questions.seed)
     oracle, identity = load_classifier(models / "oracle"), load_identity(models / "identity", "cpu")
     labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(oracle))

@@ -14,6 +14,9 @@ __all__ = ["codes_table", "headline_table", "intervention_tables", "main_tables"
 AXIOMS = (("null", "composition"), ("reverse", "reversibility"))
 """The suites that compare the answer with the factual image, and the names of their scores."""
 
+BINARY = ("f1", "balanced_accuracy")
+"""The kinds of scores of variables with two classes beside the accuracy."""
+
 CODES = tuple(f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness"))
 """The scores of the table `codes`."""
 
@@ -31,6 +34,8 @@ def headline_table(scores: Scores, dataset: Dataset, level: float = 0.95) -> Tab
     for variable in dataset.names:
         select = Select("do", f"predicted_{variable}", (variable,), protocol)
         parts.append((select, set_title(variable), None))
+        if dataset.variable(variable).classes == 2:
+            parts.append((replace(select, metric=f"f1_{variable}"), set_title(variable), None))
     for suite, name in AXIOMS:
         interventions = tuple(scores.interventions(suite))
         for cycles in scores.cycles(suite):
@@ -101,7 +106,8 @@ def main_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[T
         for part in _cycle_parts(scores, dataset, suite, name, metric)
     ]
     known = {
-        "predicted": [f"predicted_{name}" for name in names],
+        "predicted": [f"predicted_{name}" for name in names]
+        + [f"{kind}_{one.name}" for one in dataset.variables if one.classes == 2 for kind in BINARY],
         "measured": [f"measured_{name}" for name in names] + [f"measured_{name}_truth" for name in names],
         "normalised": [f"normalised_{name}" for name in continuous],
         "truth": ["truth_l1", "truth_lpips"],

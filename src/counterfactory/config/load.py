@@ -149,9 +149,12 @@ def _with_training(defaults: dict[str, Any], training: Any) -> dict[str, Any]:
     except ValidationError:
         return defaults  # its mistakes are reported once, not for every model
     values = {key: value for key, value in (training or {}).items() if value is not None}
+    if not values:
+        return defaults
+    every: dict[str, Any] = {}
     for path in _trainings(Settings):
-        defaults = merge(defaults, _nested(".".join(path), values))
-    return defaults
+        every = merge(every, _nested(".".join(path), values))
+    return merge(defaults, every)
 
 
 def _trainings(section: type[Section], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -144,11 +144,16 @@ def _size(value: Any, known: dict[int, int]) -> int:
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `base` with the values of `over`, section by section. Lists are replaced, not joined."""
     merged = dict(deepcopy(base))
+    _update(merged, over)
+    return merged
+
+
+def _update(base: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Overrides values of `base`, which is changed."""
     for key, value in over.items():
         # YAML reads the bare word null, which is the name of a suite, as None.
         key = "null" if key is None else key
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _update(base[key], value)
         else:
-            merged[key] = deepcopy(value)
-    return merged
+            base[key] = deepcopy(value)

@@ -160,6 +160,7 @@ def test_a_link_opens_the_worst_answers_first(run, page):
     with Page() as window:
         opened(page, window, "#browse:suite=do&method=vae&intervention=angle&metric=truth_l1")
         window.wait("document.querySelectorAll('#found .hit').length > 0")
+        assert abs(window.evaluate("document.getElementById('browse').getBoundingClientRect().top")) < 40
         values = window.evaluate("browser.hits.map((one) => one.value)")
         assert values == sorted(values, reverse=True) and len(values) == 6
         assert window.errors == []

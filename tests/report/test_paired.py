@@ -32,7 +32,9 @@ def paired(tmp_path):
     hard = rng.gamma(2.0, 10.0, 400)  # how hard each question is for every method
     values = {"a": hard + rng.normal(0, 0.5, 400), "b": hard + 0.3 + rng.normal(0, 0.5, 400)}
     noise = rng.normal(0, 5.0, 400)
-    values["c"] = values["a"] + 0.3 + noise - noise.mean()  # the same mean difference as b's, but not in every question
+    values["c"] = (
+        values["a"] + 0.3 + noise - noise.mean()
+    )  # the same mean difference as b's, but not in every question
     values["d"] = values["a"].copy()
     values["d"][:350] = np.nan
     return Paired(write(tmp_path / "l1", **values))

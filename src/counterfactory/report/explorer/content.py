@@ -24,7 +24,17 @@ from ...methods.registry import METHODS
 from ..vocabulary import CEILING, method_title
 from .blobs import sheet
 
-__all__ = ["EXAMPLES", "VALUES", "Models", "answers_at_values", "described", "examples", "networks"]
+__all__ = [
+    "EXAMPLES",
+    "VALUES",
+    "Models",
+    "answers_at_values",
+    "described",
+    "dials",
+    "examples",
+    "networks",
+    "not_exported",
+]
 
 EXAMPLES, VALUES = 24, 11
 """The number of test images that can be chosen, and of values of each continuous variable."""
@@ -53,8 +63,12 @@ class Models:
 
     @property
     def mechanisms(self) -> list[str]:
-        """The methods that answer with an image mechanism."""
-        return [name for name in self.methods if METHODS[name].module == "dscm"]
+        """The methods that answer with an image mechanism; of several that differ in dials only, the first one."""
+        found: dict[tuple[str, ...], str] = {}
+        for name in self.methods:
+            if METHODS[name].module == "dscm":
+                found.setdefault(METHODS[name].models, name)
+        return list(found.values())
 
 
 def described(dataset: Dataset) -> dict[str, Any]:
@@ -170,6 +184,15 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
             graphs[f"judge-{variable.name}"] = export_judge(judge.model, dataset)
             found["judges"].append(variable.name)
     return found, graphs
+
+
+def not_exported(settings: Any) -> str:
+    """Returns the setting of the answers that the graphs do not have, with its value, or ``""``."""
+    exported = {"effect": "direct", "residual": "censored"}
+    for name, value in exported.items():
+        if getattr(settings, name, value) != value:
+            return f"the setting answers.{name}: {getattr(settings, name)} is not available in a browser"
+    return ""
 
 
 def dials(settings: Any) -> Mapping[str, float]:

@@ -254,6 +254,7 @@ async function open() {
     window.explorer = new Explorer(content, sheets, networks);
     $("state").textContent = "";
     document.body.dataset.ready = "yes";
+    if (location.hash.startsWith("#browse")) document.getElementById("browse").scrollIntoView();
   } catch (error) {
     $("state").textContent = `This page cannot be shown in this browser: ${error.message}`;
     throw error;

@@ -23,7 +23,7 @@ from ..html import icon
 from ..vocabulary import CEILING, method_title
 from .blobs import pack, pack_json, sheet
 from .browse import browse
-from .content import Models, answers_at_values, described, dials, examples, networks
+from .content import Models, answers_at_values, described, dials, examples, networks, not_exported
 
 __all__ = ["Stored", "write_explorer"]
 
@@ -62,6 +62,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
     test = load_split(models.data, "test")
     rows = examples(dataset, test)
     packed, reason = _runtime(runtime)
+    reason = reason or not_exported(models.settings)
     if not reason and not models.mechanisms:
         reason = "no method of this run has an image mechanism"
     sheets = {"examples": sheet(test.images[rows])}

@@ -55,6 +55,16 @@ class AnswersSettings(Section):
         description="Weight of the factual posterior in the counterfactual mediator (total and indirect "
         "effects).",
     )
+    residual: Literal["censored", "clipped"] = Field(
+        "censored",
+        description="Abducted noise of a pixel; censored: black and white pixels imply only that the prediction lies "
+        "at or beyond the end of the range; clipped: predicted locations are clipped to the range first (causal-gen).",
+    )
+    mediator_variance: Literal["squared", "linear"] = Field(
+        "squared",
+        description="Weights of the two variances of the mediator: squared, or a and 1 - a, as in the code of "
+        "causal-gen's simple VAE (total and indirect effects).",
+    )
     stickiness: Share = Field(
         1.0,
         description="Probability that an abducted noise variable is kept; 1: the same individual (Pearl's "

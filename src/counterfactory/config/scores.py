@@ -80,6 +80,11 @@ class CoutSettings(Section):
     """Whether the pixels that change most flip the classifier (COUT)."""
 
     questions: Count = Field(200, description="Questions to score, per intervention.")
+    last_portion: Literal["exact", "whole"] = Field(
+        "exact",
+        description="Width of the last portion of pixels, which is smaller than the others; whole: that of the others, "
+        "as in published code.",
+    )
 
 
 class DciSettings(Section):

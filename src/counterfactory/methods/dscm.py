@@ -65,12 +65,17 @@ class Pearl:
         residual_temperature: Factor :math:`t_u` on the abducted pixel noise.
         effect: `direct`, `indirect` or `total`.
         mediator_weight: The weight of the factual posterior in the counterfactual mediator.
+        residual: `censored`, or `clipped` as in causal-gen (:func:`counterfactory.nets.likelihood.standardise`).
+        mediator_variance: `squared`, or `linear` as in the code of causal-gen's simple VAE
+            (:func:`counterfactory.nets.latents.mix`).
     """
 
     latent_temperature: float = 1.0
     residual_temperature: float = 1.0
     effect: str = "direct"
     mediator_weight: float = 0.5
+    residual: str = "censored"
+    mediator_variance: str = "squared"
 
 
 @torch.no_grad()
@@ -91,13 +96,14 @@ def counterfactual_image(
         parents: The encoded factual parents, with shape :math:`(B, P)`.
         parents_after: The encoded counterfactual parents, with shape :math:`(B, P)`.
         noise: Standard normal noise for the latents, with shapes `mechanism.noise_shapes`.
-        settings: The settings `latent_temperature`, `residual_temperature`, `effect` and `mediator_weight`.
+        settings: The settings that :class:`Pearl` lists.
         copy: The law of the counterfactual noises given the abducted ones; by default the noises are kept. Requires
             a mechanism with an exogenous prior.
     """
     latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
     z = [latent.z for latent in latents]
-    residual = standardise(x, *mechanism.predict(z, parents))
+    clipped = getattr(settings, "residual", "censored") == "clipped"
+    residual = standardise(x, *mechanism.predict(z, parents), clipped)
     transport: Any = mechanism.transport
     if copy is not None:
         own = own_noise(latents)
@@ -105,10 +111,11 @@ def counterfactual_image(
             own = transport(own, parents, parents_after)
         redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
         location, log_scale = mechanism.generate(parents_after, redrawn)
-        return unstandardise(settings.residual_temperature * copy("pixels", residual), location, log_scale)
+        return unstandardise(settings.residual_temperature * copy("pixels", residual), location, log_scale, clipped)
     after = z
     if settings.effect != "direct":
-        after = mechanism.mediate(latents, parents_after, settings.mediator_weight)
+        linear = getattr(settings, "mediator_variance", "squared") == "linear"
+        after = mechanism.mediate(latents, parents_after, settings.mediator_weight, linear)
     location, log_scale = mechanism.predict(
         after, parents if settings.effect == "indirect" else parents_after
     )
@@ -119,7 +126,7 @@ def counterfactual_image(
         location, log_scale = (
             torch.where(changed, *pair) for pair in zip(moved, (location, log_scale), strict=True)
         )
-    return unstandardise(settings.residual_temperature * residual, location, log_scale)
+    return unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:

@@ -10,7 +10,8 @@ where y is the prediction for the factual image and :math:`y^*` the goal, by the
 2022, arXiv:2203.15064; as in ACE, Jeanneret et al., 2023, arXiv:2303.09962). Higher is better: a sparse change that
 flips the classifier early scores near 1. As published, the score is the mean over all answers, flipped or not, to
 factual images that the classifier predicts correctly. A portion is `HW // 50` pixels, at least one, so there are 50
-portions or slightly more.
+portions or slightly more. The last portion is smaller than the others. Published code counts it as a whole one; with
+`last_portion: whole` so does this module.
 """
 
 from typing import TYPE_CHECKING
@@ -25,23 +26,27 @@ from .resources import Resources
 if TYPE_CHECKING:
     from ..models.classifier.model import AttributeClassifier
 
-__all__ = ["cout", "cout_scores", "load", "transitions"]
+__all__ = ["area", "cout", "cout_scores", "load", "transitions"]
 
 
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `cout`; reads `scores.cout`."""
     settings = resources.settings.cout
     classifier = load_classifier(resources.classifier, resources.device, "classifier")
-    return lambda answers: cout_scores(answers, classifier, settings.questions)
+    whole = settings.last_portion == "whole"
+    return lambda answers: cout_scores(answers, classifier, settings.questions, whole)
 
 
-def cout_scores(answers: SuiteAnswers, classifier: "AttributeClassifier", questions: int) -> list[Score]:
+def cout_scores(
+    answers: SuiteAnswers, classifier: "AttributeClassifier", questions: int, whole: bool = False
+) -> list[Score]:
     """Returns `cout` of the first `questions` questions of each set; repeats are left out.
 
     Arguments:
         answers: The answers to the suite `flip`.
         classifier: The classifier whose decisions are flipped.
         questions: The number of questions scored per set.
+        whole: Whether the last portion counts as a whole one.
     """
     first = first_answers(answers.questions)
     kinds = answers.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)
@@ -62,6 +67,7 @@ def cout_scores(answers: SuiteAnswers, classifier: "AttributeClassifier", questi
             attribute[kept],
             predictions.before[kept],
             predictions.goal[kept],
+            whole,
         )
     return [Score("cout", values, reasons, rows)]
 
@@ -73,6 +79,7 @@ def cout(
     attribute: np.ndarray,
     before: np.ndarray,
     goal: np.ndarray,
+    whole: bool = False,
 ) -> np.ndarray:
     """Returns COUT of each pair of a factual image and an answer.
 
@@ -83,6 +90,7 @@ def cout(
         attribute: The flipped attribute of each pair, with shape (N,).
         before: The prediction for the factual image, int (N,).
         goal: The prediction that the answer should have, int (N,).
+        whole: Whether the last portion counts as a whole one.
 
     Returns:
         Float64 scores in [-1, 1], with shape (N,).
@@ -95,6 +103,21 @@ def cout(
         mixed = np.where((rank < count).reshape(-1, 1, *factual.shape[2:]), images, factual)
         found = classifier.probabilities(mixed)
         curve[step] = probability_of(found, attribute, goal) - probability_of(found, attribute, before)
+    return area(curve, pixels, portion, whole)
+
+
+def area(curve: np.ndarray, pixels: int, portion: int, whole: bool = False) -> np.ndarray:
+    """Returns the integral of curves over the share of replaced pixels, by the trapezoidal rule, (N,).
+
+    Arguments:
+        curve: The curves, one value per number of replaced portions, with shape (K, N).
+        pixels: The number HW of pixels.
+        portion: The number of pixels of a portion.
+        whole: Whether the last portion counts as a whole one.
+    """
+    replaced = np.unique(np.append(np.arange(0, pixels, portion), pixels))
+    if whole:
+        replaced = np.arange(len(replaced)) * portion
     return np.trapezoid(curve, replaced / pixels, axis=0)
 
 

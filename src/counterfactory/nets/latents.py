@@ -52,20 +52,23 @@ def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:
     return p[1] - q[1] - 0.5 + 0.5 * ((2 * (q[1] - p[1])).exp() + (q[0] - p[0]).square() * (-2 * p[1]).exp())
 
 
-def mix(latent: Latent, prior: Gaussian, weight: float) -> Tensor:
+def mix(latent: Latent, prior: Gaussian, weight: float, linear: bool = False) -> Tensor:
     r"""Returns a counterfactual mediator: the abducted noise under a mixture of posterior and prior.
 
     .. math:: z^* = a \mu_q + (1 - a) \mu_{p^*} + \sqrt{a^2 \sigma_q^2 + (1 - a)^2 \sigma_{p^*}^2}\; U,
               \qquad U = (z - \mu_q) / \sigma_q
 
-    (causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764, section 3.2.)
+    (causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764, section 3.2.) The code of its simple VAE weights the
+    variances by a and 1 - a, which are not squared.
 
     Arguments:
         latent: The factual latent, with its posterior.
         prior: The prior :math:`p^*` under the counterfactual parents.
         weight: The weight :math:`a` of the factual posterior, in [0, 1].
+        linear: Whether the variances are weighted as in the code of causal-gen's simple VAE.
     """
     location, log_scale = latent.posterior
     noise = (latent.z - location) * torch.exp(-log_scale)
-    variance = weight**2 * torch.exp(2 * log_scale) + (1 - weight) ** 2 * torch.exp(2 * prior[1])
+    own, other = (weight, 1 - weight) if linear else (weight**2, (1 - weight) ** 2)
+    variance = own * torch.exp(2 * log_scale) + other * torch.exp(2 * prior[1])
     return weight * location + (1 - weight) * prior[0] + variance.sqrt() * noise

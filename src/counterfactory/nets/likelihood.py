@@ -53,7 +53,7 @@ def discretised_gaussian_nll(x: Tensor, location: Tensor, log_scale: Tensor) -> 
     return torch.where(x.abs() > 0.999, tails, inside)
 
 
-def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+def standardise(x: Tensor, location: Tensor, log_scale: Tensor, clipped: bool = False) -> Tensor:
     r"""Abducts the pixel noise: returns :math:`\epsilon = (x - m) / s` for pixels inside the range.
 
     A pixel at an end of the range implies only that :math:`m + s \epsilon` lies at or beyond that end. Of all noises
@@ -66,15 +66,20 @@ def standardise(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
         x: Pixels in [-1, 1] with shape :math:`(B, C, H, W)`.
         location: The location :math:`m`, with the same shape.
         log_scale: The log standard deviation :math:`\log s`, with the same shape.
+        clipped: Whether the noise is that of causal-gen.
     """
+    if clipped:
+        return (x - location.clamp(-1.0, 1.0)) / torch.exp(log_scale).clamp(min=1e-12)
     noise = (x - location) * torch.exp(-log_scale)
     noise = torch.where(x < -0.999, noise.clamp(max=0.0), noise)
     return torch.where(x > 0.999, noise.clamp(min=0.0), noise)
 
 
-def unstandardise(noise: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+def unstandardise(noise: Tensor, location: Tensor, log_scale: Tensor, clipped: bool = False) -> Tensor:
     r"""Returns :math:`m + s\,\epsilon`, clipped to [-1, 1]: the prediction from the pixel noise.
 
-    Inverts :func:`standardise` exactly for the same location and scale. Shapes are :math:`(B, C, H, W)`.
+    Inverts :func:`standardise` exactly for the same location and scale. Shapes are :math:`(B, C, H, W)`. With
+    `clipped`, the location is clipped first, as in causal-gen.
     """
+    location = location.clamp(-1.0, 1.0) if clipped else location
     return (location + torch.exp(log_scale) * noise).clamp(-1.0, 1.0)

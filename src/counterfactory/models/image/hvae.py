@@ -246,7 +246,9 @@ class Hvae(nn.Module):
         h, _ = self._decode(parents, sample)
         return self.head(h, parents)
 
-    def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
+    def mediate(
+        self, latents: list[Latent], parents: Tensor, weight: float, linear: bool = False
+    ) -> list[Tensor]:
         r"""Returns the counterfactual mediators :math:`z^*` under counterfactual parents (conditional prior).
 
         They are computed layer by layer. With :math:`U_l = (z_l - \mu_q) / \sigma_q` the abducted noise, and
@@ -260,6 +262,7 @@ class Hvae(nn.Module):
             latents: The factual latents, with posteriors.
             parents: The encoded counterfactual parents, with shape :math:`(B, P)`.
             weight: The weight :math:`a` of the factual posterior, in [0, 1].
+            linear: Ignored: only the code of causal-gen's simple VAE weights the variances by a and 1 - a.
         """
         if not self.mediated:
             return [latent.z for latent in latents]

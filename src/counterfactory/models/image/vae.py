@@ -166,14 +166,17 @@ class Vae(nn.Module):
         """Returns location and log scale of the pixels of new images, with z drawn from the prior."""
         return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
 
-    def mediate(self, latents: list[Latent], parents: Tensor, weight: float) -> list[Tensor]:
+    def mediate(
+        self, latents: list[Latent], parents: Tensor, weight: float, linear: bool = False
+    ) -> list[Tensor]:
         """Returns the counterfactual mediator.
 
-        See :meth:`counterfactory.models.image.hvae.Hvae.mediate`.
+        See :meth:`counterfactory.models.image.hvae.Hvae.mediate`. With `linear` the variances are weighted as in the
+        code of causal-gen's simple VAE (:func:`counterfactory.nets.latents.mix`).
         """
         if not self.mediated:
             return [latents[0].z]
-        return [mix(latents[0], self._prior(parents)[0], weight)]
+        return [mix(latents[0], self._prior(parents)[0], weight, linear)]
 
     def elbo(
         self,

@@ -1,13 +1,11 @@
 """Every argument of every command with bad values: status 0, or 1 or 2 and one line; never a traceback."""
 
 import argparse
-import os
 import shlex
 
 import pytest
 
 from counterfactory.cli import MODULES, main, parser
-from tests.workflow import tiny
 
 # Nothing is fetched from the network, and no server is started.
 BASES = {
@@ -78,23 +76,19 @@ def variants(name):
             position += 1
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MNIST_ROOT", "nowhere")
-        patch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-        tiny.make()
-        os.rename("tiny.yaml", "config.yaml")
-        (folder / "here").mkdir()
-        (folder / "text.txt").write_text("no data\n")
-        yield folder
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with one text file and one folder, and no network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MNIST_ROOT", "nowhere")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "text.txt").write_text("no data\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(EVERY))
-def test_bad_arguments_are_one_line(finished, name, capfd):
+def test_bad_arguments_are_one_line(place, name, capfd):
     for words in variants(name):
         try:
             status = main([name, *words])

@@ -49,6 +49,10 @@ MODULES = (
 """The modules that define commands."""
 
 
+LONGEST = 600
+"""The number of characters up to which a message is printed whole."""
+
+
 def parser() -> Parser:
     """Returns the parser of all commands."""
     return build_parser(MODULES)
@@ -91,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(args: argparse.Namespace, message: str, status: int) -> int:
     for line in message.splitlines():
-        print(f"counterfactory {args.command}: {line}", file=sys.stderr)
+        # A name of thousands of characters would hide what is wrong with it.
+        shown = line if len(line) <= LONGEST else f"{line[:200]} ... {line[-200:]}"
+        print(f"counterfactory {args.command}: {shown}", file=sys.stderr)
     return status
 
 

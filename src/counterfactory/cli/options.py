@@ -85,6 +85,8 @@ def file_path(text: str) -> Path:
     """Returns the path that an argument names; an empty one would be the working folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; name a file or folder")
+    if text.splitlines() != [text]:
+        raise argparse.ArgumentTypeError("contains a line break; rename the file")
     return Path(text)
 
 

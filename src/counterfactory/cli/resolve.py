@@ -68,6 +68,8 @@ def json_of(given: str, option: str) -> dict[str, Any]:
     """Returns the mapping that an option contains: JSON itself, or the path of a file of JSON."""
     text, source = given, f"--{option}"
     if not given.lstrip().startswith(("{", "[")):
+        if given.splitlines() != [given]:
+            raise UserError(f"--{option}: contains a line break; rename the file")
         source = f"--{option} {given}"
         try:
             text = Path(given).read_text(encoding="utf-8")

@@ -95,3 +95,19 @@ def test_a_data_set(tree):
     assert "squares" in plan(tree, (tree / "squares.yaml").read_text())
     make(tree, "results/squares/squares/questions/do.parquet")
     assert (tree / "results" / "squares" / "squares" / "data" / "test" / "images.npy").exists()
+
+
+@pytest.mark.slow
+def test_ones_own_images(tree):
+    apply(tree, "images.md")
+    subprocess.run([sys.executable, "draw.py"], cwd=tree, check=True)
+    first, second = re.search(
+        r"```sh\n(.*?)\n(.*?)\n```", (ROOT / "docs/howto/images.md").read_text()
+    ).groups()
+    run(tree, *first.split())
+    planned = run(tree, *second.replace("snakemake", "snakemake -n", 1).split())
+    assert "splits of folder" in planned and "Training classifier/seed0" in planned
+    (tree / "mine.yaml").write_text((tree / "ellipses.yaml").read_text())
+    make(tree, "results/ellipses/folder/questions/do.parquet")
+    notes = (tree / "results" / "ellipses" / "folder" / "data" / "notes.txt").read_text()
+    assert notes.startswith("photographs.csv: 1,000 rows, 0 left out\n")

@@ -8,7 +8,7 @@ from ..core.plugins import broken, clashes
 from ..methods.registry import METHODS
 from ..questions.registry import SUITES
 from .error_messages import shown
-from .model_checks import model_errors
+from .model_checks import model_errors, used_networks
 from .question_checks import question_errors
 from .settings import Settings
 
@@ -60,6 +60,13 @@ def _methods(settings: Settings) -> Iterator[str]:
     for method in settings.methods:
         if METHODS[method].simulated and not entry.simulated:
             yield f"methods contains {method!r}, but {settings.dataset} is not simulated; remove it"
+    trained = settings.identity.network.name == "trained"
+    if "identity" in used_networks(settings) and trained and not (entry.simulated or entry.identities):
+        key = "name data.identity_column" if settings.dataset == "folder" else "choose a published network"
+        yield (
+            f"scores.metrics contains 'identity', but {settings.dataset} does not say whom an image shows; {key}, or "
+            "remove it"
+        )
     if settings.finetune and not any(name.endswith("_ft") for name in settings.methods):
         yield "finetune is true, but no method can be fine-tuned; add vae or hvae to methods, or set false"
 

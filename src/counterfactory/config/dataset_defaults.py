@@ -41,6 +41,8 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     name = given.get("dataset", DEFAULT_DATASET)
     entry = _entry(name, given.get("data"))
     flips = _flips(entry, given)
+    # A published identity network needs no identities.
+    known = _at(given, "identity.network.name", "trained") != "trained"
     return {
         "methods": [
             name
@@ -57,7 +59,10 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         **{path: list(entry.exposure) for path in _exposures()},
         **_resolutions(entry, given),
         "scores.metrics": [
-            name for name, metric in METRICS.items() if entry.simulated or not metric.simulated
+            name
+            for name, metric in METRICS.items()
+            if (entry.simulated or not metric.simulated)
+            and ("identity" not in metric.models or known or entry.simulated or entry.identities)
         ],
         "queries.by_name": {name: _query(query) for name, query in entry.queries.items()},
         "report.title": f"Counterfactuals on {entry.title or name}",

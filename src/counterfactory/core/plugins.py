@@ -133,7 +133,7 @@ def _problem(point: EntryPoint, entry: Any, kind: type) -> str:
         return "a name must start with a letter and have small letters, digits and _ only"
     if not isinstance(entry, kind):
         return f"is a {type(entry).__name__}, not a {kind.__name__}"
-    root = (entry.module or point.module).partition(".")[0]
+    root = str(getattr(entry, "module", "") or point.module).partition(".")[0]
     if code_modules.find(root):
         return f"its package is called {root}, as a part of counterfactory is"
     return ""

@@ -108,6 +108,7 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
         channels=section.channels,
         origin=found.table.path.name,
         inputs=(str(found.table.path),),
+        identities=section.identity_column is not None,
         images=str(found.folder),
         title=found.folder.resolve().name,
         flips=tuple(variable.name for variable in found.variables if variable.classes),

@@ -54,6 +54,8 @@ class DatasetEntry:
             below this package. It is called with this entry and the section `data`, and returns the whole entry. Its
             module imports neither numpy nor torch.
         inputs: The files that the step reads which writes the data set.
+        identities: Whether the attributes have a column `identity` that says whom an image shows, from which the
+            identity network is trained where there is no simulated world.
         images: The folder of image files that this step reads, if there is one.
         module: For a data set of another package: the full name of its module, by default that of the entry point.
         sizes: The number of images of each split, where the files decide it. They are the defaults of the section
@@ -81,6 +83,7 @@ class DatasetEntry:
     labels: tuple[Variable, ...] = ()
     declare: str = ""
     inputs: tuple[str, ...] = ()
+    identities: bool = False
     images: str = ""
     module: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)

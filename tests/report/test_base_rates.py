@@ -19,6 +19,12 @@ def test_what_the_premise_changes_is_no_condition():
     assert base_rate({"given": {"Male": 0, "Young": 1}, "premise": {"Male": 1}}, PEOPLE) == BaseRate(3, 1)
 
 
+def test_nothing_is_left_as_a_condition():
+    found = base_rate({"given": {"Male": 0}, "premise": {"Male": 1}}, PEOPLE)
+    assert found == BaseRate(6, 2, conditional=False)
+    assert verdict(found, [], []) == "In the train split, 2 of 6 images show the premise (33 %)."
+
+
 def test_a_fact_about_no_column_has_no_rate():
     assert base_rate({"given": {}, "premise": {"thick": 1}}, PEOPLE) is None
 

@@ -28,10 +28,11 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class BaseRate:
-    """How many images show what is given, and how many of them the premise too."""
+    """How many images show what is given, how many of them the premise too, and whether anything is given."""
 
     given: int
     both: int
+    conditional: bool = True
 
     @property
     def share(self) -> float:
@@ -51,7 +52,7 @@ def base_rate(query: Mapping[str, Any], attributes: pd.DataFrame) -> BaseRate | 
     if not {*given, *premise} <= set(attributes.columns):
         return None
     kept = _all(given, attributes)
-    return BaseRate(int(kept.sum()), int((kept & _all(premise, attributes)).sum()))
+    return BaseRate(int(kept.sum()), int((kept & _all(premise, attributes)).sum()), bool(given))
 
 
 def _all(facts: Mapping[str, float], attributes: pd.DataFrame) -> np.ndarray:
@@ -70,7 +71,9 @@ def verdict(rate: BaseRate, valid: Sequence[float], rest: Sequence[float]) -> st
         rest: The share that agree with the other evidence, by stickiness; empty if there is none.
     """
     share = "none" if not rate.both else f"{100 * rate.share:.2g} %"
-    images = f"{rate.both:,} of {rate.given:,} images with the other evidence"
+    images = f"{rate.both:,} of {rate.given:,} images" + (
+        " with the other evidence" if rate.conditional else ""
+    )
     text = f"In the train split, {images} show the premise ({share})."
     best = max((value for value in valid if np.isfinite(value)), default=float("nan"))
     if not np.isfinite(best):

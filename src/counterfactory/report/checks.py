@@ -96,13 +96,15 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
         meta: The `model.json` of the network, written by :mod:`counterfactory.models.identity.train`.
         dataset: The data set, whose images and rendered variables the headings name.
     """
-    noun = noun_of(dataset.name)
+    # An identity is a source image of a simulated world, else a person.
+    noun = noun_of(dataset.name) if dataset.simulated else "person"
+    image = "rendering" if dataset.simulated else "photograph"
     fixed = undetermined(dataset) if dataset.simulated else ()
     parents = " and ".join(name for name in dataset.names if name not in fixed)
     columns = (
-        Column("auc", "AUC", "any other rendering", "", "higher", 4),
-        Column("true_accept", f"accepted, same {noun}", "any other rendering", "share", "higher", 3),
-        Column("false_accept", f"accepted, other {noun}", "any other rendering", "share", "lower", 4),
+        Column("auc", "AUC", f"any other {image}", "", "higher", 4),
+        Column("true_accept", f"accepted, same {noun}", f"any other {image}", "share", "higher", 3),
+        Column("false_accept", f"accepted, other {noun}", f"any other {image}", "share", "lower", 4),
         Column("auc_matched", "AUC", f"equal {parents}", "", "higher", 4),
         Column(
             "false_accept_matched",
@@ -116,19 +118,29 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
     )
     titles = {"measured": "held out, evaluation only", "valid": "held out, used for the threshold"}
     rows = tuple(
-        Row(title, tuple(Cell(float(meta["verification"][part][column.key])) for column in columns), key=part)
+        Row(title, tuple(_verified(meta["verification"][part][column.key]) for column in columns), key=part)
         for part, title in titles.items()
+    )
+    pairs = (
+        f"Pairs of renderings of one {noun} with different {parents}, compared with pairs of different {noun}s of the "
+        "same class"
+        if dataset.simulated
+        else "Pairs of photographs of one person, compared with pairs of different persons, none of whom was shown in "
+        "training"
     )
     return Table(
         "identity",
         "The identity network",
         columns,
         rows,
-        f"Pairs of renderings of one {noun} with different {parents}, compared with pairs of different "
-        f"{noun}s of the same class: the area under the ROC curve of the cosine similarity, and the shares of pairs "
-        f"that the threshold of FVA, {meta['threshold']:.3f}, accepts.",
-        stub="renderings",
+        f"{pairs}: the area under the ROC curve of the cosine similarity, and the shares of pairs that the threshold "
+        f"of FVA, {meta['threshold']:.3f}, accepts.",
+        stub=f"{image}s",
     )
+
+
+def _verified(value: float | None) -> Cell:
+    return Cell(reason="no such pair") if value is None else Cell(float(value))
 
 
 def true_nll(data: Path | str, dataset: Dataset) -> dict[str, float]:

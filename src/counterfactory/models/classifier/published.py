@@ -152,7 +152,10 @@ def _measured(model: ImportedClassifier, outputs: Outputs, run: Run) -> dict[str
     errors = {
         name: measured_errors(classifier, predicted[name], labels[name], part) for name, part in parts.items()
     }
-    constant = constant_outputs(classifier, list(predicted.values()), {})
+    constant = {
+        name: reason.replace("train it longer", "name other weights")
+        for name, reason in constant_outputs(classifier, list(predicted.values()), {}).items()
+    }
     blocks = classifier.blocks
     for name in outputs.sizes:
         if all(column == model.missing for column in model.columns[blocks[name]]):

@@ -25,6 +25,10 @@ def _imagine(args: argparse.Namespace) -> None:
     from ..api.answer import Imagined, save_picture, sheet
     from ..api.images import read_image
 
+    for name in ("do", "given", "flip", "grid", "method"):
+        given = getattr(args, name) or ()
+        if not all(text.isprintable() for text in ([given] if isinstance(given, str) else given)):
+            raise UserError(f"--{name}: holds characters that cannot be printed; leave them out")
     if args.grid and args.flip:
         raise UserError("--grid: a sweep sets a variable; leave --flip out")
     do, given = _values(args.do, "--do"), _values(args.given, "--given")
@@ -33,7 +37,8 @@ def _imagine(args: argparse.Namespace) -> None:
         raise UserError(
             "--do: nothing is asked; give --do NAME=VALUE, --flip NAME or --grid NAME=FROM:TO:COUNT"
         )
-    world = load(_results(args), args.train_seed, args.device)
+    folder = _results(args)
+    world = load(folder, args.train_seed, args.device)
     dials = {name: getattr(args, name) for name in DIALS if getattr(args, name) is not None}
     common: dict[str, Any] = {"method": args.method, "samples": args.samples, "seed": args.seed, **dials}
     common |= {"given": given, "flip": _flip(args.flip), "invert": args.invert}
@@ -47,7 +52,7 @@ def _imagine(args: argparse.Namespace) -> None:
     else:
         answers = [_asked(world, source, do if args.do is not None else None, common)]
         picture = answers[0].image if args.samples == 1 else answers[0].sheet()
-    _print_notes(answers)
+    _print_notes(answers, folder)
     shown: list[Imagined] = answers
     for one in shown:
         print(one)
@@ -62,7 +67,13 @@ def _asked(world: "World", source: Any, do: Any, common: dict[str, Any]) -> Any:
         return world.imagine(source, do, **common)
 
 
-def _print_notes(answers: Sequence[Any]) -> None:
+def _print_notes(answers: Sequence[Any], folder: Path) -> None:
+    from ..api.layout import SHIPPED
+
+    if folder.parent == SHIPPED:
+        print(
+            "counterfactory imagine: there are no results; the models of the package answer", file=sys.stderr
+        )
     for line in dict.fromkeys(line for one in answers for line in one.notes):
         print(f"counterfactory imagine: {line}", file=sys.stderr)
 
@@ -118,9 +129,6 @@ def _results(args: argparse.Namespace) -> Path:
         raise UserError(
             f"{folder}: no such folder; give the results of a data set, or a bundle, with --results"
         )
-    print(
-        f"counterfactory imagine: {folder} does not exist; the models of the package answer", file=sys.stderr
-    )
     return shipped
 
 

@@ -1,6 +1,6 @@
 """Packs binary data and pictures for a page: base 85 text, which is a quarter longer than the data, and sheets.
 
-A sheet is one picture that holds many images of equal size in rows of :data:`COLUMNS`.
+A sheet is one picture that holds many images of equal size in rows.
 """
 
 import gzip
@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["COLUMNS", "pack", "pack_json", "quantised", "sheet"]
+__all__ = ["capacity", "pack", "pack_json", "quantised", "sheet"]
 
 COLUMNS = 64
+SIDE = 16_000
+"""The largest width and height of a picture in px, below the limits of WebP and of browsers."""
+
 MISSING = 65_535
 
 
@@ -29,19 +32,26 @@ def pack_json(content: Any) -> str:
     return pack(gzip.compress(text.encode(), 9, mtime=0))
 
 
+def capacity(shape: tuple[int, int, int]) -> int:
+    """Returns the largest number of images (C, H, W) of a sheet."""
+    return (SIDE // shape[1]) * (SIDE // shape[2])
+
+
 def sheet(images: np.ndarray, quality: int = 0) -> bytes:
     """Returns a picture with many images.
 
     Arguments:
-        images: Uint8 (N, C, H, W) with C = 1 or 3.
+        images: Uint8 (N, C, H, W) with C = 1 or 3, at most :func:`capacity`.
         quality: Quality of WebP, 1 to 100; 0: PNG, which loses nothing.
     """
     count, channels, height, width = images.shape
-    rows = max(1, -(-count // COLUMNS))
-    tiles = np.zeros((rows * COLUMNS, channels, height, width), np.uint8)
+    tallest = SIDE // height
+    columns = max(min(COLUMNS, SIDE // width), -(-count // tallest))
+    rows = max(1, -(-count // columns))
+    tiles = np.zeros((rows * columns, channels, height, width), np.uint8)
     tiles[:count] = images
-    drawn = tiles.reshape(rows, COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
-    drawn = drawn.reshape(rows * height, COLUMNS * width, channels)
+    drawn = tiles.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    drawn = drawn.reshape(rows * height, columns * width, channels)
     picture = Image.fromarray(np.ascontiguousarray(drawn[:, :, 0] if channels == 1 else drawn))
     file = io.BytesIO()
     if quality:

@@ -101,7 +101,7 @@ class Browser {
     hits.sort((a, b) => (choice.order === "number" ? a.q - b.q : sign * (a.value - b.value) || a.q - b.q));
     this.hits = hits;
     const title = this.metrics().find((one) => one.name === choice.metric)?.title ?? "";
-    document.getElementById("count").textContent = `${hits.length.toLocaleString("en")} answers with this score${hits.length > this.count ? `; the first ${this.count} are shown` : ""}.`;
+    document.getElementById("count").textContent = `${hits.length.toLocaleString("en")} answers with this score${hits.length > this.count ? `; the first ${this.count} are shown` : ""}.${this.index.left_out ? ` For the size of the page, ${this.index.left_out.toLocaleString("en")} answers are not listed.` : ""}`;
     const factual = await this.sheet("factual"), truth = suite.truth && (await this.sheet(suite.truth.sheet));
     const cards = [];
     for (const hit of hits.slice(0, this.count)) {

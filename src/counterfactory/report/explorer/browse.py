@@ -1,7 +1,9 @@
 """Collects all answers of a run with their scores, for the part of the explorer that lists them, worst first.
 
 The floor is not listed, because its answers are the images themselves. The truth is shown beside each answer. Images
-are stored with loss, at the highest quality at which all fit into the page; inference never uses them.
+are stored with loss, at the highest quality at which all fit into the page; inference never uses them. Where even the
+lowest quality does not suffice, as for large images, only the first answers of each suite are listed, and the page says
+so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,15 @@ from ...answers.store import gather
 from ...core.files import read_table
 from ...data.dataset import Dataset, load_split
 from ..vocabulary import CEILING, FLOOR, method_title, set_title, spell_score
-from .blobs import quantised, sheet
+from .blobs import capacity, quantised, sheet
 
 __all__ = ["SUITES", "browse"]
 
 SUITES = ("do", "flip", "null", "reverse")
 QUALITIES = (30, 12, 5)
+Answers = dict[str, tuple[np.ndarray, np.ndarray]]
+"""For each method the images of all questions of a suite, and which of them it answered."""
+
 LIMIT = 2_000_000
 """The largest size of all pictures of this part in bytes."""
 
@@ -39,47 +44,42 @@ def browse(
         seed: The training seed whose answers are listed.
     """
     scores = _scores(rows, seed)
-    suites: list[dict[str, Any]] = []
-    blobs: dict[str, bytes] = {}
-    shown: dict[str, np.ndarray] = {}
-    asked: list[np.ndarray] = []
-    for suite in SUITES:
-        file = questions / f"{suite}.parquet"
-        if not file.exists():
-            continue
-        table = read_table(file)
-        found = _answers(answers, suite, table, seed)
-        if len(table) == 0 or not [name for name in found if name != CEILING]:
-            continue
-        one = _questions(suite, table)
-        one["methods"], one["truth"] = [], None
-        for method, (images, answered) in found.items():
-            shown[f"{suite}-{method}"] = images[answered]
+    tables = {suite: questions / f"{suite}.parquet" for suite in SUITES}
+    asked = {suite: read_table(path) for suite, path in tables.items() if path.exists()}
+    found = {suite: _answers(answers, suite, table, seed) for suite, table in asked.items()}
+    found = {suite: methods for suite, methods in found.items() if any(name != CEILING for name in methods)}
+    if not found:
+        return {"suites": [], "rows": [], "left_out": 0}, {}
+    used = np.unique(np.concatenate([asked[suite]["index"].to_numpy(np.int64) for suite in found]))
+    factual = np.asarray(load_split(data, "test").images[used[: capacity(dataset.shape)]])
+    every = sum(int(answered.sum()) for methods in found.values() for _, answered in methods.values())
+    most = capacity(dataset.shape)
+    pictures, size = _pictures(found, factual, most)
+    if size > LIMIT:
+        # The first answers of each method and suite, as many as the limit allows.
+        largest = max(int(answered.sum()) for methods in found.values() for _, answered in methods.values())
+        most = min(most, max(1, int(largest * 0.95 * LIMIT / size)))
+        pictures, _ = _pictures(found, factual, most)
+    suites, numbers = [], {}
+    listed = 0
+    for suite, methods in found.items():
+        one = _questions(suite, asked[suite])
+        one |= {"methods": [], "truth": None}
+        one["images"] = np.searchsorted(used, asked[suite]["index"].to_numpy(np.int64)).tolist()
+        for method, (_, answered) in methods.items():
+            shown = {"sheet": f"{suite}-{method}", "answered": _runs(_first(answered, most))}
+            listed += int(_first(answered, most).sum())
             if method == CEILING:
-                one["truth"] = {"sheet": f"{suite}-{method}", "answered": _runs(answered)}
+                one["truth"] = shown
                 continue
+            name = f"{suite}-{method}-scores"
             own = scores[(scores["suite"] == suite) & (scores["method"] == method)]
-            metrics, numbers = _metrics(own, len(table), dataset, f"{suite}-{method}-scores")
-            blobs[f"{suite}-{method}-scores"] = numbers
+            metrics, numbers[name] = _metrics(own, len(answered), dataset)
             one["methods"].append(
-                {
-                    "name": method,
-                    "title": method_title(method),
-                    "sheet": f"{suite}-{method}",
-                    "answered": _runs(answered),
-                    "scores": f"{suite}-{method}-scores",
-                    "metrics": metrics,
-                }
+                {"name": method, "title": method_title(method), "scores": name, "metrics": metrics, **shown}
             )
-        asked.append(table["index"].to_numpy(np.int64))
         suites.append(one)
-    used = np.unique(np.concatenate(asked)) if asked else np.zeros(0, np.int64)
-    for one in suites:
-        one["images"] = np.searchsorted(used, one.pop("index")).tolist()
-    if suites:
-        shown["factual"] = np.asarray(load_split(data, "test").images[used])
-    pictures, quality = _fitting(shown)
-    return {"suites": suites, "rows": used.tolist(), "quality": quality}, blobs | pictures
+    return {"suites": suites, "rows": used.tolist(), "left_out": every - listed}, numbers | pictures
 
 
 def _scores(rows: Sequence[Path], seed: int) -> pd.DataFrame:
@@ -93,9 +93,7 @@ def _scores(rows: Sequence[Path], seed: int) -> pd.DataFrame:
     return every[(every["question"] >= 0) & (every["seed"] == seed) & every["value"].notna()]
 
 
-def _answers(
-    answers: Path, suite: str, table: pd.DataFrame, seed: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _answers(answers: Path, suite: str, table: pd.DataFrame, seed: int) -> Answers:
     """Returns the images of each method and which questions it answered, the ceiling first."""
     found = {}
     folders = sorted(answers.glob(f"*/seed{seed}/{suite}")) + sorted(answers.glob(f"{CEILING}/seed0/{suite}"))
@@ -119,7 +117,6 @@ def _questions(suite: str, table: pd.DataFrame) -> dict[str, Any]:
     protocols = sorted(set(names["protocol"]))
     return {
         "suite": suite,
-        "index": table["index"].to_numpy(np.int64),
         "kinds": kinds,
         "titles": [kind if suite == "flip" else set_title(kind) for kind in kinds],
         "intervention": [kinds.index(name) for name in names["intervention"]],
@@ -149,9 +146,7 @@ def _short(steps: str) -> str:
     )
 
 
-def _metrics(
-    own: pd.DataFrame, count: int, dataset: Dataset, blob: str
-) -> tuple[list[dict[str, Any]], bytes]:
+def _metrics(own: pd.DataFrame, count: int, dataset: Dataset) -> tuple[list[dict[str, Any]], bytes]:
     """Returns the description of each metric, and the values of all metrics one after another."""
     described, parts = [], []
     for metric, values in own.groupby("metric", sort=False):
@@ -172,11 +167,21 @@ def _runs(flags: np.ndarray) -> list[int]:
     return [0, *lengths] if len(flags) and flags[0] else lengths
 
 
-def _fitting(shown: Mapping[str, np.ndarray]) -> tuple[dict[str, bytes], int]:
-    """Returns the pictures at the highest quality at which they fit; the lowest one if they never do."""
+def _first(answered: np.ndarray, most: int) -> np.ndarray:
+    """Returns the flags with only the first `most` of them set."""
+    return answered & (np.cumsum(answered) <= most)
+
+
+def _pictures(found: Mapping[str, Answers], factual: np.ndarray, most: int) -> tuple[dict[str, bytes], int]:
+    """Returns the pictures at the highest quality at which they fit, or at the lowest one, and their size in bytes."""
+    shown = {
+        f"{suite}-{method}": images[_first(answered, most)]
+        for suite, methods in found.items()
+        for method, (images, answered) in methods.items()
+    }
     pictures: dict[str, bytes] = {}
     for quality in QUALITIES:
-        pictures = {name: sheet(images, quality) for name, images in shown.items()}
+        pictures = {name: sheet(images, quality) for name, images in {**shown, "factual": factual}.items()}
         if sum(map(len, pictures.values())) <= LIMIT:
-            return pictures, quality
-    return pictures, QUALITIES[-1]
+            break
+    return pictures, sum(map(len, pictures.values()))

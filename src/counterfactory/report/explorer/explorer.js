@@ -163,9 +163,9 @@ class Explorer {
   /** Computes and shows all answers; a newer call makes an older one stop. */
   async update() {
     const turn = ++this.turn;
+    document.body.dataset.busy = "yes";
     await new Promise((resolve) => setTimeout(resolve, 30));
     if (turn !== this.turn) return;
-    document.body.dataset.busy = "yes";
     try {
       const cards = [{ title: "Image", image: this.image, parents: this.before }, this.truth()];
       if (this.networks) {

@@ -92,3 +92,14 @@ def test_pre_commit_runs_the_locked_tools():
 def test_version_is_in_the_changelog():
     changes = (ROOT / "CHANGELOG.md").read_text()
     assert "## [Unreleased]" in changes or f"## [{counterfactory.__version__}]" in changes
+
+
+def test_every_data_file_is_part_of_the_wheel():
+    """Templates, style sheets, scripts, kernels and the shipped models."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["counterfactory"]
+    package = ROOT / "src" / "counterfactory"
+    listed = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
+    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in files if path.suffix != ".py"} <= listed
+    assert package / "bundles" / "morphomnist" / "models" / "hvae" / "seed0" / "model.safetensors" in listed

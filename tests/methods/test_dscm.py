@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from counterfactory.config.answers import AnswersSettings
 from counterfactory.core.checkpoint import save_model
 from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
@@ -92,6 +93,14 @@ def test_nothing_done_gives_a_reconstruction_where_the_pixel_noise_is_damped(pla
     images, _, _, before, _ = answers(place, "null", residual_temperature=0.1)
     apart = np.abs(images.astype(int) - before)
     assert apart.mean() > 1
+
+
+def test_hvae_reduced_is_hvae_with_a_tenth_of_the_pixel_noise(place):
+    method = load_method("hvae_reduced", 0, place.data, place.exogenous, AnswersSettings())
+    table = read_table(place.questions / "null.parquet")
+    images, _, _ = answer_questions(method, table, SQUARES, load_split(place.data, "test"), 16)
+    damped, *_ = answers(place, "null", residual_temperature=0.1)
+    assert images.tobytes() == damped.tobytes()
 
 
 @pytest.mark.parametrize("cold", [False, True])

@@ -20,11 +20,11 @@ class Browser {
     if (location.hash.startsWith("#browse:")) {
       const asked = Object.fromEntries(new URLSearchParams(location.hash.slice(8)));
       if (this.index.suites.some((one) => one.suite === asked.suite)) this.choice = { order: "worst", ...asked };
-      document.getElementById("browse").scrollIntoView();
     }
     this.count = PAGE;
     this.showFilters();
-    this.show();
+    const shown = this.show();
+    if (location.hash.startsWith("#browse")) this.ready = shown.then(() => document.getElementById("browse").scrollIntoView());
   }
 
   metrics() {

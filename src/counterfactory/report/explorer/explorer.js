@@ -254,6 +254,8 @@ async function open() {
     window.explorer = new Explorer(content, sheets, networks);
     $("state").textContent = "";
     document.body.dataset.ready = "yes";
+    // Not before both parts have their height.
+    await window.browser.ready;
     if (location.hash.startsWith("#browse")) document.getElementById("browse").scrollIntoView();
   } catch (error) {
     $("state").textContent = `This page cannot be shown in this browser: ${error.message}`;

@@ -10,9 +10,10 @@ import pytest
 
 from counterfactory.config import load_section, load_settings
 from counterfactory.core.errors import UserError
+from counterfactory.data.column_roles import key_of
 from counterfactory.data.dataset import SPLITS, load_dataset, load_split
 from counterfactory.data.folder import synthesise
-from counterfactory.data.own_images import key_of, listing
+from counterfactory.data.own_images import listing
 from counterfactory.data.splits import SHARES, cut
 from tests.data.own_folder import HEADER, add_odd_rows, draw_folder, write_table
 

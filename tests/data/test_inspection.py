@@ -59,8 +59,11 @@ def test_odd_rows_are_named(odd):
 
 def test_roles_of_columns(tmp_path):
     rows = draw_folder(tmp_path, 60)
-    header = (*HEADER, "id", "partition", "comment", "camera")
-    more = [[*row, i + 5, (0, 0, 0, 1, 2)[i % 5], f"seen on day {i}", "X100"] for i, row in enumerate(rows)]
+    header = (*HEADER, "id", "partition", "comment", "camera", "rare")
+    more = [
+        [*row, i + 5, (0, 0, 0, 1, 2)[i % 5], f"seen on day {i}", "X100", str(i) if i < 20 else ""]
+        for i, row in enumerate(rows)
+    ]
     write_table(tmp_path / "table.csv", more, header)
     found = inspect(tmp_path / "images", threads=2)
     section = found.section
@@ -72,6 +75,7 @@ def test_roles_of_columns(tmp_path):
         "camera": "has the same value in all rows",
         "comment": "looks like text (60 different values)",
         "id": "looks like a number of the row",
+        "rare": "has no value in 40 rows, which would be left out",
     }
     for row in more[:2]:
         row[4] = "p7"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .column_roles import split_of
 from .columns import cell_reader, is_missing
-from .own_images import Annotated, images_in, locate, split_of
+from .own_images import Annotated, images_in, locate
 from .variable import Variable
 
 if TYPE_CHECKING:

@@ -15,17 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..core.errors import UserError
+from .column_roles import key_of, role_of, split_of
 from .columns import Looks, is_missing, look
 from .folder_rows import Notes, read_rows
-from .own_images import (
-    annotated,
-    find_image_column,
-    images_in,
-    key_of,
-    locate,
-    role_of,
-    split_of,
-)
+from .own_images import annotated, find_image_column, images_in, locate
 from .photographs import cropped, decode
 from .splits import SHARES
 from .tables import Table, find_table, read_columns
@@ -123,6 +116,8 @@ def _comment(looks: Looks, cells: Sequence[str]) -> str:
 def _reason(role: str, looks: Looks) -> str:
     if role == "index":
         return "looks like a number of the row"
+    if role == "sparse":
+        return f"has no value in {looks.missing:,} rows, which would be left out"
     if looks.different < 2:
         return "has the same value in all rows"
     return f"looks like text ({looks.different:,} different values)"

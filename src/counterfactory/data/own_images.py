@@ -6,7 +6,6 @@ imports neither numpy nor pandas, so that a configuration can be planned.
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
 from ..core.names import nearest
-from .columns import Looks, class_words, is_missing, look
+from .column_roles import RESERVED, key_of, role_of, split_of
+from .columns import class_words, look
 from .splits import SHARES
 from .tables import Table, find_table, read_columns
 from .variable import SPLITS, Variable
@@ -29,11 +29,8 @@ __all__ = [
     "declare",
     "find_image_column",
     "images_in",
-    "key_of",
     "listing",
     "locate",
-    "role_of",
-    "split_of",
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
@@ -43,24 +40,6 @@ LOOKED = 200
 """The number of cells in which names of files are looked for."""
 
 FEWEST_IMAGES = 20
-
-IDENTITY = re.compile(
-    r"^(.*[ _-])?(identity|person|subject|patient|individual|celebrity)([ _-]?(id|no|nr|number))?$", re.I
-)
-SPLIT = re.compile(r"^(data[ _-]?)?(split|partition|fold|subset|set)$", re.I)
-INDEX = re.compile(r"^(unnamed.*|index|id|row|no|nr|number|.*[ _-]id)$", re.I)
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "valid",
-    "valid": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-    "judges": "judges",
-    "none": "none",
-}
 
 
 @dataclass(frozen=True)
@@ -153,7 +132,7 @@ def annotated(section: Any) -> Annotated:
     if not names:
         raise UserError(f"data.variables: no column of {table.path} looks like a variable; name at least one")
     made = {name: _variable(name, {**given, **labels}.get(name), table, columns[name]) for name in columns}
-    for reserved in ("random", "index", "identity", "file"):
+    for reserved in RESERVED:
         if reserved in made:
             raise UserError(
                 f"data.variables.{reserved}: this name is reserved; choose another one, with column: {reserved}"
@@ -208,46 +187,6 @@ def locate(folder: Path, cell: str) -> Path | None:
         return next((one for suffix in SUFFIXES if (one := folder / f"{cell}{suffix}").is_file()), None)
     except OSError:
         return None
-
-
-def role_of(name: str, table: Table, looks: Looks) -> str:
-    """Returns what a column is: `variable`, `text`, `identity`, `split` or `index`."""
-    cells = table.columns[name]
-    words = {cell.lower() for cell in cells if not is_missing(cell)}
-    if SPLIT.match(name) and (words <= set(SPLIT_WORDS) or words <= {"0", "1", "2", "3"}):
-        return "split"
-    if IDENTITY.match(name):
-        return "identity"
-    if INDEX.match(name):
-        return "index"
-    if words and words <= set(SPLIT_WORDS) and "train" in words:
-        return "split"
-    if looks.kind == "continuous" and looks.different == len(cells) > FEWEST_IMAGES and _counts_up(cells):
-        return "index"
-    constant = looks.different < 2
-    return "text" if looks.kind == "text" or constant else "variable"
-
-
-def key_of(column: str, taken: Mapping[str, str] | Sequence[str] = ()) -> str:
-    """Returns the name of a variable for a column: small letters, digits and underscores, not yet taken."""
-    name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
-    name = (name if name[:1].isalpha() else f"v_{name}".rstrip("_"))[:50]
-    if name in ("random", "index", "identity", "file"):
-        name = f"{name}_value"
-    number = next(
-        count for count in range(1, 10_000) if (f"{name}_{count}" if count > 1 else name) not in taken
-    )
-    return name if number == 1 else f"{name}_{number}"
-
-
-def split_of(cell: str, values: Mapping[str, str]) -> str | None:
-    """Returns the split that a cell of the split column names; None for an unknown one."""
-    return values.get(cell) if values else SPLIT_WORDS.get(cell.lower())
-
-
-def _counts_up(cells: Sequence[str]) -> bool:
-    numbers = sorted(int(cell) for cell in cells if cell.lstrip("-").isdigit())
-    return len(numbers) == len(cells) and numbers[-1] - numbers[0] == len(numbers) - 1
 
 
 def _column_of(name: str, column: str | None, table: Table, key: str) -> str:

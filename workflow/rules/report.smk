@@ -5,11 +5,15 @@ from counterfactory.report.names import figure_names, table_names
 JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=USED_JUDGES)
 # An imported model has no training curve.
 JUDGES_CURVES = [
-    f"<results>/models/judges/{variable}/log.csv" for variable in USED_JUDGES if f"judges/{variable}" not in IMPORTED
+    f"<results>/models/judges/{variable}/log.csv"
+    for variable in USED_JUDGES
+    if f"judges/{variable}" not in IMPORTED
 ]
 MODELS_META = expand("<results>/models/{model}/seed{seed}/model.json", model=USED_MODELS, seed=SETTINGS.seeds)
 TRAINED_MODELS = [model for model in USED_MODELS if model not in IMPORTED]
-MODELS_CURVES = expand("<results>/models/{model}/seed{seed}/log.csv", model=TRAINED_MODELS, seed=SETTINGS.seeds)
+MODELS_CURVES = expand(
+    "<results>/models/{model}/seed{seed}/log.csv", model=TRAINED_MODELS, seed=SETTINGS.seeds
+)
 IDENTITY_USED = any("identity" in METRICS[name].models for name in USED_METRICS)
 IDENTITY_META = ["<results>/models/identity/model.json"] if IDENTITY_USED else []
 SCM_META = expand("<results>/models/scm/seed{seed}/model.json", seed=SCM_SEEDS)
@@ -190,7 +194,10 @@ rule explorer:
         methods=SETTINGS.methods,
         folder=subpath(output.page, parent=True),
         code=lambda wildcards: code_of(
-            "report.explorer.page:write_explorer", "methods.dscm:load", "methods.truth:load", "methods.registry"
+            "report.explorer.page:write_explorer",
+            "methods.dscm:load",
+            "methods.truth:load",
+            "methods.registry",
         ),
     message:
         "Writing the explorer"

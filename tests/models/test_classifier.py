@@ -11,10 +11,10 @@ import torch
 
 from counterfactory.core.files import read_json, write_array, write_table
 from counterfactory.core.run import Run
-from counterfactory.data.dataset import load_split
+from counterfactory.data.dataset import load_split, save_dataset
 from counterfactory.models.classifier.model import load_classifier
 from counterfactory.models.classifier.train import train_classifier
-from tests.squares import draw_squares, shade_of, write_squares
+from tests.squares import SQUARES, draw_squares, shade_of, write_squares
 from tests.training.toys import settings as training
 
 pytest_plugins = ["tests.squares"]
@@ -51,6 +51,7 @@ def rewrite(data: Path, split: str, seed: int) -> None:
     columns = {"size": size, "shade": shade_of(size, rng.normal(size=count)), "kind": kind}
     write_array(data / split / "images.npy", draw_squares(**columns))
     write_table(data / split / "attributes.parquet", pd.DataFrame({"index": range(count), **columns}))
+    save_dataset(data, SQUARES)  # it holds checksums of the files
 
 
 @pytest.fixture(scope="module")

@@ -164,8 +164,8 @@ class UNet(nn.Module):
             for number in range(blocks + 1 if every else blocks):
                 skip = every or number == 0 and level + 1 < len(widths)
                 inputs = channels + joined.pop() if skip else channels
-                attended = attend(wide, side, heads_up or heads)
-                self.decoder.append(Stage(block(inputs, wide), attended, skip_in=skip))
+                joint = block(inputs, wide)
+                self.decoder.append(Stage(joint, attend(wide, side, heads_up or heads), skip_in=skip))
                 channels = wide
             if every and level:
                 self.decoder.append(Stage(block(wide, wide, "up")))

@@ -1,6 +1,5 @@
 """Queries in the configuration: the queries that are answered, and errors of one line."""
 
-
 import pytest
 
 from counterfactory.config import load_settings
@@ -73,4 +72,3 @@ def test_the_six_queries_of_faces_are_those_of_the_data_set():
     moustache = {"given": {"Male": 0}, "premise": {"Mustache": 1}}
     with pytest.raises(UserError, match="'M(ale|ustache)', which the classifier does not predict"):
         load_settings(BOTH | {"queries": {"by_name": {"moustache": moustache}}})
-

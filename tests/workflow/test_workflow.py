@@ -111,7 +111,10 @@ def test_every_preset_has_a_plan(folder, preset):
             "config: models.hvae.training.stesp is not a key; did you mean 'steps'?",
         ),
         (["methods=[hvea]"], "config: methods[0] is 'hvea'; did you mean 'hvae'?"),
-        (["data={digits: nowhere}"], "config: data.digits: 'nowhere' is neither a folder nor a source; choose"),
+        (
+            ["data={digits: nowhere}"],
+            "config: data.digits: 'nowhere' is neither a folder nor a source; choose",
+        ),
         (["dataset=celeba"], "config: dataset is 'celeba'; choose from morphomnist"),
     ],
 )

@@ -115,7 +115,6 @@ class IdentityNetwork(ClassifierNetwork):
         "index, mobilefacenet only), or a file, resnet50_ft_weight.pkl or w600k_mbf.onnx.",
     )
 
-
     landmarks: Annotated[list[tuple[float, float]], Field(min_length=5, max_length=5)] | None = Field(
         None,
         description="Left eye, right eye, nose, left and right corner of the mouth in every image, as shares of its "

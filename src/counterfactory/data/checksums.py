@@ -52,11 +52,7 @@ def check_split(folder: Path, split: str, names: Iterable[str] = FILES) -> None:
             crc = _crc32(path)
         if crc != found[split]:
             others = [one for one, value in found.items() if value == crc]
-            what = (
-                f"is that of the split {others[0]}"
-                if others
-                else "is not the file of this data set"
-            )
+            what = f"is that of the split {others[0]}" if others else "is not the file of this data set"
             raise BadFile(f"{path}: {what}; delete {folder / 'dataset.json'} and run again")
 
 

@@ -111,7 +111,9 @@ def counterfactual_image(
             own = transport(own, parents, parents_after)
         redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
         location, log_scale = mechanism.generate(parents_after, redrawn)
-        return unstandardise(settings.residual_temperature * copy("pixels", residual), location, log_scale, clipped)
+        return unstandardise(
+            settings.residual_temperature * copy("pixels", residual), location, log_scale, clipped
+        )
     after = z
     if settings.effect != "direct":
         linear = getattr(settings, "mediator_variance", "squared") == "linear"

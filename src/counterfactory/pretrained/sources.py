@@ -61,7 +61,9 @@ def pretrained(settings: Any) -> dict[str, Pretrained]:
     if identity.name != "trained":
         words = f"identity --net {identity.name}"
         if identity.name == "mobilefacenet" and identity.landmarks is not None:
-            words += f" --landmarks {','.join(f'{value:.6g}' for point in identity.landmarks for value in point)}"
+            words += (
+                f" --landmarks {','.join(f'{value:.6g}' for point in identity.landmarks for value in point)}"
+            )
         found["identity"] = Pretrained(words, identity.weights, DOWNLOADS[identity.name])
     return found
 

@@ -56,7 +56,9 @@ rule synthesise:
         dataset=SETTINGS.dataset,
         settings=settings_file(SETTINGS.data, without=["digits", *unread_keys(SETTINGS.dataset)]),
         # The registry is not part of the code hash.
-        declaration=json.dumps([described(one) for one in (*DATASET.variables, *DATASET.labels)] + list(DATASET.edges)),
+        declaration=json.dumps(
+            [described(one) for one in (*DATASET.variables, *DATASET.labels)] + list(DATASET.edges)
+        ),
         images=lambda wildcards: listing(DATASET.images),
         confounded=json.dumps(SETTINGS.judges.confounded),
         out=subpath(output.dataset, parent=True),

@@ -54,7 +54,5 @@ def answering_minutes(wildcards):
 
 def scoring_minutes(wildcards):
     """Returns the time limit in minutes of scoring the answers of all methods with one metric."""
-    count = sum(
-        SETTINGS.questions.count(suite, DATASET) for suite in scored_suites(wildcards.metric)
-    )
+    count = sum(SETTINGS.questions.count(suite, DATASET) for suite in scored_suites(wildcards.metric))
     return 30 + len(methods_scored(wildcards)) * count / 1000

@@ -211,6 +211,7 @@ def test_wrong_settings_and_files_are_named(digits, tmp_path):
     with pytest.raises(UserError, match="data.published: .*train-morpho.csv: no such file"):
         read_published(tmp_path, TRAIN, TEST)
     table = pd.DataFrame({"index": range(60_000), "thickness": 2.0, "intensity": 100.0})
+    table[:10_000].to_csv(tmp_path / "t10k-morpho.csv", index=False)
     for change, message in (
         ({"intensity": 10.0}, "intensity: the process generates 64 to 255"),
         ({"index": 0}, "column index must run from 0 to 59999"),

@@ -19,7 +19,7 @@ from counterfactory.pretrained.vgg19 import fetch_vgg19
 def classifier():
     torch.manual_seed(0)
     network = ClassifierNetwork(1, 2, width=4, halvings=3).eval().requires_grad_(False)
-    return SimpleNamespace(network=network, stages=network.stages)
+    return SimpleNamespace(network=network, stages=network.stages, depth=3)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from counterfactory.metrics.summary import WHOLE, summarise
 def use(monkeypatch, name, module, metric):
     """Registers a metric whose module is `module`."""
     monkeypatch.setitem(METRICS, name, metric)
-    monkeypatch.setattr("counterfactory.metrics.run.import_module", lambda name: module)
+    monkeypatch.setattr("counterfactory.metrics.run.imported", lambda name: module)
 
 
 def test_unanswered_questions_have_no_score(place, settings):

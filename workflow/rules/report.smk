@@ -161,7 +161,7 @@ rule explorer:
         dataset=rules.synthesise.output.dataset,
         images="<results>/data/test/images.npy",
         questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
-        rows=[path for path in rules.summarise.input if path.endswith("/seed0.parquet")],
+        rows=[path for path in rules.summarise.input if os.path.basename(path) == "seed0.parquet"],
         judges=expand("<results>/models/judges/{variable}/model.safetensors", variable=USED_JUDGES),
         models=expand(
             "<results>/models/{model}/seed0/model.safetensors",

@@ -43,7 +43,7 @@ def import_of(folder):
         name=name,
         path=found.path,
         options=file_of(json.dumps(found.options)),
-        seed=folder.partition("/seed")[2] or 0,
+        seed=os.path.basename(folder).removeprefix("seed") if MODELS[model].seeded else 0,
         attributes=["--attributes", attributes_file()] if MODELS[model].attributes else [],
         code=code_of("models.imports:import_model", MODELS[model].imports),
     )

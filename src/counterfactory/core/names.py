@@ -34,7 +34,7 @@ def unknown_name(name: Any, what: str, choices: Iterable[str]) -> UserError:
     """Returns the error for a name that is not known.
 
     Arguments:
-        name: The name, which may be any text. Its place, such as `methods: `, may stand before it.
+        name: The name, which may be any text. Its place may stand before it, as in `methods: hvea`.
         what: What is wrong, such as `no such method`.
         choices: The valid names.
     """

@@ -18,10 +18,11 @@ from tests.workflow.test_workflow import PRESETS, ROOT, snakemake
 EVERYTHING = {"methods": list(METHODS), "scores": {"metrics": list(METRICS)}}
 # Options that only some jobs of a step have; a time limit is never set by a rule.
 OPTIONAL = {
-    "weights": {"net"},
+    "weights": {"net", "landmarks"},
     "train": {"attributes", "minutes"},
     "questions": {"attributes"},
     "score": {"reference"},
+    "summarise": {"pooled"},
 }
 SHELL = re.compile(
     r"^ *Shell command: \(?(python -m counterfactory .*?)(?: && .*)? 2>&1 \| tee ", re.MULTILINE
@@ -33,7 +34,9 @@ def planned(tmp_path_factory):
     """Output of a dry run with all methods and metrics."""
     folder = tmp_path_factory.mktemp("everything")
     shutil.copy(ROOT / "config.yaml", folder)
-    (folder / "everything.yaml").write_text(json.dumps(EVERYTHING))
+    (folder / "oracle.pt").touch()
+    imported = {"oracle": {"weights": str(folder / "oracle.pt")}}
+    (folder / "everything.yaml").write_text(json.dumps({**EVERYTHING, **imported}))
     over = ["--configfile", PRESETS / "smoke.yaml", folder / "everything.yaml"]
     return snakemake(folder, "--dry-run", "--printshellcmds", "--quiet", "host", *over).stdout
 
@@ -57,7 +60,7 @@ def test_every_rule_has_a_job(planned):
 
 
 def test_rules_and_commands_are_the_same_steps(commands):
-    by_hand = {"settings", "schema", "export-dime", "perturb", "imagine", "bundle"}
+    by_hand = {"settings", "schema", "export-dime", "perturb", "inspect", "imagine", "bundle"}
     every = {command.name for module in MODULES for command in module.COMMANDS}
     assert {words[0] for words, _ in commands} == every - by_hand
 

@@ -115,7 +115,8 @@ def test_every_preset_has_a_plan(folder, preset):
             ["data={digits: nowhere}"],
             "config: data.digits: 'nowhere' is neither a folder nor a source; choose",
         ),
-        (["dataset=celeba"], "config: dataset is 'celeba'; choose from morphomnist"),
+        (["dataset=celebs"], "config: dataset is 'celebs'; did you mean 'celeba'? (choose from morphomnist"),
+        (["dataset=celeba"], "config: data.celeba.folder: is null; name the folder with img_align_celeba"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_line(folder, words, said):
@@ -173,13 +174,14 @@ def test_one_more_seed_redoes_nothing(finished):
 def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
     planned = changed(finished, "scores: {lpips: {questions: 5}}")
     assert {Path(name).parent.name for name, rule in planned.items() if rule == "score"} == {"lpips"}
-    assert set(planned.values()) == {"score", "summarise", "tables", "figures", "report"}
+    assert set(planned.values()) == {"score", "summarise", "tables", "figures", "explorer", "report"}
     planned = changed(finished, "scores: {bootstrap: {resamples: 50}}")
     # Scores of whole sets, which have their own intervals, and the table with the intervals of all other scores.
     scored = {Path(name).parent.name for name, rule in planned.items() if rule == "score"}
     scored |= {Path(name).stem for name, rule in planned.items() if rule == "reference"}
-    assert scored == {"correlation", "oracle_frechet"}
-    assert set(planned.values()) == {"score", "reference", "summarise", "tables", "figures", "report"}
+    assert scored == {"correlation", "oracle_frechet", "effectiveness"}
+    shown = {"summarise", "tables", "figures", "explorer", "report"}
+    assert set(planned.values()) == {"score", "reference", *shown}
 
 
 def test_more_questions_of_a_suite_leave_the_others_alone(finished):

@@ -70,7 +70,8 @@ rule tables:
     message:
         "Writing the tables"
     shell:
-        "python -m counterfactory tables --settings {params.settings:q} --scores {input.scores:q} --data {params.data:q}"
+        "python -m counterfactory tables --settings {params.settings:q} --scores {input.scores:q}"
+        " --pooled {input.pooled:q} --data {params.data:q}"
         " --judges {input.judges:q} --scm {input.scm:q} --models {input.models:q} --identity {input.identity:q}"
         " --rows {input.rows:q} --costs {params.costs:q} --queries {input.queries:q} --structure {input.structure:q}"
         " --names {params.names:q} --out {params.out:q} 2>&1 | tee {log:q}"
@@ -132,7 +133,7 @@ rule figures:
     message:
         "Drawing the figures"
     shell:
-        "python -m counterfactory figures --scores {input.scores:q} --rows {input.rows:q}"
+        "python -m counterfactory figures --scores {input.scores:q} --pooled {input.pooled:q} --rows {input.rows:q}"
         " --questions {params.folder:q}/questions --answers {params.folder:q}/answers --data {params.data:q}"
         " --judges {input.judges:q} --logs {input.curves:q} --costs {params.costs:q}"
         " --queries {input.queries:q} --structure {input.structure:q} --names {params.names:q} --out {params.out:q}"

@@ -29,7 +29,7 @@ def flip(**keys) -> dict:
             "questions.flip.attributes contains 'smile'; choose from thick, bright, slanted, wide, tall, long, ",
         ),
         (flip(attributes=["thick", "thick"]), "questions.flip.attributes contains 'thick' twice"),
-        (flip(attributes=[]), "questions.flip has no question"),
+        (flip(attributes=[]), "questions.flip.attributes is empty"),
         (
             flip(targets={"digit": {3: 3}}),
             "questions.flip.targets.digit has 3: 3; choose two different classes of 0 to 9",

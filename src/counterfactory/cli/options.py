@@ -58,12 +58,23 @@ class Command:
 
 def positional(name: str, text: str, **more: Any) -> Part:
     """Returns a positional argument."""
-    return lambda parser: parser.add_argument(name, help=text, **more)
+    return lambda parser: parser.add_argument(name, help=text, **_one_line(more))
 
 
 def option(name: str, text: str, **more: Any) -> Part:
     """Returns the option `--name`. Its default is None unless `more` contains a default."""
-    return lambda parser: parser.add_argument(f"--{name}", help=text, **more)
+    return lambda parser: parser.add_argument(f"--{name}", help=text, **_one_line(more))
+
+
+def _one_line(more: dict[str, Any]) -> dict[str, Any]:
+    """Adds the type of arguments that have none: text without a line break, which would split error messages."""
+    return more if {"type", "action"} & set(more) else {**more, "type": _line}
+
+
+def _line(text: str) -> str:
+    if len(text.splitlines()) > 1:
+        raise argparse.ArgumentTypeError(f"is {shortened(text)}; it must not contain a line break")
+    return text
 
 
 def path(name: str, text: str) -> Part:
@@ -128,11 +139,13 @@ SETTINGS = option(
     "settings",
     "the section of the configuration that this command reads, as JSON or a file of JSON, instead of --config",
     metavar="JSON",
+    type=str,
 )
 ATTRIBUTES = option(
     "attributes",
     "the section `attributes` of the configuration, as JSON or a file of JSON, instead of --config",
     metavar="JSON",
+    type=str,
 )
 SEED = option("seed", "training seed (default: 0)", type=whole_number(0), default=0)
 THREADS = option("threads", "number of CPU threads (default: 1)", type=whole_number(1), default=1)

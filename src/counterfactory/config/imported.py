@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from ..core.names import shortened
 from ..models.registry import MODELS, section_of
 from .sections import Section
 
@@ -87,7 +88,7 @@ def import_errors(settings: "Settings", variables: list[str]) -> Iterator[str]:
         if variable and variable not in variables:
             yield f"{one.key}: {settings.dataset} has no variable {variable}; choose from {', '.join(variables)}"
         elif not Path(one.path).is_file():
-            yield f"{one.key}: {one.path} is no file; put the weights there, or set null to train the model"
+            yield f"{one.key}: {shortened(one.path)} is no file; put the weights there, or set null to train the model"
     for section in [*(settings.models.model_dump() | {"oracle": settings.oracle.model_dump()}).items()]:
         key, values = section
         if values.get("options") and values.get("weights") is None:

@@ -117,7 +117,7 @@ def _flip(settings: Settings) -> Iterator[str]:
                     f"{several[name] - 1}"
                 )
     if not flip.attributes and settings.entry.flips:
-        yield "questions.flip has no question: add an attribute, or set images: 0"
+        yield "questions.flip.attributes is empty: name an attribute, or set questions.flip.images to 0"
 
 
 def _evidence(settings: Settings, path: str, query: QuerySettings) -> Iterator[str]:

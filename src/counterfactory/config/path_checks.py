@@ -1,6 +1,6 @@
 """Checks whether the folders and files that a configuration names exist, before the workflow plans its steps.
 
-What earlier steps have copied into the results is not looked for again. A missing folder of images is an error. A
+Files that earlier steps have copied into the results are not checked again. A missing folder of images is an error. A
 missing file of weights is a warning, since only the scores and methods that require it are absent then.
 """
 

@@ -1,6 +1,6 @@
 r"""CelebA: photographs of faces with 40 binary attributes, read from a folder (Liu et al., 2015, arXiv:1411.7766).
 
-The aligned images have 178 x 218 px. Three published ways to cut a square out of them are named:
+The aligned images have 178 x 218 px. `data.celeba.preprocessing` is one of three published ways to cut out a square:
 
 - `benchmark`: the central 150 px, resized (Melistas et al., 2024, arXiv:2403.20287; 64 px);
 - `causalgan`: the central 108 px, resized (Kocaoglu et al., 2018, arXiv:1709.02023; 64 px);
@@ -8,8 +8,10 @@ The aligned images have 178 x 218 px. Three published ways to cut a square out o
   arXiv:2203.15636; 128 px).
 
 Resizing is bilinear with antialiasing. Splits follow the official partitions: `valid` and `test` are drawn from
-partitions 1 and 2. `train` and `judges` are cut from partition 0 by identity: identities, in an order drawn from the
-seed, are added to `judges` and then to `train` until each has its number of images, so that no person is in two splits.
+partitions 1 and 2. `train` and `judges` are cut from partition 0 by identity: in an order drawn from the seed, the
+images of one identity after another are added to `judges` and then to `train`, until each has its number of images. No
+person is then in both. Images of partition 0 whose person is also in another partition are left out. Without a list of
+identities, images are divided one by one.
 
 No true counterfactuals are known, and the judges' split is confounded as the others are.
 """
@@ -67,7 +69,7 @@ PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {
     "causalgan": _central(108),
     "dime": _whole_width,
 }
-"""From an aligned image and the side of the result in px to the result, by name."""
+"""Functions of an aligned image and the side of the result in px, by name; each returns the result."""
 
 
 def read_face(path: Path | str, preprocessing: str, size: int) -> np.ndarray:

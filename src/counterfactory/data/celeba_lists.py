@@ -2,7 +2,7 @@
 
 The official lists are text: one line for each image, values separated by blanks. That of the attributes begins with the
 number of images and the names of the attributes. The lists of Kaggle are csv with a header. Attributes are -1 and 1.
-Lists may be cut: only images that are in the lists of attributes and of partitions and whose file exists are used.
+Lists may be incomplete: an image is used if it is in the lists of attributes and of partitions and its file exists.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Guesses what the columns of a table of images mean: variables, individuals, splits, numbers of rows or text."""
+"""Infers the role of each column of a table of images: variable, individual, split, row number or text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from .tables import Table
 __all__ = ["RESERVED", "key_of", "role_of", "split_of"]
 
 RESERVED = ("random", "index", "identity", "file")
-"""Names that no variable may have: columns of the attributes, and an intervention."""
+"""Names that no variable may have: other columns of the attributes, and the intervention `random`."""
 
 FEWEST_ROWS = 20
 SPARSE = 0.2
@@ -36,7 +36,7 @@ SPLIT_WORDS = {
 
 
 def role_of(name: str, table: Table, looks: Looks) -> str:
-    """Returns what a column is: `variable`, `text`, `identity`, `split`, `index` or, with many gaps, `sparse`."""
+    """Returns the role of a column: `variable`, `text`, `identity`, `split`, `index` or `sparse`."""
     cells = table.columns[name]
     words = {cell.lower() for cell in cells if not is_missing(cell)}
     if SPLIT.match(name) and (words <= set(SPLIT_WORDS) or words <= {"0", "1", "2", "3"}):

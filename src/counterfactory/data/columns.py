@@ -1,7 +1,7 @@
-"""Interprets columns of text: which cells are missing, of which kind a column is, and the number of each cell.
+"""Interprets columns of text: finds missing cells, the kind of a column, and the number of each cell.
 
 A column is `binary` if its cells are two of the words for no and yes in :data:`NO` and :data:`YES`, such as -1 and 1 or
-`no` and `yes`, `continuous` if they are numbers, and `categorical` otherwise. Whole numbers of few different values
+`no` and `yes`, `continuous` if they are numbers, and `categorical` otherwise. Whole numbers with few different values
 are classes. This module imports neither numpy nor pandas.
 """
 
@@ -15,7 +15,7 @@ from .variable import Variable
 __all__ = ["MISSING", "Looks", "cell_reader", "class_words", "is_missing", "look", "number", "truth_value"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "?", "-"})
-"""The cells that hold no value, in small letters."""
+"""The cells that count as missing, in lower case."""
 
 NO = ("0", "-1", "no", "n", "false", "f", "absent")
 YES = ("1", "yes", "y", "true", "t", "present")
@@ -26,7 +26,7 @@ FEWEST_NUMBERS = 10
 
 @dataclass(frozen=True)
 class Looks:
-    """What a column looks like.
+    """The kind and the contents of a column, as inferred from its cells.
 
     Arguments:
         kind: `binary`, `categorical`, `continuous`; or `text`, for columns without meaning for an image, such as names.
@@ -35,7 +35,7 @@ class Looks:
         high: The largest one.
         missing: The number of cells without a value.
         different: The number of different values.
-        odd: The cells that are no number in a column of numbers, with their count.
+        odd: The cells that do not fit the kind of the column, such as a word in a column of numbers, with their count.
     """
 
     kind: str
@@ -53,7 +53,7 @@ def is_missing(cell: str) -> bool:
 
 
 def number(cell: str) -> float | None:
-    """Returns the finite number of a cell, with a decimal point or comma; None if it is none."""
+    """Returns the finite number in a cell, with a decimal point or comma; None if the cell is no such number."""
     for text in (cell, cell.replace(",", ".")):
         try:
             value = float(text)
@@ -75,10 +75,10 @@ def truth_value(cell: str) -> int | None:
 
 
 def look(cells: Sequence[str]) -> Looks:
-    """Returns what a column looks like.
+    """Infers the kind of a column.
 
     A column in which at least 95 % of the cells are numbers, or words for no and yes, is a column of these, and the
-    other words are odd cells.
+    other cells are listed as `odd`.
     """
     counted = Counter(cells)
     missing = sum(count for cell, count in counted.items() if is_missing(cell))
@@ -118,10 +118,10 @@ def class_words(cells: Iterable[str]) -> tuple[str, ...]:
 
 
 def cell_reader(variable: Variable) -> Callable[[str], float | str]:
-    """Returns the function from a cell to its number: a class, or a value in the unit; a text says what is wrong.
+    """Returns a function that converts a cell to a class or a value; for an invalid cell it returns an error text.
 
     Arguments:
-        variable: The variable; the words of its classes are compared with the cell, then with small letters.
+        variable: The variable. A cell is compared with the words of its classes, then ignoring case.
     """
     if variable.kind == "continuous":
         return lambda cell: value if (value := number(cell)) is not None else f"{cell!r} is no number"

@@ -1,11 +1,11 @@
-"""One's own images: reads a folder of image files and a table of their annotations as a data set.
+"""Reads a folder of image files and a table of their annotations as a data set.
 
 The section `data` of the configuration names the folder, the table and the causal graph
 (:mod:`counterfactory.data.own_images`). Images are read as :mod:`counterfactory.data.photographs` describes.
 
-Splits are cut by the column that names them, or else by the content of the rows (:mod:`counterfactory.data.splits`):
-the group of a row is its individual, or, without a column of identities, the content of its file, so that two copies of
-an image are in one split.
+Splits are read from the column that names them. Without such a column they are cut by groups of rows
+(:mod:`counterfactory.data.splits`): the group of a row is its individual, or, without a column of identities, the
+content of its file, so that two copies of an image are in one split.
 
 Every row that is left out and every image that was converted has a line in `notes.txt`. No true counterfactuals are
 known.

@@ -1,4 +1,4 @@
-"""Reads the rows of a table of images: the numbers of each row, its file, and what is wrong with it."""
+"""Reads the rows of a table of images: the file and the values of each row, and its faults."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -43,22 +43,22 @@ class Row:
 
 @dataclass
 class Notes:
-    """What is odd about a folder of images: one line each, by kind.
+    """Collects the faults of rows and remarks about a folder of images, one line each, by kind.
 
     Arguments:
         faults: The rows that are left out: kind, row and line.
-        remarks: What was converted or noticed: kind, row (0: the whole table) and line.
+        remarks: Conversions and irregularities: kind, row (0: the whole table) and line.
     """
 
     faults: list[tuple[str, int, str]] = field(default_factory=list)
     remarks: list[tuple[str, int, str]] = field(default_factory=list)
 
     def fault(self, kind: str, row: int, text: str) -> None:
-        """Notes a row that is left out."""
+        """Records the fault of a row, which is left out."""
         self.faults.append((kind, row, f"row {row}: {text}; left out"))
 
     def remark(self, kind: str, row: int, text: str) -> None:
-        """Notes what was converted in a row, or about the whole table (row 0)."""
+        """Records a remark about a row, or about the whole table (row 0)."""
         self.remarks.append((kind, row, f"row {row}: {text}" if row else text))
 
     def summary(self) -> list[str]:
@@ -80,7 +80,7 @@ def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[
     Arguments:
         found: The table.
         settings: The section `data`.
-        notes: Receives one line for each odd row.
+        notes: Faults and remarks are added to it.
     """
     table = found.table
     for number in table.ragged:
@@ -160,7 +160,7 @@ def _values(row: Row, cells: Mapping[str, str], found: Annotated, readers: Mappi
 
 
 def _without_duplicates(rows: list[Row], notes: Notes) -> list[Row]:
-    """Returns the rows without repetitions: of equal rows the first one, of contradicting rows none."""
+    """Returns the rows without duplicates: of equal rows the first one, of contradicting rows none."""
     by_path: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         by_path[row.path].append(row)
@@ -186,7 +186,7 @@ def _without_duplicates(rows: list[Row], notes: Notes) -> list[Row]:
 
 
 def _spellings(kinds: Mapping[str, Variable], cells: Mapping[str, list[str]], notes: Notes) -> None:
-    """Notes binary columns in which one value has several spellings, such as 1 and yes."""
+    """Records binary columns in which one value has several spellings, such as 1 and yes."""
     for name, variable in kinds.items():
         if variable.names != ("no", "yes"):
             continue

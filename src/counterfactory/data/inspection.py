@@ -1,7 +1,7 @@
-"""Looks at a folder of images and its table, and proposes the configuration of the data set `folder`.
+"""Inspects a folder of images and its table, and proposes the configuration of the data set `folder`.
 
 The proposal lists the variables with their types, ranges and classes, the columns of individuals and splits, and the
-size of the images. Each odd thing is one line: unreadable or missing files, missing values, duplicate rows, several
+size of the images. Each irregularity is one line: unreadable or missing files, missing values, duplicate rows, several
 spellings, constant columns and images that are in no row.
 """
 
@@ -26,7 +26,7 @@ from .tables import Table, find_table, read_columns
 __all__ = ["Proposal", "inspect", "to_yaml"]
 
 MOST_DECODED = 5_000
-"""The number of images that are decoded; of more, every k-th is."""
+"""The largest number of images that are decoded. Of a larger folder, every k-th image is decoded."""
 
 SIZES = (32, 48, 64, 96, 128)
 """The image sizes that are proposed, in px; larger ones take hours on a CPU."""
@@ -38,14 +38,14 @@ SPLIT_NUMBERS = {"0": "train", "1": "valid", "2": "test"}
 
 @dataclass
 class Proposal:
-    """What was found in a folder.
+    """The proposed configuration and the findings about a folder.
 
     Arguments:
-        section: The section `data` that is proposed.
-        odd: One line for each odd thing.
+        section: The proposed section `data`.
+        odd: One line for each irregularity.
         comments: What was found about each variable, by its name.
         summary: Lines that describe the folder.
-        left_out: The columns that are proposed for nothing, with the reason.
+        left_out: The columns that the proposal does not use, with the reason.
     """
 
     section: dict[str, Any]
@@ -56,7 +56,7 @@ class Proposal:
 
 
 def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 1) -> Proposal:
-    """Looks at a folder of images.
+    """Inspects a folder of images and its table.
 
     Arguments:
         folder: The folder.
@@ -124,7 +124,7 @@ def _reason(role: str, looks: Looks) -> str:
 
 
 def _splits(proposal: Proposal, table: Table) -> None:
-    """Proposes the meaning of the split column, or leaves it out if some value has none."""
+    """Proposes the split of each value of the split column, or leaves the column out if a value is unknown."""
     section = proposal.section
     cells = table.columns[section["split_column"]]
     words = sorted({cell for cell in cells if not is_missing(cell)})
@@ -194,7 +194,7 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> Non
 
 
 def _rows(proposal: Proposal) -> None:
-    """Reads all rows as the step will, and lists what is odd about them."""
+    """Reads all rows as the step does, and lists their faults and remarks."""
     defaults: dict[str, Any] = {
         "labels": {},
         "edges": [],

@@ -1,4 +1,4 @@
-"""Decides what the classifier and the oracle predict about an image.
+"""Lists the outputs of the classifier and the oracle.
 
 There are two kinds of outputs:
 
@@ -6,8 +6,8 @@ There are two kinds of outputs:
   the variables with two classes under their own name, then the labels with two classes, which are no parents;
 - categorical outputs, each with a softmax: the variables with more than two classes, then such labels.
 
-A variable or label with two classes is the attribute that its value is above 1/2. The checks of the configuration and
-the training use :func:`outputs_of`, so that a question which passes the checks can be answered. This module imports
+A variable or label with two classes is a binary attribute with the threshold 1/2. The checks of the configuration and
+the training both use :func:`outputs_of`, so that a question that passes the checks can be answered. This module imports
 neither numpy nor torch.
 """
 

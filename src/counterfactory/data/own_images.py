@@ -1,6 +1,6 @@
 """Declares the data set `folder`: the variables, labels and split sizes that a table and the configuration describe.
 
-What the section `data` leaves out is found by looking at the table (:mod:`counterfactory.data.columns`). This module
+What the section `data` leaves out is inferred from the table (:mod:`counterfactory.data.columns`). This module
 imports neither numpy nor pandas, so that a configuration can be planned.
 """
 
@@ -37,14 +37,14 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 """The endings of image files, in small letters."""
 
 LOOKED = 200
-"""The number of cells in which names of files are looked for."""
+"""The number of cells of a column that are searched for names of files."""
 
 FEWEST_IMAGES = 20
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """A table of images whose columns are understood.
+    """A table of images and the meaning of its columns.
 
     Arguments:
         table: The table.
@@ -174,7 +174,7 @@ def find_image_column(table: Table, folder: Path) -> str:
 
 
 def locate(folder: Path, cell: str) -> Path | None:
-    """Returns the image file that a cell names, relative to a folder, with or without its ending; None: there is none.
+    """Returns the image file that a cell names, relative to a folder, with or without its ending, or None.
 
     A name that leads out of the folder counts as missing.
     """
@@ -203,7 +203,7 @@ def _column_of(name: str, column: str | None, table: Table, key: str) -> str:
 
 
 def _variable(name: str, own: Any, table: Table, column: str) -> Variable:
-    """Returns a variable with what the configuration leaves out found in its column."""
+    """Returns a variable; what the configuration leaves out is inferred from its column."""
     cells = table.columns[column]
     kind, classes, key = (own.type, tuple(own.classes), name) if own else ("auto", (), name)
     if kind == "auto":

@@ -1,9 +1,9 @@
-r"""Reads image files of any size and mode as uint8 images of one size, and says what was converted.
+r"""Reads image files of any size and mode as uint8 images of one size, and lists the conversions.
 
 The steps, in order:
 
-1. The file is decoded: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM; of an animation, the first frame. Its header may
-   announce at most :data:`MAX_PIXELS` pixels, so that a small file cannot fill the memory.
+1. The file is decoded: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM; of an animation, the first frame. A file whose header
+   declares more than :data:`MAX_PIXELS` pixels is refused, because a small file could fill the memory.
 2. The orientation of its EXIF data is applied.
 3. Its mode is converted: 16 bits to 8 by :math:`\mathrm{round}(v / 257)`; transparent pixels are drawn over white;
    palettes are looked up; CMYK becomes RGB without a colour profile. Grey is the luma
@@ -40,12 +40,12 @@ SMALLEST = 8
 """The smallest height and width of an image file, in px."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""The formats that are decoded, by their names in Pillow. Others may run programs, as PostScript does."""
+"""The formats that are decoded, by their names in Pillow. For others Pillow may start programs (PostScript)."""
 
 EXIF_ORIENTATION = 0x0112
 
 Crop = Literal["none", "square"] | int
-"""`none`: the whole image; `square`: the largest square in the centre; a number: a centred square of so many px."""
+"""`none`: the whole image; `square`: the largest centred square; a number: the centred square of this side in px."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Photograph:
 
     Arguments:
         pixels: Uint8 (C, H, W).
-        converted: What was converted, one short phrase each, such as `CMYK` or `rotated by EXIF`.
+        converted: The conversions, one short phrase each, such as `CMYK` or `rotated by EXIF`.
     """
 
     pixels: np.ndarray
@@ -74,8 +74,8 @@ def read_photograph(
         path: The file.
         channels: 1 (grey) or 3 (RGB).
         size: Height and width of the result in px.
-        crop: What of the image is kept.
-        filter: How it is resized.
+        crop: The part of the image that is kept.
+        filter: The filter by which it is resized.
 
     Raises:
         BadFile: If it is damaged, no image, too large or too small.
@@ -98,7 +98,7 @@ def decode(path: Path | str, channels: int) -> tuple[Image.Image, tuple[str, ...
         channels: 1 (grey) or 3 (RGB).
 
     Returns:
-        The image, of mode `L` or `RGB`, and what was converted.
+        The image, of mode `L` or `RGB`, and the conversions.
 
     Raises:
         BadFile: If it is damaged, no image, too large or too small.
@@ -124,7 +124,7 @@ def cropped(picture: Image.Image, crop: Crop, name: Path | str) -> Image.Image:
 
     Arguments:
         picture: The image.
-        crop: What is kept; see :data:`Crop`.
+        crop: The part that is kept; see :data:`Crop`.
         name: Its name for messages.
 
     Raises:
@@ -161,7 +161,7 @@ def _first_frame(opened: Any) -> tuple[str, ...]:
 
 
 def _of_mode(picture: Image.Image, channels: int, name: Path | str) -> tuple[Image.Image, tuple[str, ...]]:
-    """Returns the image in mode `L` or `RGB`, and what was converted."""
+    """Returns the image in mode `L` or `RGB`, and the conversions."""
     converted = []
     mode = picture.mode
     if mode == "F":

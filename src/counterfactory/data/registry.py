@@ -53,9 +53,9 @@ class DatasetEntry:
         declare: For variables that depend on the configuration: the function that declares them, as `module:name`
             below this package. It is called with this entry and the section `data`, and returns the whole entry. Its
             module imports neither numpy nor torch.
-        inputs: The files that the step reads which writes the data set.
-        identities: Whether the attributes have a column `identity` that says whom an image shows, from which the
-            identity network is trained where there is no simulated world.
+        inputs: The files that are read by the step that writes the data set.
+        identities: Whether the attributes have a column `identity`, a number for each individual. Without a simulated
+            world, the identity network is trained on it.
         images: The folder of image files that this step reads, if there is one.
         module: For a data set of another package: the full name of its module, by default that of the entry point.
         sizes: The number of images of each split, where the files decide it. They are the defaults of the section
@@ -270,7 +270,7 @@ def entry_of(name: str, section: Any) -> DatasetEntry:
 
     Arguments:
         name: The name of the data set, a key of :data:`DATASETS`.
-        section: The section `data` of the configuration. Only data sets read it whose variables depend on it.
+        section: The section `data` of the configuration. It is used only if the entry has `declare`.
 
     Raises:
         UserError: If the section does not describe the data set.
@@ -284,7 +284,7 @@ def entry_of(name: str, section: Any) -> DatasetEntry:
 
 
 def described(variable: Variable) -> dict[str, Any]:
-    """Returns a variable as JSON describes it: the names of its classes are left out if it has none."""
+    """Returns the fields of a variable for a JSON file, without `names` if its classes have none."""
     fields = asdict(variable)
     if not variable.names:
         del fields["names"]

@@ -1,4 +1,4 @@
-r"""Cuts images into splits by the content of each row, independent of the order of the rows and of where they are.
+r"""Cuts rows into splits by a hash of their groups, independent of the order of the rows.
 
 Rows with the same group, such as an individual, are never in two splits. Groups are sorted by
 
@@ -21,7 +21,7 @@ ORDER = ("test", "judges", "valid", "train")
 
 
 def rank(seed: int, group: str) -> str:
-    """Returns the place of a group in the random order of a seed, as text to sort by."""
+    """Returns the key by which groups are sorted in the random order of a seed, a text."""
     return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
 
 
@@ -30,8 +30,9 @@ def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str,
 
     Arguments:
         groups: The group of each row.
-        sizes: The largest number of rows of each split that is filled. If there are fewer rows than their sum, none
-            has more than its share of :data:`SHARES`, which count for the given splits only.
+        sizes: The largest number of rows of each split that is filled. If there are fewer rows than their sum, no split
+            but `train` has more rows than its share, the value in :data:`SHARES` divided by the sum over the given
+            splits; `train` has the others.
         seed: The seed of the order.
 
     Returns:

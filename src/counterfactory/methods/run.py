@@ -220,9 +220,9 @@ def _within(questions: pd.DataFrame, images: int | None) -> np.ndarray:
 
 
 def _cannot_set(job: Job, questions: Questions) -> np.ndarray:
-    """Returns which questions flip what a causal method cannot set, bool (N,).
+    """Returns which questions flip a quantity that a causal method cannot set, bool (N,).
 
-    Explainers flip it, and the untrained floor returns its input.
+    There are none for explainers, and for the floor, which returns its input.
     """
     method = METHODS[job.method]
     if job.suite != "flip" or "do" not in method.suites or not (method.trained or method.simulated):

@@ -6,9 +6,9 @@ run in tiles of :math:`M` rows; the last tile is filled with copies of its first
 in a tile, so the position must not matter either. This is tested once, on noise. Where it matters (some convolution
 kernels treat the first and the last rows differently), rows are run one by one, which is slower.
 
-A last tile of few rows would cost as much as a full one. Tiles of :math:`M / 2, M / 4, \dots` rows are used too if they
-give a row exactly the output of the full tile, which is tested on the same noise. Which sizes these are depends on the
-machine; the outputs do not.
+A last tile of few rows would cost as much as a full one. Tiles of :math:`M / 2, M / 4, \dots` rows are used too if a
+row has exactly the same output in them as in the full tile, which is tested on the same noise. The machine decides
+which sizes pass this test; the output of a row does not depend on them.
 """
 
 from collections.abc import Callable, Iterator

@@ -124,15 +124,18 @@ def true_changes(
     quantity: np.ndarray,
     measured: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Returns the true change of each continuous parent, if the flipped quantity changes as measured.
+    """Returns the true change of each measured parent, if the flipped quantity changes as measured.
 
     Arguments:
         simulation: The simulated world of the data set; see :mod:`counterfactory.data.worlds`.
         dataset: The data set.
         factual: The factual attributes of each row, N rows.
-        questions: The questions, N rows.
+        questions: The questions, N rows; `target` is the class that a flipped categorical variable has afterwards.
         quantity: The flipped quantity, with shape (N,).
-        measured: The measured change of each continuous parent, with shape (N,).
+        measured: The measured change of each parent that the world measures, with shape (N,).
+
+    Returns:
+        The true change of each parent in `measured`, (N,); of a categorical one, the difference of the class numbers.
     """
     do = {}
     for variable in dataset.variables:

@@ -1,8 +1,8 @@
 """Imports published or own weights in place of a training.
 
-The result is a folder like that of a trained model, so that everything that reads a model reads it too. Its
-`model.json` holds `imported`: the name and the SHA-256 of the file, and the options that were used. It has no training
-log, and no training of it is in the workflow.
+The result is a folder like that of a trained model and is loaded in the same way. Its `model.json` holds `imported`:
+the name and the SHA-256 of the file, and the options that were used. There is no training log, and the workflow does
+not train the model.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def import_model(source: Path | str, values: Mapping[str, Any], run: Run) -> dic
 
     Arguments:
         source: The file: a checkpoint of `torch.save`, a safetensors file or, for a classifier, an ONNX file.
-        values: The options: what the file cannot say.
+        values: The options: what the file does not contain.
         run: The name, as for a training, folders, seed, device and attributes.
 
     Returns:

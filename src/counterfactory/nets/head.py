@@ -1,7 +1,8 @@
 r"""Output layer of an image mechanism: maps features to the Gaussian distribution of every pixel.
 
 The published layer (causal-gen, De Sousa Ribeiro et al., 2023, arXiv:2306.15764) consists of two 1x1 convolutions, for
-the location m and the log scale :math:`\log s`. Three options let a small network train in minutes:
+the location m and the log scale :math:`\log s`. The options `exposure`, `log_scale` and
+`sharpen` let a small network train in minutes; `channel_coeffs` is an option of causal-gen:
 
 `exposure`
     The columns of parents that act as exposure scale the predicted image,

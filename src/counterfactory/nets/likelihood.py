@@ -59,8 +59,8 @@ def standardise(x: Tensor, location: Tensor, log_scale: Tensor, clipped: bool = 
     A pixel at an end of the range implies only that :math:`m + s \epsilon` lies at or beyond that end. Of all noises
     consistent with it, the most probable one is returned: :math:`\min(0, (x - m) / s)` for black and
     :math:`\max(0, (x - m) / s)` for white. causal-gen clips the location to [-1, 1] instead, before the noise is
-    abducted and again in the prediction, and returns :math:`(x - m) / s`, which is at most 0 at black pixels. Its noise
-    is another one wherever a location lies outside the range.
+    abducted and again in the prediction, and returns :math:`(x - m) / s`, which is at most 0 at black pixels. The two
+    noises differ where the location lies outside the range.
 
     Arguments:
         x: Pixels in [-1, 1] with shape :math:`(B, C, H, W)`.
@@ -78,7 +78,7 @@ def standardise(x: Tensor, location: Tensor, log_scale: Tensor, clipped: bool = 
 def unstandardise(noise: Tensor, location: Tensor, log_scale: Tensor, clipped: bool = False) -> Tensor:
     r"""Returns :math:`m + s\,\epsilon`, clipped to [-1, 1]: the prediction from the pixel noise.
 
-    Inverts :func:`standardise` exactly for the same location and scale. Shapes are :math:`(B, C, H, W)`. With
+    Inverts :func:`standardise` for the same location, scale and `clipped`. Shapes are :math:`(B, C, H, W)`. With
     `clipped`, the location is clipped first, as in causal-gen.
     """
     location = location.clamp(-1.0, 1.0) if clipped else location

@@ -1,4 +1,4 @@
-"""Imports a classifier or an oracle: DiME's, or one's own as a state dictionary or an ONNX file."""
+"""Imports a classifier or an oracle: DiME's, or another one as a state dictionary or an ONNX file."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -28,7 +28,7 @@ def import_classifier(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Returns weights and description of a classifier.
 
-    DiME's classifier and oracle need no options. Options of one's own:
+    DiME's classifier and oracle need no options. Options of other files:
 
     - `architecture`: a network of torchvision, such as `resnet18`; not for ONNX;
     - `outputs`: the names of the logits in order, separated by commas; `digit=3` is class 3 of the variable `digit`,

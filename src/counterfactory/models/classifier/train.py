@@ -7,8 +7,8 @@ Both maximise, over the images of their split shifted by up to S px,
 
 with the binary attributes :math:`y_a` and the classes :math:`k_v` of the categorical variables, as
 :func:`counterfactory.data.outputs.outputs_of` lists them. By default all weights are 1. With `positive_weight` above 1,
-an image that has a rare attribute counts as much as all images without it
-(:func:`counterfactory.models.binary_scores.positive_weights`); the predicted probabilities are then those of a data set
+the images with an attribute have together the same weight as the images without it, unless the weight is clipped
+(:func:`counterfactory.models.binary_scores.positive_weights`). The predicted probabilities are then those of a data set
 in which both values are equally frequent. The weights are written to `model.json`.
 
 `classifier`

@@ -27,12 +27,10 @@ from ...pretrained.guided_diffusion import describe_unet, from_published
 
 __all__ = ["import_ddpm"]
 
-_PIXELS = (
-    64 * 32 * 32
-)  # images and time steps of the check: as many as have this number of pixels, at most 64
-_WORSE = 1.25  # an option is refused if its error is this many times that of another one,
-_SURE = 4.0  # or larger on nearly all images: the difference, in standard errors of its mean
-_TRAINED = 0.5  # the largest error of a network that denoises; one that predicts nothing has 1
+_PIXELS = 64 * 32 * 32  # the check uses as many images as have this number of pixels together, 4 to 64
+_WORSE = 1.25  # an option is refused if its error is this many times that of another value,
+_SURE = 4.0  # or if the mean difference of the errors is this many times its standard error
+_TRAINED = 0.5  # the largest error of a network that denoises; one that predicts zeros has 1
 
 
 def import_ddpm(published: Published, options: Options, run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,20 +1,21 @@
 r"""Trains the identity network on photographs of known persons.
 
 Where a data set is not simulated, no image can be rendered with other parents, but the column `identity` of the
-attributes may say whom an image shows. Then an identity is a person of the split `judges`. With embeddings e of norm 1
-and a normalized proxy :math:`w_j` for each person j, training minimizes
+attributes may name the person that an image shows. Then an identity is a person of the split `judges`. With embeddings
+e of norm 1 and a normalized proxy :math:`w_j` for each person j, training minimizes
 
 .. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j} \exp(e(x_i)^\top w_j / \tau)}
    + \lambda \operatorname{BCE}\big(V e(x_i) / \tau + b,\ y_i\big)
 
 (normalized softmax; Wang et al., 2017, arXiv:1704.06369). The second term predicts the binary labels y of the data set,
-if it has any, linearly from the embedding: with a few images of each of a few hundred persons, it is what the network
-learns about faces of other persons. Half of the images are mirrored. Neither proxies nor V and b are saved.
+if it has any, linearly from the embedding. With a few images of each of a few hundred persons, this term provides most
+of what generalizes to other persons. Each training image is mirrored with probability 1/2. The proxies, V and b are not
+saved.
 
 Held-out persons are in no training batch. One half of them selects the weights and sets the threshold, the lowest
 cosine that at most a share `false_accept` of the pairs of different persons exceed. The other half is only measured:
 `model.json` reports the AUC of verification, and the true and false accept rates of the threshold; *matched* impostors
-are of the same class of every variable of the data set, as far as there are any.
+have the same class of every categorical variable of the data set.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMN", "pairs_of_persons", "train_on_persons"]
 
 COLUMN = "identity"
-"""The column of the attributes that says whom an image shows."""
+"""The column of the attributes that names the person that an image shows."""
 
 LABELS = 20.0
 """The weight of the labels in the loss."""
@@ -62,7 +63,7 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         split: The split `judges`, with the column `identity`.
 
     Raises:
-        UserError: If fewer than two held-out persons have two images.
+        UserError: If fewer than six persons have two images or more, or fewer than four persons are held out.
     """
     device = choose_device(run.device)
     people = split.attributes[COLUMN].to_numpy()
@@ -147,7 +148,7 @@ def pairs_of_persons(
 
     Arguments:
         embeddings: Embeddings of norm 1, (N, F).
-        people: Whom each image shows, (N,); at least two persons.
+        people: The person that each image shows, (N,); at least two persons.
         classes: The classes of each image, (N, K).
         seed: The seed of the random pairs.
 

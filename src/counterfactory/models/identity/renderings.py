@@ -60,7 +60,7 @@ def render_sources(
             render again.
 
     Returns:
-        Images, uint8 (N, 1 + R, C, H, W), those of the split first, and these parents, float64
+        Images, uint8 (N, 1 + R, C, H, W), those of the split first, and the parents of :func:`varied`, float64
         (N, 1 + R, P), in units of their standard deviations within the split.
 
     Raises:

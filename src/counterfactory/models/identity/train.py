@@ -8,8 +8,8 @@ embeddings e of norm 1 and a normalized proxy :math:`w_j` for each source j, tra
 .. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j \in C(i)} \exp(e(x_i)^\top w_j / \tau)}
 
 (normalized softmax; Wang et al., 2017, arXiv:1704.06369). The sum runs over the sources of the same class only, because
-sources of different classes are easy to distinguish. The proxies are not saved. If the
-data set is not simulated, but says whom an image shows, :mod:`counterfactory.models.identity.persons` trains instead.
+sources of different classes are easy to distinguish. The proxies are not saved. If the data set is not simulated but
+has a column `identity`, the network is trained by :mod:`counterfactory.models.identity.persons` instead.
 
 One half of the held-out sources selects the weights and sets the threshold: the lowest cosine that at most a share
 `false_accept` of the hard pairs exceed. The other half is only measured: `model.json` reports its verification AUC, and

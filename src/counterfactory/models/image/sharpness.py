@@ -7,7 +7,7 @@ The steepness of an image is the mean squared difference between neighbouring pi
 The amount a of sharpening (:mod:`counterfactory.nets.sharpening`) is chosen such that reconstructions, predicted from
 abducted latents and factual parents, have the same mean steepness as the images,
 
-.. math:: \mathbb{E}\, S(m_a(z, \mathrm{pa})) = \mathbb{E}\, S(x), \qquad z \sim q(z \mid x, \mathrm{pa}),
+.. math:: \mathbb{E}\, S(m_a(z, \mathrm{pa})) = \mathbb{E}\, S(x), \qquad z \sim q(z \mid x, \mathrm{pa}).
 
 It is found by bisection, because S increases with a. The fit uses images and parents of the train split, and neither a
 predictor of attributes nor counterfactuals.

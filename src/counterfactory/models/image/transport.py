@@ -16,9 +16,12 @@ It is the identity where the class does not change, so null interventions stay e
 inverse.
 
 The moments are those of noises abducted from the train split. Covariances are shrunk towards the pooled one,
-:math:`(1 - a) \Sigma_c + a \bar\Sigma`. The smallest a is used with which the Gaussians of the classes describe
-held-out noises no worse than a single Gaussian does; if there is none, noises are not moved. Neither a predictor of
-attributes nor counterfactuals are used.
+:math:`(1 - a) \Sigma_c + a \bar\Sigma`. The smallest a is used for which the mean log density of held-out noises under
+the Gaussians of their classes is at least that under a single Gaussian. If there is none, noises are not moved. Neither
+a predictor of attributes nor counterfactuals are used.
+
+With several categorical parents, each has a transport of its own, fitted independently. They are applied one after the
+other, in the order of the variables, so that :math:`T_{c^* \to c}` is the inverse only if one class changes.
 
 The noises are transported rather than the latents themselves, because the scale of a latent is arbitrary: a learned
 prior may have standard deviations between 0.1 and 10,000, and maps between such covariances amplify errors.
@@ -151,7 +154,7 @@ class Transport(nn.Module):
         return means, covariances, pooled
 
     def _shrinkage(self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor) -> float | None:
-        """Returns the smallest shrinkage with which the classes describe held-out noises no worse than one Gaussian."""
+        """Returns the smallest shrinkage whose class Gaussians have at least the held-out density of one Gaussian."""
         centred = u - u.mean(0)
         single = _log_density(held - u.mean(0), centred.T @ centred / len(u)).mean()
         means, covariances, pooled = self._moments(u, classes)

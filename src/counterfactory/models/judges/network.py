@@ -7,9 +7,9 @@ that of De Sousa Ribeiro et al. (2023, arXiv:2306.15764) for images of 32 x 32 p
     | (context) | linear 8W | linear out
 
 Each layer except the last has no bias and is followed by batch normalization and a leaky ReLU (slope 0.1 here, 0.01
-in causal-gen and counterfactual-benchmark). For larger images the first convolution of causal-gen has stride 2, and a
-maximum over 2 x 2 px follows it. The output is a normal
-distribution of a continuous variable in network units, where its range is [-1, 1],
+in causal-gen and counterfactual-benchmark). In causal-gen, the first convolution has stride 2 for images above 64 px
+and is followed by a maximum over 2 x 2 px for images above 32 px. The output is a normal distribution of a continuous
+variable in network units, where its range is [-1, 1],
 
 .. math:: q(t \mid x) = \mathcal{N}\big(\tanh(a),\ \mathrm{softplus}(b) + \sigma_0\big)
 

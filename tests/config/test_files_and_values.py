@@ -229,3 +229,11 @@ def test_settings_of_a_step_are_those_of_the_whole():
     assert json.dumps(whole.models.model_dump(mode="json")) == json.dumps(
         Settings().models.model_dump(mode="json")
     )
+
+
+def test_an_alias_is_a_copy(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("models:\n  vae: &same {training: {steps: 5}}\n  hvae: *same\n")
+    second.write_text("models: {vae: {training: {steps: 7}}}\n")
+    found = read_config([first, second])["models"]
+    assert found["vae"]["training"] == {"steps": 7} and found["hvae"]["training"] == {"steps": 5}

@@ -1,7 +1,6 @@
 """Reads configuration files: YAML, checked for mistakes that a YAML parser accepts silently."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -142,18 +141,26 @@ def _size(value: Any, known: dict[int, int]) -> int:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with the values of `over`, section by section. Lists are replaced, not joined."""
-    merged = dict(deepcopy(base))
-    _update(merged, over)
-    return merged
+    """Returns `base` with the values of `over`, section by section. Lists are replaced, not joined.
 
+    Sections that are one object in `base` or `over`, because a YAML file uses an alias, are separate in the result.
 
-def _update(base: dict[str, Any], over: Mapping[str, Any]) -> None:
-    """Overrides values of `base`, which is changed."""
+    Raises:
+        RecursionError: If a section contains itself.
+    """
+    merged = _copied(base)
     for key, value in over.items():
         # YAML reads the bare word null, which is the name of a suite, as None.
         key = "null" if key is None else key
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _update(base[key], value)
-        else:
-            base[key] = deepcopy(value)
+        below = merged.get(key)
+        merged[key] = (
+            merge(below, value) if isinstance(value, Mapping) and isinstance(below, dict) else _copied(value)
+        )
+    return merged
+
+
+def _copied(value: Any) -> Any:
+    """Returns a copy of a value; each section and list of it is an object of its own."""
+    if isinstance(value, Mapping):
+        return {"null" if key is None else key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value

@@ -43,7 +43,8 @@ def write_bundle(results: Path | str, out: Path | str, methods: Sequence[str] = 
     Arguments:
         results: The results folder of one data set.
         out: The folder to write.
-        methods: The methods to include; by default all trained methods that require no weights of others.
+        methods: The methods to include; by default all trained methods whose perceptual distance uses no published
+            network.
         seed: The training seed of the models.
 
     Returns:
@@ -102,7 +103,7 @@ def _chosen(world: World, methods: Sequence[str]) -> list[str]:
 
 
 def _foreign(folder: Path, method: str) -> str:
-    """Returns the model that was not trained here and that a method requires for its perceptual distance, or ``""``."""
+    """Returns the published network that a method requires for its perceptual distance, or ``""``."""
     own = answers_settings(folder, method).get(METHODS[method].section) or {}
     name = own.get("perceptual", "vgg19" if method in ("dime", "fastdime") else "none")
     return "" if name in ("none", "classifier", "oracle") else name.replace("_", "/", 1)

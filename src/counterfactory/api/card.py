@@ -16,7 +16,7 @@ IMAGES = {
     "(D. Castro et al., 2019; code under the MIT license)",
     "pendulum": "rendered by the package",
 }
-"""Where the training images of a data set come from; others have no line of their own."""
+"""The origin of the training images, by data set; for others the card states the name of the data set."""
 
 
 def model_card(world: "World", contents: Mapping[str, Any], models: Sequence[str], size: int) -> str:

@@ -114,7 +114,7 @@ def flips_of(
         factual: The factual parents of each image.
 
     Raises:
-        UserError: If the attribute is unknown, a class has no target, or the image has the required class already.
+        UserError: If the attribute is unknown, or the flip of a variable with several classes has no valid target.
     """
     name, wanted = (flip, None) if isinstance(flip, str) else next(iter(dict(flip).items()), ("", None))
     if not isinstance(flip, str) and len(flip) != 1:

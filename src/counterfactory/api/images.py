@@ -71,7 +71,7 @@ def fit(image: np.ndarray, shape: tuple[int, int, int], name: str) -> tuple[np.n
     """Pads or resizes an image to the size of the data set.
 
     An image that is a little smaller is padded, because MNIST's 28 px are padded to 32 px in the data set as well.
-    Other images are padded to a square with the colour of their border if they are not square, then resized.
+    Other images are padded to the aspect ratio of the data set with the median colour of their border, then resized.
 
     Arguments:
         image: Uint8 (H, W, C).

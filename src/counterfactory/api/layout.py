@@ -1,4 +1,4 @@
-"""Finds what a results folder or a bundle holds: methods, settings of answers, binary attributes."""
+"""Finds the contents of a results folder or a bundle: methods, settings of answers, binary attributes."""
 
 import json
 from collections.abc import Mapping
@@ -65,8 +65,9 @@ def methods_in(folder: Path, seed: int, simulated: bool) -> tuple[str, ...]:
 def answers_settings(folder: Path, method: str) -> dict[str, Any]:
     """Returns the section `answers` that a method was run with.
 
-    A bundle has it in `bundle.json`. The workflow writes the settings of each step to the folder `settings`; of those
-    that fit the method, the newest file counts. Without such a file the defaults of the configuration hold.
+    A bundle has it in `bundle.json`. The workflow writes the settings of each step to the folder `settings`; of the
+    files that fit the method, the newest one is used. Without such a file the result is empty, which selects the
+    defaults of the configuration.
     """
     if (folder / BUNDLE).exists():
         return dict(bundle_of(folder).get("answers", {}).get(method, {}))

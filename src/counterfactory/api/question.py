@@ -161,7 +161,7 @@ def _read(items: Sequence[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray
 
 
 def _atypical(world: "World", images: np.ndarray, names: list[str]) -> list[list[str]]:
-    """Returns a line for each image that differs from the training images, or would not if it were inverted."""
+    """Returns, for each image, a line if it differs from the training images; inverted images are named as such."""
     distance, inverted = (world.typical.distance(shown) for shown in (images, 255 - images))
     found = []
     for name, own, other in zip(names, distance, inverted, strict=True):

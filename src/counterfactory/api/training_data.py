@@ -6,7 +6,8 @@ components :math:`w_k` of variance :math:`\lambda_k`, and variance :math:`\sigma
 .. math:: d^2(x) = \sum_k \frac{(w_k^\top (x - \mu))^2}{\lambda_k}
     + \frac{\lVert x - \mu - W W^\top (x - \mu) \rVert^2}{\sigma^2}.
 
-An image is outside of the training data if d exceeds the 99.9 % quantile of training images that were not fitted.
+An image is outside of the training data if d exceeds the 99.9 % quantile of d over training images that the fit did not
+use.
 """
 
 from collections.abc import Mapping

@@ -155,7 +155,7 @@ class World:
         Arguments:
             image: A path, a PIL image, an array (uint8, or float in [0, 1]), an image of :meth:`test`, or a batch: a
                 list of these, or an array (N, H, W), (N, H, W, C) or (N, C, H, W).
-            do: The values that variables are set to, in physical units, for a batch also one value per image; or a list
+            do: The values that variables are set to, in physical units; for a batch also one value per image. Or a list
                 of such actions, which are applied one after another. Empty: nothing is set.
             given: Known parents of the image. The others are measured in the pixels or judged.
             flip: The binary attribute to flip, such as `thick`, or a target, such as `{"digit": 7}`. A causal method
@@ -180,7 +180,7 @@ class World:
         items = split_batch(image)
         if not (isinstance(samples, int) and samples >= 1):
             raise UserError(f"samples: {samples}; choose 1 or more")
-        # A function of the caller answers every question, as `copy` does.
+        # A function of the caller can answer every question, as `copy` does.
         name = "copy" if callable(method) else self._choose(method, flip is not None)
         asked = prepare(self, items, do, given, flip, name, invert)
         if METHODS[name].simulated and asked.split is not self.test_split:

@@ -1,9 +1,9 @@
 r"""Aligns faces to the frame of ArcFace by one similarity for all images of a data set.
 
-The images of some data sets, such as CelebA, are aligned already: eyes, nose and mouth are at nearly the same place in
-each. One similarity (rotation, scale and shift) then maps them to the frame of 112 px in which ArcFace networks were
-trained, without a detector. With points as complex numbers, t in that frame and w in the image, it is the least-squares
-solution
+The images of some data sets, such as CelebA, are aligned already: eyes, nose and mouth are at nearly the same positions
+in each. One similarity transform (rotation, scale and shift) therefore maps all of them to the frame of 112 px in which
+ArcFace networks were trained; no detector is required. With points as complex numbers, t in that frame and w in the
+image, it is the least-squares solution
 
 .. math:: w \approx a\, t + b, \qquad
    a = \frac{\sum_k \overline{(t_k - \bar t)}\, (w_k - \bar w)}{\sum_k |t_k - \bar t|^2}, \qquad b = \bar w - a\, \bar t
@@ -21,7 +21,7 @@ __all__ = ["FRAME", "SIZE", "align", "similarity"]
 
 SIZE = 112  # px
 FRAME = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
-"""Left eye, right eye, nose, left and right corner of the mouth in the frame, in px; a pixel's centre is whole."""
+"""Left eye, right eye, nose, left and right corner of the mouth in the frame, in px; pixel centres are whole."""
 
 
 def similarity(landmarks: Sequence[Sequence[float]]) -> Tensor:

@@ -2,11 +2,12 @@
 
 Kind of block, widths, latents, the priors (`cond_prior`, `q_correction`), `z_max_res` and the channel coefficients of
 RGB images follow from names and shapes. The resolutions and the number of blocks at each (`enc_arch`, `dec_arch`) do
-not; causal-gen stores them beside the weights, as `hparams`. Light blocks pad the maps of the parents with zeros.
+not; causal-gen stores them beside the weights, as `hparams`. Light blocks pad the maps of the parents with zeros. A
+strided stem and odd resolutions above 1 px are not supported.
 
-A resolution without a learned start (`bias_max_res`) has a start of zeros, which is the same. A residual block that
-halves the resolution has a projection also where the number of channels stays the same; causal-gen does not use it
-there, so that it becomes the identity.
+A resolution without a learned start (`bias_max_res`) gets a start of zeros, which is equivalent. In the network here a
+residual block that halves the resolution always has a projection; causal-gen does not use one where the number of
+channels stays the same, so the projection is set to the identity there.
 """
 
 import re
@@ -53,7 +54,7 @@ def describe_hvae(
 
     Raises:
         BadFile: If these are not the weights of such a network.
-        UserError: If the architecture is another one than that of the weights, or is not supported.
+        UserError: If the architecture is not that of the weights, or is not supported.
     """
     encoder, decoder = _stages(enc_arch, "enc_arch"), _stages(dec_arch, "dec_arch")
     resolutions = [side for side, _, _ in encoder]

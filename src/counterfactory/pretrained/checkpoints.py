@@ -1,9 +1,9 @@
 """Reads published checkpoints and the options of their import.
 
 A checkpoint is a file of `torch.save` (:mod:`counterfactory.core.foreign.torch_files`) or a safetensors file. Nothing
-in it is executed. It holds a state dictionary, or a dictionary that holds one beside settings, counters and the state
-of the optimizer. What the file cannot say, such as the number of attention heads, is an option of the import; it is
-never guessed.
+in it is executed. It holds a state dictionary, or a dictionary that contains one beside settings, counters and the
+state of the optimizer. What the file does not determine, such as the number of attention heads, is an option of the
+import; it is never guessed.
 """
 
 import hashlib
@@ -57,8 +57,8 @@ class Published:
         """Returns the state dictionary.
 
         Arguments:
-            entries: The entries that may hold it, the preferred one first. If there is none of them, the file itself
-                must be one.
+            entries: The entries that may hold it, the preferred one first. If the file has none of them, its whole
+                content must be a state dictionary.
 
         Raises:
             BadFile: If there is no state dictionary, or one of its numbers is not finite.
@@ -80,7 +80,7 @@ def open_checkpoint(path: Path | str) -> Published:
 
     Raises:
         UserError: If there is no such file.
-        BadFile: If it is damaged or contains anything but values and tensors.
+        BadFile: If it is damaged or contains anything but plain values and tensors.
     """
     path = Path(path).expanduser()
     digest = _sha256(path)
@@ -105,7 +105,8 @@ class Options:
 
     Arguments:
         values: The options of the user.
-        known: What the file itself says, such as the settings that causal-gen stores; used where `values` has none.
+        known: Options that the file itself contains, such as the settings that causal-gen stores; used where `values`
+            has none.
         kind: What is imported, for error messages.
     """
 

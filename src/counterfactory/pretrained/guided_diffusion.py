@@ -1,11 +1,12 @@
 """Renames the weights of guided-diffusion's U-Net, in both directions.
 
 guided-diffusion (Dhariwal and Nichol, 2021, arXiv:2105.05233), whose network DiME (Jeanneret et al., 2022,
-arXiv:2203.15636) uses unchanged, numbers the blocks of encoder and decoder. The width, the multipliers, the number of
+arXiv:2203.15636) uses unchanged, numbers the blocks of encoder and decoder. Networks with attention in the middle only
+are not supported. The width, the multipliers, the number of
 blocks, the attended resolutions, `resblock_updown`, `use_scale_shift_norm`, `class_cond` and `learn_sigma` follow from
 names and shapes. The number of attention heads (`num_heads` or `num_head_channels`), the order of the rows of their
-projection (`use_new_attention_order`) and the diffusion process do not: weights read with another value fit by shape
-and predict something else.
+projection (`use_new_attention_order`) and the diffusion process do not. With a wrong value the weights fit by shape,
+but the predictions differ.
 
 Rows of the projection are (heads, 3, c) in the legacy order and (3, heads, c) in the new one, which is the order of
 :class:`counterfactory.nets.unet.AttentionBlock`.

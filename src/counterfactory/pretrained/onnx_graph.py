@@ -33,8 +33,8 @@ def read_onnx(path: Path | str) -> tuple[list[dict[str, Any]], dict[str, Tensor]
         path: The file.
 
     Returns:
-        The nodes in the order of evaluation: `op`, `inputs`, `output` and `attributes`; the first input of the graph
-        has the name `input`, its output the name `output`. And the weights by name.
+        The nodes in the order of the file, each with `op`, `inputs`, `output` and `attributes`, and the weights by
+        name. The input of the graph is called `input`, its output `output`.
 
     Raises:
         UserError: If `onnx` is not installed, or an operator is not supported.

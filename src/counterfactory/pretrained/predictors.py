@@ -6,8 +6,8 @@
   linear output for a continuous variable. The predictors of attributes of faces are of two other architectures
   (:mod:`counterfactory.models.judges.attribute_networks`).
 
-Both have leaky ReLUs of slope 0.01. The number of outputs distinguishes them; a network read with another slope or head
-fits by shape and predicts something else.
+Except those of attributes of faces, they have leaky ReLUs of slope 0.01. The number of outputs distinguishes the two
+originals. With another slope or head the weights would fit by shape, but the predictions would differ.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _CONVOLUTIONS = (0, 4, 7, 10, 13, 16)
 
 
 def networks_in(state: Mapping[str, Tensor]) -> dict[str, State]:
-    """Returns the weights of each predictor in a state dictionary, by its prefix; empty for a file of one predictor."""
+    """Returns the weights of each predictor in a state dictionary, by its prefix; one without a prefix is called ""."""
     prefixes = dict.fromkeys(key[: -len("cnn.0.weight")] for key in state if key.endswith("cnn.0.weight"))
     return {
         prefix.rstrip("."): {

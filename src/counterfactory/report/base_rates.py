@@ -1,4 +1,4 @@
-r"""States how often the data show what a query asks for, and whether the generator could answer it.
+r"""Computes the base rate of a query in the training data, and states whether the generator can answer it.
 
 The base rate of a query is the share
 
@@ -20,15 +20,15 @@ import pandas as pd
 __all__ = ["FEW", "BaseRate", "base_rate", "verdict"]
 
 FEW = 10
-"""Below so many images in the train split, a generator cannot have learned what they show."""
+"""With fewer images in the train split, neither a generator nor the oracle learns what they show."""
 
 HALF = 0.5
-"""The share of answers from which on the words say that an answer does something."""
+"""The smallest share of answers for which the text states that the answers fulfil or keep something."""
 
 
 @dataclass(frozen=True)
 class BaseRate:
-    """How many images show what is given, how many of them the premise too, and whether anything is given."""
+    """The number of images with the given facts, of those also with the premise, and whether anything is given."""
 
     given: int
     both: int
@@ -68,7 +68,7 @@ def verdict(rate: BaseRate, valid: Sequence[float], rest: Sequence[float]) -> st
     Arguments:
         rate: The base rate.
         valid: The share of answers that fulfil the premise according to the oracle, by stickiness.
-        rest: The share that agree with the other evidence, by stickiness; empty if there is none.
+        rest: The share of answers that agree with the other evidence, by stickiness; empty if there is none.
     """
     share = "none" if not rate.both else f"{100 * rate.share:.2g} %"
     images = f"{rate.both:,} of {rate.given:,} images" + (

@@ -53,7 +53,7 @@ class Scores:
     Arguments:
         table: The columns of `scores.csv`.
         pooled: The columns of `pooled.csv`: intervals over several training seeds.
-        paired: The scores of single questions, to find methods that cannot be told apart.
+        paired: The scores of single questions, to find methods that differ within noise.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ def read_scores(path: Path | str, pooled: Sequence[Path | str] = (), paired: Pai
     Arguments:
         path: The file `scores.csv`.
         pooled: The file `pooled.csv`, if there are several training seeds.
-        paired: The scores of single questions, to find methods that cannot be told apart.
+        paired: The scores of single questions, to find methods that differ within noise.
 
     Raises:
         UserError: If a file is missing, is not a table of scores, or is empty.

@@ -86,7 +86,7 @@ def write_report(
     }
     environment.globals |= {"groups": _groups, "footnotes": footnotes, "arrows": ARROWS}
     published = [table for table in listed if table.key.startswith("published_")]
-    # Published explanations are from another data set; they are shown in the section on explanations.
+    # Published explanations are of faces; they are shown in the section on explanations.
     published_flips = [
         table for table in published if table.columns and table.columns[0].key.startswith("flip_")
     ]

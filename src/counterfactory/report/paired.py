@@ -1,4 +1,4 @@
-r"""Which methods cannot be told apart by one score: paired bootstrap over the questions that both methods answered.
+r"""Finds methods whose scores differ within noise, by a paired bootstrap over the questions that both answered.
 
 For the scores :math:`a_q, b_q` of two methods on the same n questions, R resamples of the questions are drawn. The
 methods differ if the interval of level a of the mean difference
@@ -6,7 +6,7 @@ methods differ if the interval of level a of the mean difference
 .. math:: \frac1n \sum_{i=1}^n (a_{J_{ri}} - b_{J_{ri}}), \qquad J_{ri} \sim U\{1, \ldots, n\}
 
 excludes 0 (Efron & Tibshirani, 1993, chapter 13). The pairing removes the variation that both methods share, so that
-smaller differences can be seen than by comparing two intervals. With several training seeds the scores of a question
+smaller differences are detected than by comparing two intervals. With several training seeds the scores of a question
 are averaged over seeds; the variation over trainings is not covered.
 """
 

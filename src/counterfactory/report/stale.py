@@ -1,6 +1,6 @@
-"""Removes tables and figures of an older configuration, which the step that wrote them no longer writes.
+"""Removes tables and figures of an older configuration that the step no longer writes.
 
-The step keeps the list of its files in `.written.json` in its folder. Other files in the folder are not touched.
+The step keeps the list of its files in `.written.json` in its folder. Other files in the folder are not changed.
 """
 
 from collections.abc import Iterable

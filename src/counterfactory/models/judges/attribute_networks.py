@@ -7,8 +7,8 @@
     complex: conv 3, 8 | max 2 | conv 3, 16 | max 2 | conv 3, 32 | conv 3, 32 | max 2 | mean | (context)
              | linear 64 | linear 1, with ReLU, without padding
 
-`simple` predicts Smiling and Eyeglasses, `complex` Young and Male, given No_Beard and Bald, and these two. They receive
-images in [0, 1], and context in {0, 1}.
+`simple` predicts Smiling and Eyeglasses. `complex` predicts No_Beard and Bald without context, and Young and Male with
+No_Beard and Bald as context. The images are in [0, 1], the context in {0, 1}.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Collects all answers of a run with their scores, for the part of the explorer that lists them, worst first.
+"""Collects the answers of a run with their scores, for the part of the explorer that lists them, worst first.
 
-The floor is not listed, because its answers are the images themselves. The truth is shown beside each answer. Images
-are stored with loss, at the highest quality at which all fit into the page; inference never uses them. Where even the
-lowest quality does not suffice, as for large images, only the first answers of each suite are listed, and the page says
-so.
+The floor is not listed, because its answers are the images themselves. The true counterfactual, if there is one, is
+shown beside each answer. Images are stored with loss, at the highest quality at which all fit into the page; they are
+not used as inputs of networks. Where the lowest quality does not suffice, as for large images, only the first answers
+of each method and suite are listed, and the page states how many are left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ LIMIT = 2_000_000
 def browse(
     data: Path, questions: Path, answers: Path, rows: Sequence[Path], dataset: Dataset, seed: int = 0
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Returns the description of all answers, and the binary data that it refers to by name.
+    """Returns the description of the answers, and the binary data that it refers to by name.
 
     Arguments:
         data: The folder of the data set.

@@ -1,8 +1,8 @@
-"""Collects what the explorer computes with: test images, their true counterfactuals, and the networks as graphs.
+"""Collects the inputs of the explorer: test images, their true counterfactuals, and the networks as graphs.
 
 True counterfactuals are rendered in advance, because a browser cannot render them: for each test image that can be
-chosen and each variable, at :data:`VALUES` evenly spaced values. Without a runtime for networks the answers of the
-methods at the same values take the place of the networks.
+chosen and each variable, at all classes or :data:`VALUES` evenly spaced values. Without a runtime for networks, the
+page holds the answers of the methods at the same values instead.
 """
 
 import json
@@ -40,12 +40,12 @@ EXAMPLES, VALUES = 24, 11
 """The number of test images that can be chosen, and of values of each continuous variable."""
 
 SIZE = 4_000_000
-"""The largest size of all graphs of image mechanisms in bytes; later mechanisms are left out."""
+"""The largest size of all graphs of image mechanisms in bytes; a mechanism that would exceed it is left out."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """Where the trained models are, and the settings they answer with.
+    """The trained models and the settings of their answers.
 
     Arguments:
         data: The folder of the data set.
@@ -179,7 +179,7 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
         try:
             judge = load_judge(models.models / "judges" / variable.name, "cpu")
         except UserError:
-            continue  # the run has no judge of this variable; its value is then given by the reader
+            continue  # the run has no judge of this variable; the reader enters its value
         if not judge.context:
             graphs[f"judge-{variable.name}"] = export_judge(judge.model, dataset)
             found["judges"].append(variable.name)
@@ -187,7 +187,7 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
 
 
 def not_exported(settings: Any) -> str:
-    """Returns the setting of the answers that the graphs do not have, with its value, or ``""``."""
+    """Returns why the graphs cannot give the answers of the run: a setting that they do not support; else ``""``."""
     exported = {"effect": "direct", "residual": "censored"}
     for name, value in exported.items():
         if getattr(settings, name, value) != value:
@@ -196,7 +196,7 @@ def not_exported(settings: Any) -> str:
 
 
 def dials(settings: Any) -> Mapping[str, float]:
-    """Returns the settings of the run that the page's dials begin with."""
+    """Returns the initial values of the dials of the page: those of the run."""
     return {
         name: float(getattr(settings, name))
         for name in ("residual_temperature", "latent_temperature", "stickiness")

@@ -1,9 +1,10 @@
 """Writes the explorer: one HTML file that holds its data, its networks and their runtime, and needs no network.
 
-It asks: an image, interventions on one or several variables, dials, and the answers of each image mechanism beside the
-true counterfactual. It lists: every answer of every method, sorted by any score. Networks are evaluated in the browser
+One part answers questions: an image, interventions on one or several variables, dials, and the answers of each image
+mechanism beside the true counterfactual, if there is one. The other part lists the answers of every method, sorted by
+any score. Networks are evaluated in the browser
 where both the runtime (:mod:`counterfactory.report.explorer.runtime`) and the exporter are available; otherwise the
-page holds answers at fixed values and says so.
+page holds answers at fixed values and states that.
 """
 
 import gzip
@@ -33,7 +34,7 @@ SCRIPTS = ("networks.js", "browse.js", "explorer.js")
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the questions, answers and scores of a run are.
+    """The stored questions, answers and scores of a run.
 
     Arguments:
         questions: The folder of questions.

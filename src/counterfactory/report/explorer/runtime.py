@@ -1,8 +1,8 @@
 """Fetches onnxruntime-web, which evaluates ONNX graphs in a browser, and packs the files that the explorer embeds.
 
 The archive is that of the npm registry, of one version, with a pinned SHA-256 (MIT license). It is kept in the cache
-folder of the user, so that a second run needs no network. Where it cannot be had, the packed file holds the reason, and
-the explorer shows precomputed answers.
+folder of the user, so that a second run needs no network. If it cannot be downloaded, the packed file holds the
+reason, and the explorer shows precomputed answers.
 """
 
 import gzip
@@ -34,7 +34,7 @@ PARTS = {
 
 
 def runtime_archive(url: str = URL, sha256: str = SHA256) -> Path:
-    """Returns the archive in the cache, and downloads it if it is missing or damaged.
+    """Returns the archive in the cache; downloads it if it is missing or damaged.
 
     Raises:
         UserError: If the registry cannot be reached, or sends another file.

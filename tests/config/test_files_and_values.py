@@ -237,3 +237,10 @@ def test_an_alias_is_a_copy(tmp_path):
     second.write_text("models: {vae: {training: {steps: 7}}}\n")
     found = read_config([first, second])["models"]
     assert found["vae"]["training"] == {"steps": 7} and found["hvae"]["training"] == {"steps": 5}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_suite_null_may_be_quoted_or_not(order):
+    sections = [(None, {"cycles": [1, 3], "images": 5}), ("null", {"images": 6})][::order]
+    found = load_settings({"questions": dict(sections)}).questions.null
+    assert (found.cycles, found.images) == ([1, 3], 6)

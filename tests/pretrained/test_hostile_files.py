@@ -19,11 +19,12 @@ from safetensors.torch import save_file
 
 from counterfactory.cli import main
 from counterfactory.core.checkpoint import load_model, save_model
-from counterfactory.core.errors import BadFile
+from counterfactory.core.errors import BadFile, UserError
 from counterfactory.core.files import read_table
 from counterfactory.core.foreign.npy import load_npy
 from counterfactory.core.foreign.torch_files import read_tensors
 from counterfactory.data.sources import MD5
+from counterfactory.pretrained.onnx_graph import read_onnx
 from tests.foreign_files import (
     MEMBERS,
     checkpoints,
@@ -119,6 +120,21 @@ def test_onnx_graphs(tmp_path, refused):
     outside = onnx.ModelProto(graph=onnx.GraphProto(initializer=[tensor]))
     files = plain_damage() | {"outside": outside.SerializeToString(), "bomb": gzip_bomb(2**28)}
     refused(["weights", "identity", "--net", "mobilefacenet"], files, ".onnx")
+
+
+def test_constants_of_onnx_graphs_are_read_from_the_graph_only(tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(bytes(8))
+    tensor = onnx.TensorProto(name="a", dims=[2], data_type=1, data_location=1)
+    tensor.external_data.add(key="location", value="secret.bin")
+    value = onnx.AttributeProto(name="value", type=onnx.AttributeProto.TENSOR, t=tensor)
+    node = onnx.NodeProto(op_type="Constant", output=["a"], attribute=[value])
+    (tmp_path / "own.onnx").write_bytes(
+        onnx.ModelProto(graph=onnx.GraphProto(node=[node])).SerializeToString()
+    )
+    with pytest.raises(UserError, match="its tensors are in other files|not an ONNX"):
+        read_onnx(tmp_path / "own.onnx")
 
 
 def test_digits(tmp_path, refused):

@@ -45,6 +45,15 @@ def test_a_small_difference_in_every_question_is_seen(paired):
     assert "b" not in paired.ties(SELECT, "a") and "a" in paired.ties(SELECT, "a")
 
 
+def test_every_training_seed_has_the_same_weight(tmp_path):
+    paths = []
+    for seed, value in enumerate((0.0, 0.0, 1.0)):
+        folder = tmp_path / str(seed)
+        paths += write(folder, a=np.full(3, value), b=np.zeros(3))
+    [values] = Paired(paths)._values.values()
+    assert values["a"].tolist() == pytest.approx([1 / 3] * 3)
+
+
 def test_noise_is_no_difference(paired):
     assert "c" in paired.ties(SELECT, "a") and "a" in paired.ties(SELECT, "c")
 

@@ -156,23 +156,30 @@ rule fetch_runtime:
         "python -m counterfactory runtime --out {output:q} 2>&1 | tee {log:q}"
 
 
+# The training seed whose models and answers the explorer shows.
+EXPLORED = SETTINGS.seeds[0]
+
+
 rule explorer:
     input:
         runtime=rules.fetch_runtime.output,
         dataset=rules.synthesise.output.dataset,
         images="<results>/data/test/images.npy",
         questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
-        rows=[path for path in rules.summarise.input if os.path.basename(path) == "seed0.parquet"],
+        rows=[path for path in rules.summarise.input if os.path.basename(path) == f"seed{EXPLORED}.parquet"],
         judges=expand("<results>/models/judges/{variable}/model.safetensors", variable=USED_JUDGES),
         models=expand(
-            "<results>/models/{model}/seed0/model.safetensors",
+            "<results>/models/{model}/seed{seed}/model.safetensors",
+            seed=EXPLORED,
             model=sorted({model for name in MECHANISMS for model in [*METHODS[name].models, "scm"]}),
         ),
         answers=[
             answers
             for method in SETTINGS.methods
             if method != "copy"
-            for answers in answers_of(method, 0, [suite for suite in ASKED if suite != "sweep"])
+            for answers in answers_of(
+                method, seeds_of(method)[0], [suite for suite in ASKED if suite != "sweep"]
+            )
         ],
     output:
         page=report(
@@ -193,6 +200,7 @@ rule explorer:
     params:
         settings=settings_file(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights"]),
         methods=SETTINGS.methods,
+        seed=EXPLORED,
         folder=subpath(output.page, parent=True),
         code=lambda wildcards: code_of(
             "report.explorer.page:write_explorer",
@@ -204,6 +212,7 @@ rule explorer:
         "Writing the explorer"
     shell:
         "python -m counterfactory explorer --settings {params.settings:q} --methods {params.methods:q}"
+        " --seed {params.seed}"
         " --data {params.folder:q}/data --models {params.folder:q}/models --questions {params.folder:q}/questions"
         " --answers {params.folder:q}/answers --rows {input.rows:q} --runtime {input.runtime:q}"
         " --out {output.page:q} 2>&1 | tee {log:q}"

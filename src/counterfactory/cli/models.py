@@ -4,11 +4,13 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 
 from ..core.errors import MissingWeights, UserError
-from ..core.names import unknown_name
+from ..core.names import shortened, unknown_name
 from ..core.run import Run
 from ..models.registry import MODELS, Model, section_of, split_name
 from .options import ATTRIBUTES, DATA, DEVICE, OUT, SEED, SETTINGS, Command, number, option, path, positional
@@ -33,9 +35,23 @@ def registered_model(name: str) -> Model:
     return model
 
 
+@contextmanager
+def _time_slice(minutes: float | None) -> Iterator[None]:
+    """Limits the trainings of this process, and of those that it starts, to some minutes from now."""
+    from ..training.clock import UNTIL  # imports PyTorch
+
+    before = os.environ.get(UNTIL)
+    if minutes is not None:
+        os.environ[UNTIL] = str(time.time() + 60 * minutes)
+    try:
+        yield
+    finally:
+        os.environ.pop(UNTIL, None)
+        if before is not None:
+            os.environ[UNTIL] = before
+
+
 def _train(args: argparse.Namespace) -> None:
-    if args.minutes is not None:
-        os.environ["COUNTERFACTORY_TRAIN_UNTIL"] = str(time.time() + 60 * args.minutes)
     model = registered_model(args.model)
     settings = settings_section(args, section_of(split_name(args.model)[0]))
     attributes = settings_section(args, "attributes", "attributes") if model.attributes else None
@@ -50,7 +66,22 @@ def _train(args: argparse.Namespace) -> None:
     )
     # Imported after the settings are checked: importing PyTorch takes seconds.
     module, function = model.train.split(":")
-    getattr(import_module(f"counterfactory.{module}"), function)(settings, run)
+    train = getattr(import_module(f"counterfactory.{module}"), function)
+    with _time_slice(args.minutes):
+        train(settings, run)
+
+
+def _landmarks(text: str) -> list[tuple[float, float]]:
+    """Returns the points (x, y) of a list x1,y1,x2,y2,...
+
+    Raises:
+        UserError: If it is no such list.
+    """
+    try:
+        numbers = [float(number) for number in text.split(",")]
+        return list(zip(numbers[0::2], numbers[1::2], strict=True))
+    except ValueError:
+        raise UserError(f"--landmarks {shortened(text)}: write pairs of numbers, x1,y1,x2,y2,...") from None
 
 
 def _weights(args: argparse.Namespace) -> None:
@@ -68,8 +99,7 @@ def _weights(args: argparse.Namespace) -> None:
 
         landmarks = None
         if args.landmarks:
-            numbers = [float(number) for number in args.landmarks.split(",")]
-            landmarks = list(zip(numbers[0::2], numbers[1::2], strict=True))
+            landmarks = _landmarks(args.landmarks)
         fetch = partial(
             fetch_identity, args.net or settings_of(args).identity.network.name, landmarks=landmarks
         )

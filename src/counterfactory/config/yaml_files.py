@@ -148,19 +148,21 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RecursionError: If a section contains itself.
     """
-    merged = _copied(base)
-    for key, value in over.items():
-        # YAML reads the bare word null, which is the name of a suite, as None.
+    merged = {key: _copied(value) for key, value in base.items()}
+    # YAML reads the bare word null, which is the name of a suite, as None. Snakemake merges files without knowing
+    # this: the section then stands twice. The quoted key is that of the later file, since config.yaml has the other.
+    for key, value in sorted(over.items(), key=lambda item: item[0] is not None):
         key = "null" if key is None else key
         below = merged.get(key)
-        merged[key] = (
-            merge(below, value) if isinstance(value, Mapping) and isinstance(below, dict) else _copied(value)
-        )
+        if isinstance(value, Mapping):
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = _copied(value)
     return merged
 
 
 def _copied(value: Any) -> Any:
     """Returns a copy of a value; each section and list of it is an object of its own."""
     if isinstance(value, Mapping):
-        return {"null" if key is None else key: _copied(one) for key, one in value.items()}
+        return merge({}, value)
     return [_copied(one) for one in value] if isinstance(value, list) else value

@@ -105,6 +105,8 @@ def _attributes(node: Any, onnx: Any, to_array: Any) -> dict[str, Any]:
         if isinstance(value, bytes):
             value = value.decode()
         elif hasattr(value, "data_type"):
+            if value.data_location or value.external_data:
+                raise ValueError("its tensors are in other files")
             value = to_array(value).tolist()
         elif not isinstance(value, int | float | str):
             value = [item if isinstance(item, int | float) else str(item) for item in value]

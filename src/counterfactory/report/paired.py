@@ -40,17 +40,18 @@ class Paired:
 
     def __init__(self, rows: Sequence[Path | str], level: float = 0.95) -> None:
         self.level = level
-        self._values: dict[tuple, pd.DataFrame] = {}
+        found: dict[tuple, list[pd.DataFrame]] = {}
         columns = ["suite", "metric", "intervention", "protocol", "cycles", "method", "question", "value"]
         for path in rows:
             table = read_table(path)
             table = table[(table["question"] >= 0) & np.isfinite(table["value"].astype(float))][columns]
             for key, own in table.groupby(columns[:5], sort=False):
-                values = own.groupby(["question", "method"], sort=False)["value"].mean().unstack()
-                known = self._values.get(key)  # another training seed
-                self._values[key] = (
-                    values if known is None else pd.concat([known, values]).groupby(level=0).mean()
-                )
+                found.setdefault(key, []).append(own)
+        # The mean over all training seeds of a method.
+        self._values = {
+            key: pd.concat(tables).groupby(["question", "method"], sort=False)["value"].mean().unstack()
+            for key, tables in found.items()
+        }
         self._ties: dict[object, dict[str, tuple[str, ...]]] = {}
 
     def ties(self, select: "Select", method: str) -> tuple[str, ...] | None:

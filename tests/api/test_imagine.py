@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,7 @@ def test_flips(world):
         ({"do": {"angle": 1}, "given": [1]}, "give variables and values"),
         ({}, "nothing is asked"),
         ({"flip": "rigt"}, "did you mean 'right'?"),
+        ({"flip": {"right": 2}}, "give 0 or 1"),
         ({"do": {"angle": 1}, "method": "vae_ft"}, "not among the results"),
         ({"do": {"angle": 1}, "method": "veg"}, "no such method"),
         ({"do": {"angle": 1}, "method": "dime"}, "answers flips only"),
@@ -140,9 +142,13 @@ def test_flips(world):
         ({"do": {"angle": 1}, "image": "missing.png"}, "no such file"),
         ({"do": {"angle": 1}, "image": np.zeros((16, 16), np.int64)}, "give uint8"),
         ({"do": {"angle": 1}, "image": []}, "the batch is empty"),
+        ({"do": {"angle": 1}, "image": "postscript.png"}, "not an image"),
     ],
 )
-def test_mistakes_are_one_line(world, arguments, words):
+def test_mistakes_are_one_line(world, arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Pillow would start a program to draw this one.
+    Path("postscript.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     image = arguments.pop("image", None)
     method = {"method": "vae"} | arguments
     with pytest.raises(UserError, match=re.escape(words)) as found:

@@ -400,3 +400,24 @@ def test_whatever_is_given_is_taken_or_refused_in_one_line(given):
         load_settings(given)
     except UserError as error:
         assert all(line.startswith("config: ") for line in str(error).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        ({"vae": {"network": {"transport": True, "prior": "conditional"}}}, "models.vae.network.transport"),
+        ({"hvae": {"network": {"transport": True, "latents": [16, 8, 8, 8]}}}, "4,744 latents"),
+    ],
+)
+def test_a_transport_of_latents_has_its_conditions(network, named):
+    assert named in refusal({"models": network})
+
+
+def test_a_batch_of_the_judges_fits_what_trains_them():
+    data = {"train": 400, "valid": 50, "judges": 300, "test": 50}
+    sizes = {"do": {"images": 20}, "null": {"images": 20}, "reverse": {"images": 20}, "flip": {"images": 20}}
+    given = {"data": data, "questions": sizes, "judges": {"training": {"batch_size": 280}}}
+    assert (
+        "judges.training.batch_size is 280, but data.judges has only 300 images, of which 270 train"
+        in refusal(given)
+    )

@@ -64,6 +64,7 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path, content, words):
         (["-1", "1", "True"], "binary", ("no", "yes")),
         (["yes", "no"] * 20 + ["maybe"], "binary", ("no", "yes")),
         (["0", "1"] * 20 + ["2"], "categorical", ("0", "1", "2")),
+        (["-1", "0", "1"] * 10, "categorical", ("-1", "0", "1")),
         (["1.5", "2", "x"] + ["3.25"] * 40, "continuous", ()),
         (["3", "10", "2"] * 10, "categorical", ("2", "3", "10")),
         (["red", "blue"] * 3 + ["NA"], "categorical", ("blue", "red")),
@@ -81,6 +82,7 @@ def test_cells_become_numbers_or_say_what_is_wrong():
     read = cell_reader(Variable("x", "categorical", classes=3, names=("2", "3", "10")))
     assert [read(cell) for cell in ("2", "10.0", "4")] == [0.0, 2.0, "'4' is none of 2, 3, 10"]
     read = cell_reader(Variable("x", "continuous"))
+    assert read("1_000") == "'1_000' is no number"
     assert read("1e2") == 100.0 and read("nan") == "'nan' is no number" and read("1,5") == 1.5
     read = cell_reader(Variable("x", "categorical", classes=2, names=("no", "yes")))
     assert [read(cell) for cell in ("Yes", "-1", "TRUE", "0.0")] == [1.0, 0.0, 1.0, 0.0]

@@ -22,7 +22,7 @@ from counterfactory.core.checkpoint import load_model, save_model
 from counterfactory.core.errors import BadFile, UserError
 from counterfactory.core.files import read_table
 from counterfactory.core.foreign.npy import load_npy
-from counterfactory.core.foreign.torch_files import read_tensors
+from counterfactory.core.foreign.torch_files import read_checkpoint, read_tensors
 from counterfactory.data.sources import MD5
 from counterfactory.pretrained.onnx_graph import read_onnx
 from tests.foreign_files import (
@@ -271,3 +271,11 @@ def test_the_program_itself_ends_with_status_1(tmp_path, network, name):
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_containers_that_contain_each_other_many_times_are_visited_once(tmp_path):
+    value = [torch.zeros(1)]
+    for _ in range(60):  # 2**60 paths
+        value = [value, value]
+    torch.save({"state": value}, tmp_path / "nested.pth")
+    assert read_checkpoint(tmp_path / "nested.pth")["state"]

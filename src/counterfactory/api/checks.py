@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.names import unknown_name
+from ..core.names import shortened, unknown_name
 from ..data.dataset import Dataset, Variable
 from .answer import Parent
 
@@ -133,6 +133,8 @@ def flips_of(
         return Flips(name, [int(one[name].value) for one in factual], [int(wanted)] * len(factual))
     if name not in attributes:
         raise unknown_name(name, "no attribute to flip", [*attributes, *categorical])
+    if wanted is not None and wanted not in (0, 1):
+        raise UserError(f"flip: {name}: {shortened(wanted)} is no side of a binary attribute; give 0 or 1")
     of, above = attributes[name]["of"], attributes[name]["above"]
     # The side of a quantity that is no variable is left to the classifier, whose prediction an explainer flips.
     label = [int(one[of].value > above) if of in one else 0 for one in factual]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..core.errors import UserError, reading
+from ..core.errors import BadFile, UserError, reading
+from ..data.photographs import FORMATS, MAX_PIXELS
 
 __all__ = ["ImagineWarning", "fit", "is_batch", "read_image", "split_batch"]
 
@@ -54,7 +55,9 @@ def read_image(source: Any, channels: int) -> tuple[np.ndarray, str]:
     """
     if isinstance(source, str | Path):
         problem = ("not an image", "choose a PNG or another image file", "save the image")
-        with reading(source, *problem), Image.open(source) as opened:
+        with reading(source, *problem), Image.open(source, formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise BadFile(f"{source}: has more than {MAX_PIXELS:,} pixels; shrink it")
             picture = ImageOps.exif_transpose(opened)
             picture.load()
         return _from_picture(picture, channels), str(source)

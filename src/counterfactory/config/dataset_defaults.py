@@ -27,6 +27,9 @@ HVAE = "models.hvae.network"
 ASKED = 0.9
 """The share of the test images that a suite uses at most by default: rows with faults may be left out."""
 
+TRAINED = 0.7
+"""The share of the judges' images that a batch has at most by default."""
+
 
 def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the default of each key that depends on the data set, by the path of the key.
@@ -113,7 +116,9 @@ def _of_sizes(sizes: Mapping[str, int]) -> dict[str, Any]:
     """Returns the defaults that follow from the number of images of each split, if the files decide it."""
     if not sizes:
         return {}
-    asked, batch = max(1, int(ASKED * sizes["test"])), min(sizes["train"], sizes["judges"])
+    asked = max(1, int(ASKED * sizes["test"]))
+    # A part of the judges' split selects the weights.
+    batch = max(1, min(sizes["train"], int(TRAINED * sizes["judges"])))
     lowered = {path: min(default, asked) for path, default in _counted().items()}
     for path, default in _leaves(Settings()):
         if path.endswith("batch_size") and not path.startswith("answers.") and default:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
+from ..models.image.limits import MOST_TRANSPORTED
 from ..nets.unet_sizes import check_sizes
 from ..questions.registry import SUITES
 from .error_messages import shown
@@ -26,6 +27,7 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _identity(settings)
     yield from _halvings(settings)
     yield from _vae(settings)
+    yield from _transport(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
     yield from _exposure(settings)
@@ -55,11 +57,15 @@ def used_networks(settings: Settings) -> set[str]:
 
 def _trainings(settings: Settings) -> Iterator[str]:
     for path, (training, split) in _used_trainings(settings).items():
-        size = getattr(settings.data, split)
+        count = size = getattr(settings.data, split)
+        if path in ("judges", "oracle"):  # a part of the split selects the weights
+            share = getattr(settings, path).held_out
+            size -= min(max(1, round(share * count)), count - 1)
         if training.batch_size > size:
+            part = f", of which {size:,} train" if size < count else ""
             yield (
-                f"{path}.training.batch_size is {training.batch_size:,}, but data.{split} has only {size:,} images; "
-                "lower it"
+                f"{path}.training.batch_size is {training.batch_size:,}, but data.{split} has only {count:,} images"
+                f"{part}; lower it"
             )
         if isinstance(training, ImageTrainingSettings) and training.scale_release < training.scale_hold:
             yield (
@@ -140,6 +146,27 @@ def _vae(settings: Settings) -> Iterator[str]:
             f"models.vae.network.patch is {settings.models.vae.network.patch}, but data.image_size is "
             f"{settings.data.image_size}, no multiple of 8 x patch; change one of them"
         )
+
+
+def _transport(settings: Settings) -> Iterator[str]:
+    """Checks that a transport of latents has an exogenous prior and few latents, as it requires."""
+    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+        network = getattr(settings.models, name).network
+        if not network.transport:
+            continue
+        path = f"models.{name}.network"
+        if network.prior != "exogenous":
+            yield f"{path}.transport is true, which requires {path}.prior: exogenous; change one of them"
+        if name == "hvae":
+            layers = zip(network.latents, network.decoder_blocks, network.resolutions, strict=False)
+            latents = sum(channels * blocks * side**2 for channels, blocks, side in layers)
+        else:
+            latents = network.latent
+        if latents > MOST_TRANSPORTED:
+            yield (
+                f"{path}.transport is true, but an image has {latents:,} latents; at most {MOST_TRANSPORTED:,} are "
+                "possible"
+            )
 
 
 def _denoisers(settings: Settings) -> Iterator[str]:

@@ -54,6 +54,8 @@ def is_missing(cell: str) -> bool:
 
 def number(cell: str) -> float | None:
     """Returns the finite number in a cell, with a decimal point or comma; None if the cell is no such number."""
+    if "_" in cell:  # Python would read 1_000
+        return None
     for text in (cell, cell.replace(",", ".")):
         try:
             value = float(text)
@@ -88,7 +90,8 @@ def look(cells: Sequence[str]) -> Looks:
     if not total:
         return Looks("text", (), *nothing)
     odd = tuple((cell, count) for cell, count in known.items() if truth_value(cell) is None)
-    if _few(odd, total) and all(number(cell) is None for cell, _ in odd):
+    three = {-1.0, 0.0} <= {number(cell) for cell in known}  # -1, 0 and 1 are three classes
+    if _few(odd, total) and all(number(cell) is None for cell, _ in odd) and not three:
         return Looks("binary", ("no", "yes"), *nothing, odd)
     odd = tuple((cell, count) for cell, count in known.items() if number(cell) is None)
     if _few(odd, total):

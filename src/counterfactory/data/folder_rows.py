@@ -146,10 +146,11 @@ def _split(row: Row, cell: str, settings: "DataSettings", notes: Notes) -> bool:
 def _values(row: Row, cells: Mapping[str, str], found: Annotated, readers: Mapping, notes: Notes) -> bool:
     """Reads the values of a row; returns whether it is complete."""
     for name, cell in cells.items():
-        if is_missing(cell):
+        value = readers[name](cell)
+        # A word for a missing value may be the name of a class.
+        if isinstance(value, str) and is_missing(cell):
             notes.fault("missing values", row.number, f"{row.name}: {found.columns[name]} is missing")
             return False
-        value = readers[name](cell)
         if isinstance(value, str):
             notes.fault(
                 "values that cannot be read", row.number, f"{row.name}: {found.columns[name]}: {value}"

@@ -100,7 +100,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             value, size = _read_value(file, str(path))
         if not isinstance(value, dict):
             raise UnpicklingError("it is not a dictionary")
-        if sum(one.numel() * one.element_size() for one in _tensors(value)) > 2 * size:
+        if sum(one.numel() * one.element_size() for one in _tensors(value, set())) > 2 * size:
             raise UnpicklingError("its tensors have more bytes than the file")
     except BadFile:
         raise
@@ -111,12 +111,14 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     return value
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _tensors(value: Any, visited: set[int]) -> Iterator[Tensor]:
+    """Yields the tensors in nested containers. A container that occurs several times is visited once."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, dict | list | tuple):
+    elif isinstance(value, dict | list | tuple) and id(value) not in visited:
+        visited.add(id(value))
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
+            yield from _tensors(item, visited)
 
 
 def _read_value(file: IO[bytes], name: str) -> tuple[Any, int]:

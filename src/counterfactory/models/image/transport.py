@@ -37,11 +37,9 @@ from ...core.progress import progress
 from ...data.dataset import Dataset
 from ...nets.latents import Latent, draw_noise
 from ...nets.pixels import to_pixels
+from .limits import MOST_TRANSPORTED
 
-__all__ = ["LARGEST", "Transport", "Transports", "fit_transport", "optimal_map", "own_noise"]
-
-LARGEST = 1024
-"""The largest number of latents of an image: a covariance has its square of entries."""
+__all__ = ["Transport", "Transports", "fit_transport", "optimal_map", "own_noise"]
 
 SHRINKAGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 HELD_OUT = 4
@@ -187,14 +185,14 @@ class Transports(nn.Module):
         shapes: The shape (Z, H, W) or (Z,) of each layer of latents.
 
     Raises:
-        ValueError: If an image has more than :data:`LARGEST` latents.
+        ValueError: If an image has more than `MOST_TRANSPORTED` latents.
     """
 
     def __init__(self, dataset: Dataset, shapes: list[tuple[int, ...]]) -> None:
         super().__init__()
         self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
-        if sum(self.sizes) > LARGEST:
-            raise ValueError(f"transport: {sum(self.sizes)} latents; at most {LARGEST} are possible")
+        if sum(self.sizes) > MOST_TRANSPORTED:
+            raise ValueError(f"transport: {sum(self.sizes)} latents; at most {MOST_TRANSPORTED} are possible")
         self.by_variable = nn.ModuleDict()
         first = 0
         for variable in dataset.variables:

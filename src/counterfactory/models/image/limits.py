@@ -1,0 +1,6 @@
+"""Limits of image mechanisms that the configuration checks before anything runs; imports nothing."""
+
+__all__ = ["MOST_TRANSPORTED"]
+
+MOST_TRANSPORTED = 1024
+"""The largest number of latents of an image for a transport: a covariance has its square of entries."""

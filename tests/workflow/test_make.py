@@ -32,9 +32,19 @@ def tree(tmp_path):
 
 
 def make(tree, *words, **variables):
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")
+    # These tests may be run by make themselves, which passes its own arguments on.
+    dropped = {
+        "HOME",
+        "XDG_CACHE_HOME",
+        "MAKELEVEL",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKEOVERRIDES",
+        "PRESET",
+        "ARGS",
+        "CORES",
     }
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
     environment |= {"HOME": str(tree / "home")} | variables
     environment = {name: value for name, value in environment.items() if value is not None}
     return subprocess.run(["make", *words], cwd=tree, env=environment, capture_output=True, text=True)

@@ -136,10 +136,12 @@ def query_tables(
     for answers in queries:
         words = query_words(answers.query, dataset)
         title = words[0].upper() + words[1:]
+        rate = None if train is None else base_rate(answers.query, train)
         if answers.query["unanswered"]:
             cell = Cell(text=answers.query["unanswered"])
             why = (Column("why", "not answered", text=True),)
-            tables.append(Table(f"query_{answers.name}", title, why, (Row("all", (cell,)),), stub="s"))
+            caption = verdict(rate, (), ()) if rate is not None else ""
+            tables.append(Table(f"query_{answers.name}", title, why, (Row("all", (cell,)),), caption, "s"))
             continue
         columns = [column for column in _columns(dataset) if len(answers.score(column.key))]
         rows = []
@@ -147,7 +149,6 @@ def query_tables(
             cells = tuple(_cell(answers.score(column.key), s) for column in columns)
             rows.append(Row(f"{s:g}", cells, key=f"{s:g}"))
         caption = f"Query `{answers.name}` to the generator {answers.query['generator']}. {_about(answers)}"
-        rate = None if train is None else base_rate(answers.query, train)
         if rate is not None:
             caption += (
                 f" {verdict(rate, *(answers.score(name)['value'].to_list() for name in ('valid', 'rest')))}"

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.errors import BadFile, UserError, reading
-from ..data.photographs import FORMATS, MAX_PIXELS
+from ..data.photographs import FORMATS, MAX_PIXELS, with_channels
 
 __all__ = ["ImagineWarning", "fit", "is_batch", "read_image", "split_batch"]
 
@@ -130,13 +130,7 @@ def _picture(array: np.ndarray) -> Image.Image:
 
 
 def _from_picture(picture: Image.Image, channels: int) -> np.ndarray:
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        deep = np.asarray(picture).astype(np.float64) / 257.0
-        picture = Image.fromarray(np.rint(deep.clip(0, 255)).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        coloured = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
-    pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    pixels = np.asarray(with_channels(picture, channels)[0])
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "decode",
     "read_photograph",
     "resized",
+    "with_channels",
 ]
 
 MAX_PIXELS = 80_000_000
@@ -115,7 +116,9 @@ def decode(path: Path | str, channels: int) -> tuple[Image.Image, tuple[str, ...
         turned = opened.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
         picture = ImageOps.exif_transpose(opened)
         picture.load()
-        picture, by_mode = _of_mode(picture, channels, path)
+        if picture.mode == "F":
+            raise BadFile(f"{path}: holds floating point numbers; save it with 8 or 16 bits")
+        picture, by_mode = with_channels(picture, channels)
     return picture, (*converted, *(("rotated by EXIF",) if turned else ()), *by_mode)
 
 
@@ -160,12 +163,13 @@ def _first_frame(opened: Any) -> tuple[str, ...]:
     return (f"first of {frames} frames",) if frames > 1 else ()
 
 
-def _of_mode(picture: Image.Image, channels: int, name: Path | str) -> tuple[Image.Image, tuple[str, ...]]:
-    """Returns the image in mode `L` or `RGB`, and the conversions."""
+def with_channels(picture: Image.Image, channels: int) -> tuple[Image.Image, tuple[str, ...]]:
+    """Returns an image of any mode with 8 bits and 1 channel (mode `L`) or 3 (`RGB`), and the conversions.
+
+    16 bits are divided by 257, and transparent pixels are drawn over white.
+    """
     converted = []
     mode = picture.mode
-    if mode == "F":
-        raise BadFile(f"{name}: holds floating point numbers; save it with 8 or 16 bits")
     if mode.startswith("I"):
         deep = np.asarray(picture).astype(np.float64) / 257.0
         picture = Image.fromarray(np.rint(deep.clip(0, 255)).astype(np.uint8))

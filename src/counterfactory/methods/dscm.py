@@ -121,12 +121,13 @@ def counterfactual_image(
     location, log_scale = mechanism.predict(
         after, parents if settings.effect == "indirect" else parents_after
     )
-    if transport is not None:
+    changed = None if transport is None else transport.changed(parents, parents_after)
+    if changed is not None and changed.any():
         # Where no class changes, the latents themselves are kept, so that a null intervention stays exact.
         moved = mechanism.generate(parents_after, transport(own_noise(latents), parents, parents_after))
-        changed = transport.changed(parents, parents_after)[:, None, None, None]
+        rows = changed[:, None, None, None]
         location, log_scale = (
-            torch.where(changed, *pair) for pair in zip(moved, (location, log_scale), strict=True)
+            torch.where(rows, *pair) for pair in zip(moved, (location, log_scale), strict=True)
         )
     return unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
 

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...core.errors import UserError
-from ...core.files import read_json, write_json
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, Split
@@ -38,8 +37,7 @@ from ...training.held_out import hold_out
 from ...training.loop import Fit, fit
 from .model import Identity
 from .network import IdentityCNN
-from .roc import threshold_at
-from .verification import IMPOSTORS, summarize
+from .verification import IMPOSTORS, write_verification
 
 if TYPE_CHECKING:
     from ...config.attributes import IdentitySettings
@@ -135,10 +133,8 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         )
         for name in ("valid", "measured")
     }
-    threshold = threshold_at(cosines["valid"]["hard"], settings.false_accept)
-    found = {name: summarize(one, threshold, len(parts[name])) for name, one in cosines.items()}
-    meta = read_json(run.out / "model.json")
-    write_json(run.out / "model.json", {**meta, "threshold": threshold, "verification": found})
+    sizes = {name: len(parts[name]) for name in cosines}
+    write_verification(run.out, cosines, sizes, settings.false_accept)
 
 
 def pairs_of_persons(

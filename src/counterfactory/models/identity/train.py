@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from ...core.checkpoint import load_network
 from ...core.device import choose_device
 from ...core.errors import UserError
-from ...core.files import read_json, write_json
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import load_dataset, load_split
@@ -40,8 +39,7 @@ from .model import Identity
 from .network import IdentityCNN
 from .persons import COLUMN, train_on_persons
 from .renderings import Sources, render_sources, varied
-from .roc import threshold_at
-from .verification import summarize, verification
+from .verification import verification, write_verification
 
 if TYPE_CHECKING:
     from ...config.attributes import IdentitySettings
@@ -131,10 +129,8 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
         name: verification(_embed(embed, images[name]), classes[name], parents[name], settings.seed)
         for name in ("valid", "measured")
     }
-    threshold = threshold_at(cosines["valid"]["hard"], settings.false_accept)
-    found = {name: summarize(one, threshold, len(parts[name])) for name, one in cosines.items()}
-    meta = read_json(run.out / "model.json")
-    write_json(run.out / "model.json", {**meta, "threshold": threshold, "verification": found})
+    counts = {name: len(parts[name]) for name in cosines}
+    write_verification(run.out, cosines, counts, settings.false_accept)
 
 
 def same_class_softmax(

@@ -1,13 +1,15 @@
 """Verification by an identity network: cosines of pairs of images of the same source and of different sources."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...core.files import read_json, write_json
 from ...core.noise import generator
-from .roc import area_under_curve
+from .roc import area_under_curve, threshold_at
 
-__all__ = ["IMPOSTORS", "summarize", "verification"]
+__all__ = ["IMPOSTORS", "summarize", "verification", "write_verification"]
 
 IMPOSTORS = 10
 """Random renderings of other sources that each rendering is compared with."""
@@ -60,6 +62,23 @@ def summarize(cosines: dict[str, np.ndarray], threshold: float, sources: int) ->
         "false_accept_matched": _share_above(cosines["matched"], threshold),
     }
     return found | {"sources": sources, "pairs": {name: len(one) for name, one in cosines.items()}}
+
+
+def write_verification(
+    folder: Path, cosines: dict[str, dict[str, np.ndarray]], counts: dict[str, int], false_accept: float
+) -> None:
+    """Adds the threshold and the accept rates to the `model.json` of a trained identity network.
+
+    Arguments:
+        folder: The folder of the network.
+        cosines: The cosines of the groups of pairs of each part; `valid` determines the threshold.
+        counts: The number of sources or persons of each part.
+        false_accept: The share of the pairs `hard` of the part `valid` that the threshold accepts.
+    """
+    threshold = threshold_at(cosines["valid"]["hard"], false_accept)
+    found = {name: summarize(one, threshold, counts[name]) for name, one in cosines.items()}
+    meta = read_json(folder / "model.json")
+    write_json(folder / "model.json", {**meta, "threshold": threshold, "verification": found})
 
 
 def _share_above(cosines: np.ndarray, threshold: float) -> float | None:

@@ -38,7 +38,7 @@ def test_both_formats_hold_the_same(folder, tmp_path):
     assert set(np.unique(official[list(ATTRIBUTES)])) == {0, 1}
 
 
-def test_images_without_a_file_are_left_out_and_told(tmp_path, capsys):
+def test_images_without_a_file_are_left_out_and_reported(tmp_path, capsys):
     write_faces(tmp_path, identities=10)
     (tmp_path / "img_align_celeba" / "000003.jpg").unlink()
     table = read_lists(tmp_path)

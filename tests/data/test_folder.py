@@ -1,4 +1,5 @@
-"""One's own images: odd rows and files are told, splits follow the content, the declaration follows the table."""
+"""The data set `folder`: faults of rows and files are reported, splits depend on the content of the files, and the
+variables are those of the table."""
 
 import json
 import re
@@ -25,7 +26,7 @@ VARIABLES = {
 
 
 def section(folder, **keys):
-    """The section `data` with all defaults, as the workflow hands it to the step."""
+    """Returns the section `data` with all defaults, as the step receives it."""
     given = {"folder": str(folder / "images"), "image_size": 16, **keys}
     return load_settings({"dataset": "folder", "data": given}).data
 

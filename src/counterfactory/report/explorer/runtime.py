@@ -19,10 +19,11 @@ from ...core.errors import UserError
 from ...core.files import write_json, writing
 from ...pretrained.download import TIMEOUT, downloading
 
-__all__ = ["PARTS", "URL", "fetch_runtime", "runtime_archive"]
+__all__ = ["PARTS", "archive_url", "fetch_runtime", "runtime_archive"]
 
-VERSION = "1.30.0"
-URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
+REGISTRY = "https://registry.npmjs.org"
+"""The registry of npm, unless the variable `NPM_CONFIG_REGISTRY` names a mirror, as for npm itself."""
 SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 SIZE = 40_000_000
 PARTS = {
@@ -33,12 +34,23 @@ PARTS = {
 """The members of the archive that the explorer embeds."""
 
 
-def runtime_archive(url: str = URL, sha256: str = SHA256) -> Path:
+def archive_url() -> str:
+    """Returns the address of the archive in the registry."""
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY
+    return f"{registry.rstrip('/')}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz"
+
+
+def runtime_archive(url: str | None = None, sha256: str = SHA256) -> Path:
     """Returns the archive in the cache; downloads it if it is missing or damaged.
+
+    Arguments:
+        url: The address of the archive; None: :func:`archive_url`.
+        sha256: Its SHA-256.
 
     Raises:
         UserError: If the registry cannot be reached, or sends another file.
     """
+    url = url or archive_url()
     path = cache_folder("browser") / os.path.basename(url)
     if path.is_file() and _digest(path.read_bytes()) == sha256:
         return path
@@ -54,12 +66,12 @@ def runtime_archive(url: str = URL, sha256: str = SHA256) -> Path:
     return path
 
 
-def fetch_runtime(out: Path | str, url: str = URL, sha256: str = SHA256) -> None:
+def fetch_runtime(out: Path | str, url: str | None = None, sha256: str = SHA256) -> None:
     """Writes the packed runtime as JSON: `version` and the gzipped members in base64, or `missing` with the reason.
 
     Arguments:
         out: The file.
-        url: The address of the archive.
+        url: The address of the archive; None: :func:`archive_url`.
         sha256: Its SHA-256.
     """
     try:

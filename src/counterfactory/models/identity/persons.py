@@ -8,9 +8,8 @@ e of norm 1 and a normalized proxy :math:`w_j` for each person j, training minim
    + \lambda \operatorname{BCE}\big(V e(x_i) / \tau + b,\ y_i\big)
 
 (normalized softmax; Wang et al., 2017, arXiv:1704.06369). The second term predicts the binary labels y of the data set,
-if it has any, linearly from the embedding. With a few images of each of a few hundred persons, this term provides most
-of what generalizes to other persons. Each training image is mirrored with probability 1/2. The proxies, V and b are not
-saved.
+if it has any, linearly from the embedding; labels such as the sex or glasses also describe persons that training lacks.
+Each training image is mirrored with probability 1/2. The proxies, V and b are not saved.
 
 Held-out persons are in no training batch. One half of them selects the weights and sets the threshold, the lowest
 cosine that at most a share `false_accept` of the pairs of different persons exceed. The other half is only measured:

@@ -115,4 +115,5 @@ def settings() -> SimpleNamespace:
     return SimpleNamespace(
         lpips=SimpleNamespace(net="alex", questions=200),
         bootstrap=SimpleNamespace(resamples=200, level=0.95, seed=0),
+        effectiveness=SimpleNamespace(targets="true"),
     )

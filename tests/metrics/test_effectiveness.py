@@ -32,6 +32,21 @@ def test_errors_of_a_judge_with_known_errors(answered):
     assert list(seen) == ["thickness", "intensity", "digit"]
 
 
+def test_own_targets_are_the_parents_of_the_method(answered):
+    """The method believes in 0.5 px more than the truth; a judge with a context sees that value too."""
+    answered.questions["thickness"] += 0.5
+    seen = {}
+
+    def judge(images, parents):
+        seen.update(parents)
+        return answered.true("thickness") + 0.1
+
+    np.testing.assert_allclose(effectiveness(answered, "thickness", judge).values, 0.1)
+    np.testing.assert_allclose(seen["thickness"], answered.true("thickness"))
+    np.testing.assert_allclose(effectiveness(answered, "thickness", judge, "own").values, 0.4)
+    np.testing.assert_allclose(seen["thickness"], answered.own("thickness"))
+
+
 def test_digits_score_0_or_1(answered):
     score = effectiveness(answered, "digit", lambda images, parents: np.array([0.0, 1.0, 7.0, 3.0, 0.0]))
     assert score.values.tolist() == [1.0, 1.0, 0.0, 1.0, 0.0]

@@ -13,7 +13,8 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.files import read_table
 from counterfactory.data.dataset import load_dataset, load_split, save_dataset
 from counterfactory.questions import table as questions
-from counterfactory.questions.interventions import BINS, bin_of, write_questions
+from counterfactory.questions.bins import BINS, bin_of
+from counterfactory.questions.interventions import write_questions
 from counterfactory.questions.registry import PROTOCOLS
 
 pytest_plugins = ["tests.squares"]

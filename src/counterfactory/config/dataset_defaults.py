@@ -64,7 +64,8 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "scores.metrics": [
             name
             for name, metric in METRICS.items()
-            if (entry.simulated or not metric.simulated)
+            if metric.default
+            and (entry.simulated or not metric.simulated)
             and ("identity" not in metric.models or known or entry.simulated or entry.identities)
         ],
         "queries.by_name": {name: _query(query) for name, query in entry.queries.items()},

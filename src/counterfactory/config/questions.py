@@ -40,6 +40,11 @@ class DoQuestions(Section):
         description="How the new value is drawn; marginal: from the train split; other_bin: from the unique "
         "values of the test split, in a different one of nine bins.",
     )
+    bins: Literal["equal", "means"] = Field(
+        "equal",
+        description="Bins of other_bin; equal: nine of equal width; means: ten, whose edges are the means of the "
+        "values of the test split in those nine, as in the code of Melistas et al.",
+    )
     values: dict[VariableName, Unique[int | float]] = Field(
         {},
         description="Fixed values, such as {thickness: [4]}: further interventions that set the same value in all "

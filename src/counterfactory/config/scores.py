@@ -12,12 +12,16 @@ __all__ = [
     "BootstrapSettings",
     "CorrelationSettings",
     "CoutSettings",
+    "CompositionSettings",
     "DciSettings",
     "DiversitySettings",
+    "DoFidSettings",
+    "EffectivenessSettings",
     "FidSettings",
     "IdentityScoreSettings",
     "LpipsSettings",
     "ScoresSettings",
+    "MinimalitySettings",
     "MnacSettings",
     "OracleFrechetSettings",
 ]
@@ -130,6 +134,42 @@ class FidSettings(Section):
     )
 
 
+class EffectivenessSettings(Section):
+    """The errors of the parents that judges predict or pixels show."""
+
+    targets: Literal["true", "own"] = Field(
+        "true",
+        description="Values that the parents of an answer are compared with; true: those of the simulated world; own: "
+        "the counterfactual parents of the method (causal-gen, Melistas et al.).",
+    )
+
+
+class MinimalitySettings(Section):
+    """Whether answers change more than necessary (CLD)."""
+
+    questions: Count = Field(200, description="Questions to score, per intervention and protocol.")
+    bins: Literal["equal", "means"] = Field(
+        "equal",
+        description="Bins of continuous values; equal: nine of equal width; means: ten, whose edges are the means of "
+        "the values of the train split in those nine, as in the code of Melistas et al.",
+    )
+
+
+class CompositionSettings(Section):
+    """The composition in embeddings."""
+
+    questions: Count = Field(200, description="Questions to score, per number of cycles.")
+
+
+class DoFidSettings(Section):
+    """The Frechet distance between answers to interventions and the train split; 0.15 seconds per image on a CPU."""
+
+    images: Least = Field(
+        64, description="Questions to score, per intervention and protocol (published: 10,000 in all)."
+    )
+    real: Least = Field(1_000, description="Images of the train split (published: all).")
+
+
 class BootstrapSettings(Section):
     """The bootstrap confidence intervals of all means."""
 
@@ -141,7 +181,11 @@ class BootstrapSettings(Section):
 class ScoresSettings(Section):
     """How answers are scored."""
 
-    metrics: Unique[MetricName] = Field(list(METRICS), min_length=1, description="The metrics to compute.")
+    metrics: Unique[MetricName] = Field(
+        [name for name, metric in METRICS.items() if metric.default],
+        min_length=1,
+        description="The metrics to compute.",
+    )
     lpips: LpipsSettings = Field(LpipsSettings(), description="Perceptual distance (LPIPS).")
     identity: IdentityScoreSettings = Field(IdentityScoreSettings(), description="Identity (FVA, FS).")
     mnac: MnacSettings = Field(MnacSettings(), description="Number of attributes changed (MNAC).")
@@ -157,4 +201,12 @@ class ScoresSettings(Section):
         OracleFrechetSettings(), description="Frechet distance in the features of the oracle."
     )
     fid: FidSettings = Field(FidSettings(), description="Distances in Inception features (FID, sFID, KID).")
+    effectiveness: EffectivenessSettings = Field(
+        EffectivenessSettings(), description="Errors of the parents, predicted and measured."
+    )
+    minimality: MinimalitySettings = Field(MinimalitySettings(), description="Minimality (CLD).")
+    composition_embeddings: CompositionSettings = Field(
+        CompositionSettings(), description="Composition in embeddings."
+    )
+    do_fid: DoFidSettings = Field(DoFidSettings(), description="Frechet distance to the train split.")
     bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="Confidence intervals.")

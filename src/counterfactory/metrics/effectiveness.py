@@ -6,9 +6,11 @@ The judge :math:`q_k` of variable k (:mod:`counterfactory.models.judges.train`) 
    \quad \text{or, if k is categorical,} \quad e_k = \left[ \hat{\mathrm{pa}}_k(\hat x) = \mathrm{pa}^*_k \right]
 
 where :math:`\mathrm{pa}^*` are the true parents after the intervention: the values that were set and, downstream, the
-values of the simulated world, not those of the method's own model (De Sousa Ribeiro et al., 2023, arXiv:2306.15764;
-Monteiro et al., 2023, arXiv:2303.01274). All parents are scored under every intervention, because those that are not
-descendants of the intervention should stay the same. A judge's own error on factual images is in its `model.json`.
+values of the simulated world, not those of the method's own model (Monteiro et al., 2023, arXiv:2303.01274). The code
+of causal-gen (De Sousa Ribeiro et al., 2023, arXiv:2306.15764) and that of Melistas et al. compare with the method's
+own counterfactual parents; so does this module with `targets: own`. All parents are scored under every intervention,
+because those that are not descendants of the intervention should stay the same. A judge's own error on factual images
+is in its `model.json`.
 
 For a variable with two classes, of which one may be rare, there are also F1 and balanced accuracy of class 1 over each
 set of questions (:mod:`counterfactory.models.binary_scores`). Melistas et al. (2024, arXiv:2403.20287) report F1.
@@ -48,27 +50,28 @@ PUBLISHED_HALF_RANGES = {
 def load(resources: Resources) -> Scorer:
     """Returns the scorer of `predicted_<variable>`, `normalised_<variable>` and the scores of binary variables.
 
-    Reads `scores.bootstrap`. The scorer raises a :class:`counterfactory.core.errors.UserError` if a judge is missing,
-    damaged or of another variable.
+    Reads `scores.effectiveness` and `scores.bootstrap`. The scorer raises a
+    :class:`counterfactory.core.errors.UserError` if a judge is missing, damaged or of another variable.
     """
     judges: dict[str, Judge] = {}
     bootstrap = resources.settings.bootstrap
+    targets = resources.settings.effectiveness.targets
 
     def scorer(answers: SuiteAnswers) -> list[Score | SetScore]:
         for name in answers.dataset.names:
             if name not in judges:
                 judges[name] = load_judge(resources.judges / name, resources.device, f"judge of {name}")
-        scores = [effectiveness(answers, name, judges[name]) for name in answers.dataset.names]
+        scores = [effectiveness(answers, name, judges[name], targets) for name in answers.dataset.names]
         found: list[Score | SetScore] = [*scores, *normalised(answers, scores)]
         for variable, score in zip(answers.dataset.variables, scores, strict=True):
             if variable.classes == 2:
-                found += binary_scores(answers, variable.name, score.values, bootstrap)
+                found += binary_scores(answers, variable.name, score.values, bootstrap, targets)
         return found
 
     return scorer
 
 
-def effectiveness(answers: SuiteAnswers, variable: str, judge: Any) -> Score:
+def effectiveness(answers: SuiteAnswers, variable: str, judge: Any, targets: str = "true") -> Score:
     """Returns `predicted_<variable>` of one variable.
 
     Arguments:
@@ -76,8 +79,10 @@ def effectiveness(answers: SuiteAnswers, variable: str, judge: Any) -> Score:
         variable: The name of the variable.
         judge: A function from images (N, C, H, W) and the true parents to predictions (N,), such as a
             :class:`counterfactory.models.judges.model.Judge`.
+        targets: `true`, or `own`: predictions are compared with the method's own parents, which are also the inputs of
+            a judge with a context.
     """
-    true = {name: answers.true(name) for name in answers.dataset.names}
+    true = {name: answers.target(name, targets) for name in answers.dataset.names}
     predicted = np.asarray(judge(answers.images, true), dtype=np.float64)
     if answers.dataset.variable(variable).kind == "categorical":
         values = np.where(np.isnan(true[variable]), np.nan, predicted == true[variable])
@@ -103,7 +108,11 @@ def normalised(answers: SuiteAnswers, scores: list[Score]) -> list[Score]:
 
 
 def binary_scores(
-    answers: SuiteAnswers, variable: str, correct: np.ndarray, bootstrap: "BootstrapSettings"
+    answers: SuiteAnswers,
+    variable: str,
+    correct: np.ndarray,
+    bootstrap: "BootstrapSettings",
+    targets: str = "true",
 ) -> list[SetScore]:
     """Returns `f1_<variable>` and `balanced_accuracy_<variable>` of each set of questions.
 
@@ -112,8 +121,9 @@ def binary_scores(
         variable: The name of a variable with two classes.
         correct: Whether the judge predicts the true class for each answer: 1, 0, or NaN where no class is true, (N,).
         bootstrap: The section `scores.bootstrap` of the configuration.
+        targets: `true` or `own`, as in :func:`effectiveness`.
     """
-    true = answers.true(variable)
+    true = answers.target(variable, targets)
     answered = answers.questions["answered"].to_numpy(bool)
     scores = []
     for group, rows in sets(answers.questions):

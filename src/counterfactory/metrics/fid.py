@@ -40,7 +40,7 @@ from .resources import Resources
 if TYPE_CHECKING:
     from ..config.scores import FidSettings
 
-__all__ = ["SCORES", "compute_reference", "fid_scores", "load"]
+__all__ = ["SCORES", "compute_reference", "embedder", "fid_scores", "load"]
 
 SCORES = {"flip": ("fid", "sfid", "kid")}
 
@@ -61,7 +61,7 @@ def compute_reference(resources: Resources, questions: Mapping[str, Path], out: 
     firsts = [rows[: settings.images] for _, rows in sets(table)]
     rows = np.unique(table["index"].to_numpy(np.int64)[np.concatenate(firsts)])
     images = test.images[rows]
-    embed = _features(resources, "inception, real images")
+    embed = embedder(resources, "inception, real images")
     try:
         write_features(out, rows, embed(jpeg_round_trip(images) if settings.jpeg else images))
     except MissingWeights as error:
@@ -72,7 +72,7 @@ def load(resources: Resources) -> Scorer:
     """Returns the scorer of `fid`, `sfid` and `kid`; reads `scores.fid`."""
     classifier = load_classifier(resources.classifier, resources.device, "classifier")
     real = read_features(resources.reference)
-    embed = _features(resources, "inception")
+    embed = embedder(resources, "inception")
     return lambda answers: fid_scores(answers, classifier, real, embed, resources.settings.fid)
 
 
@@ -110,7 +110,7 @@ def fid_scores(
     return scores
 
 
-def _features(resources: Resources, label: str) -> Features:
+def embedder(resources: Resources, label: str) -> Features:
     """Returns a function that embeds images. It loads Inception when it is called first."""
     loaded: list[Any] = []
 

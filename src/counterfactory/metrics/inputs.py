@@ -85,6 +85,15 @@ class SuiteAnswers(SuiteQuestions):
         """Returns the method's own value of a parent after the intervention, float64 (N,)."""
         return self.questions[variable].to_numpy(np.float64)
 
+    def target(self, variable: str, targets: str = "true") -> np.ndarray:
+        """Returns the value of a parent that an answer should show, float64 (N,).
+
+        Arguments:
+            variable: The name of the parent.
+            targets: `true`: :meth:`true`; `own`: :meth:`own`.
+        """
+        return self.own(variable) if targets == "own" else self.true(variable)
+
     @property
     def unanswered(self) -> np.ndarray:
         """The reason why each question has no answer, if it has none, str (N,)."""

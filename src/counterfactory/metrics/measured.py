@@ -29,12 +29,21 @@ NOT_SEEN_TRUE = "the true counterfactual image shows nothing of it, so it cannot
 
 
 def load(resources: Resources) -> Scorer:
-    """Returns the scorer of `measured_<quantity>` and `measured_<quantity>_truth`, in the unit of the quantity."""
-    return measured
+    """Returns the scorer of `measured_<quantity>` and `measured_<quantity>_truth`, in the unit of the quantity.
+
+    Reads `scores.effectiveness`.
+    """
+    targets = resources.settings.effectiveness.targets
+    return lambda answers: measured(answers, targets)
 
 
-def measured(answers: SuiteAnswers) -> list[Score]:
-    """Returns the scores of the answers to a suite; there are none without a simulated world."""
+def measured(answers: SuiteAnswers, targets: str = "true") -> list[Score]:
+    """Returns the scores of the answers to a suite; there are none without a simulated world.
+
+    Arguments:
+        answers: The answers.
+        targets: What the first score compares with: the `true` parents, or the method's `own`.
+    """
     simulation = world(answers.dataset.name) if answers.dataset.simulated else None
     if simulation is None:
         return []
@@ -49,7 +58,7 @@ def measured(answers: SuiteAnswers) -> list[Score]:
     scores = []
     for name in names:
         value = shown[name].fillna(blank.get(name, np.nan)).to_numpy(np.float64)
-        target = answers.true(name)
+        target = answers.target(name, targets)
         reason = np.where(np.isnan(value), NOT_SEEN, "the true parent is not determined")
         scores.append(
             Score(f"measured_{name}", compare(answers.dataset.variable(name), value, target), reason)

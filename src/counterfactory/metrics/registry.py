@@ -31,6 +31,7 @@ class Metric:
         simulated: Whether it requires a simulated data set.
         scores: Title, unit and better direction (`lower`, `higher` or empty) of its scores by name. The report shows
             a score without an entry here and in `report/vocabulary.py` under its own name.
+        default: Whether it is computed unless `scores.metrics` says otherwise.
         module: For a metric of another package: the full name of its module, by default that of the entry point.
     """
 
@@ -43,12 +44,13 @@ class Metric:
     codes: bool = False
     simulated: bool = False
     scores: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    default: bool = True
     module: str = ""
 
 
 METRICS = {
     "effectiveness": Metric(("do",), judges=True, reads=("bootstrap",)),
-    "measured": Metric(("do",), truth=True, simulated=True),
+    "measured": Metric(("do",), truth=True, reads=("effectiveness",), simulated=True),
     "axioms": Metric(("null", "reverse")),
     "truth": Metric(("do",), truth=True),
     "lpips": Metric(("do", "null", "reverse"), truth=True, models=("lpips",)),
@@ -62,6 +64,34 @@ METRICS = {
     "fid": Metric(("flip",), models=("classifier", "inception"), reference=True),
     "graph_consistency": Metric(("flip",), models=("classifier",), simulated=True),
     "dci": Metric(("null",), codes=True),
+    # Metrics of published benchmarks, which are computed where scores.metrics names them.
+    "minimality": Metric(("do",), scores={"minimality": ("minimality (CLD)", "", "lower")}, default=False),
+    "composition_embeddings": Metric(
+        ("null",),
+        judges=True,
+        models=("lpips",),
+        reads=("lpips.net",),
+        scores={
+            "composition_judges": ("composition, judges", "embedding", "lower"),
+            "composition_vgg": ("composition, VGG", "embedding", "lower"),
+        },
+        default=False,
+    ),
+    "do_fid": Metric(
+        ("do",),
+        models=("inception",),
+        reference=True,
+        scores={"do_fid": ("FID to the train split", "", "lower")},
+        default=False,
+    ),
+    "cf_variance": Metric(
+        ("flip",),
+        scores={
+            "cf_variance": ("variance over repeats", "", ""),
+            "cf_std": ("deviation over repeats", "grey levels", ""),
+        },
+        default=False,
+    ),
 }
 
 METRICS |= found("counterfactory.metrics", METRICS, Metric)

@@ -4,7 +4,7 @@ r"""Writes the questions of the suites `do`, `null` and `reverse`: the image, th
   probability 1/2 and at least one. An intervention such as `thickness=4` sets the same value in all questions. By the
   protocol `marginal` the value is drawn from the marginal of the train split (De Sousa Ribeiro et al., 2023). By
   `other_bin` it is drawn from the unique values of the test split in a different one of 9 bins of equal width, or from
-  another class (Melistas et al., 2024).
+  another class (Melistas et al., 2024); :mod:`counterfactory.questions.bins` has the bins of their code.
 - `null`: the empty intervention, m times (composition: Monteiro et al., 2023).
 - `reverse`: a variable is set to a value from the marginal of the train split and back to its factual value, m times
   with a new value each time (reversibility: Monteiro et al., 2023).
@@ -35,16 +35,14 @@ import pandas as pd
 from ..core.errors import UserError
 from ..core.noise import derive_seed, generator
 from ..data.dataset import Dataset, Variable, load_dataset, load_split
+from .bins import Bins
 from .registry import EQUALS, FIXED, PROTOCOLS, fixed_name, joint_name, variables_set
 from .table import Action, image_order, save_questions
 
 if TYPE_CHECKING:
     from ..config.questions import QuestionsSettings
 
-__all__ = ["BINS", "bin_of", "write_questions"]
-
-BINS = 9
-"""The number of bins of a continuous variable in the protocol `other_bin`."""
+__all__ = ["write_questions"]
 
 _SUITES = ("do", "null", "reverse")
 
@@ -75,7 +73,7 @@ def write_questions(
     blocks = list(_blocks(suite, settings))
     _check(suite, dataset, blocks)
     train, test = load_split(data, "train").attributes, load_split(data, "test").attributes
-    draw = _Draw(dataset, train, test)
+    draw = _Draw(dataset, train, test, getattr(settings.do, "bins", "equal"))
     factual = {name: test[name].to_numpy() for name in dataset.names}
     images = getattr(settings, suite).images
     rows = image_order(suite, images, test, settings.seed)[:images]
@@ -93,25 +91,6 @@ def write_questions(
     columns: dict[str, list[Any]] = {name: [record[i] for record in records] for i, name in enumerate(names)}
     actions = [steps[0] for steps in columns["steps"]] if suite == "do" else None
     save_questions(out, suite, dataset, test, columns, actions)
-
-
-def bin_of(variable: Variable, values: np.ndarray | float) -> np.ndarray:
-    """Returns the bin of each value: the class, or one of :data:`BINS` bins of equal width over [`low`, `high`].
-
-    Values below `low` are in the first bin, values above `high` in the last.
-
-    Arguments:
-        variable: The variable.
-        values: Values in physical units, of any shape.
-
-    Returns:
-        Int64 bins of the same shape.
-    """
-    values = np.asarray(values)
-    if variable.kind == "categorical":
-        return values.astype(np.int64)
-    scaled = (values - variable.low) / (variable.high - variable.low)
-    return np.clip(np.floor(BINS * scaled), 0, BINS - 1).astype(np.int64)
 
 
 def _blocks(suite: str, settings: Any) -> Iterator[tuple[str, str, int]]:
@@ -163,8 +142,10 @@ def _check_value(variable: Variable, value: float) -> None:
 class _Draw:
     """Draws values of variables by one of the protocols."""
 
-    def __init__(self, dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame) -> None:
-        self.dataset = dataset
+    def __init__(
+        self, dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame, bins: str = "equal"
+    ) -> None:
+        self.dataset, self.bins = dataset, Bins(dataset, test, bins)
         self.train = {name: train[name].to_numpy() for name in dataset.names}
         self.unique = {name: np.unique(test[name].to_numpy()) for name in dataset.names}
         self.others: dict[tuple[str, int], np.ndarray] = {}
@@ -177,11 +158,10 @@ class _Draw:
 
     def _other_bins(self, name: str, factual: float) -> np.ndarray:
         """Returns the unique values of the test split outside of the bin of the factual value."""
-        variable = self.dataset.variable(name)
-        key = name, int(bin_of(variable, factual))
+        key = name, int(self.bins(name, factual))
         if key not in self.others:
             unique = self.unique[name]
-            self.others[key] = unique[bin_of(variable, unique) != key[1]]
+            self.others[key] = unique[self.bins(name, unique, drawn=True) != key[1]]
             if not len(self.others[key]):
                 raise UserError(
                     f"questions: protocol other_bin: the test split has {name} in one bin only; enlarge it"

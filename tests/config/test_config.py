@@ -413,6 +413,12 @@ def test_a_transport_of_latents_has_its_conditions(network, named):
     assert named in refusal({"models": network})
 
 
+def test_the_joint_classes_of_a_transport_are_limited():
+    network = {"vae": {"network": {"transport": True, "latent": 1000}}}
+    refused = refusal({"dataset": "colour_mnist", "methods": ["copy", "vae"], "models": network})
+    assert "models.vae.network.transport" in refused and "100 joint classes of colour_mnist" in refused
+
+
 def test_a_batch_of_the_judges_fits_what_trains_them():
     data = {"train": 400, "valid": 50, "judges": 300, "test": 50}
     sizes = {"do": {"images": 20}, "null": {"images": 20}, "reverse": {"images": 20}, "flip": {"images": 20}}

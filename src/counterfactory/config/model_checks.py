@@ -5,10 +5,11 @@ Only models, networks and metrics that the configuration uses are checked.
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import prod
 
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
-from ..models.image.limits import MOST_TRANSPORTED
+from ..models.image.limits import MOST_COVARIANCES, MOST_TRANSPORTED
 from ..nets.unet_sizes import check_sizes
 from ..questions.registry import SUITES
 from .error_messages import shown
@@ -166,6 +167,14 @@ def _transport(settings: Settings) -> Iterator[str]:
             yield (
                 f"{path}.transport is true, but an image has {latents:,} latents; at most {MOST_TRANSPORTED:,} are "
                 "possible"
+            )
+            continue
+        joint = prod(max(1, classes) for classes in settings.entry.classes.values())
+        if joint * latents**2 > MOST_COVARIANCES:
+            yield (
+                f"{path}.transport is true, but the {joint:,} joint classes of {settings.dataset} have covariances of "
+                f"{latents:,} latents, {joint * latents**2:,} numbers; at most {MOST_COVARIANCES:,} are possible: set "
+                "fewer latents, or transport: false"
             )
 
 

@@ -10,7 +10,7 @@ from ...core.checkpoint import load_model
 from ...core.errors import UserError
 from ...data.dataset import Dataset
 from .hvae import Hvae
-from .transport import Transports
+from .transport import Transport
 from .vae import Vae
 
 __all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
@@ -27,7 +27,7 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         network: The settings `models.<name>.network`.
 
     Returns:
-        The mechanism; its attribute `transport` is a :class:`counterfactory.models.image.transport.Transports` or None.
+        The mechanism; its attribute `transport` is a :class:`counterfactory.models.image.transport.Transport` or None.
 
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
@@ -41,7 +41,7 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         )
         # Weights that were trained before this setting existed have none.
         moves = network.get("transport", False)
-        mechanism.transport = Transports(dataset, mechanism.noise_shapes) if moves else None
+        mechanism.transport = Transport(dataset, mechanism.noise_shapes) if moves else None
         return mechanism
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None

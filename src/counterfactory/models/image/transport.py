@@ -1,4 +1,4 @@
-r"""Moves the noise of the latents between the classes of a categorical parent by optimal transport.
+r"""Moves the noise of the latents between the classes of categorical parents by optimal transport.
 
 In a structural causal model the exogenous noise of the image is independent of its parents. In an image mechanism it is
 the noise of the prior, :math:`u_l = (z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`. After a short training the independence
@@ -15,18 +15,22 @@ distribution to the other with the smallest mean squared change is
 It is the identity where the class does not change, so null interventions stay exact, and :math:`T_{c^* \to c}` is its
 inverse.
 
-The moments are those of noises abducted from the train split. Covariances are shrunk towards the pooled one,
-:math:`(1 - a) \Sigma_c + a \bar\Sigma`. The smallest a is used for which the mean log density of held-out noises under
-the Gaussians of their classes is at least that under a single Gaussian. If there is none, noises are not moved. Neither
-a predictor of attributes nor counterfactuals are used.
+With several categorical parents, c is their *joint* class, one of the product of their numbers of classes. Separate
+maps of two dependent parents would count what they share twice: if each of two parents implies the other, the mean of
+the noises differs by the same vector between the classes of either, and moving by both would move twice as far.
 
-With several categorical parents, each has a transport of its own, fitted independently. They are applied one after the
-other, in the order of the variables, so that :math:`T_{c^* \to c}` is the inverse only if one class changes.
+The moments are those of noises abducted from the train split. A joint class with fewer than :data:`LEAST` train images
+is *rare*: its moments are not estimated, and noises are neither moved from it nor to it. Covariances are shrunk towards
+the pooled one, :math:`(1 - a) \Sigma_c + a \bar\Sigma`. The smallest a is used for which the mean log density of
+held-out noises under the Gaussians of their classes is at least that under a single Gaussian. If there is none, noises
+are not moved. Neither a predictor of attributes nor counterfactuals are used.
 
 The noises are transported rather than the latents themselves, because the scale of a latent is arbitrary: a learned
 prior may have standard deviations between 0.1 and 10,000, and maps between such covariances amplify errors.
 """
 
+from itertools import accumulate
+from math import prod
 from typing import Any
 
 import torch
@@ -37,13 +41,17 @@ from ...core.progress import progress
 from ...data.dataset import Dataset
 from ...nets.latents import Latent, draw_noise
 from ...nets.pixels import to_pixels
-from .limits import MOST_TRANSPORTED
+from .limits import MOST_COVARIANCES, MOST_TRANSPORTED
 
-__all__ = ["Transport", "Transports", "fit_transport", "optimal_map", "own_noise"]
+__all__ = ["Transport", "fit_transport", "optimal_map", "own_noise"]
 
 SHRINKAGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 HELD_OUT = 4
 """One in so many images is held out for the choice of the shrinkage."""
+
+LEAST = 50
+"""The number of train images below which a joint class is rare. With it the standard error of a mean is at most 1/7 of
+the standard deviation."""
 
 _BATCH = 500
 
@@ -72,44 +80,77 @@ def own_noise(latents: list[Latent]) -> list[Tensor]:
 
 
 class Transport(nn.Module):
-    """Moves noises between the classes of one variable.
+    """Moves the noises of an image mechanism between the joint classes of its categorical parents.
+
+    Without a categorical parent nothing is moved.
 
     Arguments:
-        first: The first column of the variable in the encoded parents.
-        classes: The number K of classes.
-        latents: The number D of latents of an image.
+        dataset: The data set, for its variables; their joint classes are K.
+        shapes: The shape (Z, H, W) or (Z,) of each layer of latents; an image has D latents in all.
+
+    Raises:
+        ValueError: If an image has more than `MOST_TRANSPORTED` latents, or K D D is above `MOST_COVARIANCES`.
     """
 
     means: Tensor
     covariances: Tensor
-    fitted: Tensor
+    moved: Tensor
 
-    def __init__(self, first: int, classes: int, latents: int) -> None:
+    def __init__(self, dataset: Dataset, shapes: list[tuple[int, ...]]) -> None:
         super().__init__()
-        self.columns = slice(first, first + classes)
-        self.register_buffer("fitted", torch.tensor(False))
+        self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
+        latents, starts = sum(self.sizes), accumulate((v.width for v in dataset.variables), initial=0)
+        self.columns = [
+            slice(first, first + variable.classes)
+            for variable, first in zip(dataset.variables, starts, strict=False)
+            if variable.kind == "categorical"
+        ]
+        classes = prod(columns.stop - columns.start for columns in self.columns)
+        if latents > MOST_TRANSPORTED:
+            raise ValueError(f"transport: {latents} latents; at most {MOST_TRANSPORTED} are possible")
+        if classes * latents**2 > MOST_COVARIANCES:
+            raise ValueError(
+                f"transport: {classes} joint classes with the covariances of {latents} latents have "
+                f"{classes * latents**2:,} entries; at most {MOST_COVARIANCES:,} are possible"
+            )
+        # Whether the moments of a joint class are fitted.
+        self.register_buffer("moved", torch.zeros(classes, dtype=torch.bool))
         self.register_buffer("means", torch.zeros(classes, latents))
         self.register_buffer("covariances", torch.eye(latents).repeat(classes, 1, 1))
         self._maps: dict[tuple[int, int], Tensor] = {}
 
+    def joint_classes(self, parents: Tensor) -> Tensor:
+        """Returns the joint class of each row of encoded parents (B, P), int64 (B,)."""
+        joint = torch.zeros(len(parents), dtype=torch.int64, device=parents.device)
+        for columns in self.columns:
+            joint = joint * (columns.stop - columns.start) + parents[:, columns].argmax(1)
+        return joint
+
     def changed(self, parents: Tensor, parents_after: Tensor) -> Tensor:
         """Returns for which rows of encoded parents (B, P) noises are moved, bool (B,)."""
-        before, after = (encoded[:, self.columns].argmax(1) for encoded in (parents, parents_after))
-        return (before != after) & self.fitted
+        before, after = self.joint_classes(parents), self.joint_classes(parents_after)
+        return (before != after) & self.moved[before] & self.moved[after]
 
-    def forward(self, u: Tensor, parents: Tensor, parents_after: Tensor) -> Tensor:
-        """Returns the noises (B, D) at the counterfactual classes of encoded parents (B, P)."""
-        before, after = (encoded[:, self.columns].argmax(1) for encoded in (parents, parents_after))
-        moved, changed = u.clone(), self.changed(parents, parents_after)
+    def forward(self, u: list[Tensor], parents: Tensor, parents_after: Tensor) -> list[Tensor]:
+        """Returns the noises of each layer at the counterfactual parents.
+
+        Arguments:
+            u: The noises of each layer (:func:`own_noise`), with the batch first.
+            parents: The encoded factual parents, with shape (B, P).
+            parents_after: The encoded counterfactual parents, with shape (B, P).
+        """
+        flat = torch.cat([layer.flatten(1) for layer in u], dim=1)
+        before, after = self.joint_classes(parents), self.joint_classes(parents_after)
+        transported, changed = flat.clone(), self.changed(parents, parents_after)
         for source, target in torch.unique(torch.stack([before, after], 1)[changed], dim=0).tolist():
             rows = (before == source) & (after == target)
-            centred = u[rows].double() - self.means[source]
-            there = centred @ self._map(source, target).to(u.device).T + self.means[target]
-            moved[rows] = there.to(u.dtype)
-        return moved
+            centred = flat[rows].double() - self.means[source]
+            there = centred @ self._map(source, target).to(flat.device).T + self.means[target]
+            transported[rows] = there.to(flat.dtype)
+        return [part.view_as(layer) for part, layer in zip(transported.split(self.sizes, 1), u, strict=True)]
 
     def _map(self, source: int, target: int) -> Tensor:
-        """Returns the matrix between two classes, computed on the CPU at its first use."""
+        """Returns the matrix between two joint classes, computed on the CPU at its first use."""
         if (source, target) not in self._maps:
             covariances = self.covariances[[source, target]].cpu().double()
             self._maps[source, target] = optimal_map(*covariances)
@@ -121,15 +162,18 @@ class Transport(nn.Module):
         Returns:
             The shrinkage that was chosen; None if noises will not be moved.
         """
-        u, classes = u.double(), parents[:, self.columns].argmax(1)
+        u, classes = u.double(), self.joint_classes(parents)
+        frequent = torch.bincount(classes, minlength=len(self.means)) >= LEAST
+        u, classes = u[frequent[classes]], classes[frequent[classes]]
         held = torch.arange(len(u), device=u.device) % HELD_OUT == 0
         shrinkage = self._shrinkage(u[~held], classes[~held], u[held], classes[held])
+        self.moved.zero_()
+        self._maps.clear()
         if shrinkage is not None:
             means, covariances, pooled = self._moments(u, classes)
             self.means.copy_(means)
             self.covariances.copy_(torch.lerp(covariances, pooled, shrinkage))
-            self._maps.clear()
-        self.fitted.fill_(shrinkage is not None)
+            self.moved.copy_(frequent)
         return shrinkage
 
     def _moments(self, u: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,6 +197,8 @@ class Transport(nn.Module):
 
     def _shrinkage(self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor) -> float | None:
         """Returns the smallest shrinkage whose class Gaussians have at least the held-out density of one Gaussian."""
+        if not len(held):
+            return None
         centred = u - u.mean(0)
         single = _log_density(held - u.mean(0), centred.T @ centred / len(u)).mean()
         means, covariances, pooled = self._moments(u, classes)
@@ -177,50 +223,6 @@ def _log_density(centred: Tensor, covariance: Tensor) -> Tensor:
     return -0.5 * white.square().sum(0) - factor.diagonal().log().sum()
 
 
-class Transports(nn.Module):
-    """Moves the noises of an image mechanism between the classes of every categorical parent, one after the other.
-
-    Arguments:
-        dataset: The data set, for its variables.
-        shapes: The shape (Z, H, W) or (Z,) of each layer of latents.
-
-    Raises:
-        ValueError: If an image has more than `MOST_TRANSPORTED` latents.
-    """
-
-    def __init__(self, dataset: Dataset, shapes: list[tuple[int, ...]]) -> None:
-        super().__init__()
-        self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
-        if sum(self.sizes) > MOST_TRANSPORTED:
-            raise ValueError(f"transport: {sum(self.sizes)} latents; at most {MOST_TRANSPORTED} are possible")
-        self.by_variable = nn.ModuleDict()
-        first = 0
-        for variable in dataset.variables:
-            if variable.kind == "categorical":
-                self.by_variable[variable.name] = Transport(first, variable.classes, sum(self.sizes))
-            first += variable.width
-
-    def changed(self, parents: Tensor, parents_after: Tensor) -> Tensor:
-        """Returns for which rows of encoded parents (B, P) noises are moved, bool (B,)."""
-        changed = torch.zeros(len(parents), dtype=torch.bool, device=parents.device)
-        for transport in self.by_variable.values():
-            changed |= transport.changed(parents, parents_after)  # type: ignore[operator]
-        return changed
-
-    def forward(self, u: list[Tensor], parents: Tensor, parents_after: Tensor) -> list[Tensor]:
-        """Returns the noises of each layer at the counterfactual parents.
-
-        Arguments:
-            u: The noises of each layer (:func:`own_noise`), with the batch first.
-            parents: The encoded factual parents, with shape (B, P).
-            parents_after: The encoded counterfactual parents, with shape (B, P).
-        """
-        flat = torch.cat([layer.flatten(1) for layer in u], dim=1)
-        for transport in self.by_variable.values():
-            flat = transport(flat, parents, parents_after)
-        return [part.view_as(layer) for part, layer in zip(flat.split(self.sizes, 1), u, strict=True)]
-
-
 @torch.no_grad()
 def fit_transport(mechanism: Any, images: Tensor, parents: Tensor, seed: int) -> None:
     """Fits the transport of a trained image mechanism in place; does nothing if it has none.
@@ -240,5 +242,4 @@ def fit_transport(mechanism: Any, images: Tensor, parents: Tensor, seed: int) ->
         x, own = to_pixels(images[start : start + _BATCH]), parents[start : start + _BATCH]
         latents = mechanism.abduct(x, own, draw_noise(mechanism.noise_shapes, x, generator))
         drawn.append(torch.cat([noise.flatten(1) for noise in own_noise(latents)], dim=1))
-    for transport in mechanism.transport.by_variable.values():
-        transport.fit(torch.cat(drawn), parents)
+    mechanism.transport.fit(torch.cat(drawn), parents)

@@ -42,3 +42,30 @@ def test_smaller_tiles_are_used_where_they_give_the_same_bits():
     assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) < 8)), x)) == [8]
     assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) > 16)), x)) == [8, 4, 2]
     assert list(smaller(lambda x: x * (1 + 1e-6 * (len(x) > 16)), x, together=2)) == []
+
+
+def _at(rows):
+    """Returns a function with another arithmetic for calls of exactly `rows` rows."""
+    return lambda x: x * (1 + 1e-6 * (len(x) == rows))
+
+
+def test_two_tiles_in_one_call_are_tested_at_every_size():
+    """A size passes only if one tile and two tiles of it have the bits of the full tile."""
+    x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    assert list(smaller(_at(32), x, together=2)) == []
+    # Calls of 2 x 4 = 8 rows differ, and so do single tiles of 8 rows.
+    assert list(smaller(_at(8), x, together=2)) == []
+    assert list(smaller(_at(8), x)) == []
+    assert list(smaller(_at(4), x, together=2)) == [8]
+    assert list(smaller(lambda x: x.exp(), x, together=2)) == [8, 4, 2]
+    # A batch of two tiles whose second half differs, although the first one is right.
+    assert list(smaller(lambda x: x + 1e-6 * (torch.arange(len(x)) >= 16)[:, None], x, together=2)) == []
+
+
+def test_two_tiles_whose_rows_no_single_tile_has():
+    """Of 10 rows, tiles of 5 and 2 rows are halves; a call of two tiles of 2 rows has 4, of which none was a tile."""
+    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    assert list(smaller(lambda x: x.exp(), x, together=2)) == [5, 2]
+    assert list(smaller(_at(4), x)) == [5, 2]
+    assert list(smaller(_at(4), x, together=2)) == [5]
+    assert list(smaller(_at(2), x, together=2)) == [5]

@@ -87,7 +87,29 @@ def test_f1_and_balanced_accuracy_of_a_variable_with_two_classes(answered):
     assert f1.value == pytest.approx(4 / 6) and balanced.value == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert 0.0 <= f1.low < f1.value < f1.high <= 1.0
 
-    answers.questions["true_bald"] = [0.0, 0.0, 0.0, 0.0, np.nan]
+
+@pytest.mark.parametrize(
+    "true,answered_rows,f1,balanced",
+    [
+        ([0, 0, 0, 0, np.nan], [1] * 5, "no answered question has the true value 1", "same"),
+        ([1, 1, 1, 1, 1], [1] * 5, "", "no answered question has the true value 0"),
+        # The only positive question is not answered.
+        ([1, 0, 0, 0, 0], [0, 1, 1, 1, 1], "no answered question has the true value 1", "same"),
+        ([0, 1, 1, 1, 1], [0, 1, 1, 1, 1], "", "no answered question has the true value 0"),
+        ([1, 1, 0, 0, 0], [0] * 5, "the method does not answer this question", "same"),
+        ([np.nan] * 5, [1] * 5, "the true parent is not determined", "same"),
+        ([1, 1, np.nan, np.nan, np.nan], [0, 0, 1, 1, 1], "the true parent is not determined", "same"),
+        ([0, 1, 0, 1, 0], [1] * 5, "", ""),
+    ],
+)
+def test_why_a_score_of_a_binary_variable_is_missing(answered, true, answered_rows, f1, balanced):
+    variables = (*answered.dataset.variables, Variable("bald", "categorical", classes=2))
+    answers = replace(answered, dataset=replace(answered.dataset, variables=variables))
+    answers.questions["true_bald"] = np.array(true, float)
+    answers.questions["answered"] = np.array(answered_rows, bool)
+    bootstrap = SimpleNamespace(seed=0, resamples=20, level=0.95)
     score = effectiveness(answers, "bald", lambda images, parents: np.zeros(5))
-    absent = binary_scores(answers, "bald", score.values, bootstrap)
-    assert all(np.isnan(one.value) and one.reason == "no question has the true value 1" for one in absent)
+    found = binary_scores(answers, "bald", score.values, bootstrap)
+    for one, reason in zip(found, (f1, f1 if balanced == "same" else balanced), strict=True):
+        assert one.reason == reason
+        assert np.isnan(one.value) == bool(reason) and (one.n == 0) == bool(reason)

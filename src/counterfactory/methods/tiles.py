@@ -51,20 +51,25 @@ def smaller(function: Callable[..., Any], *inputs: Tensor, together: int = 1) ->
     Arguments:
         function: A function from tensors with shape ``(M, *)`` to one or several tensors with shape ``(M, *)``.
         inputs: Inputs of a full tile to test it on, such as noise.
-        together: The number of tiles that a network receives in one call; 2: a call of twice the rows is tested too.
+        together: The number of tiles that a network receives in one call; 2: calls of twice the rows are tested too.
     """
+
+    def same(part: slice, tiles: int = 1) -> bool:
+        found = _flat(function(*(torch.cat([one[part]] * tiles) for one in inputs)))
+        return torch.equal(found, torch.cat([plain[part]] * tiles))
+
     count = len(inputs[0])
     plain = _flat(function(*inputs))
-    if together > 1:
-        whole = _flat(function(*(torch.cat([values] * together) for values in inputs)))
-        if not torch.equal(whole, torch.cat([plain] * together)):
-            return
-    size = count // 2
+    if together > 1 and not same(slice(count), together):
+        return
+    tested, size = {count}, count // 2
     while size > 1:
         parts = (slice(0, size), slice(count - size, count))
-        if not all(
-            torch.equal(_flat(function(*(one[part] for one in inputs))), plain[part]) for part in parts
-        ):
+        if not all(same(part) for part in parts):
+            return
+        tested.add(size)
+        # Two tiles of this size have the rows of a tile that was tested already, unless a size is odd.
+        if together * size not in tested and not all(same(part, together) for part in parts):
             return
         yield size
         size //= 2

@@ -133,12 +133,7 @@ def binary_scores(
         for name, function in BINARY_SCORES.items():
             value = function(predicted, truth) if (truth == 1.0).any() else np.nan
             if np.isnan(value):
-                one = "1" if not (truth == 1.0).any() else "0"
-                reason = (
-                    f"no question has the true value {one}"
-                    if len(kept)
-                    else "the true parent is not determined"
-                )
+                reason = _why_not(answers, rows, answered, truth)
                 scores.append(SetScore(f"{name}_{variable}", group, np.nan, 0, reason=reason))
                 continue
             # The seed depends on the set only: the resamples of all methods are the same.
@@ -151,3 +146,20 @@ def binary_scores(
             low, high = max(low, 0.0), min(high, 1.0)
             scores.append(SetScore(f"{name}_{variable}", group, value, len(kept), low, high))
     return scores
+
+
+def _why_not(answers: SuiteAnswers, rows: np.ndarray, answered: np.ndarray, truth: np.ndarray) -> str:
+    """Returns why a score of binary predictions is not defined for the questions in `rows`, int (M,).
+
+    Arguments:
+        answers: The answers to a suite.
+        rows: The rows of the set of questions.
+        answered: Whether each question is answered, bool (N,).
+        truth: The true values of those that are answered and determined.
+    """
+    if not answered[rows].any():
+        return "; ".join(dict.fromkeys(answers.unanswered[rows]))
+    if not len(truth):
+        return "the true parent is not determined"
+    missing = 0 if (truth == 1.0).any() else 1
+    return f"no answered question has the true value {missing}"

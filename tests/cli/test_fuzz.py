@@ -37,6 +37,11 @@ VALUES = [
     "a\nb",
     "x" * 5000,
 ]
+# The defaults of the other sections are valid with these.
+FEW = """
+data: {train: 400, valid: 150, judges: 300, test: 100}
+questions: {do: {images: 100}, null: {images: 100}}
+"""
 FIGURES = {"figures", "tables", "report", "export-dime", "runtime"}  # of more than a second: fewer values
 EVERY = {command.name: command for module in MODULES for command in module.COMMANDS}
 
@@ -78,12 +83,13 @@ def variants(name):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with one text file and one folder, and no network."""
+    """A folder with one text file, one folder and a configuration of few images, and no network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MNIST_ROOT", "nowhere")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     (tmp_path / "here").mkdir()
     (tmp_path / "text.txt").write_text("no data\n")
+    (tmp_path / "config.yaml").write_text(FEW)
 
 
 @pytest.mark.slow

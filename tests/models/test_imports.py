@@ -28,7 +28,8 @@ ATTRIBUTES = {
     "thick": SimpleNamespace(of="thickness", above=2.5),
     "bright": SimpleNamespace(of="intensity", above=160.0),
 }
-UNET = {"num_heads": 4, "use_new_attention_order": False, "diffusion_steps": 500, "noise_schedule": "linear"}
+UNET = {"num_heads": 4, "use_new_attention_order": False, "predict_xstart": False}
+UNET |= {"diffusion_steps": 500, "noise_schedule": "linear"}
 
 
 def write(folder: Path, dataset: Dataset, images: np.ndarray) -> Path:
@@ -163,10 +164,10 @@ def test_ddpm_asks_for_what_the_file_cannot_say(tmp_path, data):
     unet, network = published_unet(multipliers=[1, 2], attention=[16])
     path = saved(tmp_path, to_published(unet.state_dict(), network, 32))
     run = run_of(tmp_path, "ddpm", data)
-    for name in ("num_heads", "use_new_attention_order", "diffusion_steps", "noise_schedule"):
+    for name in UNET:
         with pytest.raises(UserError, match=f"option {name}"):
             import_model(path, {key: value for key, value in UNET.items() if key != name}, run)
-    with pytest.raises(UserError, match="option num_heads: heads is 3"):
+    with pytest.raises(UserError, match="option num_heads: is 3, which does not divide 64 channels"):
         import_model(path, UNET | {"num_heads": 3}, run)
     import_model(path, UNET, run)
     loaded, schedule = load_ddpm(run.out, MNIST)

@@ -14,7 +14,8 @@ from ..core.checkpoint import save_model
 from ..core.errors import UserError
 from ..core.provenance import describe
 from ..core.run import Run
-from ..pretrained.checkpoints import Options, Published, open_checkpoint
+from ..pretrained.checkpoints import Published, open_checkpoint
+from ..pretrained.import_options import Options
 from .registry import MODELS, split_name
 
 __all__ = ["import_model"]

@@ -19,20 +19,30 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadFile, UserError
+from ..core.names import shortened
+from .foreign_state import interpreting, renamed
 
-__all__ = ["describe_hvae", "rename_hvae"]
+__all__ = ["KIND", "describe_hvae", "rename_hvae"]
 
 State = dict[str, Tensor]
+
+KIND = "causal-gen's HVAE"
+"""The kind of these weights, for messages."""
+
+
+_PROJECTIONS = {"z_proj": "from_latent", "z_feat_proj": "to_prior"}
+_OUTPUTS = {"x_loc": "location", "x_logscale": "log_scale"}
 
 
 def _stages(arch: str, name: str) -> list[tuple[int, int, int]]:
     """Returns resolution, blocks and downsampling factor (0: none) of each stage of an architecture string."""
     found = []
-    for part in str(arch).split(","):
-        match = re.fullmatch(r"\s*(\d+)b(\d+)(?:d(\d+))?\s*", part)
+    for part in arch.split(","):
+        match = re.fullmatch(r"\s*([1-9]\d{0,3})b(\d{1,3})(?:d([1-9]\d{0,3}))?\s*", part, re.ASCII)
         if match is None:
             raise UserError(
-                f"option {name}: is {arch!r}; give stages such as 32b3d2 (32 px, 3 blocks, halved), as causal-gen does"
+                f"option {name}: is {shortened(arch)}; give stages such as 32b3d2 (32 px, 3 blocks, halved), as "
+                "causal-gen does"
             )
         found.append((int(match[1]), int(match[2]), int(match[3] or 0)))
     return found
@@ -60,6 +70,12 @@ def describe_hvae(
     resolutions = [side for side, _, _ in encoder]
     if encoder[0][1] == 0:
         raise UserError("option enc_arch: a first stage without blocks (a strided stem) is not supported")
+    if any(blocks == 0 for _, blocks, _ in decoder):
+        raise UserError(f"option dec_arch: {shortened(dec_arch)} has a stage without blocks; correct it")
+    if len(set(resolutions)) < len(resolutions):
+        raise UserError(
+            f"option enc_arch: {shortened(enc_arch)} has two stages of one resolution; correct it"
+        )
     if any(side % 2 and side > 1 for side in resolutions):
         raise UserError("option enc_arch: odd resolutions above 1 px are not supported")
     if [side for side, _, _ in decoder] != resolutions[::-1] or any(
@@ -67,11 +83,12 @@ def describe_hvae(
         for (side, _, down), coarser in zip(encoder, [*resolutions[1:], 0], strict=True)
     ):
         raise UserError(
-            f"option dec_arch: {dec_arch} does not have the resolutions of enc_arch, {enc_arch}; correct one"
+            f"option dec_arch: {shortened(dec_arch)} does not have the resolutions of enc_arch, {shortened(enc_arch)}; "
+            "correct one"
         )
     counts = [blocks + (1 if down else 0) for _, blocks, down in encoder]
     outs = [count for _, count, _ in decoder]
-    try:
+    with interpreting(origin, f"{KIND} with dec_arch {shortened(dec_arch)}"):
         heavy = "decoder.blocks.0.prior.conv.7.weight" in state
         last = 7 if heavy else 3
         starts = [sum(outs[:number]) for number in range(len(outs))]
@@ -81,16 +98,15 @@ def describe_hvae(
         parents = state["decoder.blocks.0.z_proj.weight"].shape[1] - latents
         conditional = state["decoder.blocks.0.prior.conv.1.weight"].shape[1] == widths[0] + parents
         drawn = [side for (side, _, _), start in zip(decoder, starts, strict=True) if _drawn(state, start)]
-    except KeyError:
-        raise BadFile(
-            f"{origin}: not the weights of causal-gen's HVAE with dec_arch {dec_arch}; name another file, or correct "
-            "the option"
-        ) from None
-    found = {
-        part: 1
-        + max((int(key.split(".")[2]) for key in state if key.startswith(f"{part}.blocks.")), default=0)
-        for part in ("encoder", "decoder")
-    }
+        if not drawn:
+            raise ValueError("none of its layers has a posterior")
+        if parents < 1 or latents < 1:
+            raise ValueError(f"its layers receive {latents} latents and {parents} parents")
+        found = {
+            part: 1
+            + max((int(key.split(".")[2]) for key in state if key.startswith(f"{part}.blocks.")), default=0)
+            for part in ("encoder", "decoder")
+        }
     for part, wanted in (("encoder", sum(counts)), ("decoder", sum(outs))):
         if found[part] != wanted:
             option = "enc_arch" if part == "encoder" else "dec_arch"
@@ -144,34 +160,36 @@ def rename_hvae(
     stages = [
         (stage, block) for stage, count in enumerate(network["encoder_blocks"]) for block in range(count)
     ]
-    for key, tensor in state.items():
-        if key.startswith("encoder.blocks."):
-            number, rest = key.removeprefix("encoder.blocks.").split(".", 1)
-            stage, block = stages[int(number)]
-            found[f"encoder.stages.{stage}.{block}.{_layer(rest)}"] = tensor
-        elif key.startswith("decoder.blocks."):
-            number, part, rest = key.removeprefix("decoder.blocks.").split(".", 2)
-            where, leaf = f"decoder.{number}", rest.rpartition(".")[2]
-            if part == "z_proj":
-                found[f"{where}.from_latent.{leaf}"] = _parents_last(tensor, leaf, parents, order)
-            elif part == "z_feat_proj":
-                found[f"{where}.to_prior.{leaf}"] = tensor
-            else:
-                if rest == "conv.1.weight" and part == "posterior":
-                    tensor = _posterior(tensor, parents)
-                if rest == "conv.1.weight" and part != "conv":
-                    given = part == "posterior" or network["prior"] == "conditional"
-                    tensor = _parents_last(tensor, leaf, parents, order) if given else tensor
-                name = "body" if part == "conv" else part
-                found[f"{where}.{name}.{_layer(rest)}"] = tensor
-        elif key.startswith("decoder.bias."):
-            found[f"starts.{tensor.shape[-1]}"] = tensor
-        elif key.startswith("likelihood."):
-            outputs = {"x_loc": "location", "x_logscale": "log_scale"}
-            module, leaf = key.removeprefix("likelihood.").split(".")
-            found[f"head.{outputs.get(module, module)}.{leaf}"] = tensor
-        elif key != "log2":
-            found[key] = tensor
+
+    def name(key: str, tensor: Tensor) -> str | None:
+        part, _, rest = key.partition(".")
+        if rest.startswith("blocks."):
+            number, rest = rest.removeprefix("blocks.").split(".", 1)
+            if part == "encoder":
+                stage, block = stages[int(number)]
+                return f"encoder.stages.{stage}.{block}.{_layer(rest)}"
+            layer, rest = rest.split(".", 1)
+            if layer in _PROJECTIONS:
+                return f"decoder.{number}.{_PROJECTIONS[layer]}.{rest}"
+            return f"decoder.{number}.{'body' if layer == 'conv' else layer}.{_layer(rest)}"
+        if key.startswith("decoder.bias."):
+            return f"starts.{tensor.shape[-1]}"
+        if part == "likelihood":
+            module, leaf = rest.split(".")
+            return f"head.{_OUTPUTS.get(module, module)}.{leaf}"
+        return None if key == "log2" else key
+
+    def change(key: str, tensor: Tensor) -> Tensor:
+        if not key.startswith("decoder.blocks."):
+            return tensor
+        if key.endswith(".posterior.conv.1.weight"):
+            return _parents_last(_posterior(tensor, parents), parents, order)
+        conditional = network["prior"] == "conditional" and key.endswith(".prior.conv.1.weight")
+        if conditional or key.endswith(".z_proj.weight"):
+            return _parents_last(tensor, parents, order)
+        return tensor
+
+    found |= renamed(state, name, change)
     _unused_projections(found, network)
     return found
 
@@ -189,9 +207,9 @@ def _posterior(weight: Tensor, parents: int) -> Tensor:
     return torch.cat([state, activation, given], dim=1)
 
 
-def _parents_last(tensor: Tensor, leaf: str, parents: int, order: Sequence[int]) -> Tensor:
+def _parents_last(tensor: Tensor, parents: int, order: Sequence[int]) -> Tensor:
     """Returns weights whose last input columns, those of the parents, are in our order."""
-    if leaf != "weight" or list(order) == list(range(parents)):
+    if list(order) == list(range(parents)):
         return tensor
     first = tensor.shape[1] - parents
     return torch.cat([tensor[:, :first], tensor[:, first:][:, list(order)]], dim=1)

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadFile
+from .foreign_state import interpreting, renamed
 
-__all__ = ["describe_vae", "rename_vae", "unknown_names"]
+__all__ = ["KIND", "describe_vae", "rename_vae", "unknown_names"]
 
 State = dict[str, Tensor]
+
+KIND = "causal-gen's simple VAE"
+"""The kind of these weights, for messages."""
 
 _SAME = {
     "encoder.conv.0": "encoder.0",
@@ -45,13 +49,13 @@ def describe_vae(state: Mapping[str, Tensor], origin: Path | str) -> dict[str, A
     Raises:
         BadFile: If these are not the weights of such a network.
     """
-    try:
+    with interpreting(origin, KIND):
         channels = state["encoder.conv.0.weight"].shape[0]
         hidden, joined = state["encoder.embed.0.weight"].shape
         latent = state["encoder.z_loc.weight"].shape[0]
         last = state["decoder.conv.7.weight"].shape[0]
-    except (KeyError, ValueError):
-        raise BadFile(f"{origin}: not the weights of causal-gen's simple VAE; name another file") from None
+        if joined <= hidden:
+            raise ValueError("its network receives no parents")
     if last != latent:
         raise BadFile(
             f"{origin}: its last feature maps have {last} channels and its latents {latent}; only equal numbers are "
@@ -82,11 +86,12 @@ def rename_vae(
     """
     parents, latent = network["parents"], network["latent"]
     order = torch.tensor(list(range(parents)) if columns is None else list(columns))
-    found: State = {"head.scale_gate": torch.ones(())}
-    for key, tensor in state.items():
+
+    def name(key: str, tensor: Tensor) -> str | None:
         module, _, leaf = key.rpartition(".")
-        if module in _SAME:
-            found[f"{_SAME[module]}.{leaf}"] = tensor
+        return f"{_SAME[module]}.{leaf}" if module in _SAME else None
+
+    found: State = {"head.scale_gate": torch.ones(())} | renamed(state, name)
     for leaf in ("weight", "bias"):
         found[f"posterior.{leaf}"] = torch.cat(
             [state[f"encoder.z_{one}.{leaf}"] for one in ("loc", "logscale")]

@@ -1,14 +1,13 @@
-"""Reads published checkpoints and the options of their import.
+"""Reads published checkpoints.
 
 A checkpoint is a file of `torch.save` (:mod:`counterfactory.core.foreign.torch_files`) or a safetensors file. Nothing
 in it is executed. It holds a state dictionary, or a dictionary that contains one beside settings, counters and the
-state of the optimizer. What the file does not determine, such as the number of attention heads, is an option of the
-import; it is never guessed.
+state of the optimizer. :mod:`counterfactory.pretrained.import_options` reads what the file does not determine.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..core.errors import BadFile, UserError
+from ..core.errors import BadFile, UserError, reading
+from ..core.foreign.archives import reason
 from ..core.foreign.torch_files import read_checkpoint
+from ..core.names import shortened
 
-__all__ = ["Options", "Published", "open_checkpoint", "take", "without_prefix"]
+__all__ = ["Published", "open_checkpoint", "take", "without_prefix"]
 
 State = dict[str, Tensor]
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_NUMBERS = (*_FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+"""The types of the numbers of weights; safetensors files may have others."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,30 @@ class Published:
                 content must be a state dictionary.
 
         Raises:
-            BadFile: If there is no state dictionary, or one of its numbers is not finite.
+            BadFile: If there is no state dictionary, or one of its tensors is empty, or has numbers of an unknown type
+                or that are not finite.
         """
         found: Any = next((self.value[entry] for entry in entries if entry in self.value), self.value)
-        if not isinstance(found, Mapping) or not all(isinstance(one, Tensor) for one in found.values()):
-            known = ", ".join(map(str, list(self.value)[:6]))
+        if not isinstance(found, Mapping) or not all(
+            isinstance(key, str) and isinstance(one, Tensor) for key, one in found.items()
+        ):
+            known = ", ".join(shortened(entry) for entry in list(self.value)[:6])
             raise BadFile(
                 f"{self.path}: holds no state dictionary (its entries: {known}); name a file of weights"
             )
         for key, one in found.items():
-            if one.is_floating_point() and not bool(torch.isfinite(one).all()):
-                raise BadFile(f"{self.path}: {key} holds a number that is not finite; fetch it again")
-        return {str(key): one.float() if one.is_floating_point() else one for key, one in found.items()}
+            if one.dtype not in _NUMBERS or not one.numel():
+                kind = (
+                    "is empty"
+                    if not one.numel()
+                    else f"holds {str(one.dtype).removeprefix('torch.')} numbers"
+                )
+                raise BadFile(f"{self.path}: {shortened(key)} {kind}; name a file of weights")
+            if one.is_floating_point() and not bool(torch.isfinite(one.float()).all()):
+                raise BadFile(
+                    f"{self.path}: {shortened(key)} holds a number that is not finite; fetch it again"
+                )
+        return {key: one.float() if one.is_floating_point() else one for key, one in found.items()}
 
 
 def open_checkpoint(path: Path | str) -> Published:
@@ -87,85 +104,18 @@ def open_checkpoint(path: Path | str) -> Published:
     if path.suffix == ".safetensors":
         try:
             return Published(path, digest, load_file(path))
-        except (SafetensorError, ValueError) as error:
-            raise BadFile(f"{path}: not a complete safetensors file ({error}); fetch it again") from None
+        except (SafetensorError, ValueError, LookupError, RuntimeError) as error:
+            raise BadFile(
+                f"{path}: not a complete safetensors file ({reason(error)}); fetch it again"
+            ) from None
     return Published(path, digest, read_checkpoint(path))
 
 
 def _sha256(path: Path) -> str:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of weights; put it there, or name another")
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@dataclass
-class Options:
-    """The options of an import, by name. Each one that is read is marked as used.
-
-    Arguments:
-        values: The options of the user.
-        known: Options that the file itself contains, such as the settings that causal-gen stores; used where `values`
-            has none.
-        kind: What is imported, for error messages.
-    """
-
-    values: Mapping[str, Any]
-    known: Mapping[str, Any] = field(default_factory=dict)
-    kind: str = "these weights"
-    used: dict[str, Any] = field(default_factory=dict)
-
-    def need(self, name: str, why: str, choices: Sequence[Any] = ()) -> Any:
-        """Returns an option that the user must give unless the file says it.
-
-        Arguments:
-            name: Its name.
-            why: What it is and why the weights do not determine it, one phrase.
-            choices: The possible values; empty: any.
-
-        Raises:
-            UserError: If it is missing, contradicts the file, or is none of the choices.
-        """
-        if name in self.values:
-            value = self.values[name]
-            if name in self.known and self.known[name] != value:
-                raise UserError(
-                    f"option {name}: is {value}, but the file says {self.known[name]}; leave the option out"
-                )
-        elif name in self.known:
-            value = self.known[name]
-        else:
-            shown = f" ({', '.join(map(str, choices))})" if choices else ""
-            raise UserError(f"option {name}: {self.kind} need it{shown}: {why}; add --option {name}=VALUE")
-        if choices and value not in choices:
-            raise UserError(f"option {name}: is {value}; choose from {', '.join(map(str, choices))}")
-        self.used[name] = value
-        return value
-
-    def whole(self, name: str, why: str, least: int = 1) -> int:
-        """Returns an option that is a whole number of at least `least`. See :meth:`need`."""
-        value = self.need(name, why)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"option {name}: is {value}; give a whole number from {least}")
-        return value
-
-    def has(self, name: str) -> bool:
-        """Returns whether the user or the file gives the option."""
-        return name in self.values or name in self.known
-
-    def finish(self) -> dict[str, Any]:
-        """Returns the options that were used.
-
-        Raises:
-            UserError: If the user gave an option that was not used.
-        """
-        for name in self.values:
-            if name not in self.used:
-                known = ", ".join(self.used) or "none"
-                raise UserError(
-                    f"option {name}: {self.kind} have no such option; leave it out (used: {known})"
-                )
-        return dict(self.used)
 
 
 def take(state: State, key: str, path: Path | str) -> Tensor:

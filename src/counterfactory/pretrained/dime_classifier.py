@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .foreign_state import renamed
 from .torchvision_import import import_torchvision
 
 __all__ = ["DenseNetClassifier", "rename_dime_classifier"]
@@ -57,5 +58,5 @@ def rename_dime_classifier(
         features: The entry `feat_extract` of the checkpoint.
         classifier: The entry `classifier` of the checkpoint.
     """
-    found = {key.replace("feat_extract.features.", "trunk.", 1): one for key, one in features.items()}
-    return found | {f"head.{key}": one for key, one in classifier.items()}
+    trunk = renamed(features, lambda key, _: key.replace("feat_extract.features.", "trunk.", 1))
+    return trunk | renamed(classifier, lambda key, _: f"head.{key}")

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .foreign_state import renamed
+
 __all__ = ["VggFace2Oracle", "rename_dime_oracle"]
 
 _MEANS = (131.0912, 103.8827, 91.4953)  # grey levels; of red, green, blue, subtracted from blue, green, red
@@ -104,8 +106,4 @@ def rename_dime_oracle(features: Mapping[str, Tensor], classifier: Mapping[str, 
                 for suffix, part in (("", 0), ("_bn", 1)):
                     names[f"conv{stage}_{block}_{theirs}{suffix}"] = f"blocks.{number}.{ours}.{part}"
             number += 1
-    found = {}
-    for key, tensor in features.items():
-        module, _, leaf = key.rpartition(".")
-        found[f"{names.get(module, module)}.{leaf}"] = tensor
-    return found | {f"head.{key}": one for key, one in classifier.items()}
+    return renamed(features, names) | renamed(classifier, lambda key, _: f"head.{key}")

@@ -18,11 +18,15 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core.errors import BadFile
+from ..core.errors import BadFile, UserError
+from .foreign_state import interpreting, renamed
 
-__all__ = ["describe_unet", "from_published", "to_published"]
+__all__ = ["KIND", "describe_unet", "from_published", "to_published"]
 
 State = dict[str, Tensor]
+
+KIND = "guided-diffusion's U-Net"
+"""The kind of these weights, for messages."""
 
 _RESIDUAL = {
     "in_layers.0": "norm_in",
@@ -48,9 +52,10 @@ def describe_unet(state: Mapping[str, Tensor], side: int, origin: Path | str) ->
 
     Raises:
         BadFile: If these are not the weights of such a network.
+        UserError: If the images cannot be halved as often as the network halves them.
     """
-    try:
-        outputs = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("output_blocks."))
+    with interpreting(origin, KIND):
+        outputs = len({key.split(".")[1] for key in state if key.startswith("output_blocks.")})
         # The last block of each level of the decoder but the finest is followed by an upsampling one.
         ups = [
             number
@@ -68,10 +73,17 @@ def describe_unet(state: Mapping[str, Tensor], side: int, origin: Path | str) ->
         channels = state["input_blocks.0.0.weight"].shape[1]
         predicted = state["out.2.weight"].shape[0]
         rows = state["input_blocks.1.0.emb_layers.1.weight"].shape[0]
-    except (KeyError, ValueError, IndexError):
-        raise BadFile(f"{origin}: not the weights of guided-diffusion's U-Net; name another file") from None
+        classes = state["label_emb.weight"].shape[0] if "label_emb.weight" in state else 0
+        if not levels:
+            raise ValueError("it has no resolutions")
     if any(one % width for one in widths) or predicted not in (channels, 2 * channels):
         raise BadFile(f"{origin}: a U-Net of unknown widths; name weights of guided-diffusion's U-Net")
+    halvings = levels - 1
+    if side % 2**halvings:
+        raise UserError(
+            f"{origin}: a U-Net that halves the resolution {halvings} times, but images have {side} px, which is no "
+            f"multiple of {2**halvings}; change data.image_size, or name another file"
+        )
     if not attention:
         raise BadFile(
             f"{origin}: has attention in its middle only, which is not supported; name another file"
@@ -87,7 +99,7 @@ def describe_unet(state: Mapping[str, Tensor], side: int, origin: Path | str) ->
         "learned_variance": predicted == 2 * channels,
         "conv_resample": any(key.endswith(".op.weight") for key in state),
         "shift_only": rows == widths[0],
-        "classes": len(state["label_emb.weight"]) if "label_emb.weight" in state else 0,
+        "classes": classes,
     }
 
 
@@ -162,16 +174,19 @@ def from_published(
     Returns:
         The weights. Modules of unknown names keep them, so that loading refuses them.
     """
-    names, found = dict(_modules(network, side)), {}
-    for key, tensor in state.items():
+
+    def change(key: str, tensor: Tensor) -> Tensor:
         module, _, leaf = key.rpartition(".")
         if module.endswith((".qkv", ".proj_out")) and leaf == "weight":
+            if tensor.dim() != 3 or tensor.shape[2] != 1:
+                raise ValueError(f"{key} has the shape {tuple(tensor.shape)}")
             tensor = tensor[..., 0]
         if module.endswith(".qkv") and not new_order:
-            heads = _heads(network, len(tensor) // 3, module.startswith("output_blocks"))
+            heads = _heads(network, tensor.shape[0] // 3, module.startswith("output_blocks"))
             tensor = _reorder(tensor, (heads, 3, -1))
-        found[f"{names.get(module, module)}.{leaf}"] = tensor
-    return found
+        return tensor
+
+    return renamed(state, dict(_modules(network, side)), change)
 
 
 def to_published(
@@ -181,14 +196,14 @@ def to_published(
 
     Inverts :func:`from_published`, with the same arguments.
     """
-    names, found = {ours: theirs for theirs, ours in _modules(network, side)}, {}
-    for key, tensor in state.items():
+    names = {ours: theirs for theirs, ours in _modules(network, side)}
+
+    def change(key: str, tensor: Tensor) -> Tensor:
         ours, _, leaf = key.rpartition(".")
         module = names[ours]
         if module.endswith(".qkv") and not new_order:
             heads = _heads(network, len(tensor) // 3, module.startswith("output_blocks"))
             tensor = _reorder(tensor, (3, heads, -1))
-        if module.endswith((".qkv", ".proj_out")) and leaf == "weight":
-            tensor = tensor[..., None]
-        found[f"{module}.{leaf}"] = tensor
-    return found
+        return tensor[..., None] if module.endswith((".qkv", ".proj_out")) and leaf == "weight" else tensor
+
+    return renamed(state, names, change)

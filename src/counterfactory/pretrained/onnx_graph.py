@@ -4,6 +4,7 @@ Only the operators of :data:`OPERATORS` are supported, with constant weights; a 
 name. :class:`counterfactory.models.classifier.graph.GraphNetwork` evaluates the list. Requires the package `onnx`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from ..core.errors import BadFile, UserError
 from ..core.foreign.archives import reason
+from ..core.names import shortened
+from .foreign_state import interpreting
 
 __all__ = ["OPERATORS", "read_onnx"]
 
@@ -24,6 +27,8 @@ OPERATORS = (
 """The operators of ONNX that are supported."""
 
 _LARGEST = 2**30  # bytes
+_WIDE = 512  # the largest kernel, stride, dilation and padding in px; larger ones could fill the memory
+_SIZES = ("kernel_shape", "strides", "dilations", "pads")
 
 
 def read_onnx(path: Path | str) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
@@ -51,32 +56,55 @@ def read_onnx(path: Path | str) -> tuple[list[dict[str, Any]], dict[str, Tensor]
     if path.stat().st_size > _LARGEST:
         raise BadFile(f"{path}: has more than {_LARGEST} bytes; name another file")
     try:
-        graph = onnx.load_model_from_string(path.read_bytes()).graph
+        model = onnx.load_model_from_string(path.read_bytes())
+        graph = model.graph
         # Only tensors in the file itself: an external tensor can name any path.
         if any(one.data_location or one.external_data for one in graph.initializer):
             raise ValueError("its tensors are in other files")
         arrays = {one.name: np.array(to_array(one)) for one in graph.initializer}
+        unknown = [
+            node.op_type for node in graph.node if node.op_type not in (*OPERATORS, "Constant") or node.domain
+        ]
+        if unknown:
+            raise UserError(
+                f"{path}: the operator {shortened(unknown[0])} is not supported; supported: {', '.join(OPERATORS)}"
+            )
+        onnx.checker.check_model(model)
         nodes = [
             (node.op_type, list(node.input), list(node.output), _attributes(node, onnx, to_array))
             for node in graph.node
         ]
         inputs = [one.name for one in graph.input if one.name not in arrays]
         outputs = [one.name for one in graph.output]
+    except UserError:
+        raise
     except Exception as error:  # a damaged file may raise anything
         raise BadFile(f"{path}: not an ONNX graph ({reason(error)}); name another file") from None
     if len(inputs) != 1 or len(outputs) != 1:
         raise BadFile(
             f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; a classifier has one of each"
         )
-    names = {inputs[0]: "input", outputs[0]: "output"}
+    with interpreting(path, "a supported ONNX graph"):
+        return _graph(nodes, arrays, inputs[0], outputs[0])
+
+
+def _graph(
+    nodes: Sequence[tuple[str, list[str], list[str], dict[str, Any]]],
+    arrays: dict[str, np.ndarray],
+    start: str,
+    end: str,
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Returns nodes and weights by our names."""
+    names = {start: "input", end: "output"}
     found: list[dict[str, Any]] = []
     for op, needed, made, attributes in nodes:
         if op == "Constant":
             value = attributes.get("value", attributes.get("value_ints", attributes.get("value_float")))
             arrays[made[0]] = np.array(value)
             continue
-        if op not in OPERATORS:
-            raise UserError(f"{path}: the operator {op} is not supported; supported: {', '.join(OPERATORS)}")
+        for key in _SIZES:
+            if not all(0 <= one <= _WIDE for one in attributes.get(key, ())):
+                raise ValueError(f"{op} has the {key} {attributes[key][:4]}")
         names.setdefault(made[0], f"n{len(found)}")
         found.append({"op": op, "inputs": needed, "output": made[0], "attributes": attributes})
     weights: dict[str, Tensor] = {}
@@ -85,13 +113,13 @@ def read_onnx(path: Path | str) -> tuple[list[dict[str, Any]], dict[str, Tensor]
             if name in arrays:
                 names.setdefault(name, f"w{len(weights)}")
                 array = arrays[name]
-                if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-                    raise BadFile(f"{path}: {name} does not hold finite numbers; name another file")
+                if array.dtype.kind not in "fiu" or not array.size or not np.isfinite(array).all():
+                    raise ValueError(f"{name} does not hold finite numbers")
                 weights[names[name]] = torch.from_numpy(
                     array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
                 )
             elif name and name not in names:
-                raise BadFile(f"{path}: {node['op']} uses {name}, which nothing computes; name another file")
+                raise ValueError(f"{node['op']} uses {name}, which nothing computes")
             node["inputs"][number] = names.get(name, "")
         node["output"] = names[node["output"]]
     return found, weights

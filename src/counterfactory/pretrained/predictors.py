@@ -17,16 +17,23 @@ from typing import Any
 from torch import Tensor
 
 from ..core.errors import BadFile
+from .foreign_state import interpreting, renamed
 
-__all__ = ["SLOPE", "describe_predictor", "networks_in", "rename_predictor"]
+__all__ = ["KIND", "SLOPE", "describe_predictor", "networks_in", "rename_predictor"]
 
 State = dict[str, Tensor]
+
+KIND = "a published predictor"
+"""The kind of these weights, for messages."""
 
 SLOPE = 0.01
 """The slope of the leaky ReLU of the published predictors."""
 
 _CONVOLUTIONS = (0, 4, 7, 10, 13, 16)
 """The numbers of the convolutions in the published trunk; a batch normalization follows each."""
+
+_DENSE = (0, 1, 3)
+"""The numbers of the layers with weights in the published head."""
 
 
 def networks_in(state: Mapping[str, Tensor]) -> dict[str, State]:
@@ -61,15 +68,20 @@ def describe_predictor(
     Raises:
         BadFile: If these are not the weights of a known predictor, or of one of another kind of variable.
     """
-    try:
+    with interpreting(origin, KIND):
         first, channels = state["cnn.0.weight"].shape[:2]
         inputs = state["fc.0.weight"].shape[1]
         outputs = state["fc.3.weight"].shape[0]
-    except (KeyError, ValueError):
-        raise BadFile(f"{origin}: not the weights of a published predictor; name another file") from None
-    if "cnn.0.bias" in state:
+        attribute = "cnn.0.bias" in state
         architecture = "simple" if "cnn.1.weight" in state else "complex"
-        last = state["cnn.15.weight" if architecture == "simple" else "cnn.8.weight"].shape[0]
+        last = 8 * first
+        if attribute:
+            last = state["cnn.15.weight" if architecture == "simple" else "cnn.8.weight"].shape[0]
+        if inputs < last:
+            raise ValueError(
+                f"its first dense layer has {inputs} inputs, but its convolutions have {last} outputs"
+            )
+    if attribute:
         if classes != 2 or outputs != 1:
             raise BadFile(
                 f"{origin}: predicts one attribute with two values; name the file of another variable"
@@ -82,7 +94,7 @@ def describe_predictor(
         "channels": channels,
         "classes": classes,
         "width": first,
-        "context": inputs - 8 * first,
+        "context": inputs - last,
         "slope": SLOPE,
         "linear": not classes and outputs == 1,
         "stem_stride": 2 if side > 64 else 1,
@@ -99,13 +111,9 @@ def rename_predictor(state: Mapping[str, Tensor], network: Mapping[str, Any]) ->
     """
     if "architecture" in network:
         return dict(state)
-    stages = {
-        str(number + offset): f"trunk.{stage}.{offset}"
+    names = {
+        f"cnn.{number + offset}": f"trunk.{stage}.{offset}"
         for stage, number in enumerate(_CONVOLUTIONS)
         for offset in (0, 1)
     }
-    found = {}
-    for key, tensor in state.items():
-        part, number, leaf = key.split(".")
-        found[f"{stages.get(number, key)}.{leaf}" if part == "cnn" else f"head.{number}.{leaf}"] = tensor
-    return found
+    return renamed(state, names | {f"fc.{number}": f"head.{number}" for number in _DENSE})

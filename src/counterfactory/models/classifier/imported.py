@@ -19,12 +19,18 @@ from ...pretrained.torchvision_import import import_torchvision
 from .graph import GraphNetwork
 from .network import ClassifierNetwork
 
-__all__ = ["PIXELS", "ImportedClassifier", "build_classifier", "build_imported"]
+__all__ = ["PIXELS", "ImportedClassifier", "build_classifier", "build_imported", "is_known"]
 
 PIXELS = ("[-1, 1]", "[0, 1]", "imagenet")
 """The scales of pixels that a network can expect; `imagenet`: mean and standard deviation of ImageNet's channels."""
 
 _MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def is_known(architecture: str) -> bool:
+    """Returns whether an architecture is a classifier of torchvision."""
+    models = import_torchvision().models
+    return architecture in models.list_models(module=models)
 
 
 def build_imported(architecture: str, outputs: int, **arguments: Any) -> nn.Module:
@@ -47,7 +53,7 @@ def build_imported(architecture: str, outputs: int, **arguments: Any) -> nn.Modu
     if architecture == "onnx":
         return GraphNetwork(**arguments)
     models = import_torchvision().models
-    if architecture not in models.list_models(module=models):
+    if not is_known(architecture):
         raise ValueError(f"{architecture} is no classifier of torchvision")
     extra = {"init_weights": False} if architecture in ("googlenet", "inception_v3") else {}
     return models.get_model(architecture, num_classes=outputs, **extra)
@@ -99,15 +105,23 @@ class ImportedClassifier(nn.Module):
         return torch.cat([logits, logits.new_zeros(len(logits), 1)], 1)[:, self.columns]
 
     def features(self, images: Tensor) -> Tensor:
-        """Returns the inputs of the last linear layer, (B, F), of images in [-1, 1], (B, C, H, W)."""
+        """Returns the inputs of the last linear layer, (B, F), of images in [-1, 1], (B, C, H, W).
+
+        In a network without a linear layer, they are the means of its last feature maps.
+        """
         if isinstance(self.network, DenseNetClassifier | VggFace2Oracle | ClassifierNetwork):
             return self.network.features(self.prepare(images))
         if isinstance(self.network, GraphNetwork):
-            last = next(node for node in reversed(self.network.nodes) if node["op"] in ("Gemm", "MatMul"))
-            return self.network.values(self.prepare(images))[last["inputs"][0]]
+            inputs = [node["inputs"][0] for node in self.network.nodes if node["op"] in ("Gemm", "MatMul")]
+            values = self.network.values(self.prepare(images))
+            if inputs and inputs[-1] in values:
+                return values[inputs[-1]].flatten(1)
+            return self.stages(images)[-1].mean((2, 3))
         found: list[Tensor] = []
-        last_linear = [one for one in self.network.modules() if isinstance(one, nn.Linear)][-1]
-        hook = last_linear.register_forward_pre_hook(lambda module, inputs: found.append(inputs[0]))
+        linear = [one for one in self.network.modules() if isinstance(one, nn.Linear)]
+        if not linear:
+            return self.stages(images)[-1].mean((2, 3))
+        hook = linear[-1].register_forward_pre_hook(lambda module, inputs: found.append(inputs[0]))
         try:
             self.network(self.prepare(images))
         finally:

@@ -1,26 +1,38 @@
 """Imports a classifier or an oracle: DiME's, or another one as a state dictionary or an ONNX file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...core.errors import BadFile, UserError
+from ...core.names import shortened
 from ...core.run import Run
 from ...data.attributes import attribute_labels
 from ...data.celeba_entry import ATTRIBUTES
 from ...data.dataset import load_dataset, load_split
 from ...data.outputs import Outputs, outputs_of
-from ...pretrained.checkpoints import Options, Published
+from ...pretrained.checkpoints import Published
 from ...pretrained.dime_classifier import rename_dime_classifier
 from ...pretrained.dime_oracle import rename_dime_oracle
+from ...pretrained.foreign_state import checked, fitted, interpreting, renamed
+from ...pretrained.import_options import Options
 from ...pretrained.onnx_graph import read_onnx
-from .imported import PIXELS, ImportedClassifier
+from .imported import PIXELS, ImportedClassifier, is_known
 from .model import AttributeClassifier
 from .train import constant_outputs, measured_errors
 
 __all__ = ["import_classifier"]
+
+_KINDS = {
+    "dime_classifier": "DiME's classifier",
+    "dime_oracle": "DiME's oracle",
+    "onnx": "a supported ONNX graph",
+    "counterfactory": "a classifier of this package",
+}
+"""The kind of the weights of each architecture but those of torchvision, for messages."""
 
 
 def import_classifier(
@@ -30,7 +42,8 @@ def import_classifier(
 
     DiME's classifier and oracle need no options. Options of other files:
 
-    - `architecture`: a network of torchvision, such as `resnet18`; not for ONNX;
+    - `architecture`: a network of torchvision, such as `resnet18`, or `counterfactory` for a classifier that this
+      package trained; not for ONNX;
     - `outputs`: the names of the logits in order, separated by commas; `digit=3` is class 3 of the variable `digit`,
       `-` a logit that is not used;
     - `pixels`: the scale that the network expects, one of :data:`counterfactory.models.classifier.imported.PIXELS`;
@@ -43,24 +56,15 @@ def import_classifier(
 
     Raises:
         UserError: If an option is missing or wrong, or no output of the configuration is predicted.
-        BadFile: If the file holds the weights of another network.
+        BadFile: If the file holds the weights of another network, or the network cannot classify the images.
     """
     dataset = load_dataset(run.data)
     outputs = outputs_of(run.attributes or {}, dataset.variables, dataset.labels)
-    network, state, names = _network(published, options, dataset.shape[0])
+    network, rename, names = _network(published, options, dataset.shape[0])
     network["columns"] = _columns(outputs, names, published)
-    try:
-        model = ImportedClassifier(**network)
-    except ValueError as error:
-        raise UserError(f"option architecture: {error}; name one, such as resnet18") from None
-    try:
-        model.network.load_state_dict(state)
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise BadFile(
-            f"{published.path}: not the weights of {network['architecture']} ({line}); correct the option architecture"
-        ) from None
-    model.eval().requires_grad_(False)
+    kind = _KINDS.get(network["architecture"], network["architecture"])
+    model = fitted(lambda: ImportedClassifier(**network), rename, published.path, kind)
+    _check(model, dataset.shape, published, kind)
     meta = {
         "kind": run.name,
         "network": network,
@@ -72,22 +76,11 @@ def import_classifier(
 
 def _network(
     published: Published, options: Options, channels: int
-) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
-    """Returns the arguments of the network, its weights, and the names of its logits."""
+) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]], list[str]]:
+    """Returns the arguments of the network, a function that returns its weights, and the names of its logits."""
     value = published.value
     if isinstance(value.get("feat_extract"), Mapping) and isinstance(value.get("classifier"), Mapping):
-        parts = [replace(published, value=value[key]).state() for key in ("feat_extract", "classifier")]
-        oracle = "conv1_7x7_s2.weight" in parts[0]
-        rename = rename_dime_oracle if oracle else rename_dime_classifier
-        count = len(parts[1].get("bias", ()))
-        if channels != 3:
-            raise UserError(
-                f"{published.path}: classifies images of 3 channels, not {channels}; use another file"
-            )
-        options.known = {"outputs": list(ATTRIBUTES)} if count == len(ATTRIBUTES) else {}
-        names = _names(options, count)
-        found = {"architecture": "dime_oracle" if oracle else "dime_classifier", "outputs": count}
-        return found, rename(*parts), names
+        return _dime(published, options, channels)
     arguments: dict[str, Any] = {}
     if published.path.suffix == ".onnx":
         nodes, state = read_onnx(published.path)
@@ -95,24 +88,91 @@ def _network(
             name: [list(one.shape), str(one.dtype).removeprefix("torch.")] for name, one in state.items()
         }
         architecture, arguments = "onnx", {"nodes": nodes, "shapes": shapes}
-        names = _names(options, 0)
     else:
         state = published.state("state_dict", "model_state_dict", "model")
-        state = {key.removeprefix("module."): one for key, one in state.items()}
-        architecture = options.need("architecture", "the names of weights do not determine the layers' order")
-        names = _names(options, 0)
-    pixels = options.need("pixels", "another scale changes every prediction", PIXELS)
-    size = options.whole("size", "") if options.has("size") else 0
+        state = renamed(state, lambda key, _: key.removeprefix("module."))
+        architecture = options.text("architecture", "the names of weights do not determine the layers' order")
+        if architecture == "counterfactory":
+            arguments = _own(state, published)
+        elif architecture in _KINDS:
+            raise UserError(
+                f"option architecture: {architecture} is recognised by the content of the file, and "
+                f"{published.path} has another one; name a network of torchvision, such as resnet18"
+            )
+        elif not is_known(architecture):
+            raise UserError(
+                f"option architecture: {shortened(architecture)} is no classifier of torchvision; name one, such as "
+                "resnet18"
+            )
+    names = _names(options, 0)
+    pixels = options.choice("pixels", "another scale changes every prediction", PIXELS)
+    size = options.whole("size", "", most=2_048) if options.has("size") else 0
     found = {"architecture": architecture, "outputs": len(names), "pixels": pixels, "size": size}
-    return found | arguments, state, names
+    return found | arguments, lambda: renamed(state, lambda key, _: f"network.{key}"), names
+
+
+def _dime(
+    published: Published, options: Options, channels: int
+) -> tuple[dict[str, Any], Callable[[], dict[str, Tensor]], list[str]]:
+    """Returns what :func:`_network` does, for DiME's classifier and oracle."""
+    trunk, head = (
+        replace(published, value=published.value[key]).state() for key in ("feat_extract", "classifier")
+    )
+    architecture = "dime_oracle" if "conv1_7x7_s2.weight" in trunk else "dime_classifier"
+    rename = rename_dime_oracle if architecture == "dime_oracle" else rename_dime_classifier
+    with interpreting(published.path, _KINDS[architecture]):
+        count = head["bias"].shape[0]
+    if channels != 3:
+        raise UserError(
+            f"{published.path}: classifies images of 3 channels, not {channels}; use another file"
+        )
+    options.known = {"outputs": list(ATTRIBUTES)} if count == len(ATTRIBUTES) else {}
+    names = _names(options, count)
+
+    def renamed_state() -> dict[str, Tensor]:
+        return renamed(rename(trunk, head), lambda key, _: f"network.{key}")
+
+    return {"architecture": architecture, "outputs": count}, renamed_state, names
+
+
+def _own(state: Mapping[str, Tensor], published: Published) -> dict[str, int]:
+    """Returns the sizes of a classifier that was trained by this package, from the shapes of its weights."""
+    with interpreting(published.path, _KINDS["counterfactory"]):
+        width, channels = state["trunk.layers.0.0.weight"].shape[:2]
+        return {
+            "channels": channels,
+            "width": width,
+            "halvings": len({key.split(".")[2] for key in state if key.startswith("trunk.layers.")}),
+            "features": state["head.weight"].shape[1],
+        }
+
+
+def _check(model: ImportedClassifier, shape: Sequence[int], published: Published, kind: str) -> None:
+    """Raises an error if the network cannot classify images, or has another number of logits than names."""
+    images = torch.zeros(2, *shape)
+    # The operators of an ONNX graph check their arguments by their types only.
+    also = (TypeError, AttributeError) if published.path.suffix == ".onnx" else ()
+    (logits,) = checked(lambda: model.network(model.prepare(images)), published.path, kind, also)
+    outputs = model.missing
+    if logits.dim() != 2 or len(logits) != len(images):
+        raise BadFile(
+            f"{published.path}: its output for {len(images)} images has the shape {tuple(logits.shape)}, not "
+            f"(images, logits); name another file"
+        )
+    if logits.shape[1] != outputs:
+        raise UserError(
+            f"option outputs: has {outputs} names, but the network has {logits.shape[1]} logits; correct it"
+        )
+    checked(lambda: [model.features(images), *model.stages(images)], published.path, kind, also)
 
 
 def _names(options: Options, count: int) -> list[str]:
     """Returns the names of the logits."""
-    given = options.need("outputs", "the weights do not say what each logit predicts; name all, in order")
-    names = (
-        [one.strip() for one in given.split(",")] if isinstance(given, str) else [str(one) for one in given]
-    )
+    names = options.names("outputs", "the weights do not say what each logit predicts; name all, in order")
+    used = [name.casefold() for name in names if name != "-"]
+    twice = next((name for name in used if used.count(name) > 1), "")
+    if twice:
+        raise UserError(f"option outputs: names {shortened(twice)} twice; use - for a logit that is not used")
     if count and len(names) != count:
         raise UserError(
             f"option outputs: has {len(names)} names, but the network has {count} logits; correct it"
@@ -136,7 +196,7 @@ def _columns(outputs: Outputs, names: list[str], published: Published) -> list[i
             )
     if all(one is None for one in found):
         raise UserError(
-            f"{published.path}: predicts {', '.join(names[:5])} ..., but the configuration has "
+            f"{published.path}: predicts {shortened(', '.join(names))}, but the configuration has "
             f"{', '.join(outputs.sizes)}; define an attribute of the same name"
         )
     return found

@@ -10,16 +10,20 @@ from ...core.checkpoint import load_model
 from ...core.device import arithmetic
 from ...core.errors import UserError
 from ...data.dataset import Dataset
+from ...diffusion.clean import CleanImage
 from ...diffusion.schedule import Schedule, build_schedule
 from ...diffusion.velocity import Velocity
 from ...nets.unet import UNet
 
 __all__ = ["build_ddpm", "load_ddpm"]
 
+_WRAPPERS = {"velocity": Velocity, "clean": CleanImage}
+"""The wrapper of each prediction but the noise itself; only imported networks predict the clean image."""
+
 
 def build_ddpm(
     dataset: Dataset, network: Mapping[str, Any], diffusion: Mapping[str, Any]
-) -> tuple[UNet | Velocity, Schedule]:
+) -> tuple[UNet | Velocity | CleanImage, Schedule]:
     """Returns an untrained network that predicts noise, and its schedule.
 
     Arguments:
@@ -38,12 +42,13 @@ def build_ddpm(
         schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
     except ValueError as error:
         raise UserError(f"models.ddpm.diffusion: {error}") from None
-    return Velocity(unet, schedule) if diffusion["prediction"] == "velocity" else unet, schedule
+    wrapper = _WRAPPERS.get(diffusion["prediction"])
+    return unet if wrapper is None else wrapper(unet, schedule), schedule
 
 
 def load_ddpm(
     folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
-) -> tuple[UNet | Velocity, Schedule]:
+) -> tuple[UNet | Velocity | CleanImage, Schedule]:
     """Returns a trained network that predicts noise, without gradients, and its training schedule.
 
     To sample, pass both to :func:`counterfactory.diffusion.denoiser.denoiser` with `learned=network.learned_variance`;

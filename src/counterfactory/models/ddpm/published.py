@@ -1,7 +1,8 @@
 r"""Imports a U-Net of guided-diffusion or DiME as the denoising diffusion model.
 
-The number of attention heads and the order of their rows cannot be read from the file, and a wrong value fits by shape.
-After the import, the error with which images of the valid split are denoised is compared between all values that fit:
+The number of attention heads, the order of their rows, and whether the network predicts the noise or the clean image
+cannot be read from the file, and a wrong value fits by shape. The error with which images of the valid split are
+denoised is compared between the values that fit:
 
 .. math:: \mathbb{E}_{t, \epsilon} \left\| \epsilon - \epsilon_\theta(x_t, t) \right\|^2
 
@@ -9,21 +10,25 @@ A trained network has a much larger error with a wrong value, so that a wrong op
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...core.device import choose_device
-from ...core.errors import BadFile, UserError
+from ...core.errors import UserError
 from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import load_dataset, load_split
+from ...diffusion.clean import CleanImage
 from ...diffusion.schedule import Schedule, build_schedule
 from ...nets.pixels import to_pixels
 from ...nets.unet import UNet
-from ...pretrained.checkpoints import Options, Published
-from ...pretrained.guided_diffusion import describe_unet, from_published
+from ...pretrained.checkpoints import Published
+from ...pretrained.foreign_state import checked, fitted
+from ...pretrained.guided_diffusion import KIND, describe_unet, from_published
+from ...pretrained.import_options import Options
 
 __all__ = ["import_ddpm"]
 
@@ -36,9 +41,9 @@ _TRAINED = 0.5  # the largest error of a network that denoises; one that predict
 def import_ddpm(published: Published, options: Options, run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Returns weights and description of a published U-Net.
 
-    Options: `num_heads` or `num_head_channels`, `use_new_attention_order`, `diffusion_steps`, `noise_schedule`; for a
-    class-conditional network `label`, the class of all images; if they were used, `num_heads_upsample` and
-    `rescale_timesteps`.
+    Options: `num_heads` or `num_head_channels`, `use_new_attention_order`, `diffusion_steps`, `noise_schedule`,
+    `predict_xstart`; for a class-conditional network `label`, the class of all images; if they were used,
+    `num_heads_upsample` and `rescale_timesteps`.
 
     Arguments:
         published: The checkpoint.
@@ -50,30 +55,40 @@ def import_ddpm(published: Published, options: Options, run: Run) -> tuple[dict[
         BadFile: If the file holds the weights of another network.
     """
     dataset, state = load_dataset(run.data), published.state("state_dict", "model")
-    side = dataset.shape[1]
-    network = describe_unet(state, side, published.path)
-    given = _heads(options)
-    steps = options.whole("diffusion_steps", "the weights do not determine the diffusion process", 21)
-    schedule_name = options.need(
-        "noise_schedule", "the weights do not determine the diffusion process", ("linear", "cosine")
-    )
+    path, shape = published.path, dataset.shape
+    if shape[1] != shape[2]:
+        raise UserError(
+            f"{path}: a U-Net needs square images, but {dataset.name} has {shape[1]} x {shape[2]} px"
+        )
+    network = describe_unet(state, shape[1], path)
+    channels = state["input_blocks.0.0.weight"].shape[1]
+    if channels != shape[0]:
+        raise UserError(
+            f"{path}: for images of {channels} channels, but {dataset.name} has {shape[0]}; name another file"
+        )
+    given = _heads(options, network, shape[1])
+    undetermined = "the weights do not determine the diffusion process"
+    steps = options.whole("diffusion_steps", undetermined, 21)
+    schedule_name = options.choice("noise_schedule", undetermined, ("linear", "cosine"))
+    clean = options.flag("predict_xstart", "the network predicts the clean image (true) or the noise (false)")
     if network["classes"]:
-        network["label"] = options.whole("label", "the network is class-conditional; all images get it", 0)
-    if options.has("rescale_timesteps") and options.need("rescale_timesteps", "", (True, False)):
+        why = "the network is class-conditional; all images get it"
+        network["label"] = options.whole("label", why, 0, network["classes"] - 1)
+    if options.has("rescale_timesteps") and options.flag("rescale_timesteps", ""):
         network["time_scale"] = 1_000.0 / steps
     schedule = build_schedule(schedule_name, steps)
-    try:
-        unet = _build(dataset.shape, state, network | given[0], given[1], str(published.path))
-    except ValueError as error:
-        raise UserError(f"option num_heads: {error}") from None
-    found = _compare(unet, state, network, given, schedule, run)
-    return unet.state_dict(), {
+    candidates = _Candidates(state, network, shape, path)
+    unet = candidates.build(*given)
+    found = _compare(unet, candidates, _Reading(*given, clean), schedule, run)
+    model = CleanImage(unet, schedule) if clean else unet
+    arguments = {key: value for key, value in network.items() if key != "learned_variance"}
+    return model.state_dict(), {
         "model": "ddpm",
-        "network": {key: value for key, value in (network | given[0]).items() if key != "learned_variance"},
+        "network": arguments | given[0],
         "diffusion": {
             "schedule": schedule_name,
             "steps": steps,
-            "prediction": "noise",
+            "prediction": "clean" if clean else "noise",
             "variance": "learned" if network["learned_variance"] else "fixed",
         },
         "parameters": sum(one.numel() for one in unet.parameters()),
@@ -81,63 +96,88 @@ def import_ddpm(published: Published, options: Options, run: Run) -> tuple[dict[
     }
 
 
-def _heads(options: Options) -> tuple[dict[str, int], bool]:
+class _Reading(NamedTuple):
+    """What the weights may mean.
+
+    Arguments:
+        heads: The arguments of the network that define its attention heads.
+        new: Whether the rows of the attention have the new order.
+        clean: Whether the network predicts the clean image, not the noise.
+    """
+
+    heads: dict[str, int]
+    new: bool
+    clean: bool
+
+
+class _Candidates(NamedTuple):
+    """The weights, and what all readings of them have in common."""
+
+    state: Mapping[str, Tensor]
+    network: dict[str, Any]
+    shape: Sequence[int]
+    path: Path
+
+    def build(self, heads: Mapping[str, int], new: bool) -> UNet:
+        """Returns the network for one definition of its attention."""
+        network = self.network | dict(heads)
+        return fitted(
+            lambda: UNet(self.shape, **network),
+            lambda: from_published(self.state, network, self.shape[1], new),
+            self.path,
+            KIND,
+        )
+
+    def others(self) -> Iterator[tuple[dict[str, int], bool]]:
+        """Yields the usual definitions of the attention that fit by shape."""
+        channels = _attended(self.network, self.shape[1])
+        for new in (False, True):
+            for heads in (1, 2, 4, 8):
+                if all(one % heads == 0 for one in channels):
+                    yield {"heads": heads}, new
+            for wide in (16, 32, 64, 128):
+                if all(one % wide == 0 for one in channels):
+                    yield {"heads": 1, "head_channels": wide}, new
+
+
+def _attended(network: Mapping[str, Any], side: int) -> set[int]:
+    """Returns the numbers of channels of the attention blocks."""
+    widths = [network["width"] * factor for factor in network["multipliers"]]
+    return {wide for level, wide in enumerate(widths) if side >> level in network["attention"]} | {widths[-1]}
+
+
+def _heads(options: Options, network: Mapping[str, Any], side: int) -> tuple[dict[str, int], bool]:
     """Returns the arguments of the network that define its attention, and whether rows have the new order."""
     why = "another number fits by shape and predicts something else"
-    if options.has("num_head_channels") and options.values.get("num_head_channels") != -1:
-        heads = {"heads": 1, "head_channels": options.whole("num_head_channels", why)}
+    channels = sorted(_attended(network, side))
+
+    def divisor(name: str) -> int:
+        count = options.whole(name, why)
+        for one in channels:
+            if one % count:
+                raise UserError(
+                    f"option {name}: is {count}, which does not divide {one} channels of the network; correct it"
+                )
+        return count
+
+    if options.has("num_head_channels") and options.whole("num_head_channels", why, -1) != -1:
+        heads = {"heads": 1, "head_channels": divisor("num_head_channels")}
     else:
-        if options.has("num_head_channels"):
-            options.need("num_head_channels", why)
         if not options.has("num_heads"):
             raise UserError(
                 f"option num_heads or num_head_channels: {options.kind} need one of them: {why}; add --option "
                 "num_heads=VALUE"
             )
-        heads = {"heads": options.whole("num_heads", why)}
-        if options.has("num_heads_upsample") and options.need("num_heads_upsample", why) != -1:
-            heads["heads_up"] = options.whole("num_heads_upsample", why)
-    new = options.need(
-        "use_new_attention_order", "another order fits by shape and predicts something else", (True, False)
+        heads = {"heads": divisor("num_heads")}
+        if options.has("num_heads_upsample") and options.whole("num_heads_upsample", why, -1) != -1:
+            heads["heads_up"] = divisor("num_heads_upsample")
+    return heads, options.flag(
+        "use_new_attention_order", "another order fits by shape and predicts something else"
     )
-    return heads, new
-
-
-def _build(
-    shape: Sequence[int], state: Mapping[str, Tensor], network: dict[str, Any], new: bool, origin: str
-) -> UNet:
-    unet = UNet(shape, **network)
-    try:
-        unet.load_state_dict(from_published(state, network, shape[1], new))
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise BadFile(f"{origin}: not a U-Net for images of {shape} ({line}); name another file") from None
-    return unet.eval().requires_grad_(False)
-
-
-def _alternatives(network: Mapping[str, Any]) -> Iterator[tuple[dict[str, int], bool]]:
-    """Yields every definition of the attention that fits by shape."""
-    multipliers = network["multipliers"]
-    sides = range(len(multipliers))
-    finest = max(network["attention"])
-    channels = {network["width"] * multipliers[k] for k in sides if finest >> k in network["attention"]}
-    channels.add(network["width"] * multipliers[-1])
-    for new in (False, True):
-        for heads in (1, 2, 4, 8):
-            if all(one % heads == 0 for one in channels):
-                yield {"heads": heads}, new
-        for wide in (16, 32, 64, 128):
-            if all(one % wide == 0 for one in channels):
-                yield {"heads": 1, "head_channels": wide}, new
 
 
 def _compare(
-    unet: UNet,
-    state: Mapping[str, Tensor],
-    network: dict[str, Any],
-    given: tuple[dict[str, int], bool],
-    schedule: Schedule,
-    run: Run,
+    unet: UNet, candidates: _Candidates, given: _Reading, schedule: Schedule, run: Run
 ) -> dict[str, Any]:
     """Returns the denoising error; refuses the options if other ones have a much smaller error."""
     split = load_split(run.data, "valid")
@@ -151,34 +191,49 @@ def _compare(
     signal = schedule.alphas_bar[t][:, None, None, None].to(x.dtype)
     noisy = signal.sqrt() * x + (1 - signal).sqrt() * noise
 
-    @torch.inference_mode()
-    def errors(model: UNet) -> Tensor:
-        """Returns the mean squared error of each image, (B,)."""
+    def errors(model: UNet) -> dict[bool, Tensor]:
+        """Returns the mean squared error of each image, (B,), if the output is the clean image and if it is noise."""
         model.to(device)
-        parts = [
-            model(x_t.to(device), step.to(device)).cpu()
-            for x_t, step in zip(noisy.split(8), t.split(8), strict=True)
-        ]
-        return (torch.cat(parts)[:, : x.shape[1]] - noise).square().mean((1, 2, 3)).double()
+        steps = zip(noisy.split(8), t.split(8), strict=True)
+        parts = checked(
+            lambda: [model(x_t.to(device), step.to(device)).cpu() for x_t, step in steps],
+            candidates.path,
+            KIND,
+        )
+        output = torch.cat(parts)[:, : x.shape[1]]
+        from_clean = (noisy - signal.sqrt() * output) / (1 - signal).sqrt()
+        predicted = {False: output, True: from_clean}
+        return {clean: (one - noise).square().mean((1, 2, 3)).double() for clean, one in predicted.items()}
 
-    own = errors(unet)
+    every = errors(unet)
+    own = every[given.clean]
+    _refuse(own, every[not given.clean], given, given._replace(clean=not given.clean))
+    for heads, new in candidates.others():
+        if (heads, new) != (given.heads, given.new):
+            for clean, other in errors(candidates.build(heads, new)).items():
+                _refuse(own, other, given, _Reading(heads, new, clean))
     found: dict[str, Any] = {"mean_square": float(own.mean()), "images": count}
-    for heads, new in _alternatives(network):
-        if (heads, new) == given:
-            continue
-        other = errors(_build(unet.shape, state, network | heads, new, ""))
-        better = own - other
-        sure = float(better.mean()) > _SURE * float(better.std() / count**0.5)
-        if float(other.mean()) < _TRAINED and (sure or float(other.mean()) * _WORSE < float(own.mean())):
-            named = ", ".join(f"{key} {value}" for key, value in heads.items())
-            raise UserError(
-                f"options num_heads, num_head_channels, use_new_attention_order: with {named}, new order {new}, the "
-                f"network denoises the valid images with a mean squared error of {other.mean():.3g}, with the given "
-                f"ones {own.mean():.3g}; correct them"
-            )
     if float(own.mean()) >= _TRAINED:
         found["note"] = (
             "the network does not denoise the images of this data set; the options are not confirmed"
         )
     unet.cpu()
     return found
+
+
+def _refuse(own: Tensor, other: Tensor, given: _Reading, reading: _Reading) -> None:
+    """Raises an error if another reading of the weights has much smaller errors, (B,), than the given one."""
+    better = own - other
+    sure = float(better.mean()) > _SURE * float(better.std() / len(own) ** 0.5)
+    if float(other.mean()) < _TRAINED and (sure or float(other.mean()) * _WORSE < float(own.mean())):
+        keys = []
+        if (reading.heads, reading.new) != (given.heads, given.new):
+            keys = ["num_heads", "num_head_channels", "use_new_attention_order"]
+        if reading.clean != given.clean:
+            keys.append("predict_xstart")
+        named = ", ".join(f"{key} {value}" for key, value in reading.heads.items())
+        raise UserError(
+            f"options {', '.join(keys)}: with {named}, new order {reading.new}, clean image {reading.clean}, the "
+            f"network denoises the valid images with a mean squared error of {other.mean():.3g}, with the given ones "
+            f"{own.mean():.3g}; correct them"
+        )

@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from ...core.errors import UserError
+from ...core.names import shortened
 from ...core.run import Run
 from ...data.dataset import Dataset, load_dataset
+from ...pretrained import causal_gen_hvae, causal_gen_vae
 from ...pretrained.causal_gen_hvae import describe_hvae, rename_hvae
 from ...pretrained.causal_gen_vae import describe_vae, rename_vae, unknown_names
-from ...pretrained.checkpoints import Options, Published
+from ...pretrained.checkpoints import Published
+from ...pretrained.foreign_state import checked, fitted
+from ...pretrained.import_options import Options
 from .model import build_image_mechanism
 
 __all__ = ["import_image_mechanism"]
@@ -41,34 +45,41 @@ def import_image_mechanism(
     hparams = published.value.get("hparams", {})
     if isinstance(hparams, Mapping):
         options.known = {key: hparams[key] for key in ("enc_arch", "dec_arch", "parents_x") if key in hparams}
-    columns = _columns(dataset, options)
-    if run.name == "hvae":
+    columns, hierarchical = _columns(dataset, options), run.name == "hvae"
+    if hierarchical:
+        kind, rename = causal_gen_hvae.KIND, rename_hvae
         why = "the shapes of the weights do not determine the resolutions of the blocks"
-        enc_arch, dec_arch = options.need("enc_arch", why), options.need("dec_arch", why)
+        enc_arch, dec_arch = options.text("enc_arch", why), options.text("dec_arch", why)
         network = describe_hvae(state, enc_arch, dec_arch, published.path)
-        renamed = None
+        if network["resolutions"][0] != dataset.shape[1]:
+            raise UserError(
+                f"{published.path}: its network is for images of {network['resolutions'][0]} px, but "
+                f"{dataset.name} has {dataset.shape[1]} px; change data.image_size"
+            )
     else:
+        kind, rename = causal_gen_vae.KIND, rename_vae
         network = describe_vae(state, published.path)
         unknown = unknown_names(state)
         if unknown:
             raise UserError(
-                f"{published.path}: holds {unknown[0]}, which no simple VAE has; name another file"
+                f"{published.path}: holds {shortened(unknown[0])}, which no simple VAE has; name another file"
             )
-        renamed = rename_vae(state, network, columns)
     width = network["parents"]
     if width != dataset.width:
         raise UserError(
             f"{published.path}: its network receives {width} columns of parents, but {dataset.name} has "
             f"{dataset.width}; choose the data set it was trained on"
         )
-    renamed = rename_hvae(state, network, columns) if renamed is None else renamed
     arguments = {key: value for key, value in network.items() if key != "parents"} | {"exposure": []}
-    model = build_image_mechanism(run.name, dataset, arguments)
-    try:
-        model.load_state_dict(renamed)
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise UserError(f"{published.path}: does not fit images of {dataset.shape} ({line})") from None
+    model = fitted(
+        lambda: build_image_mechanism(run.name, dataset, arguments),
+        lambda: rename(state, network, columns),
+        published.path,
+        f"{kind} for {dataset.shape[0]} x {dataset.shape[1]} x {dataset.shape[2]} images",
+    )
+    noise = [torch.zeros(1, *shape) for shape in model.noise_shapes]
+    image, parents = torch.zeros(1, *dataset.shape), torch.zeros(1, dataset.width)
+    checked(lambda: model.elbo(image, parents, noise)[:2], published.path, kind)
     return model.state_dict(), {
         "model": run.name,
         "network": arguments,
@@ -78,11 +89,10 @@ def import_image_mechanism(
 
 def _columns(dataset: Dataset, options: Options) -> list[int]:
     """Returns, for each column of our encoded parents, its place in the published ones."""
-    names = options.need("parents_x", "it is the order of the variables that the network receives")
-    names = [one.strip() for one in names.split(",")] if isinstance(names, str) else list(names)
+    names = options.names("parents_x", "it is the order of the variables that the network receives")
     if sorted(names) != sorted(dataset.names):
         raise UserError(
-            f"option parents_x: is {', '.join(map(str, names))}, but {dataset.name} has {', '.join(dataset.names)}; "
+            f"option parents_x: is {shortened(', '.join(names))}, but {dataset.name} has {', '.join(dataset.names)}; "
             "choose the data set the network was trained on"
         )
     starts, start = {}, 0

@@ -1,16 +1,21 @@
 """Imports the predictors of causal-gen and of counterfactual-benchmark as judges or predictors."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...core.errors import BadFile, UserError
+from ...core.names import shortened
 from ...core.run import Run
 from ...data.dataset import Dataset, Variable, load_dataset, load_split
-from ...pretrained.checkpoints import Options, Published
-from ...pretrained.predictors import describe_predictor, networks_in, rename_predictor
-from .model import Judge, build_judge
+from ...pretrained.checkpoints import Published
+from ...pretrained.foreign_state import checked, fitted
+from ...pretrained.import_options import Options
+from ...pretrained.predictors import KIND, describe_predictor, networks_in, rename_predictor
+from .model import Judge, build_judge, point_prediction
 from .train import KINDS, error_on
 
 __all__ = ["import_judge"]
@@ -45,7 +50,7 @@ def import_judge(
         raise BadFile(f"{published.path}: holds no published predictor; name another file")
     chosen = next(iter(networks))
     if len(networks) > 1:
-        chosen = options.need("network", "the file holds several networks", list(networks))
+        chosen = options.choice("network", "the file holds several networks", list(networks))
     state = networks[chosen]
     network = describe_predictor(state, dataset.shape[1], variable.classes, published.path)
     if network["channels"] != dataset.shape[0]:
@@ -53,9 +58,11 @@ def import_judge(
             f"{published.path}: for images of {network['channels']} channels, not {dataset.shape[0]}"
         )
     if not variable.classes and (options.has("low") or options.has("high")):
-        low, high = (float(options.need(key, "both ends of the range are needed")) for key in ("low", "high"))
+        low, high = (options.number(key, "both ends of the range are needed") for key in ("low", "high"))
+        if low >= high:
+            raise UserError(f"option low: is {low:g}, but high is {high:g}; give a smaller one")
         variable = replace(variable, low=low, high=high)
-    context = _context(dataset, network["context"], options)
+    context, single = _context(dataset, network["context"], options)
     if "architecture" in network:
         starts, start = [], 0
         for one in context:
@@ -64,13 +71,19 @@ def import_judge(
             starts.append(start + 1)  # of the one-hot code, the column of the value 1
             start += one.width
         network = {key: network[key] for key in ("architecture", "channels")} | {"columns": starts}
-    model = build_judge(**network)
-    try:
-        model.load_state_dict(rename_predictor(state, network))
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise BadFile(f"{published.path}: not a published predictor ({line}); name another file") from None
-    model.eval().requires_grad_(False)
+    else:
+        network = network | {"context": sum(one.width for one in context)}
+
+    def rename() -> dict[str, Tensor]:
+        found = rename_predictor(state, network)
+        if single and "head.0.weight" in found:
+            found["head.0.weight"] = _one_hot_columns(found["head.0.weight"], context)
+        return found
+
+    model = fitted(lambda: build_judge(**network), rename, published.path, KIND)
+    rows = torch.zeros(2, sum(one.width for one in context)) if context else None
+    images = torch.zeros(2, *dataset.shape)
+    checked(lambda: point_prediction(model(images, rows), variable).double(), published.path, KIND)
     judge = Judge(model, variable, context, "cpu")
     errors = {"test": error_on(judge, load_split(run.data, "test"))}
     return model.state_dict(), {
@@ -82,17 +95,40 @@ def import_judge(
     }
 
 
-def _context(dataset: Dataset, columns: int, options: Options) -> tuple[Variable, ...]:
-    """Returns the variables that the network receives beside the image."""
+def _context(dataset: Dataset, columns: int, options: Options) -> tuple[tuple[Variable, ...], bool]:
+    """Returns the variables that the network receives beside the image.
+
+    A variable of two values is one column, 0 or 1, or two columns, one-hot.
+
+    Returns:
+        The variables, and whether those of two values are one column.
+    """
     if not columns:
-        return ()
-    given = options.need("context", f"the network has {columns} inputs beside the image")
-    names = given.split(",") if isinstance(given, str) else list(given)
-    found = tuple(dataset.variable(str(one).strip()) for one in names)
-    width = sum(1 if one.classes == 2 else one.width for one in found)
-    if width != columns:
-        raise UserError(
-            f"option context: {', '.join(one.name for one in found)} have {width} columns, but the network has "
-            f"{columns}; name others"
-        )
-    return found
+        return (), False
+    names = options.names("context", f"the network has {columns} inputs beside the image")
+    if len(set(names)) < len(names):
+        raise UserError(f"option context: {shortened(', '.join(names))} names a variable twice; correct it")
+    found = tuple(dataset.variable(one) for one in names)
+    single = sum(1 if one.classes == 2 else one.width for one in found)
+    if columns == single:
+        return found, any(one.classes == 2 for one in found)
+    if columns == sum(one.width for one in found):
+        return found, False
+    raise UserError(
+        f"option context: {', '.join(one.name for one in found)} have {single} columns, but the network has "
+        f"{columns}; name others"
+    )
+
+
+def _one_hot_columns(weight: Tensor, context: Sequence[Variable]) -> Tensor:
+    """Returns the weights of a dense layer for one-hot codes of the variables that were one column, 0 or 1.
+
+    The value 0 has no effect, so the column of its code is 0 and that of the value 1 is the column of the file.
+    """
+    widths = [1 if one.classes == 2 else one.width for one in context]
+    features, *columns = weight.split([weight.shape[1] - sum(widths), *widths], dim=1)
+    parts = [
+        torch.cat([torch.zeros_like(column), column], 1) if one.classes == 2 else column
+        for one, column in zip(context, columns, strict=True)
+    ]
+    return torch.cat([features, *parts], 1)

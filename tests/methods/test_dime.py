@@ -11,6 +11,7 @@ from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime, explainer
 from counterfactory.methods.explainer import escalate
 from counterfactory.methods.guidance import noise
+from counterfactory.nets.pixels import to_bytes
 from tests.diffusion.reference import ancestral
 from tests.explained import (
     SHAPE,
@@ -135,6 +136,22 @@ def answer(batch, net, size=4, **changes):
     return escalate(
         batch, net, lambda rows, s, n: dime.outer_walk(net, rows, s, n, own), own.classifier_scales, size
     )
+
+
+def test_grey_levels_are_rounded_or_truncated():
+    x = torch.tensor([-1.2, -1.0, 0.4 / 127.5 - 1, 0.6 / 127.5 - 1, 253.9 / 127.5 - 1, 1.0, 1.3]).view(
+        1, 1, 1, 7
+    )
+    assert to_bytes(x).flatten().tolist() == [0, 0, 0, 1, 254, 255, 255]
+    assert to_bytes(x, down=True).flatten().tolist() == [0, 0, 0, 0, 253, 255, 255]
+    net, batch = networks(), questions(3)
+
+    def attempt(part, scale, number):
+        return torch.full_like(part.x, 99.7 / 127.5 - 1), 1
+
+    for rounding, level in (("nearest", 100), ("down", 99)):
+        images, *_ = escalate(batch, net, attempt, [1.0], 3, rounding)
+        assert (images == level).all()
 
 
 @pytest.mark.parametrize("which", [[0], [3], [9], [1, 2, 8], [9, 4, 0], list(range(5))])

@@ -23,6 +23,7 @@ from counterfactory.models.ddpm.train import DiffusionLoss, stratified_steps, tr
 from counterfactory.nets.likelihood import discretised_gaussian_nll
 from counterfactory.training import clock
 from tests.diffusion.reference import ancestral
+from tests.fixtures.originals import made, values
 from tests.squares import SQUARES
 
 pytest_plugins = ["tests.squares"]
@@ -269,3 +270,20 @@ def test_most_layers_are_cast(tmp_path):
     assert network.stem.weight.dtype == torch.bfloat16
     network, _ = load_ddpm(tmp_path, SQUARES, precision="float32")
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("row", values("ddpm_loss")["rows"], ids=lambda row: f"{row['T']}-{row['t']}")
+def test_both_terms_of_the_loss_as_published(row):
+    """DiME adds bits of single steps at T = 500, which is the weight 0.002885 of our sum over steps in nats."""
+    shape = [1, 3, 8, 8]
+    x, noise, epsilon = (
+        made(name, shape, rule) for name, rule in (("x", "image"), ("noise", "normal"), ("epsilon", "normal"))
+    )
+    v, index = made("v", shape, "uniform"), torch.tensor([row["t"]])
+    loss = DiffusionLoss(linear(row["T"]))
+    bound = loss._bound(x, q_sample(loss.schedule, x, index, noise), index, torch.cat([epsilon, v], 1)).mean()
+    assert float((epsilon - noise).square().mean()) == pytest.approx(row["mse"], rel=1e-4)
+    factor = row["T"] / 1000 if row["rescale_learned_sigmas"] else 1.0
+    assert factor * float(bound) / math.log(2) == pytest.approx(row["vb"], rel=1e-4)
+    if row["T"] == 500 and not row["rescale_learned_sigmas"]:
+        assert 0.002885 * row["T"] * float(bound) == pytest.approx(row["vb"], rel=3e-4)

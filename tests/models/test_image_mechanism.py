@@ -128,7 +128,8 @@ class Recorder(nn.Module):
         self.head = nn.Module()
         self.head.register_buffer("scale_gate", torch.tensor(-1.0))
 
-    def elbo(self, x, parents, noise, free_bits=0.0, prior_parents=None):
+    def elbo(self, x, parents, noise, free_bits=0.0, prior_parents=None, **options):
+        self.options = options
         self.x, self.parents, self.prior_parents, self.noise, self.free_bits = (
             x, parents, prior_parents, noise, free_bits,
         )  # fmt: skip

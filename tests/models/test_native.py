@@ -132,6 +132,7 @@ class Unscheduled(SimpleNamespace):
     beta = beta_start = 1.0
     beta_until = scale_hold = scale_release = conditioning_dropout = free_bits = independence = 0.0
     shift = 0
+    likelihood, conditioning_dropout_unit = "exact", "image"
 
 
 @pytest.mark.parametrize("kernels, count, calls", [(True, 16, 1), (True, 15, 0), (False, 16, 0)])

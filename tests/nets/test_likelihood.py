@@ -8,11 +8,14 @@ import torch
 from scipy.stats import norm
 
 from counterfactory.nets.likelihood import (
+    LEAST_PROBABILITY,
     LOG_SCALE_FLOOR,
+    capped_gaussian_nll,
     discretised_gaussian_nll,
     standardise,
     unstandardise,
 )
+from tests.fixtures.originals import values
 
 GREYS = torch.arange(256)
 GRID = GREYS / 127.5 - 1.0
@@ -102,3 +105,28 @@ def test_black_under_a_black_prediction_carries_no_noise():
     # A stroke that is predicted in that place is therefore not brightened.
     stroke = torch.tensor([0.3, 0.3, 0.3])
     torch.testing.assert_close(unstandardise(noise, stroke, torch.zeros(3)), torch.tensor([0.3, 0.3, -0.2]))
+
+
+def test_capped_likelihood_as_published():
+    """Nats and gradients of single pixels, as causal-gen's code printed them in float32; some rows are coarse."""
+    fixture = values("likelihood_cap")
+    for row in fixture["rows"]:
+        x = torch.tensor(row["x"] / 127.5 - 1.0)
+        location, log_scale = (
+            torch.tensor(row[name], requires_grad=True) for name in ("location", "log_scale")
+        )
+        nll = capped_gaussian_nll(x, location, log_scale.clamp(min=LOG_SCALE_FLOOR))
+        nll.backward()
+        share = row.get("tolerance", fixture["tolerance"])
+        largest = max(1.0, *(abs(row[name]) for name in ("nll", "d_location", "d_log_scale")))
+        found = {"nll": nll, "d_location": location.grad, "d_log_scale": log_scale.grad}
+        for name, value in found.items():
+            assert float(value.detach()) == pytest.approx(row[name], abs=share * largest), (row, name)
+
+
+def test_capped_and_exact_likelihood_agree_below_ten_nats():
+    x, location, log_scale = grid(torch.float64)
+    exact, capped = (f(x, location, log_scale) for f in (discretised_gaussian_nll, capped_gaussian_nll))
+    near = exact < 10
+    torch.testing.assert_close(capped[near], exact[near], rtol=1e-6, atol=1e-9)
+    assert capped.max() <= -math.log(LEAST_PROBABILITY) and exact.max() > 100

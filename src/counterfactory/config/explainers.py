@@ -68,6 +68,15 @@ class ExplainerSettings(Section):
     )
 
 
+Rounding = Annotated[
+    Literal["nearest", "down"],
+    Field(
+        description="How grey levels of an answer become whole numbers; nearest; or down: truncated (the code of DiME "
+        "and FastDiME), which is half a grey level darker on average.",
+    ),
+]
+
+
 class DimeSettings(ExplainerSettings):
     """DiME (Jeanneret et al., 2022, arXiv:2203.15636)."""
 
@@ -89,6 +98,7 @@ class DimeSettings(ExplainerSettings):
         description="Whether denoised images of the outer steps are clipped to the grey range. Those of the "
         "inner steps always are.",
     )
+    rounding: Rounding = "nearest"
     reuse_calls: bool = Field(
         True,
         description="Whether identical network calls are computed once; does not change the answers.",
@@ -118,6 +128,7 @@ class FastDimeSettings(ExplainerSettings):
         description="Pixels are in the mask whose change exceeds this share of the largest change "
         "(published: 0.15).",
     )
+    rounding: Rounding = "nearest"
 
 
 class DimeXSettings(ExplainerSettings):

@@ -108,6 +108,16 @@ class ImageTrainingSettings(TrainingSettings):
     conditioning_dropout: Share = Field(
         description="Share of training images whose categorical parents are hidden from the prior or from the decoder."
     )
+    conditioning_dropout_unit: Literal["image", "batch"] = Field(
+        "image",
+        description="What is drawn for conditioning_dropout: each image; or each batch (causal-gen), whose posterior "
+        "receives all parents.",
+    )
+    likelihood: Literal["exact", "capped"] = Field(
+        "exact",
+        description="Likelihood of a pixel; capped: at most 27.63 nats, without gradient beyond (causal-gen); slower, "
+        "because no compiled kernels compute it.",
+    )
 
 
 IMAGE_TRAINING = ImageTrainingSettings(

@@ -51,7 +51,7 @@ def explain(batch: Batch, networks: Networks, settings: "DimeSettings", sizes: S
     def attempt(rows: Rows, scale: float, number: int) -> tuple[Tensor, int]:
         return outer_walk(networks, rows, scale, number, settings)
 
-    return escalate(batch, networks, attempt, settings.classifier_scales, sizes)
+    return escalate(batch, networks, attempt, settings.classifier_scales, sizes, settings.rounding)
 
 
 @torch.no_grad()

@@ -231,7 +231,12 @@ Attempt = Callable[[Rows, float, int], tuple[Tensor, int]]
 
 
 def escalate(
-    batch: Batch, networks: Networks, attempt: Attempt, scales: Sequence[float], sizes: Sizes
+    batch: Batch,
+    networks: Networks,
+    attempt: Attempt,
+    scales: Sequence[float],
+    sizes: Sizes,
+    rounding: str = "nearest",
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Columns]:
     """Answers a batch with increasing classifier scales.
 
@@ -244,6 +249,7 @@ def escalate(
         attempt: The walk at one scale.
         scales: The classifier scales, in order.
         sizes: The numbers of rows that a tile can have, from :func:`tile_sizes`.
+        rounding: `nearest`, or `down`: grey levels are truncated, as in the code of DiME.
     """
     rows, answered = read_batch(batch, networks, sizes)
     images = np.array(batch.images)
@@ -258,7 +264,7 @@ def escalate(
         for tile, count in tiles(torch.from_numpy(left), sizes):
             part = rows.take(tile)
             result, calls = attempt(part, scale, number)
-            shown = to_bytes(result)
+            shown = to_bytes(result, rounding == "down")
             flipped = (leads(networks, part, shown) > 0).cpu().numpy()[:count]
             chosen = tile[:count].numpy()
             images[chosen] = shown[:count].cpu().numpy()

@@ -60,7 +60,7 @@ def explain(batch: Batch, networks: Networks, settings: "FastDimeSettings", size
         second, more = walk(networks, rows, scale, (number, "second"), settings, region)
         return second, calls + more
 
-    return escalate(batch, networks, attempt, settings.classifier_scales, sizes)
+    return escalate(batch, networks, attempt, settings.classifier_scales, sizes, settings.rounding)
 
 
 def changed_region(x: Tensor, clean: Tensor, dilation: int, threshold: float) -> Tensor:

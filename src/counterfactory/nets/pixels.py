@@ -17,9 +17,15 @@ def to_pixels(images: np.ndarray | Tensor) -> Tensor:
     return tensor.float().div(127.5).sub(1.0)
 
 
-def to_bytes(x: Tensor) -> Tensor:
-    """Maps images (B, C, H, W) in [-1, 1] to the nearest uint8; values outside the range are clamped."""
-    return x.add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+def to_bytes(x: Tensor, down: bool = False) -> Tensor:
+    """Maps images (B, C, H, W) in [-1, 1] to the nearest uint8; values outside the range are clamped.
+
+    Arguments:
+        x: The images.
+        down: Whether grey levels are truncated, as in the code of DiME, instead of rounded.
+    """
+    levels = x.add(1.0).mul(127.5)
+    return (levels if down else levels.round()).clamp(0, 255).to(torch.uint8)
 
 
 def pixel_batches(images: np.ndarray, device: str, size: int = INFERENCE_BATCH) -> Iterator[Tensor]:

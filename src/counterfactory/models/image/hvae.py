@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ...nets.blocks import enlarge, fold
 from ...nets.head import Head
 from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
-from ...nets.likelihood import discretised_gaussian_nll
+from ...nets.likelihood import capped_gaussian_nll, discretised_gaussian_nll
 from .hvae_layers import DecoderBlock, DecoderSizes, Encoder
 
 __all__ = ["Hvae"]
@@ -280,6 +280,7 @@ class Hvae(nn.Module):
         noise: list[Tensor],
         free_bits: float = 0.0,
         prior_parents: Tensor | None = None,
+        capped: bool = False,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the two terms of the negative ELBO, in nats per pixel, averaged over the batch.
 
@@ -291,6 +292,7 @@ class Hvae(nn.Module):
             noise: Standard normal noise ``(B, *shape)`` for each of `noise_shapes`.
             free_bits: Lower bound of the KL divergence of each latent channel, in nats.
             prior_parents: Encoded parents for a conditional prior, if they differ from `parents`.
+            capped: Whether the likelihood is causal-gen's (:func:`counterfactory.nets.likelihood.capped_gaussian_nll`).
 
         Returns:
             The negative log-likelihood, the KL divergence, and the latents drawn, one tensor for each layer.
@@ -301,7 +303,7 @@ class Hvae(nn.Module):
 
         h, latents = self._decode(parents, sample, self._encode(x), prior_parents)
         location, log_scale = self.head(h, parents, x)
-        nll = discretised_gaussian_nll(x, location, log_scale).mean()
+        nll = (capped_gaussian_nll if capped else discretised_gaussian_nll)(x, location, log_scale).mean()
         # (Z,) for each layer: summed over pixels, averaged over the batch, then bounded below for each channel.
         divergences = [gaussian_kl(latent.posterior, latent.prior).sum((2, 3)).mean(0) for latent in latents]
         kl: Any = sum(divergence.clamp(min=free_bits).sum() for divergence in divergences)

@@ -17,6 +17,11 @@ training learns first:
 - `scale_hold`, `scale_release`: the scale of the pixels is fixed while :math:`\tau` < `scale_hold`, and predicted by
   the network from :math:`\tau` = `scale_release` on (:mod:`counterfactory.nets.head`).
 
+`likelihood: capped` bounds the negative log-likelihood of a pixel, as in causal-gen
+(:func:`counterfactory.nets.likelihood.capped_gaussian_nll`). With `conditioning_dropout` the categorical parents are
+hidden from the prior, or from posterior and decoder, of single images; with `conditioning_dropout_unit: batch`, as in
+causal-gen, of whole batches, from the prior or the decoder.
+
 `independence` is the weight of the adversarial penalty on information about the parents in the latents
 (:mod:`counterfactory.models.image.independence`).
 """
@@ -64,6 +69,8 @@ class ElboLoss:
 
     def __init__(self, training: "ImageTrainingSettings", droppable: Tensor, kernels: bool = False) -> None:
         self.training, self.droppable, self.kernels = training, droppable, kernels
+        self.capped = training.likelihood == "capped"
+        self.by_batch = training.conditioning_dropout_unit == "batch"
 
     def beta(self, progress: float) -> float:
         """Returns the weight of the KL divergence after a share `progress` of the steps."""
@@ -85,17 +92,23 @@ class ElboLoss:
         """Returns the loss of images (B, C, H, W), uint8, with parents (B, P), and its terms."""
         x, parents = to_pixels(batch["images"]), batch["parents"]
         noise = draw_noise(model.noise_shapes, x, generator)
-        prior_parents = parents
+        prior_parents, decoder_parents = parents, None
         if model.training:
             model.head.scale_gate.fill_(self.scale_gate(progress))
             x = shift_images(x, self.training.shift, generator, fill=-1.0)
-            if self.training.conditioning_dropout > 0:
+            if self.training.conditioning_dropout > 0 and self.by_batch:
+                # As in causal-gen: one draw for the batch, and the posterior receives all parents.
+                u = torch.rand(1, generator=generator, device=x.device)
+                p, hidden = self.training.conditioning_dropout, self.droppable.to(x.device)
+                prior_parents = torch.where((u < p / 2) & hidden, 0.0, parents)
+                decoder_parents = torch.where((u >= p / 2) & (u < p) & hidden, 0.0, parents)
+            elif self.training.conditioning_dropout > 0:
                 # The categorical parents of an image are hidden from the prior, from the decoder, or from neither.
                 u = torch.rand(len(x), 1, generator=generator, device=x.device)
                 p, hidden = self.training.conditioning_dropout, self.droppable.to(x.device)
                 prior_parents = torch.where((u < p / 2) & hidden, 0.0, parents)
                 parents = torch.where((u >= p / 2) & (u < p) & hidden, 0.0, parents)
-        nll, kl, latents = self.elbo(model, x, parents, noise, prior_parents)
+        nll, kl, latents = self.elbo(model, x, parents, noise, prior_parents, decoder_parents)
         loss, scores = nll + self.beta(progress) * kl, {"nll": nll.detach(), "kl": kl.detach()}
         if model.training and self.training.independence > 0:
             error, information = dependence(model.adversary, latents, batch["parents"])
@@ -104,12 +117,24 @@ class ElboLoss:
         return loss, scores
 
     def elbo(
-        self, model: Any, x: Tensor, parents: Tensor, noise: list[Tensor], prior_parents: Tensor
+        self,
+        model: Any,
+        x: Tensor,
+        parents: Tensor,
+        noise: list[Tensor],
+        prior_parents: Tensor,
+        decoder_parents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Computes :meth:`counterfactory.models.image.hvae.Hvae.elbo`, by the kernels where they are used."""
-        if self.kernels and native.suits(model, x):
+        """Computes :meth:`counterfactory.models.image.hvae.Hvae.elbo`, by the kernels where they are used.
+
+        Only the simple VAE has `decoder_parents`: causal-gen's HVAE computes them and does not use them.
+        """
+        if self.kernels and not self.capped and native.suits(model, x):
             return native.elbo(model, x, parents, noise, self.training.free_bits, prior_parents)
-        return model.elbo(x, parents, noise, self.training.free_bits, prior_parents)
+        own: dict[str, Any] = {"capped": True} if self.capped else {}
+        if decoder_parents is not None and not isinstance(model, Hvae):
+            own["decoder_parents"] = decoder_parents
+        return model.elbo(x, parents, noise, self.training.free_bits, prior_parents, **own)
 
 
 def droppable_columns(dataset: Dataset) -> Tensor:
@@ -119,7 +144,7 @@ def droppable_columns(dataset: Dataset) -> Tensor:
 
 def _uses_kernels(model: Any, training: "ImageTrainingSettings", device: str) -> bool:
     """Returns whether the kernels may compute the ELBO; the batches are checked one by one."""
-    compiled = training.compile == "always"
+    compiled = training.compile == "always" or training.likelihood == "capped"
     return isinstance(model, Hvae) and device == "cpu" and not compiled and native.available()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...nets.blocks import fold
 from ...nets.head import Head
 from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
-from ...nets.likelihood import LOG_SCALE_FLOOR, discretised_gaussian_nll
+from ...nets.likelihood import LOG_SCALE_FLOOR, capped_gaussian_nll, discretised_gaussian_nll
 
 __all__ = ["Vae"]
 
@@ -185,14 +185,17 @@ class Vae(nn.Module):
         noise: list[Tensor],
         free_bits: float = 0.0,
         prior_parents: Tensor | None = None,
+        capped: bool = False,
+        decoder_parents: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns the negative log-likelihood and the KL divergence in nats per pixel, and the latents.
 
-        See :meth:`counterfactory.models.image.hvae.Hvae.elbo`.
+        See :meth:`counterfactory.models.image.hvae.Hvae.elbo`. The decoder receives `decoder_parents` if given.
         """
         posterior = self._posterior(x, parents)
         prior, features = self._prior(parents if prior_parents is None else prior_parents)
         z = draw(posterior, noise[0])
-        nll = discretised_gaussian_nll(x, *self.predict([z], parents, features)).mean()
+        pixels = self.predict([z], parents if decoder_parents is None else decoder_parents, features)
+        nll = (capped_gaussian_nll if capped else discretised_gaussian_nll)(x, *pixels).mean()
         kl = gaussian_kl(posterior, prior).mean(0).clamp(min=free_bits).sum()
         return nll, kl / x[0].numel(), [z]

@@ -34,6 +34,22 @@ def test_named_files_are_imported(tmp_path):
             {"models": {"ddpm": {"options": {"num_heads": 4}}}},
             "models.ddpm.options are set, but models.ddpm.weights",
         ),
+        (
+            {"judges": {"options": {"thickness": {"context": "intensity"}}}},
+            "judges.options.thickness is set, but judges.weights names no file for it",
+        ),
+        ({"oracle": {"options": {"size": 64}}}, "oracle.options are set, but oracle.weights is null"),
+        *(
+            (
+                {"models": {name: {"options": {"size": 64}}}},
+                f"models.{name}.options are set, but models.{name}.weights",
+            )
+            for name in ("vae", "hvae", "classifier")
+        ),
+        (
+            {"models": {"vae": {"weights": "~nobody-of-this-name/x.pt"}}},
+            "models.vae.weights: ~nobody-of-this-name/x.pt is no file",
+        ),
         ({"judges": {"weights": {"shape": "x"}}}, "judges.weights.shape: morphomnist has no variable shape"),
         ({"models": {"vae": {"weights": ""}}}, "models.vae.weights"),
     ],
@@ -41,6 +57,22 @@ def test_named_files_are_imported(tmp_path):
 def test_what_cannot_be_imported_is_refused_before_planning(section, line):
     with pytest.raises(UserError, match=line):
         load_settings(section)
+
+
+def test_options_of_judges_need_a_file_for_each_variable(tmp_path):
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"")
+    judges = {"weights": {"digit": str(file)}, "options": {"thickness": {"low": 1}, "digit": {}}}
+    with pytest.raises(UserError, match="judges.options.thickness is set, but judges.weights names no file"):
+        load_settings({"judges": judges})
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, [1, 2]])
+def test_an_option_of_another_type_is_refused(tmp_path, value):
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="models.ddpm.options.num_heads"):
+        load_settings({"models": {"ddpm": {"weights": str(file), "options": {"num_heads": value}}}})
 
 
 def test_sizes_of_an_imported_network_are_not_checked(tmp_path):

@@ -73,9 +73,9 @@ COMMANDS = (
             option(
                 "option",
                 "what the file cannot say, such as num_heads=4; may be repeated. ddpm: num_heads or num_head_channels, "
-                "use_new_attention_order, diffusion_steps, noise_schedule, label; vae, hvae: parents_x, enc_arch, "
-                "dec_arch, unless the file holds causal-gen's settings; judges: network, context, low, high; "
-                "classifier, oracle: architecture, outputs, pixels, size",
+                "use_new_attention_order, diffusion_steps, noise_schedule, predict_xstart, label; vae, hvae: "
+                "parents_x, enc_arch, dec_arch, unless the file holds causal-gen's settings; judges: network, context, "
+                "low, high; classifier, oracle: architecture, outputs, pixels, size",
                 action="append",
                 default=[],
                 metavar="NAME=VALUE",

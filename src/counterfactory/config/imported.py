@@ -1,7 +1,9 @@
 """Defines the keys of models whose weights can be imported in place of a training, and lists what is imported."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,15 +57,8 @@ def imports_of(settings: "Settings") -> dict[str, Import]:
         settings: The whole configuration.
     """
     found: dict[str, Import] = {}
-    for name, model in MODELS.items():
-        # The section `judges` also trains the predictors, which are never imported by the configuration.
-        if not model.imports or name == "predictors":
-            continue
-        section: Any = settings
-        for key in section_of(name).split("."):
-            section = getattr(section, key)
-        path = section_of(name)
-        if model.per_variable:
+    for name, path, section in _sections(settings):
+        if MODELS[name].per_variable:
             for variable, file in section.weights.items():
                 options = dict(section.options.get(variable, {}))
                 found[f"{name}/{variable}"] = Import(_expanded(file), options, f"{path}.weights.{variable}")
@@ -72,12 +67,20 @@ def imports_of(settings: "Settings") -> dict[str, Import]:
     return found
 
 
+def _sections(settings: "Settings") -> Iterator[tuple[str, str, Any]]:
+    """Yields name, key and section of each model that the configuration can import."""
+    for name, model in MODELS.items():
+        # The section `judges` also trains the predictors, which are never imported by the configuration.
+        if model.imports and name != "predictors":
+            yield name, section_of(name), reduce(getattr, section_of(name).split("."), settings)
+
+
 def _expanded(file: str) -> str:
-    return str(Path(file).expanduser())
+    return os.path.expanduser(file)  # unchanged if there is no such user
 
 
 def import_errors(settings: "Settings", variables: list[str]) -> Iterator[str]:
-    """Yields one line for each import that cannot work: a missing file, or a variable that does not exist.
+    """Yields one line for each import that cannot work: a missing file or variable, or options without a file.
 
     Arguments:
         settings: The whole configuration.
@@ -86,11 +89,17 @@ def import_errors(settings: "Settings", variables: list[str]) -> Iterator[str]:
     for name, one in imports_of(settings).items():
         variable = name.partition("/")[2]
         if variable and variable not in variables:
-            yield f"{one.key}: {settings.dataset} has no variable {variable}; choose from {', '.join(variables)}"
+            known = ", ".join(variables)
+            yield f"{one.key}: {settings.dataset} has no variable {shortened(variable)}; choose from {known}"
         elif not Path(one.path).is_file():
             yield f"{one.key}: {shortened(one.path)} is no file; put the weights there, or set null to train the model"
-    for section in [*(settings.models.model_dump() | {"oracle": settings.oracle.model_dump()}).items()]:
-        key, values = section
-        if values.get("options") and values.get("weights") is None:
-            path = "oracle" if key == "oracle" else f"models.{key}"
+    for name, path, section in _sections(settings):
+        if MODELS[name].per_variable:
+            for variable in section.options:
+                if variable not in section.weights:
+                    yield (
+                        f"{path}.options.{shortened(variable)} is set, but {path}.weights names no file for it; name "
+                        "the file, or remove the options"
+                    )
+        elif section.options and section.weights is None:
             yield f"{path}.options are set, but {path}.weights is null; name the file, or remove the options"

@@ -5,6 +5,7 @@ the name and the SHA-256 of the file, and the options that were used. There is n
 not train the model.
 """
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +41,7 @@ def import_model(source: Path | str, values: Mapping[str, Any], run: Run) -> dic
     if not model.imports:
         known = ", ".join(name for name, one in MODELS.items() if one.imports)
         raise UserError(f"{run.name}: no published weights are known for this model; choose from {known}")
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # unchanged if there is no such user
     published = Published.of_onnx(path) if path.suffix == ".onnx" else open_checkpoint(path)
     module, function = model.imports.split(":")
     options = Options(values, kind=f"the weights of {run.name}")

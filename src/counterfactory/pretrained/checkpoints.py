@@ -6,6 +6,7 @@ state of the optimizer. :mod:`counterfactory.pretrained.import_options` reads wh
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def open_checkpoint(path: Path | str) -> Published:
         UserError: If there is no such file.
         BadFile: If it is damaged or contains anything but plain values and tensors.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # unchanged if there is no such user
     digest = _sha256(path)
     if path.suffix == ".safetensors":
         try:

@@ -7,6 +7,7 @@ require it: the folder then contains the reason instead of weights, and loading 
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def find_weights(key: str, source: str, downloads: Sequence[str]) -> Path:
         MissingWeights: If there is no such file.
         UserError: If `source` is not a file, but similar to the name of a download.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # unchanged if there is no such user
     if path.is_file():
         return path
     choices = f" nor one of {', '.join(downloads)}" if downloads else ""
@@ -126,7 +127,7 @@ def weights_available(network: Pretrained, folder: Path | str) -> bool:
         network: The network.
         folder: The folder of its weights.
     """
-    if network.source in network.downloads or Path(network.source).expanduser().is_file():
+    if network.source in network.downloads or os.path.isfile(os.path.expanduser(network.source)):
         return True
     try:
         return "missing" not in json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))

@@ -32,8 +32,8 @@ UNET = {"num_heads": 4, "use_new_attention_order": False, "predict_xstart": Fals
 UNET |= {"diffusion_steps": 500, "noise_schedule": "linear"}
 
 
-def write(folder: Path, dataset: Dataset, images: np.ndarray) -> Path:
-    """Writes the same images as the splits valid and test."""
+def write(folder: Path, dataset: Dataset, images: np.ndarray, **more: np.ndarray) -> Path:
+    """Writes the same images as the splits valid and test; `more` are further columns."""
     rng = np.random.default_rng(0)
     count = len(images)
     columns = {
@@ -41,6 +41,7 @@ def write(folder: Path, dataset: Dataset, images: np.ndarray) -> Path:
         "thickness": rng.uniform(1, 6, count),
         "intensity": rng.uniform(70, 250, count),
         "digit": np.arange(count) % 10,
+        **more,
     }
     for split in ("valid", "test"):
         write_array(folder / split / "images.npy", images)

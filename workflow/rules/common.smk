@@ -113,8 +113,15 @@ def attributes_file():
 
 
 def seeds_of(method):
-    """Returns the training seeds of a method; a method without trained models has only the seed 0."""
-    return SETTINGS.seeds if METHODS[method].trained else [0]
+    """Returns the training seeds of a method; a method without trained models has only the seed 0.
+
+    A method whose models are all imported has only the first seed: its weights are given, and other seeds would count
+    the same answers as further trainings.
+    """
+    if not METHODS[method].trained:
+        return [0]
+    given = METHODS[method].models and not METHODS[method].scm and set(METHODS[method].models) <= set(IMPORTED)
+    return SETTINGS.seeds[:1] if given else SETTINGS.seeds
 
 
 def chunks_of(suite, method):

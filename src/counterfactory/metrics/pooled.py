@@ -2,7 +2,8 @@
 
 `value` is the mean over seeds and questions, and `low` and `high` are the ends of an interval that covers questions and
 training (:mod:`counterfactory.metrics.seeds`). A question without a score for some seed is left out, and `n` counts the
-others. Methods that have one seed only, such as floor and ceiling, have no row.
+others. Methods that have one seed only have no row: floor and ceiling, and methods whose models are all imported. If
+only some models of a method are imported, the interval covers the training of the others.
 """
 
 from collections.abc import Sequence

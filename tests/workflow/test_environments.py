@@ -96,7 +96,7 @@ def test_without_a_writable_home_a_temporary_one_is_the_remedy(place):
 def test_steps_of_a_module_run_the_modules_code(place, installed):
     root = place / "checkout"  # another one than that of the environment
     for name in ("src", "workflow", "envs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, root / name)
     (place / "Snakefile").write_text(MODULE.format(root=root, config=yaml.safe_load(tiny.CONFIG)))

@@ -41,7 +41,7 @@ def test_without_a_folder_nothing_is_planned(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_workflow_on_drawn_faces(tmp_path, celeba):
+def test_the_whole_workflow_on_drawn_faces(tmp_path, celeba, forked):
     snakemake(tmp_path, "--configfile", PRESETS / "faces_smoke.yaml", over(tmp_path, celeba))
     results = tmp_path / "results" / "faces_smoke" / "celeba"
     # The suite null is a name, not a missing value.

@@ -25,7 +25,9 @@ def draw_folder(folder, count=120, seed=0, people=40):
     for number in range(count):
         size, hue, outline = rng.uniform(4, 18), rng.choice(sorted(HUES)), rng.random() < 0.5
         name = f"{number:04d}.png"
-        draw(size, hue, outline).save(folder / "images" / name)
+        picture = draw(size, hue, outline)
+        picture.putpixel((0, 0), (number % 256, number // 256, 0))  # no two files are equal
+        picture.save(folder / "images" / name)
         rows.append([name, f"{size:.4f}", hue, "yes" if outline else "no", f"p{number % people}"])
     write_table(folder / "table.csv", rows)
     return rows
@@ -71,7 +73,7 @@ def add_odd_rows(folder, rows):
     (images / "words.jpg").write_text("this is no image")
     add("words.jpg", "not an image that can be read")
     add("missing.png", "missing.png: no such file")
-    add("../table.csv", "../table.csv: no such file")
+    add("../table.csv", "../table.csv: leads out of")
     add("", "names no image; left out")
     draw(12, "blue", True).save(images / "a name with blanks.png")
     add("a name with blanks.png", "a name with blanks")

@@ -1,5 +1,7 @@
 """The proposal for a folder of images: a configuration that works as it is, and one line for each odd thing."""
 
+import os
+
 import numpy as np
 import pytest
 import yaml
@@ -43,7 +45,11 @@ def test_without_an_output_it_is_printed(odd, capsys):
 def test_odd_rows_are_named(odd):
     folder, said = odd
     lines = to_yaml(inspect(folder / "images")).splitlines()
-    faults = [words for words in said.values() if "left out" in words or "no such file" in words]
+    faults = [
+        words
+        for words in said.values()
+        if "left out" in words or "no such file" in words or "leads out" in words
+    ]
     assert len(faults) >= 3
     for words in faults:
         assert any(words in line for line in lines if line.startswith("# odd: ")), words
@@ -104,3 +110,118 @@ def test_what_cannot_be_proposed_is_said_in_one_line(tmp_path):
     write_table(tmp_path / "t.csv", [["a.png", "x"]], ("file", "word"))
     with pytest.raises(UserError, match="no column of .*t.csv holds names of images"):
         inspect(tmp_path / "images")
+
+
+AWKWARD = (
+    "On",
+    "off",
+    "Yes",
+    "No",
+    "y",
+    "null",
+    "~",
+    "1",
+    "1e3",
+    "0x1f",
+    "1_000",
+    "12:30",
+    "2020-01-01",
+    ".inf",
+    "nan",
+)
+AWKWARD += (
+    "a: b",
+    "c # d",
+    "[x]",
+    "y, z",
+    "{k}",
+    "*x",
+    "&x",
+    "!t",
+    "<<",
+    "=",
+    "- a",
+    "'",
+    '"q"',
+    "%",
+    "@",
+    "`",
+    "日本 –",
+)
+AWKWARD += (
+    "😀",
+    "back\\slash",
+    "\x7f",
+    "bell \x07",
+    "next\x85line",
+    "\ufeffmark",
+    "tab\tin",
+    "a  b",
+    "#",
+    "?",
+    "x:",
+)
+
+
+def test_every_proposal_reads_back_equal(tmp_path):
+    rows = draw_folder(tmp_path, 40)
+    picture = tmp_path / "images" / rows[0][0]
+    os.link(
+        picture, os.fsencode(tmp_path / "images") + b"/\xff\x7f.png"
+    )  # a file in no row, with no valid name
+    for first in range(0, len(AWKWARD), 8):
+        words = AWKWARD[first : first + 8]
+        header = ("file", *words)
+        cells = [
+            [row[0], *(words[(j + i % 2) % len(words)] for j in range(len(words)))]
+            for i, row in enumerate(rows)
+        ]
+        write_table(tmp_path / "table.csv", cells, header)
+        found = inspect(tmp_path / "images")
+        text = to_yaml(found)
+        given = yaml.safe_load(text)
+        assert given == {"dataset": "folder", "data": {**found.section, "labels": {}, "edges": []}}, words
+        assert read_config([_written(tmp_path / "mine.yaml", text)]) == given
+        load_settings(given)
+        columns = {one.get("column", name) for name, one in found.section["variables"].items()}
+        assert columns | set(found.left_out) == set(words)
+
+
+def _written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_individuals_and_splits_that_are_not_complete(tmp_path):
+    rows = draw_folder(tmp_path, 60)
+    table = tmp_path / "table.csv"
+
+    def proposed(people, words):
+        write_table(
+            table, [[*r[:4], p, w] for r, p, w in zip(rows, people, words, strict=True)], (*HEADER, "split")
+        )
+        return inspect(tmp_path / "images")
+
+    halves = ["train" if i < 40 else "test" for i in range(60)]
+    people = ["" if i % 10 == 0 else f"p{i}" for i in range(60)]  # missing in both splits
+    found = proposed(people, halves)
+    assert found.section["identity_column"] == "person" and found.section["split_column"] == "split"
+    # The split none is no split: an individual may be in it and in another one.
+    found = proposed([f"p{i % 40}" for i in range(60)], ["train" if i < 40 else "none" for i in range(60)])
+    assert (
+        found.section["identity_column"] == "person" and "not used: 20 x rows of the split none" in found.odd
+    )
+    found = proposed(["" if i % 2 else f"p{i}" for i in range(60)], halves)
+    assert found.left_out["person"] == "has no value in 30 rows, which would be left out"
+    found = proposed(["p"] * 60, [*halves[:-1], "holdout"])
+    assert found.left_out["person"] == "has the same value in all rows"
+    assert "split_column" not in found.section and "not all known; it is not used" in found.odd[0]
+    assert "split" not in found.section["variables"]
+
+
+def test_numbers_with_two_readings_are_not_proposed(tmp_path):
+    rows = draw_folder(tmp_path, 30)
+    write_table(tmp_path / "table.csv", [[r[0], f"{1000 + 7 * i:,}", *r[2:]] for i, r in enumerate(rows)])
+    found = inspect(tmp_path / "images")
+    assert "size" not in found.section["variables"]
+    assert found.left_out["Size"] == "has '1,000', which can be 1000 or 1.000; correct it"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from .cycles import check_acyclic
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
                 f"data.celeba.edges: {name} is not a variable; choose from {', '.join(names)}, or add it to "
                 "data.celeba.variables"
             )
+    check_acyclic(edges, "data.celeba.edges")
     folder = None if own.folder is None else Path(own.folder).expanduser()
     found = [] if folder is None else [find_list(folder, name) for name in LISTS]
     return replace(

@@ -32,6 +32,7 @@ SPLIT_WORDS = {
     "testing": "test",
     "judges": "judges",
     "none": "none",
+    "unused": "none",
 }
 
 
@@ -39,7 +40,7 @@ def role_of(name: str, table: Table, looks: Looks) -> str:
     """Returns the role of a column: `variable`, `text`, `identity`, `split`, `index` or `sparse`."""
     cells = table.columns[name]
     words = {cell.lower() for cell in cells if not is_missing(cell)}
-    if SPLIT.match(name) and (words <= set(SPLIT_WORDS) or words <= {"0", "1", "2", "3"}):
+    if SPLIT.match(name) and (words <= set(SPLIT_WORDS) or words <= {"0", "1", "2", "3"} or "train" in words):
         return "split"
     if IDENTITY.match(name):
         return "identity"

@@ -5,14 +5,14 @@ A column is `binary` if its cells are two of the words for no and yes in :data:`
 are classes. This module imports neither numpy nor pandas.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from .numerals import PLAIN, Numerals, numerals_of
 from .variable import Variable
 
-__all__ = ["MISSING", "Looks", "cell_reader", "class_words", "is_missing", "look", "number", "truth_value"]
+__all__ = ["MISSING", "Looks", "cell_reader", "class_words", "is_missing", "look", "truth_value"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "?", "-"})
 """The cells that count as missing, in lower case."""
@@ -36,6 +36,7 @@ class Looks:
         missing: The number of cells without a value.
         different: The number of different values.
         odd: The cells that do not fit the kind of the column, such as a word in a column of numbers, with their count.
+        numerals: How its numbers are written.
     """
 
     kind: str
@@ -45,24 +46,12 @@ class Looks:
     missing: int
     different: int
     odd: tuple[tuple[str, int], ...] = ()
+    numerals: Numerals = PLAIN
 
 
 def is_missing(cell: str) -> bool:
     """Returns whether a cell holds no value."""
     return cell.lower() in MISSING
-
-
-def number(cell: str) -> float | None:
-    """Returns the finite number in a cell, with a decimal point or comma; None if the cell is no such number."""
-    if "_" in cell:  # Python would read 1_000
-        return None
-    for text in (cell, cell.replace(",", ".")):
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else None
-    return None
 
 
 def truth_value(cell: str) -> int | None:
@@ -72,7 +61,7 @@ def truth_value(cell: str) -> int | None:
         return 0
     if word in YES:
         return 1
-    value = number(cell)
+    value = PLAIN.number(cell)
     return None if value not in (-1.0, 0.0, 1.0) else int(value > 0)
 
 
@@ -86,6 +75,8 @@ def look(cells: Sequence[str]) -> Looks:
     missing = sum(count for cell, count in counted.items() if is_missing(cell))
     known = Counter({cell: count for cell, count in counted.items() if not is_missing(cell)})
     total = known.total()
+    numerals = numerals_of(known)
+    number = numerals.number
     nothing = (0.0, 1.0, missing, len(known))
     if not total:
         return Looks("text", (), *nothing)
@@ -99,7 +90,8 @@ def look(cells: Sequence[str]) -> Looks:
         whole = all(value.is_integer() for value in values.values())
         if whole and len(values) < FEWEST_NUMBERS and total >= 5 * len(values):
             return Looks("categorical", class_words(values), *nothing, odd)
-        return Looks("continuous", (), min(values.values()), max(values.values()), missing, len(known), odd)
+        low, high = min(values.values()), max(values.values())
+        return Looks("continuous", (), low, high, missing, len(known), odd, numerals)
     if len(known) <= MOST_CLASSES and total >= 2 * len(known):
         return Looks("categorical", class_words(known), *nothing)
     return Looks("text", (), *nothing)
@@ -114,18 +106,21 @@ def _few(odd: Sequence[tuple[str, int]], total: int) -> bool:
 def class_words(cells: Iterable[str]) -> tuple[str, ...]:
     """Returns the different values of a categorical column in order: numbers by size, words by alphabet."""
     words = {cell for cell in cells if not is_missing(cell)}
-    numbers = {word: number(word) for word in words}
+    numerals = numerals_of(words)
+    numbers = {word: numerals.number(word) for word in words}
     if all(value is not None for value in numbers.values()):
         return tuple(sorted(words, key=lambda word: (numbers[word] or 0.0, word)))
     return tuple(sorted(words))
 
 
-def cell_reader(variable: Variable) -> Callable[[str], float | str]:
+def cell_reader(variable: Variable, numerals: Numerals = PLAIN) -> Callable[[str], float | str]:
     """Returns a function that converts a cell to a class or a value; for an invalid cell it returns an error text.
 
     Arguments:
         variable: The variable. A cell is compared with the words of its classes, then ignoring case.
+        numerals: How the numbers of its column are written.
     """
+    number = numerals.number
     if variable.kind == "continuous":
         return lambda cell: value if (value := number(cell)) is not None else f"{cell!r} is no number"
     exact = {word: float(label) for label, word in enumerate(variable.names)}

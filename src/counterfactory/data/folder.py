@@ -5,7 +5,12 @@ The section `data` of the configuration names the folder, the table and the caus
 
 Splits are read from the column that names them. Without such a column they are cut by groups of rows
 (:mod:`counterfactory.data.splits`): the group of a row is its individual, or, without a column of identities, the
-content of its file, so that two copies of an image are in one split.
+content of its file.
+
+If files of equal content are in several splits, because of the column of splits or of identities, a test image would be
+a training image too. Such files are kept in one split, the first of `test`, `judges`, `valid` and `train` that has one,
+and the rows of the other splits are left out. Only files that are equal byte by byte are found, not an image that was
+saved again.
 
 Every row that is left out and every image that was converted has a line in `notes.txt`. No true counterfactuals are
 known.
@@ -29,9 +34,9 @@ from ..core.progress import progress
 from .dataset import SPLITS, described_by, save_dataset
 from .folder_rows import Notes, Row, read_rows
 from .own_images import Annotated, annotated, declare
-from .photographs import read_photograph
+from .photographs import kind_of, read_photograph
 from .registry import DatasetEntry
-from .splits import cut, rank
+from .splits import ORDER, cut, rank
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -70,6 +75,7 @@ def synthesise(
     notes = Notes()
     rows = read_rows(found, settings, notes)
     rows, images, digests = _read(rows, settings, notes, threads)
+    splits = _splits(rows, digests, settings, notes)
     if notes.faults and settings.faults == "refuse":
         lines = [line for _, _, line in sorted(notes.faults, key=lambda note: note[1])]
         more = [f"and {len(lines) - REFUSED:,} more"] if len(lines) > REFUSED else []
@@ -77,7 +83,6 @@ def synthesise(
         raise UserError(
             "\n".join([f"data: {len(lines):,} rows have faults; {remedy}", *lines[:REFUSED], *more])
         )
-    splits = _splits(rows, digests, settings)
     entry = declare(_entry(), settings)
     variables = _with_ranges(found, entry.variables, rows, splits["train"])
     labels = _with_ranges(found, entry.labels, rows, splits["train"])
@@ -132,7 +137,7 @@ def _read(
 
     kept: list[Row] = []
     digests: list[str] = []
-    copies: dict[str, str] = {}
+    copies: dict[str, Row] = {}
     with ThreadPoolExecutor(max(1, threads)) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are refused
         starts = range(0, len(rows), CHUNK)
@@ -143,20 +148,24 @@ def _read(
                     notes.fault("unreadable images", row.number, photograph.partition("; ")[0])
                     continue
                 for converted in photograph.converted:
-                    kind = converted.partition(" from ")[0].partition(" of ")[0]
-                    notes.remark(f"images: {kind}", row.number, f"{row.name}: {converted}")
-                if digest in copies:
+                    notes.remark(f"images: {kind_of(converted)}", row.number, f"{row.name}: {converted}")
+                first = copies.setdefault(digest, row)
+                if first is not row:
+                    other = (row.values, row.identity) != (first.values, first.identity)
                     notes.remark(
-                        "copies of a file", row.number, f"{row.name}: the same content as {copies[digest]}"
+                        "copies of a file" + ", but with other values" * other,
+                        row.number,
+                        f"{row.name}: the same content as {first.name}" + ", but other values" * other,
                     )
-                copies.setdefault(digest, row.name)
                 images[len(kept)] = photograph.pixels
                 kept.append(row)
                 digests.append(digest)
     return kept, images[: len(kept)], digests
 
 
-def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> dict[str, list[int]]:
+def _splits(
+    rows: list[Row], digests: list[str], settings: "DataSettings", notes: Notes
+) -> dict[str, list[int]]:
     """Returns the positions of the rows of each split, in the random order of the seed.
 
     Raises:
@@ -167,7 +176,7 @@ def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> di
     if settings.split_column is None:
         found = cut(groups, sizes, settings.seed)
     else:
-        _check_groups(rows, groups, settings)
+        _check_individuals(rows, settings)
         named = {split: [i for i, row in enumerate(rows) if row.split == split] for split in SPLITS}
         pool = named["train"]
         filled = {split: sizes[split] for split in SPLITS if split == "train" or not named[split]}
@@ -175,6 +184,7 @@ def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> di
             parts = cut([groups[i] for i in pool], filled, settings.seed)
             named |= {split: [pool[i] for i in part] for split, part in parts.items()}
         found = named
+    _leave_out_copies(found, rows, digests, notes)
     for split, positions in found.items():
         positions.sort(key=lambda i: (rank(settings.seed, digests[i]), rows[i].name))
         found[split] = positions[: sizes[split]]
@@ -185,14 +195,42 @@ def _splits(rows: list[Row], digests: list[str], settings: "DataSettings") -> di
     return found
 
 
-def _check_groups(rows: list[Row], groups: list[str], settings: "DataSettings") -> None:
+def _leave_out_copies(
+    splits: dict[str, list[int]], rows: list[Row], digests: list[str], notes: Notes
+) -> None:
+    """Keeps files of equal content only in the first split of :data:`ORDER` that has one.
+
+    Raises:
+        UserError: If no image of a split is left.
+    """
+    home: dict[str, tuple[str, str]] = {}
+    for split in ORDER:
+        for i in splits[split]:
+            home.setdefault(digests[i], (split, rows[i].name))
+    for split, positions in splits.items():
+        for i in positions:
+            own, name = home[digests[i]]
+            if own != split:
+                text = f"{rows[i].name}: in the split {split}, with the same content as {name} in {own}"
+                notes.fault("copies of an image of another split", rows[i].number, text)
+        splits[split] = [i for i in positions if home[digests[i]][0] == split]
+        if positions and not splits[split]:
+            raise UserError(
+                f"data.{split}: all {len(positions):,} images of this split are copies of images of other splits; "
+                "remove copies from the table"
+            )
+
+
+def _check_individuals(rows: list[Row], settings: "DataSettings") -> None:
+    """Refuses a table that puts an individual into two splits."""
     seen: dict[str, Row] = {}
-    for row, group in zip(rows, groups, strict=True) if settings.identity_column else ():
-        first = seen.setdefault(group, row)
+    for row in rows if settings.identity_column else ():
+        first = seen.setdefault(row.identity, row)
         if first.split != row.split:
             raise UserError(
-                f"data.split_column: {settings.split_column}: {settings.identity_column} {group!r} is in {first.split} "
-                f"(row {first.number}) and in {row.split} (row {row.number}); correct the table, or remove a key"
+                f"data.split_column: {settings.split_column}: {settings.identity_column} {row.identity!r} is in "
+                f"{first.split} (row {first.number}) and in {row.split} (row {row.number}); correct the table, or "
+                "remove a key"
             )
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from .column_roles import split_of
 from .columns import cell_reader, is_missing
-from .own_images import Annotated, images_in, locate
+from .numerals import numerals_of
+from .own_images import Annotated, images_in, leads_out, locate
 from .variable import Variable
 
 if TYPE_CHECKING:
     from ..config.data import DataSettings
 
-__all__ = ["Notes", "Row", "read_rows"]
+__all__ = ["Notes", "Row", "one_line", "read_rows"]
 
 SHOWN = 20
 """The number of spellings or files that one line names."""
@@ -46,32 +47,52 @@ class Notes:
     """Collects the faults of rows and remarks about a folder of images, one line each, by kind.
 
     Arguments:
-        faults: The rows that are left out: kind, row and line.
+        faults: The rows that are left out because something is wrong: kind, row and line.
+        unused: The rows that are not used because the table asks for it: kind, row and line.
         remarks: Conversions and irregularities: kind, row (0: the whole table) and line.
     """
 
     faults: list[tuple[str, int, str]] = field(default_factory=list)
+    unused: list[tuple[str, int, str]] = field(default_factory=list)
     remarks: list[tuple[str, int, str]] = field(default_factory=list)
 
     def fault(self, kind: str, row: int, text: str) -> None:
         """Records the fault of a row, which is left out."""
-        self.faults.append((kind, row, f"row {row}: {text}; left out"))
+        self.faults.append((kind, row, f"row {row}: {one_line(text)}; left out"))
+
+    def skip(self, kind: str, row: int, text: str) -> None:
+        """Records a row that is not used."""
+        self.unused.append((kind, row, f"row {row}: {one_line(text)}; not used"))
 
     def remark(self, kind: str, row: int, text: str) -> None:
         """Records a remark about a row, or about the whole table (row 0)."""
-        self.remarks.append((kind, row, f"row {row}: {text}" if row else text))
+        self.remarks.append((kind, row, one_line(f"row {row}: {text}" if row else text)))
 
     def summary(self) -> list[str]:
         """Returns one line for each kind, with the number of rows."""
-        faults, remarks = (Counter(kind for kind, _, _ in ones) for ones in (self.faults, self.remarks))
+        parts = {"left out": self.faults, "not used": self.unused, "noticed": self.remarks}
         return [
-            *(f"left out: {count:,} x {kind}" for kind, count in faults.items()),
-            *(f"noticed: {count:,} x {kind}" for kind, count in remarks.items()),
+            f"{word}: {count:,} x {kind}"
+            for word, ones in parts.items()
+            for kind, count in Counter(kind for kind, _, _ in ones).items()
         ]
 
     def lines(self) -> list[str]:
         """Returns all lines, in the order of the rows."""
-        return [line for _, _, line in sorted([*self.faults, *self.remarks], key=lambda note: note[1])]
+        return [line for _, _, line in sorted([*self.faults, *self.unused, *self.remarks], key=_by_row)]
+
+    def irregularities(self) -> list[str]:
+        """Returns the lines of faults and remarks, in the order of the rows."""
+        return [line for _, _, line in sorted([*self.faults, *self.remarks], key=_by_row)]
+
+
+def _by_row(note: tuple[str, int, str]) -> int:
+    return note[1]
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line; other characters than printable ones are written as escapes, such as `\\x7f`."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
 
 
 def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[Row]:
@@ -90,8 +111,8 @@ def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[
             "another number of cells than the header",
         )
     kinds = {variable.name: variable for variable in (*found.variables, *found.labels)}
-    readers = {name: cell_reader(variable) for name, variable in kinds.items()}
     cells = {name: table.columns[found.columns[name]] for name in kinds}
+    readers = {name: cell_reader(variable, numerals_of(cells[name])) for name, variable in kinds.items()}
     _spellings(kinds, cells, notes)
     images = table.columns[found.image]
     identities = table.columns[settings.identity_column] if settings.identity_column else None
@@ -111,7 +132,8 @@ def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[
                 continue
         path = locate(found.folder, image)
         if path is None:
-            notes.fault("missing files", number, f"{image}: no such file in {found.folder}")
+            why = "leads out of" if leads_out(image) else "no such file in"
+            notes.fault("missing files", number, f"{image}: {why} {found.folder}")
             continue
         row.path = path
         if " " in image:
@@ -138,7 +160,7 @@ def _split(row: Row, cell: str, settings: "DataSettings", notes: Notes) -> bool:
             f"{row.name}: {settings.split_column} is {cell!r}, which is no split",
         )
     elif split == "none":
-        notes.fault("rows of the split none", row.number, f"{row.name}: {settings.split_column} is {cell!r}")
+        notes.skip("rows of the split none", row.number, f"{row.name}: {settings.split_column} is {cell!r}")
     row.split = split or ""
     return split not in (None, "none")
 

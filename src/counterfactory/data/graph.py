@@ -6,9 +6,10 @@ every variable is a function of its causes and of its own exogenous noise, compu
 """
 
 from collections.abc import Callable
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 from ..core.errors import UserError
+from .cycles import check_acyclic
 from .dataset import Dataset
 
 __all__ = ["ancestors", "causes", "descendants", "effects", "topological_order"]
@@ -35,11 +36,8 @@ def topological_order(dataset: Dataset) -> tuple[str, ...]:
                     f"it has {', '.join(names)}"
                 )
         sorter.add(effect, cause)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        cycle = " -> ".join(error.args[1])
-        raise UserError(f"{dataset.name}: the edges form a cycle, {cycle}; remove one") from None
+    check_acyclic(dataset.edges, dataset.name)
+    sorter.prepare()
 
     order: list[str] = []
     ready: set[str] = set()

@@ -5,7 +5,8 @@ size of the images. Each irregularity is one line: unreadable or missing files, 
 spellings, constant columns and images that are in no row.
 """
 
-import json
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import yaml
+
 from ..core.errors import UserError
-from .column_roles import key_of, role_of, split_of
+from .column_roles import SPARSE, key_of, role_of, split_of
 from .columns import Looks, is_missing, look
-from .folder_rows import Notes, read_rows
-from .own_images import annotated, find_image_column, images_in, locate
-from .photographs import cropped, decode
+from .folder_rows import Notes, one_line, read_rows
+from .own_images import FEWEST_IMAGES, annotated, find_image_column, images_in, locate
+from .photographs import cropped, decode, kind_of
 from .splits import SHARES
 from .tables import Table, find_table, read_columns
 
@@ -30,6 +33,9 @@ MOST_DECODED = 5_000
 
 SIZES = (32, 48, 64, 96, 128)
 """The image sizes that are proposed, in px; larger ones take hours on a CPU."""
+
+PLAIN_TEXT = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.-]*")
+"""A text that is written without quotes, unless YAML reads it as another type."""
 
 LARGEST_DEFAULT = 64
 SPLIT_NUMBERS = {"0": "train", "1": "valid", "2": "test"}
@@ -76,7 +82,11 @@ def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 
     proposal = Proposal(section)
     section["variables"] = {}
     for name in sorted(looks, key=lambda name: (name.lower(), name)):
-        if roles[name] == "variable":
+        if roles[name] == "variable" and looks[name].numerals.ambiguous:
+            unclear = looks[name].numerals
+            proposal.left_out[name] = f"has {unclear.ambiguous!r}, which can be {unclear.other()}; correct it"
+            proposal.odd.append(f"column {name!r} {proposal.left_out[name]}")
+        elif roles[name] == "variable":
             key = key_of(name, section["variables"])
             section["variables"][key] = _proposed(name, key, looks[name])
             proposal.comments[key] = _comment(looks[name], found.columns[name])
@@ -86,12 +96,19 @@ def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 
         raise UserError(f"{found.path}: no column looks like a variable; add one with numbers or classes")
     for key, role in (("identity_column", "identity"), ("split_column", "split")):
         named = [name for name in looks if roles[name] == role]
+        for name in list(named) if role == "identity" else ():
+            sparse = looks[name].missing > SPARSE * len(found)
+            if sparse or looks[name].different < 2:
+                named.remove(name)
+                proposal.left_out[name] = _reason("sparse" if sparse else "text", looks[name])
         if named:
             section[key] = named[0]
         for name in named[1:]:
             proposal.left_out[name] = f"another column of this kind than {named[0]}"
     if "split_column" in section:
         _splits(proposal, found)
+    if len(found) < FEWEST_IMAGES:
+        proposal.odd.append(f"the table has {len(found)} rows, but at least {FEWEST_IMAGES} are required")
     _images(proposal, folder, found, threads)
     _rows(proposal)
     return proposal
@@ -141,7 +158,10 @@ def _splits(proposal: Proposal, table: Table) -> None:
     elif "identity_column" in section:
         homes: dict[str, set[str]] = {}
         for person, cell in zip(table.columns[section["identity_column"]], cells, strict=True):
-            homes.setdefault(person, set()).add(cell)
+            # A row without an individual is left out, and one of the split none is not used.
+            split = split_of(cell, section.get("split_values", {}))
+            if not is_missing(person) and split != "none":
+                homes.setdefault(person, set()).add(str(split))
         several = sum(len(home) > 1 for home in homes.values())
         if several:
             proposal.odd.append(
@@ -173,7 +193,7 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> Non
     ]
     if not read:
         raise UserError(f"{folder}: none of its images can be read; save them as PNG or JPEG")
-    converted = Counter(one for _, all_of in read for one in all_of if one != "grey")
+    converted = Counter(kind_of(one) for _, all_of in read for one in all_of if one != "grey")
     proposal.odd += [f"{count:,} images: {kind}" for kind, count in sorted(converted.items())]
     grey = sum("grey" in all_of for _, all_of in read)
     sides = sorted(size[0] for size, _ in read)
@@ -209,7 +229,8 @@ def _rows(proposal: Proposal) -> None:
     settings: Any = SimpleNamespace(**{**defaults, **proposal.section, "variables": variables})
     notes = Notes()
     rows = read_rows(annotated(settings), settings, notes)
-    proposal.odd += [line for _, _, line in sorted([*notes.faults, *notes.remarks], key=lambda note: note[1])]
+    proposal.odd += notes.irregularities()
+    proposal.odd += [line for line in notes.summary() if line.startswith("not used")]
     proposal.summary.append(f"{len(rows):,} rows are complete and name an image file")
     if "split_column" not in proposal.section:
         shares = ", ".join(f"{split} {share:.0%}" for split, share in SHARES.items())
@@ -218,22 +239,24 @@ def _rows(proposal: Proposal) -> None:
 
 
 def to_yaml(proposal: Proposal) -> str:
-    """Returns a proposal as a configuration file with comments."""
+    """Returns a proposal as a configuration file with comments, which reads back as the same section `data`."""
     lines = ["# Proposed by looking at the images and the table. Correct it where it is wrong."]
-    lines += [f"# {line}" for line in proposal.summary]
-    lines += [f"# odd: {' '.join(line.split())}" for line in proposal.odd]
-    lines += [f"# not used: column {_word(name)} {reason}" for name, reason in proposal.left_out.items()]
+    lines += [f"# {one_line(line)}" for line in proposal.summary]
+    lines += [f"# odd: {one_line(line)}" for line in proposal.odd]
+    lines += [
+        f"# not used: column {one_line(repr(name))} {one_line(reason)}"
+        for name, reason in proposal.left_out.items()
+    ]
     lines += ["", "dataset: folder", "data:"]
     for key, value in proposal.section.items():
         if key != "variables":
-            lines.append(f"  {key}: {_word(value)}")
+            lines.append(f"  {_pair(key, value)}")
             continue
         lines.append(
             "  variables:  # parents of the image; move a column to `labels` if it must not cause the image"
         )
         for name, own in value.items():
-            text = ", ".join(f"{part}: {_word(one)}" for part, one in own.items())
-            lines.append(f"    {name}: {{{text}}}  # {' '.join(proposal.comments[name].split())}")
+            lines.append(f"    {_pair(name, own)}  # {one_line(proposal.comments[name])}")
         lines += ["  labels: {}", *_edges(list(value))]
     return "\n".join(lines) + "\n"
 
@@ -242,23 +265,31 @@ def _edges(names: list[str]) -> list[str]:
     example = f"[{names[0]}, {names[1]}]" if len(names) > 1 else "[cause, effect]"
     return [
         "  # Causal edges between variables: which one changes when another is set? None are assumed. To add one,",
-        f"  # write a pair [cause, effect], such as {example}.",
+        f"  # write a pair [cause, effect], such as {one_line(example)}.",
         "  edges: []",
     ]
 
 
-def _word(value: Any) -> str:
-    """Returns a value as YAML reads it back: JSON, which is YAML."""
-    return (
-        json.dumps(value, ensure_ascii=False)
-        if not isinstance(value, str) or not value.isidentifier()
-        else _plain(value)
-    )
+class _Dumper(yaml.SafeDumper):
+    """A YAML dumper that quotes every text but plain words and paths."""
 
 
-def _plain(word: str) -> str:
-    return (
-        json.dumps(word)
-        if word.lower() in ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
-        else word
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = PLAIN_TEXT.fullmatch(text) and not text.lower().startswith(("nan", "inf"))
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _pair(key: str, value: Any) -> str:
+    """Returns one key with its value as a line of YAML."""
+    text = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
     )
+    return text.strip()[1:-1]

@@ -15,6 +15,8 @@ from ..core.errors import UserError
 from ..core.names import nearest
 from .column_roles import RESERVED, key_of, role_of, split_of
 from .columns import class_words, look
+from .cycles import check_acyclic
+from .numerals import numerals_of
 from .splits import SHARES
 from .tables import Table, find_table, read_columns
 from .variable import SPLITS, Variable
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from .registry import DatasetEntry
 
 __all__ = [
+    "FEWEST_IMAGES",
     "SUFFIXES",
     "Annotated",
     "annotated",
     "declare",
     "find_image_column",
     "images_in",
+    "leads_out",
     "listing",
     "locate",
 ]
@@ -40,6 +44,7 @@ LOOKED = 200
 """The number of cells of a column that are searched for names of files."""
 
 FEWEST_IMAGES = 20
+"""The smallest number of rows of a table."""
 
 
 @dataclass(frozen=True)
@@ -159,34 +164,53 @@ def find_image_column(table: Table, folder: Path) -> str:
     Raises:
         UserError: If there is none.
     """
+    if best := _with_most_images(table, folder):
+        return best
+    for other in dict.fromkeys((folder.absolute().parent, table.path.absolute().parent)):
+        if column := _with_most_images(table, other):
+            raise UserError(
+                f"data.folder: column {column!r} of {table.path} holds names of images in {other}, not in {folder}; "
+                "name that folder"
+            )
+    raise UserError(
+        f"data.image_column: no column of {table.path} holds names of images in {folder}; name the column, or "
+        "correct data.folder"
+    )
+
+
+def _with_most_images(table: Table, folder: Path) -> str:
+    """Returns the column with the most names of images in a folder; an empty text if none has any."""
     best, most = "", 0
     for name, cells in table.columns.items():
         step = max(1, len(cells) // LOOKED)
         hits = sum(locate(folder, cell) is not None for cell in cells[::step][:LOOKED])
         if hits > most:
             best, most = name, hits
-    if not most:
-        raise UserError(
-            f"data.image_column: no column of {table.path} holds names of images in {folder}; name the column, or "
-            "correct data.folder"
-        )
     return best
 
 
 def locate(folder: Path, cell: str) -> Path | None:
     """Returns the image file that a cell names, relative to a folder, with or without its ending, or None.
 
-    A name that leads out of the folder counts as missing.
+    An absolute path below the folder is accepted. A name that leads out of the folder counts as missing.
     """
-    if not cell or "\0" in cell or os.path.isabs(cell) or ".." in Path(cell).parts:
+    if os.path.isabs(cell) and Path(cell).is_relative_to(folder.absolute()):
+        cell = str(Path(cell).relative_to(folder.absolute()))
+    if not cell or "\0" in cell or leads_out(cell):
         return None
     path = folder / cell
+    endings = (ending for suffix in SUFFIXES for ending in (suffix, suffix.upper()))
     try:
         if path.is_file():
             return path
-        return next((one for suffix in SUFFIXES if (one := folder / f"{cell}{suffix}").is_file()), None)
+        return next((one for ending in endings if (one := folder / f"{cell}{ending}").is_file()), None)
     except OSError:
         return None
+
+
+def leads_out(cell: str) -> bool:
+    """Returns whether a name of a file leads out of the folder that it is relative to."""
+    return os.path.isabs(cell) or ".." in Path(cell).parts
 
 
 def _column_of(name: str, column: str | None, table: Table, key: str) -> str:
@@ -214,6 +238,11 @@ def _variable(name: str, own: Any, table: Table, column: str) -> Variable:
         )
     unit = own.unit if own else ""
     if kind == "continuous":
+        if (numerals := numerals_of(cells)).ambiguous:
+            raise UserError(
+                f"data: {key}: column {column!r} has {numerals.ambiguous!r}, which can be {numerals.other()}; write it "
+                "without separators of thousands and with a decimal point"
+            )
         low, high = (0.0, 1.0) if own is None or own.range == "auto" else own.range
         if not low < high:
             raise UserError(
@@ -234,6 +263,7 @@ def _edges(section: Any, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     for name in (name for edge in edges for name in edge):
         if name not in names:
             raise UserError(f"data.edges contains {name!r}, which is no variable; {nearest(name, names)}")
+    check_acyclic(edges, "data.edges")
     return edges
 
 
@@ -256,8 +286,12 @@ def _counts(table: Table, section: Any) -> dict[str, int]:
     whole = SHARES["train"] + sum(SHARES[split] for split in missing if split != "train")
     cut = {split: max(1, int(SHARES[split] / whole * pool)) for split in missing if split != "train"}
     counts = {**found, **cut, "train": pool - sum(cut.values())}
+    if total < FEWEST_IMAGES:
+        raise UserError(
+            f"data.table: {table.path} has {total} rows, but at least {FEWEST_IMAGES} are required; name a larger one"
+        )
     for split, count in counts.items():
-        if count < 1 or total < FEWEST_IMAGES:
+        if count < 1:
             raise UserError(
                 f"data.table: {table.path} has {total} rows, which leave {count} for the split {split}; name a larger "
                 "table"

@@ -13,6 +13,7 @@ The steps, in order:
    filter grows with the ratio of the sizes.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ __all__ = [
     "Photograph",
     "cropped",
     "decode",
+    "kind_of",
     "read_photograph",
     "resized",
     "with_channels",
@@ -42,6 +44,9 @@ SMALLEST = 8
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The formats that are decoded, by their names in Pillow. For others Pillow may start programs (PostScript)."""
+
+DARK = 4096
+"""An image of 16 bits whose values are all less than this is reported: it may hold numbers of 12 bits."""
 
 EXIF_ORIENTATION = 0x0112
 
@@ -122,6 +127,11 @@ def decode(path: Path | str, channels: int) -> tuple[Image.Image, tuple[str, ...
     return picture, (*converted, *(("rotated by EXIF",) if turned else ()), *by_mode)
 
 
+def kind_of(conversion: str) -> str:
+    """Returns a conversion without its numbers, such as `enlarged` for `enlarged from 12 x 12 px`."""
+    return re.split(" from | of | with ", conversion)[0]
+
+
 def cropped(picture: Image.Image, crop: Crop, name: Path | str) -> Image.Image:
     """Returns the centre of an image.
 
@@ -160,7 +170,7 @@ def resized(
 def _first_frame(opened: Any) -> tuple[str, ...]:
     # The further pictures of an MPO are previews of the first one.
     frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
-    return (f"first of {frames} frames",) if frames > 1 else ()
+    return (f"first frame of {frames}",) if frames > 1 else ()
 
 
 def with_channels(picture: Image.Image, channels: int) -> tuple[Image.Image, tuple[str, ...]]:
@@ -174,6 +184,10 @@ def with_channels(picture: Image.Image, channels: int) -> tuple[Image.Image, tup
         deep = np.asarray(picture).astype(np.float64) / 257.0
         picture = Image.fromarray(np.rint(deep.clip(0, 255)).astype(np.uint8))
         converted.append("16 bit")
+        if deep.max() > 255.0:
+            converted.append("values above 65,535 that become white")
+        elif 0.0 < deep.max() < DARK / 257.0:
+            converted.append("dark with no value above 4,095 of 65,535")
     elif mode in ("CMYK", "YCCK"):
         converted.append("CMYK")
     if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:

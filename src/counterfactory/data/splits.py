@@ -11,7 +11,7 @@ no split has room for is left out.
 import hashlib
 from collections.abc import Mapping, Sequence
 
-__all__ = ["SHARES", "cut", "rank"]
+__all__ = ["ORDER", "SHARES", "cut", "rank"]
 
 SHARES = {"train": 0.6, "valid": 0.05, "judges": 0.2, "test": 0.15}
 """The default shares of the splits."""

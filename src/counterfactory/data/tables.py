@@ -5,6 +5,7 @@ This module imports neither numpy nor pandas, so that a configuration can be pla
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,9 @@ TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = " "
+LINES = re.compile(r"\r\n|\n|\r")
+"""The ends of lines; other characters that some programs show as a new line are part of a cell."""
+
 MAX_CELL = 10_000_000
 
 
@@ -144,7 +148,7 @@ def _text(path: Path) -> tuple[list[str], Iterator[list[str]]]:
     text = path.read_text(encoding="utf-8-sig")
     if "\0" in text[:10_000]:
         raise ValueError("binary content")
-    lines = text.splitlines()
+    lines = LINES.split(text)
     # The lists of CelebA begin with the number of rows.
     if len(lines) > 2 and lines[0].strip().isdigit():
         lines = lines[1:]

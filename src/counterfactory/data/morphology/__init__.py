@@ -7,6 +7,7 @@ same calls return other images today. The tests compare with the current version
 - `resampling`: between 28 x 28 grey levels and a grid that is 4 or 16 times finer.
 - `skeleton`: distance transform and medial axis.
 - `thickness`: dilation and erosion by the published structuring element.
+- `reuse`: the strokes and renderings of recent images, of which more is asked.
 - `rendering`: a digit at a given thickness and intensity. `warping`: slant and width.
 - `measurement`: area, length, thickness, slant, width, height, intensity.
 - `analysis`: the strokes of one image, for other perturbations.

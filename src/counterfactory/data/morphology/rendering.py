@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 
 from ...core.errors import UserError
+from .reuse import kept_shapes, load_strokes
+from .thickness import change_radius
 from .workspace import Workspace, as_images, in_threads
 
 __all__ = ["RENDER_SCALE", "intensities", "render", "set_intensity", "targets"]
@@ -114,13 +116,24 @@ def render(digits: np.ndarray, thickness: np.ndarray, intensity: np.ndarray, thr
     def work(rows: np.ndarray) -> None:
         space = Workspace(digits.shape[1:], RENDER_SCALE)
         for row in rows:
-            space.trace_strokes(digits[row])
-            if not space.contrast:
-                continue
-            _, mean = space.find_skeleton()
-            space.set_thickness(thickness[row], mean)
-            space.downscale(space.changed, images[row], space.box)
+            _set_shape(space, digits[row], thickness[row], images[row])
             set_intensity(images[row], intensity[row])
 
     in_threads(work, len(digits), threads)
     return images
+
+
+def _set_shape(space: Workspace, digit: np.ndarray, thickness: float, image: np.ndarray) -> None:
+    """Renders a digit at a thickness (px), at full contrast, into `image`, uint8 (H, W) and black so far."""
+    mean = load_strokes(space, digit)
+    if not space.contrast:
+        return
+    # The thickness acts through the radius only.
+    key = (digit.shape, digit.tobytes(), change_radius(thickness, mean, space.scale))
+    found = kept_shapes.get(key)
+    if found is not None:
+        image[:] = found
+        return
+    space.set_thickness(thickness, mean)
+    space.downscale(space.changed, image, space.box)
+    kept_shapes.put(key, image.copy())

@@ -20,6 +20,7 @@ from skimage.transform import AffineTransform, warp
 
 from .measurement import LEFT_OUT, bounds, moments
 from .rendering import RENDER_SCALE, targets
+from .reuse import load_strokes
 from .workspace import Workspace, as_images, in_threads
 
 __all__ = ["render_slanted", "render_wide"]
@@ -56,10 +57,10 @@ def render_slanted(
     def work(rows: np.ndarray) -> None:
         space = Workspace(digits.shape[1:], RENDER_SCALE)
         for row in rows:
-            space.trace_strokes(digits[row])
+            mean = load_strokes(space, digits[row])
             if not space.contrast:
                 continue
-            space.set_thickness(thickness[row], space.find_skeleton()[1])
+            space.set_thickness(thickness[row], mean)
             if not space.changed.any():
                 continue
             _, cx, cy, _, u11, u02 = moments(space.changed, space.box)
@@ -103,10 +104,10 @@ def render_wide(digits: np.ndarray, thickness: np.ndarray, width: np.ndarray, th
             stretch = (right - left) / RENDER_SCALE / width[row]
             fine = _affine(space.binary, stretch, shear * (1.0 - stretch), cx, cy)
             space.downscale(fine, wide, space.whole)
-            space.trace_strokes(wide)
+            mean = load_strokes(space, wide)
             if not space.contrast:
                 continue
-            space.set_thickness(thickness[row], space.find_skeleton()[1])
+            space.set_thickness(thickness[row], mean)
             space.downscale(space.changed, images[row], space.box)
 
     in_threads(work, len(digits), threads)

@@ -31,6 +31,7 @@ def model_settings(**changed) -> SimpleNamespace:
     return SimpleNamespace(
         network=SimpleNamespace(width=4, halvings=1, features=8),
         shift=0,
+        mirror=False,
         positive_weight=1.0,
         held_out=0.2,
         seed=3,

@@ -1,11 +1,11 @@
-"""Shifts of training images: whole pixels, drawn for each image, with black at the border."""
+"""Shifts of training images by whole pixels, with black at the border, and mirror images; drawn for each image."""
 
 import itertools
 
 import pytest
 import torch
 
-from counterfactory.training.augmentation import shift_images
+from counterfactory.training.augmentation import mirror_images, shift_images
 
 
 def generator(seed=0):
@@ -66,3 +66,14 @@ def test_what_a_shift_moves_out_is_lost():
     images = torch.full((200, 1, 4, 4), 255, dtype=torch.uint8)
     kept = (shift_images(images, 1, generator()) > 0).sum((1, 2, 3))
     assert set(kept.tolist()) == {9, 12, 16}
+
+
+def test_half_of_the_images_are_mirrored_left_to_right():
+    x = torch.rand(400, 3, 5, 6, generator=generator())
+    found = mirror_images(x, generator())
+    kept = (found == x).flatten(1).all(1)
+    mirrored = (found == x.flip(3)).flatten(1).all(1)
+    assert (kept ^ mirrored).all()
+    # Binomial with n = 400: four standard deviations are 40.
+    assert abs(int(mirrored.sum()) - 200) < 40
+    assert torch.equal(found, mirror_images(x, generator()))

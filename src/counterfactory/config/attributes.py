@@ -78,11 +78,18 @@ class ClassifierNetwork(Section):
     features: Count = Field(64, description="Features before the last layer.")
 
 
+MIRROR = (
+    "Whether half of the training images are mirrored left to right; for images that have the same parents as their "
+    "mirror images, such as faces."
+)
+
+
 class ClassifierSettings(Importable):
     """The classifier whose decisions are explained: it predicts all attributes and all categorical variables."""
 
     network: ClassifierNetwork = Field(ClassifierNetwork(), description="The network.")
     shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
+    mirror: bool = Field(False, description=MIRROR)
     positive_weight: PositiveWeight = Field(1.0, description=POSITIVE_WEIGHT)
     training: TrainingSettings = Field(TRAINING, description="Its training.")
 

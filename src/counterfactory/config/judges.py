@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .attributes import POSITIVE_WEIGHT, PositiveWeight
+from .attributes import MIRROR, POSITIVE_WEIGHT, PositiveWeight
 from .imported import ImportOptions
 from .sections import Section, Seed, Shift
 from .training import TrainingSettings
@@ -37,9 +37,16 @@ class JudgesSettings(Section):
         "intensity of thickness), so that a judge cannot infer one from the other; true: dependent, as in "
         "the other splits.",
     )
+    linear: bool = Field(
+        False,
+        description="true: networks and loss of the predictors of Melistas et al.: a leaky slope of 0.01, and for a "
+        "continuous variable one linear output and the squared error; false: a slope of 0.1 and a normal "
+        "distribution.",
+    )
     shift: Shift = Field(
         2, description="Training images are shifted at random by up to this many px (published: 4)."
     )
+    mirror: bool = Field(False, description=MIRROR)
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="Share of the judges split that selects the weights and is not trained on."
     )

@@ -1,10 +1,24 @@
-"""Augmentation of training images: shifts by whole pixels, which change no parent."""
+"""Augmentation of training images by changes that keep the parents: shifts by whole pixels, and mirror images."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["shift_images"]
+__all__ = ["mirror_images", "shift_images"]
+
+
+def mirror_images(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirrors each image left to right with probability 1/2.
+
+    Arguments:
+        images: Images with shape (B, C, H, W), of any type.
+        generator: The generator of the choices, on the device of the images.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
 
 
 def shift_images(images: Tensor, pixels: int, generator: torch.Generator, fill: float = 0.0) -> Tensor:

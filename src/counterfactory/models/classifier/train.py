@@ -1,6 +1,7 @@
 r"""Trains the classifier and the oracle: one network of all attributes and classes, on two different splits.
 
-Both maximise, over the images of their split shifted by up to S px,
+Both maximise, over the images of their split shifted by up to S px (and mirrored with probability 1/2, if `mirror` is
+true),
 
 .. math:: \frac1A \sum_a w_a^{y_a} \log p(y_a \mid \mathrm{shift}_s(x)) + \sum_v \log p(k_v \mid \mathrm{shift}_s(x)),
    \qquad s \sim U\{-S, \ldots, S\}^2,
@@ -44,7 +45,7 @@ from ...data.attributes import attribute_labels, chosen, one_sided
 from ...data.dataset import Dataset, Split, load_dataset, load_split
 from ...data.outputs import Outputs, outputs_of
 from ...nets.pixels import to_pixels
-from ...training.augmentation import shift_images
+from ...training.augmentation import mirror_images, shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from ..binary_scores import balanced_accuracy, f1_score, positive_weights
@@ -95,6 +96,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         "attributes": {name: {"of": one.of, "above": one.above} for name, one in attributes.items()},
         "categorical": [asdict(variable) for variable in outputs.categorical],
         "shift": settings.shift,
+        "mirror": settings.mirror,
         "images": {"train": len(train.images), "valid": len(valid.images)},
     }
     tensors = {"train": _tensors(dataset, train, outputs), "valid": _tensors(dataset, valid, outputs)}
@@ -104,7 +106,9 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         meta["positive_weights"] = dict(zip(attributes, weights.tolist(), strict=True))
     fit(
         model,
-        _loss(settings.shift, [variable.classes for variable in outputs.categorical], weights),
+        _loss(
+            settings.shift, settings.mirror, [variable.classes for variable in outputs.categorical], weights
+        ),
         tensors["train"],
         tensors["valid"],
         settings.training,
@@ -150,11 +154,14 @@ def _tensors(dataset: Dataset, split: Split, outputs: Outputs) -> dict[str, Tens
     return tensors
 
 
-def _loss(shift: int, classes: Sequence[int] = (), weights: np.ndarray | None = None) -> Loss:
+def _loss(
+    shift: int, mirror: bool = False, classes: Sequence[int] = (), weights: np.ndarray | None = None
+) -> Loss:
     """Returns the negative log-likelihood, with the mean accuracies of attributes and of classes to log.
 
     Arguments:
         shift: The largest shift of a training image, in px.
+        mirror: Whether training images are mirrored left to right with probability 1/2.
         classes: The number of classes of each categorical variable.
         weights: The weight of positive images of each attribute, (A,); None: all are 1.
     """
@@ -164,6 +171,8 @@ def _loss(shift: int, classes: Sequence[int] = (), weights: np.ndarray | None = 
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels = batch["images"], batch["labels"]
+        if model.training and mirror:
+            images = mirror_images(images, generator)
         if model.training and shift:
             images = shift_images(images, shift, generator)
         logits = model(to_pixels(images))

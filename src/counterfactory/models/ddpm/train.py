@@ -31,6 +31,7 @@ from ...diffusion.steps import q_sample
 from ...diffusion.velocity import Velocity
 from ...nets.likelihood import discretised_gaussian_nll
 from ...nets.pixels import to_pixels
+from ...training.augmentation import mirror_images
 from ...training.distributed import launch
 from ...training.loop import Fit, fit
 from ...training.tensors import split_tensors
@@ -80,8 +81,7 @@ class DiffusionLoss:
         """Returns the loss of images (B, C, H, W), uint8, and its terms."""
         x0 = to_pixels(batch["images"])
         if self.mirror and model.training:
-            mirrored = torch.rand(len(x0), 1, 1, 1, generator=generator, device=x0.device) < 0.5
-            x0 = torch.where(mirrored, x0.flip(3), x0)
+            x0 = mirror_images(x0, generator)
         schedule = self.schedule = self.schedule.to(x0.device)
         index = stratified_steps(len(x0), len(schedule), generator)
         noise = torch.randn(x0.shape, generator=generator, device=x0.device)

@@ -31,7 +31,7 @@ from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, Split
 from ...nets.pixels import to_pixels
-from ...training.augmentation import shift_images
+from ...training.augmentation import mirror_images, shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, fit
 from .model import Identity
@@ -178,8 +178,7 @@ class _PersonLoss:
         proxies = cast(Any, model.proxies)
         if not model.training:
             return self._held_out(model(to_pixels(images)), person)
-        mirrored = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5
-        images = shift_images(torch.where(mirrored, images.flip(3), images), self.shift, generator)
+        images = shift_images(mirror_images(images, generator), self.shift, generator)
         embeddings = model(to_pixels(images))
         logits = embeddings @ F.normalize(proxies["persons"], dim=1).T / self.temperature
         value = F.cross_entropy(logits, person)

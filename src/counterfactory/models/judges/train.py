@@ -1,7 +1,7 @@
 r"""Trains a judge or a predictor: a network that predicts one variable from an image.
 
 The network (:mod:`counterfactory.models.judges.network`) maximises the log-likelihood of the variable, with training
-images shifted by up to S px:
+images shifted by up to S px (and mirrored with probability 1/2, if `mirror` is true):
 
 .. math:: \mathbb{E}\left[\log q(\mathrm{pa}_k \mid \mathrm{shift}_s(x))\right], \qquad
    s \sim U\{-S, \ldots, S\}^2
@@ -16,6 +16,9 @@ The log-likelihood of a variable with two classes can be weighted (`positive_wei
 
 A fixed part of the split selects the weights. The test split is only measured: `model.json` reports this error, which
 is the lower bound of every effectiveness score.
+
+With `linear: true` the network and its loss are those of the predictors of Melistas et al. (2024, arXiv:2403.20287):
+the squared error of one linear output of a continuous variable.
 
 With `context: true` the effects of the variable are inputs beside the image, :math:`q(\mathrm{pa}_k \mid x,
 \mathrm{effects\ of\ pa}_k)`, as published: on Morpho-MNIST the judge of thickness also conditions on the intensity (De
@@ -35,7 +38,8 @@ from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
-from ...training.augmentation import shift_images
+from ...pretrained.predictors import SLOPE
+from ...training.augmentation import mirror_images, shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from ..binary_scores import balanced_accuracy, f1_score, positive_weights
@@ -79,6 +83,9 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         "width": settings.width,
         "context": sum(effect.width for effect in context),
     }
+    if getattr(settings, "linear", False):
+        # A continuous variable has a scale of 1 then: the log-likelihood is half the squared error.
+        network |= {"slope": SLOPE, "linear": True}
     seed = derive_seed(settings.seed, kind, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -93,6 +100,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         "variable": asdict(variable),
         "context": [asdict(effect) for effect in context],
         "shift": settings.shift,
+        "mirror": settings.mirror,
         "images": {"train": len(train), "valid": len(valid)},
     }
     tensors, weight = _tensors(split, train, variable, context), 1.0
@@ -101,7 +109,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         meta["positive_weight"] = weight
     fit(
         model,
-        _loss(variable, settings.shift, weight),
+        _loss(variable, settings.shift, settings.mirror, weight),
         tensors,
         _tensors(split, valid, variable, context),
         settings.training,
@@ -121,12 +129,13 @@ def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:
     return tuple(dataset.variable(effect) for cause, effect in dataset.edges if cause == variable.name)
 
 
-def _loss(variable: Variable, shift: int, weight: float = 1.0) -> Loss:
+def _loss(variable: Variable, shift: int, mirror: bool = False, weight: float = 1.0) -> Loss:
     """Returns the negative log-likelihood of a variable, with its error or accuracy as the score to log.
 
     Arguments:
         variable: The variable.
         shift: The largest shift of a training image, in px.
+        mirror: Whether training images are mirrored left to right with probability 1/2.
         weight: The weight of the images of class 1, for a variable with two classes.
     """
 
@@ -134,6 +143,8 @@ def _loss(variable: Variable, shift: int, weight: float = 1.0) -> Loss:
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         images = batch["images"]
+        if model.training and mirror:
+            images = mirror_images(images, generator)
         if model.training:
             images = shift_images(images, shift, generator)
         distribution = model(to_pixels(images), batch.get("context"))

@@ -42,7 +42,9 @@ def interpreting(path: Path | str, kind: str, also: tuple[type[Exception], ...] 
         yield
     except UserError:
         raise
-    except (*_FOREIGN, *also) as error:
+    except Exception as error:
+        if not isinstance(error, _FOREIGN + also):
+            raise
         cause = f"it has no {error.args[0]}" if type(error) is KeyError and error.args else _line(error)
         raise BadFile(f"{path}: not the weights of {kind} ({cause}); name another file") from None
 

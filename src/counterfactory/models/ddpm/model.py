@@ -17,9 +17,6 @@ from ...nets.unet import UNet
 
 __all__ = ["build_ddpm", "load_ddpm"]
 
-_WRAPPERS = {"velocity": Velocity, "clean": CleanImage}
-"""The wrapper of each prediction but the noise itself; only imported networks predict the clean image."""
-
 
 def build_ddpm(
     dataset: Dataset, network: Mapping[str, Any], diffusion: Mapping[str, Any]
@@ -42,8 +39,10 @@ def build_ddpm(
         schedule = build_schedule(diffusion["schedule"], diffusion["steps"])
     except ValueError as error:
         raise UserError(f"models.ddpm.diffusion: {error}") from None
-    wrapper = _WRAPPERS.get(diffusion["prediction"])
-    return unet if wrapper is None else wrapper(unet, schedule), schedule
+    if diffusion["prediction"] == "velocity":
+        return Velocity(unet, schedule), schedule
+    # Only imported networks predict the clean image.
+    return CleanImage(unet, schedule) if diffusion["prediction"] == "clean" else unet, schedule
 
 
 def load_ddpm(

@@ -12,6 +12,13 @@ from .sections import Count, NonNegative, Section, Share
 __all__ = ["AnswersSettings"]
 
 
+class OwnTemperatures(Section):
+    """The temperatures of one image mechanism; null: those of all methods."""
+
+    latents: NonNegative | None = Field(None, description="In place of answers.latent_temperature.")
+    residual: NonNegative | None = Field(None, description="In place of answers.residual_temperature.")
+
+
 class ReducedResidual(Section):
     """A residual temperature beside that of the other methods, to compare both in one table."""
 
@@ -44,6 +51,11 @@ class AnswersSettings(Section):
         1.0,
         description="Factor on the abducted pixel noise; with 1, the empty intervention returns the image "
         "exactly.",
+    )
+    temperatures: dict[Literal["vae", "hvae", "vae_ft", "hvae_ft"], OwnTemperatures] = Field(
+        {},
+        description="Temperatures of single image mechanisms, such as {vae: {latents: 1, residual: 0.1}}: published "
+        "evaluations use other ones for the simple VAE than for the HVAE.",
     )
     effect: Literal["direct", "total", "indirect"] = Field(
         "direct",

@@ -4,8 +4,9 @@ The value of a key is taken from the first of these that has one:
 
 1. the key itself, in the section of the model;
 2. for a key of a training, the top-level section `training`;
-3. the default that the data set declares (:mod:`counterfactory.config.dataset_defaults`);
-4. the default of the key.
+3. the value of the published protocol that `protocol` names (:mod:`counterfactory.config.protocols`);
+4. the default that the data set declares (:mod:`counterfactory.config.dataset_defaults`);
+5. the default of the key.
 """
 
 import json
@@ -21,6 +22,7 @@ from ..methods.registry import METHODS
 from .cross_checks import errors_of
 from .dataset_defaults import dataset_defaults
 from .error_messages import error_messages
+from .protocols import protocol_defaults
 from .sections import Section
 from .settings import Settings
 from .training import TrainingDefaults, TrainingSettings
@@ -119,9 +121,9 @@ def _defaults() -> dict[str, Any]:
 
 
 def _of_dataset(defaults: dict[str, Any], given: Mapping[str, Any], complete: bool) -> dict[str, Any]:
-    """Returns the defaults, in which the declared ones are those of the data set."""
+    """Returns the defaults, in which the declared ones are those of the data set and of the protocol."""
     defaults = merge({}, defaults)
-    for path, value in dataset_defaults(given).items():
+    for path, value in {**dataset_defaults(given), **protocol_defaults(given)}.items():
         if complete and path in NAMED:
             named = _at(given, path)
             value = {name: one for name, one in value.items() if name in named}

@@ -89,6 +89,7 @@ class CoutSettings(Section):
         description="Width of the last portion of pixels, which is smaller than the others; whole: that of the others, "
         "as in published code.",
     )
+    jpeg: bool = Field(False, description=JPEG)
 
 
 class DciSettings(Section):

@@ -15,6 +15,7 @@ from .data import DataSettings
 from .judges import JudgesSettings
 from .models import ModelsSettings
 from .names import DatasetName, MethodName
+from .protocols import ProtocolName
 from .queries import QueriesSettings
 from .questions import QuestionsSettings
 from .registered_models import with_registered
@@ -86,6 +87,11 @@ class Settings(Section):
         False,
         description="Whether to add, after each of the methods that has one, its version fine-tuned on "
         "counterfactuals: vae_ft after vae, hvae_ft after hvae.",
+    )
+    protocol: ProtocolName = Field(
+        "ours",
+        description="Published protocol; it sets the defaults of a group of options of answers, questions, likelihood, "
+        "judges and scores (docs/howto/published.md lists them). Keys that are named take precedence.",
     )
     training: TrainingDefaults = Field(
         TrainingDefaults(),

@@ -11,17 +11,20 @@ an image x, its parents pa and an intervention do(pa_k = v):
 
 (Pawlowski et al., 2020, arXiv:2006.06485; De Sousa Ribeiro et al., 2023, arXiv:2306.15764.) `latent_temperature` scales
 the standard deviation of the posterior in step 1; `residual_temperature` is :math:`t_u`. Both are 1 in Pearl's
-definition. With :math:`t_u = 1` a null intervention returns the image itself. The evaluation of causal-gen uses 0.1 for
-both, so that its composition error is the reconstruction error of the model. The method `hvae_reduced` is `hvae` with a
-residual temperature of its own (by default 0.1): on photographs, :math:`t_u = 1` carries over most of the image, which
-makes composition exact and hides the effect of an intervention.
+definition; `temperatures` has those of single models. With :math:`t_u = 1` a null intervention returns the image
+itself. The evaluation of causal-gen uses 0.1 for both, except that its simple VAE ignores the temperature of the
+latents, so that its composition error is the reconstruction error of the model. The method `hvae_reduced` is `hvae`
+with a residual temperature of its own (by default 0.1): on photographs, :math:`t_u = 1` carries over most of the image,
+which makes composition exact and hides the effect of an intervention.
 
 `stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s
 (:mod:`counterfactory.methods.stickiness`). The noises of the latents are then
 :math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
 
 If the mechanism has a `transport` and the intervention changes the class of a categorical parent, the noises of the
-latents are moved between the classes before any is redrawn (:mod:`counterfactory.models.image.transport`).
+latents are moved between the classes before any is redrawn (:mod:`counterfactory.models.image.transport`). If it has
+`grey_levels`, the white level and the peak of the prediction are those that follow from the image and its exposure
+(:mod:`counterfactory.models.image.levels`).
 
 If the prior is conditional, :math:`z` is a mediator and three effects are defined: `direct` predicts from
 :math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})` and `total` from
@@ -118,9 +121,8 @@ def counterfactual_image(
     if settings.effect != "direct":
         linear = getattr(settings, "mediator_variance", "squared") == "linear"
         after = mechanism.mediate(latents, parents_after, settings.mediator_weight, linear)
-    location, log_scale = mechanism.predict(
-        after, parents if settings.effect == "indirect" else parents_after
-    )
+    decoded = parents if settings.effect == "indirect" else parents_after
+    location, log_scale = mechanism.predict(after, decoded)
     changed = None if transport is None else transport.changed(parents, parents_after)
     if changed is not None and changed.any():
         # Where no class changes, the latents themselves are kept, so that a null intervention stays exact.
@@ -129,7 +131,18 @@ def counterfactual_image(
         location, log_scale = (
             torch.where(rows, *pair) for pair in zip(moved, (location, log_scale), strict=True)
         )
-    return unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
+    predicted = unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
+    levels: Any = mechanism.grey_levels
+    return predicted if levels is None else levels(x, predicted, parents, decoded)
+
+
+def _with_own_temperatures(settings: Any, model: str) -> Any:
+    """Returns the settings `answers` with the temperatures that `answers.temperatures` has for a model."""
+    own = getattr(settings, "temperatures", {}).get(model)
+    if own is None:
+        return settings
+    found = {"latent_temperature": own.latents, "residual_temperature": own.residual}
+    return settings.model_copy(update={key: value for key, value in found.items() if value is not None})
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
@@ -141,6 +154,7 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         UserError: If a trained model is missing or damaged, or `stickiness` does not fit its prior.
     """
     [model] = METHODS[name].models
+    settings = _with_own_temperatures(settings, model)
     if section := METHODS[name].section:
         own = getattr(settings, section).residual_temperature
         settings = settings.model_copy(update={"residual_temperature": own})
@@ -148,6 +162,8 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device, model)
     stickiness = getattr(settings, "stickiness", 1.0)
+    if stickiness < 1.0 and mechanism.grey_levels is not None:
+        raise UserError(f"answers.stickiness: a value below 1 requires models.{model}.network.levels: false; set both")
     if stickiness < 1.0 and mechanism.mediated:
         raise UserError(
             f"answers.stickiness: a value below 1 requires models.{model}.network.prior: exogenous; set both"

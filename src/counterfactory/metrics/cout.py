@@ -11,7 +11,7 @@ where y is the prediction for the factual image and :math:`y^*` the goal, by the
 flips the classifier early scores near 1. As published, the score is the mean over all answers, flipped or not, to
 factual images that the classifier predicts correctly. A portion is `HW // 50` pixels, at least one, so there are 50
 portions or slightly more. The last portion is smaller than the others. Published code counts it as a whole one; with
-`last_portion: whole` so does this module.
+`last_portion: whole` so does this module. Published scripts read images that were compressed as JPEG (`jpeg: true`).
 """
 
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import numpy as np
 
 from ..models.classifier.model import load_classifier
 from .inputs import Score, Scorer, SuiteAnswers, first_answers
+from .jpeg import jpeg_round_trip
 from .predictions import predict, probability_of
 from .resources import Resources
 
@@ -34,11 +35,15 @@ def load(resources: Resources) -> Scorer:
     settings = resources.settings.cout
     classifier = load_classifier(resources.classifier, resources.device, "classifier")
     whole = settings.last_portion == "whole"
-    return lambda answers: cout_scores(answers, classifier, settings.questions, whole)
+    return lambda answers: cout_scores(answers, classifier, settings.questions, whole, settings.jpeg)
 
 
 def cout_scores(
-    answers: SuiteAnswers, classifier: "AttributeClassifier", questions: int, whole: bool = False
+    answers: SuiteAnswers,
+    classifier: "AttributeClassifier",
+    questions: int,
+    whole: bool = False,
+    jpeg: bool = False,
 ) -> list[Score]:
     """Returns `cout` of the first `questions` questions of each set; repeats are left out.
 
@@ -47,6 +52,7 @@ def cout_scores(
         classifier: The classifier whose decisions are flipped.
         questions: The number of questions scored per set.
         whole: Whether the last portion counts as a whole one.
+        jpeg: Whether images are compressed as JPEG first, as published.
     """
     first = first_answers(answers.questions)
     kinds = answers.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)
@@ -60,9 +66,10 @@ def cout_scores(
     attribute = answers.questions["attribute"].to_numpy(str)
     values, kept = np.full(len(rows), np.nan), rows[scored]
     if len(kept):
+        factual, images = answers.factual[kept], answers.images[kept]
         values[scored] = cout(
-            answers.factual[kept],
-            answers.images[kept],
+            jpeg_round_trip(factual) if jpeg else factual,
+            jpeg_round_trip(images) if jpeg else images,
             classifier,
             attribute[kept],
             predictions.before[kept],

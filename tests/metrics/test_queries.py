@@ -94,6 +94,35 @@ def test_a_class_or_a_drawn_image_has_no_true_image(dataset):
         assert not there.any()
 
 
+def test_a_threshold_on_a_class_has_a_true_image_only_if_the_class_was_set(dataset, monkeypatch):
+    monkeypatch.setattr(scores, "undetermined", lambda dataset: ())
+    moved = {"size": np.zeros(2), "shade": np.zeros(2)}
+    oracle = Oracle()
+    oracle.attributes = {"late": {"of": "kind", "above": 0.5}, "label": {"of": "label", "above": 0.5}}
+    asked = {"given": {}, "premise": {"late": 1}}
+    answers = pd.DataFrame({"index": [0, 1]})
+
+    def parents(attributes, do):
+        kind = np.where(np.isnan(do["kind"]), attributes["kind"], do["kind"])
+        return {"size": attributes["size"], "shade": 50.0 * kind, "kind": kind}
+
+    scores.world("toys").counterfactual_parents = parents
+    _, there = scores.true_images(
+        {**asked, "by": "observe"}, answers, moved, dataset, TEST, oracle, RESOURCES
+    )
+    assert not there.any()
+    made = answers.assign(do_kind=[2.0, 1.0])
+    images, there = scores.true_images({**asked, "by": "do"}, made, moved, dataset, TEST, oracle, RESOURCES)
+    assert there.all() and images[:, 0, 0].tolist() == [[2, 100], [3, 50]]
+    for premise, there in (({"kind": 2}, True), ({"label": 1}, False)):
+        query = {"given": {}, "premise": premise, "by": "observe"}
+        assert scores.true_images(query, answers, moved, dataset, TEST, oracle, RESOURCES)[1].all() == there
+    # A quantity that the world does not measure.
+    oracle.attributes = {"big": {"of": "size", "above": 2.5}}
+    query = {"given": {}, "premise": {"big": 1}, "by": "observe"}
+    assert not scores.true_images(query, answers, {}, dataset, TEST, oracle, RESOURCES)[1].any()
+
+
 def test_a_query_without_answers_reads_no_model(tmp_path, monkeypatch):
     (tmp_path / "odd.json").write_text('{"unanswered": "brigt = 1 is never seen"}')
     pd.DataFrame({"actual": [], "stickiness": []}).to_parquet(tmp_path / "odd.parquet")

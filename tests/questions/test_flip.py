@@ -150,3 +150,26 @@ def test_a_constant_label_in_the_test_split_is_reported(questions_of, squares, c
     save_dataset(squares, SQUARES)  # it holds checksums of the files
     assert set(questions_of()["label"][lambda labels: labels.index % 3 == 0]) == {0}
     assert "attributes.big.above: size is above 2.5 px in 0% of the 60 test images" in capsys.readouterr().err
+
+
+def test_a_threshold_on_a_class_sets_classes(questions_of, squares, wanted):
+    wanted.flip.attributes = ["late"]
+    table = questions_of({"late": SimpleNamespace(of="kind", above=0.5)})
+    test = load_split(squares, "test").attributes
+    for row in table.itertuples():
+        (action,) = json.loads(row.steps)
+        assert isinstance(action["kind"], int) and (action["kind"] > 0.5) == row.target == 1 - row.label
+        assert row.label == (test["kind"][row.index] > 0.5) and row.true_kind == action["kind"]
+
+
+def test_an_attribute_with_the_name_of_its_quantity_keeps_its_values(questions_of, squares, wanted):
+    wanted.flip.attributes = ["size"]
+    table = questions_of({"size": SimpleNamespace(of="size", above=2.5)})
+    train = load_split(squares, "train").attributes["size"].to_numpy()
+    values = [json.loads(steps)[0]["size"] for steps in table["steps"]]
+    assert set(values) <= set(train) and any(value % 1 for value in values)
+    assert ((np.array(values) > 2.5) == table["target"]).all()
+    with pytest.raises(
+        UserError, match=r"attributes.size.above: size is above 9 .* choose a threshold between"
+    ):
+        questions_of({"size": SimpleNamespace(of="size", above=9.0)})

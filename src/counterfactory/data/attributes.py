@@ -149,12 +149,13 @@ def one_sided(
     """
     values = quantities(dataset, split, attributes, threads)
     labels = binarise(values, attributes)
+    twofold = {one.name for one in (*dataset.variables, *dataset.labels) if one.classes == 2}
     found = {}
     for attribute, one in attributes.items():
         share = 0.5 if one is None else labels[attribute].mean()
         if one is None or 0.0 < share < 1.0:
             continue
-        if one.of == attribute:  # a variable or label with two classes
+        if one.of == attribute and attribute in twofold:
             found[attribute] = (
                 f"{attribute}: all {len(labels)} {name} images have the value {share:.0f}; leave it out"
             )

@@ -163,12 +163,16 @@ def true_images(
     unknown = {*undetermined(dataset)} if simulation is not None else set()
     if simulation is None or (rows < 0).any() or of & unknown or not of <= set(dataset.names):
         return blank, np.zeros(len(answers), dtype=bool)
+    if not all(name in moved or name in query["premise"] or f"do_{name}" in answers for name in of):
+        # An observed threshold on a class, or on a quantity that the world does not measure.
+        return blank, np.zeros(len(answers), dtype=bool)
     factual = test.iloc[rows].reset_index(drop=True)
     do = {name: np.full(len(answers), np.nan) for name in dataset.names}
     for name in of:
         variable, was = dataset.variable(name), factual[name].to_numpy(np.float64)
         if variable.kind == "categorical":
-            do[name] = np.full(len(answers), float(query["premise"].get(name, np.nan)))
+            known = answers[f"do_{name}"] if f"do_{name}" in answers else query["premise"][name]
+            do[name] = np.broadcast_to(np.asarray(known, np.float64), len(answers))
             continue
         # The change of a blank answer leaves the range of the world.
         low, high = np.minimum(was, variable.low), np.maximum(was, variable.high)

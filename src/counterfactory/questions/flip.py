@@ -127,7 +127,8 @@ def _with_quantities(dataset: Dataset, split: Split, attributes: Mapping[str, An
 class _Flip:
     """One flip: of a side of a threshold on the quantity `of`, or, if `above` is None, of its class.
 
-    `targets` maps factual classes to the class that is required instead. `settable` is whether `of` is a variable.
+    `targets` maps factual classes to the class that is required instead. `settable` is whether `of` is a variable, and
+    `whole` whether its values are classes.
     """
 
     name: str
@@ -135,6 +136,7 @@ class _Flip:
     above: float | None
     targets: Mapping[int, int]
     settable: bool
+    whole: bool
 
     @classmethod
     def read(
@@ -149,15 +151,17 @@ class _Flip:
         if name not in sizes:
             raise UserError(f"questions.flip.attributes: {name!r}; choose from {', '.join(sizes)}")
         of = outputs.quantity(name)
+        settable = of in dataset.names
+        whole = settable and dataset.variable(of).kind == "categorical"
         if name in outputs.binary:
-            return cls(name, of, float(outputs.binary[name].above), {}, of in dataset.names)
+            return cls(name, of, float(outputs.binary[name].above), {}, settable, whole)
         own = targets.get(name, {})
         for label, target in own.items():
             if label == target or not (0 <= label < sizes[name] and 0 <= target < sizes[name]):
                 raise UserError(
                     f"questions.flip.targets.{name}: {label}: {target}; choose two classes of 0 to {sizes[name] - 1}"
                 )
-        return cls(name, of, None, own, of in dataset.names)
+        return cls(name, of, None, own, settable, whole)
 
     def label(self, attributes: pd.DataFrame | pd.Series) -> Any:
         """Returns the value, 0 or 1, or the class."""
@@ -181,5 +185,4 @@ class _Flip:
         target = int(value) if self.above is None else 1 - label
         if not self.settable:
             return target, {}
-        whole = self.above is None or self.of == self.name  # a class
-        return target, {self.of: int(value) if whole else value}
+        return target, {self.of: int(value) if self.whole else value}

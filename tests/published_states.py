@@ -29,12 +29,12 @@ def random_state(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> State:
 
 
 def hvae(
-    channels: int = 1, side: int = 8, parents: int = 12, parents_x: tuple[str, ...] = ()
+    channels: int = 1, side: int = 8, parents: int = 12, parents_x: tuple[str, ...] = (), block: str = "heavy"
 ) -> dict[str, Any]:
     """Returns a checkpoint of causal-gen's HVAE with three resolutions."""
     half, widths = side // 2, [4, 8, 8]
     sizes: dict[str, Any] = {"resolutions": [side, half, 1], "widths": widths, "encoder_blocks": [2, 2, 1]}
-    sizes |= {"decoder_blocks": [1, 1, 1], "latents": [2, 2, 2], "bottleneck": 2}
+    sizes |= {"decoder_blocks": [1, 1, 1], "latents": [2, 2, 2], "bottleneck": 2, "block": block}
     torch.manual_seed(0)
     model = Hvae((channels, side, side), parents, **sizes)
     state: State = {}

@@ -210,7 +210,8 @@ def test_wrong_heads_of_a_trained_network_are_refused(tmp_path):
     path, run = saved(tmp_path, state), run_of(tmp_path, "ddpm", data)
     import_model(path, UNET, run)
     assert "note" not in read_json(run.out / "model.json")["denoising_error"]
-    for wrong in ({"num_heads": 1}, {"use_new_attention_order": True}, {"num_head_channels": 16}):
+    attention = ({"num_heads": 1}, {"use_new_attention_order": True}, {"num_head_channels": 16})
+    for wrong in (*attention, {"predict_xstart": True}):
         with pytest.raises(UserError, match="denoises the valid images with a mean squared error of"):
             import_model(path, UNET | wrong, run)
 

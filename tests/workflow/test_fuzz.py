@@ -32,11 +32,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
+def finished(tiny_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged") / "run"
+    shutil.copytree(tiny_run, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        tiny.make()
         yield folder / tiny.RESULTS
 
 

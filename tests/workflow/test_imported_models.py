@@ -26,6 +26,7 @@ methods: [copy, hvae, dime_x, truth]
 device: cpu
 data: {train: 60, valid: 10, judges: 20, test: 10, image_size: 16}
 scm: {steps: 6, hidden: [8]}
+judges: {training: {batch_size: 16}}
 attributes: {thick: null, bright: null, slanted: null, wide: null, tall: null, long: null, large: null,
   right: {of: angle, above: 2.0}}
 models:
@@ -40,7 +41,7 @@ questions:
   sweep: {images: 0}
   flip: {images: 3, attributes: [right], targets: {}, repeats: 1, repeat_images: 1}
 answers: {chunk_size: 20, chunks: 1, batch_size: 10,
-  dime_x: {perceptual: none, timestep_respacing: 10, start_step: 4, margin: 0}}
+  dime_x: {perceptual: none, timestep_respacing: 10, start_step: 4, restart_step: 2, stop_step: 1, margin: 0}}
 scores: {metrics: [axioms], bootstrap: {resamples: 20}}
 """
 
@@ -49,10 +50,17 @@ def write_checkpoints(folder: Path) -> None:
     """Writes random weights in the published formats."""
     torch.save(published_states.hvae(3, 16, 4, VARIABLES), folder / "hvae.pt")
     torch.save(published_states.unet(3, 16)[1], folder / "ddpm.pt")
+    torch.save(classifier().state_dict(), folder / "classifier.pt")
+
+
+def classifier(images: np.ndarray | None = None) -> ClassifierNetwork:
+    """Returns a random classifier; of given images, uint8, it assigns half to each class."""
     torch.manual_seed(0)
-    torch.save(
-        ClassifierNetwork(3, 1, width=4, halvings=2, features=8).state_dict(), folder / "classifier.pt"
-    )
+    network = ClassifierNetwork(3, 1, width=4, halvings=2, features=8).eval()
+    if images is not None:
+        with torch.no_grad():
+            network.head.bias -= network(torch.from_numpy(images) / 127.5 - 1).median()
+    return network
 
 
 def images_of(method: str, suite: str) -> np.ndarray:
@@ -70,6 +78,8 @@ def test_only_the_parents_are_trained_and_every_suite_is_answered(tmp_path, monk
         assert tiny.run(*words) == 0, words
 
     step("synthesise")
+    test = np.load(tiny.RESULTS / "data" / "test" / "images.npy")
+    torch.save(classifier(test).state_dict(), "classifier.pt")
     step("train", "scm")
     step("import", "hvae.pt", "--as", "hvae")
     for model, options in (("ddpm", UNET), ("classifier", CLASSIFIER)):
@@ -85,12 +95,11 @@ def test_only_the_parents_are_trained_and_every_suite_is_answered(tmp_path, monk
     for name in ("hvae", "ddpm", "classifier"):
         assert read_json(models / name / "seed0" / "model.json")["imported"]["file"] == f"{name}.pt"
         assert not (models / name / "seed0" / "log.csv").exists()
-    test = np.load(tiny.RESULTS / "data" / "test" / "images.npy")
     for suite in suites:
         questions = pd.read_parquet(tiny.RESULTS / "questions" / f"{suite}.parquet")
         answers = images_of("hvae", suite)
         assert len(answers) == len(questions) and answers.dtype == np.uint8
-        factual = test[questions["image"]]
+        factual = test[questions["index"]]
         # With the whole residual, the empty intervention returns the image, whatever the weights are.
         if suite == "null":
             assert np.abs(answers.astype(int) - factual).max() <= 1
@@ -99,7 +108,7 @@ def test_only_the_parents_are_trained_and_every_suite_is_answered(tmp_path, monk
     questions = pd.read_parquet(tiny.RESULTS / "questions" / "flip.parquet")
     explained = images_of("dime_x", "flip")
     assert len(explained) == len(questions)
-    assert (explained != test[questions["image"]]).any()
+    assert (explained != test[questions["index"]]).any()
 
 
 def test_the_workflow_trains_no_imported_model(folder):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..core.errors import BadFile, UserError
 from ..core.foreign.archives import reason
 
-__all__ = ["checked", "fitted", "interpreting", "renamed"]
+__all__ = ["checked", "examples", "fitted", "interpreting", "renamed"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -128,6 +128,11 @@ def _compare(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Non
     for key in state:
         if key not in expected:
             raise ValueError(f"it has {key}, which this network does not have")
+
+
+def examples(*shape: int) -> Tensor:
+    """Returns uniform numbers in [-1, 1] with a shape: images, or encoded parents, for :func:`checked`."""
+    return 2.0 * torch.rand(shape, generator=torch.Generator().manual_seed(0)) - 1.0
 
 
 def checked(

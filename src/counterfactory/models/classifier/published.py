@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...core.errors import BadFile, UserError
@@ -17,7 +16,7 @@ from ...data.outputs import Outputs, outputs_of
 from ...pretrained.checkpoints import Published
 from ...pretrained.dime_classifier import rename_dime_classifier
 from ...pretrained.dime_oracle import rename_dime_oracle
-from ...pretrained.foreign_state import checked, fitted, interpreting, renamed
+from ...pretrained.foreign_state import checked, examples, fitted, interpreting, renamed
 from ...pretrained.import_options import Options
 from ...pretrained.onnx_graph import read_onnx
 from .imported import PIXELS, ImportedClassifier, is_known
@@ -149,7 +148,7 @@ def _own(state: Mapping[str, Tensor], published: Published) -> dict[str, int]:
 
 def _check(model: ImportedClassifier, shape: Sequence[int], published: Published, kind: str) -> None:
     """Raises an error if the network cannot classify images, or has another number of logits than names."""
-    images = torch.zeros(2, *shape)
+    images = examples(2, *shape)
     # The operators of an ONNX graph check their arguments by their types only.
     also = (TypeError, AttributeError) if published.path.suffix == ".onnx" else ()
     (logits,) = checked(lambda: model.network(model.prepare(images)), published.path, kind, also)

@@ -14,7 +14,7 @@ from ...pretrained import causal_gen_hvae, causal_gen_vae
 from ...pretrained.causal_gen_hvae import describe_hvae, rename_hvae
 from ...pretrained.causal_gen_vae import describe_vae, rename_vae, unknown_names
 from ...pretrained.checkpoints import Published
-from ...pretrained.foreign_state import checked, fitted
+from ...pretrained.foreign_state import checked, examples, fitted
 from ...pretrained.import_options import Options
 from .model import build_image_mechanism
 
@@ -78,7 +78,7 @@ def import_image_mechanism(
         f"{kind} for {dataset.shape[0]} x {dataset.shape[1]} x {dataset.shape[2]} images",
     )
     noise = [torch.zeros(1, *shape) for shape in model.noise_shapes]
-    image, parents = torch.zeros(1, *dataset.shape), torch.zeros(1, dataset.width)
+    image, parents = examples(1, *dataset.shape), examples(1, dataset.width)
     checked(lambda: model.elbo(image, parents, noise)[:2], published.path, kind)
     return model.state_dict(), {
         "model": run.name,

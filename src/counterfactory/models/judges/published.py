@@ -12,7 +12,7 @@ from ...core.names import shortened
 from ...core.run import Run
 from ...data.dataset import Dataset, Variable, load_dataset, load_split
 from ...pretrained.checkpoints import Published
-from ...pretrained.foreign_state import checked, fitted
+from ...pretrained.foreign_state import checked, examples, fitted
 from ...pretrained.import_options import Options
 from ...pretrained.predictors import KIND, describe_predictor, networks_in, rename_predictor
 from .model import Judge, build_judge, point_prediction
@@ -81,8 +81,8 @@ def import_judge(
         return found
 
     model = fitted(lambda: build_judge(**network), rename, published.path, KIND)
-    rows = torch.zeros(2, sum(one.width for one in context)) if context else None
-    images = torch.zeros(2, *dataset.shape)
+    rows = examples(2, sum(one.width for one in context)) if context else None
+    images = examples(2, *dataset.shape)
     checked(lambda: point_prediction(model(images, rows), variable).double(), published.path, KIND)
     judge = Judge(model, variable, context, "cpu")
     errors = {"test": error_on(judge, load_split(run.data, "test"))}

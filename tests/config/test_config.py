@@ -189,9 +189,9 @@ def test_paper_preset_has_the_published_sizes():
         (Vae, settings.models.vae.network, 208_274),
         (Hvae, settings.models.hvae.network, 2_041_122),
     ):
-        sizes = section.model_dump(exclude={"transport"})
+        sizes = section.model_dump(exclude={"transport", "levels"})
         assert sum(weights.numel() for weights in network((1, 32, 32), 12, **sizes).parameters()) == count
-        assert not section.transport
+        assert not section.transport and not section.levels
 
 
 def test_paper_preset_tells_the_published_network_for_faces():
@@ -362,8 +362,8 @@ def test_network_settings_are_what_networks_are_built_with():
         arguments = set(inspect.signature(network).parameters) - {"shape", "parents"}
         # Options of published networks stand in the description of an imported model, not in the configuration.
         published = {"q_correction", "z_max_res", "channel_coeffs", "border"}
-        # The transport is a part of the mechanism, but not of the network.
-        assert set(section.model_fields) - {"transport"} == arguments - published
+        # The transport and the levels are parts of the mechanism, but not of the network.
+        assert set(section.model_fields) - {"transport", "levels"} == arguments - published
 
 
 def test_files_are_laid_over_each_other(tmp_path):
@@ -415,6 +415,27 @@ def test_whatever_is_given_is_taken_or_refused_in_one_line(given):
 )
 def test_a_transport_of_latents_has_its_conditions(network, named):
     assert named in refusal({"models": network})
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (
+            {"models": {"vae": {"network": {"levels": True, "exposure": []}}}},
+            "a variable in models.vae.network.exposure",
+        ),
+        (
+            {"dataset": "pendulum", "models": {"hvae": {"network": {"levels": True}}}},
+            "models.hvae.network.levels is true",
+        ),
+        (
+            {"models": {"vae": {"network": {"levels": True}}}, "answers": {"stickiness": 0.5}},
+            "answers.stickiness is 0.5",
+        ),
+    ],
+)
+def test_a_correction_of_grey_levels_has_its_conditions(given, named):
+    assert named in refusal(given)
 
 
 def test_the_joint_classes_of_a_transport_are_limited():

@@ -15,6 +15,7 @@ class Blurring(nn.Module):
     """Predicts for each image, which is its own latent, the image before sharpening."""
 
     noise_shapes = [(1, 16, 16)]
+    grey_levels = None
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()

@@ -32,6 +32,7 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _hvae(settings)
     yield from _denoisers(settings)
     yield from _exposure(settings)
+    yield from _levels(settings)
     yield from _gan(settings)
     yield from _effect(settings)
     yield from _explainers(settings)
@@ -198,6 +199,19 @@ def _exposure(settings: Settings) -> Iterator[str]:
                     f"models.{name}.network.exposure contains {shown(variable)}, which is no variable of "
                     f"{settings.dataset}; set [], or choose from {', '.join(known)}"
                 )
+
+
+def _levels(settings: Settings) -> Iterator[str]:
+    """Checks that a correction of grey levels has a variable that acts as exposure, and no noise that is redrawn."""
+    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+        network, path = getattr(settings.models, name).network, f"models.{name}.network"
+        if network.levels and not network.exposure:
+            yield f"{path}.levels is true, which requires a variable in {path}.exposure; name one, or set levels: false"
+        if network.levels and settings.answers.stickiness < 1.0:
+            yield (
+                f"{path}.levels is true, which keeps the noise of grey levels, but answers.stickiness is "
+                f"{settings.answers.stickiness:g}; set stickiness: 1, or levels: false"
+            )
 
 
 def _gan(settings: Settings) -> Iterator[str]:

@@ -50,6 +50,15 @@ Transported = Annotated[
 ]
 
 
+Levelled = Annotated[
+    bool,
+    Field(
+        description="Whether the white level and the peak of a counterfactual image follow from those of the image "
+        "and the variables in exposure, instead of the network alone; requires exposure (published: false).",
+    ),
+]
+
+
 class VaeNetwork(Section):
     """The network of the simple VAE."""
 
@@ -66,6 +75,7 @@ class VaeNetwork(Section):
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
     transport: Transported = False
+    levels: Levelled = False
 
 
 class VaeSettings(Importable):
@@ -116,6 +126,7 @@ class HvaeNetwork(Section):
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
     transport: Transported = False
+    levels: Levelled = False
 
 
 class HvaeSettings(Importable):

@@ -108,6 +108,7 @@ def counterfactual_image(
     clipped = getattr(settings, "residual", "censored") == "clipped"
     residual = standardise(x, *mechanism.predict(z, parents), clipped)
     transport: Any = mechanism.transport
+    levels: Any = mechanism.grey_levels
     if copy is not None:
         own = own_noise(latents)
         if transport is not None:
@@ -122,6 +123,8 @@ def counterfactual_image(
         linear = getattr(settings, "mediator_variance", "squared") == "linear"
         after = mechanism.mediate(latents, parents_after, settings.mediator_weight, linear)
     decoded = parents if settings.effect == "indirect" else parents_after
+    if levels is not None:
+        residual = levels.censor(x, residual, parents, decoded)
     location, log_scale = mechanism.predict(after, decoded)
     changed = None if transport is None else transport.changed(parents, parents_after)
     if changed is not None and changed.any():
@@ -132,7 +135,6 @@ def counterfactual_image(
             torch.where(rows, *pair) for pair in zip(moved, (location, log_scale), strict=True)
         )
     predicted = unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
-    levels: Any = mechanism.grey_levels
     return predicted if levels is None else levels(x, predicted, parents, decoded)
 
 

@@ -10,6 +10,7 @@ from ...core.checkpoint import load_model
 from ...core.errors import UserError
 from ...data.dataset import Dataset
 from .hvae import Hvae
+from .levels import Levels
 from .transport import Transport
 from .vae import Vae
 
@@ -27,21 +28,22 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         network: The settings `models.<name>.network`.
 
     Returns:
-        The mechanism; its attribute `transport` is a :class:`counterfactory.models.image.transport.Transport` or None.
+        The mechanism. Its attribute `transport` is a :class:`counterfactory.models.image.transport.Transport` or None,
+        and `grey_levels` a :class:`counterfactory.models.image.levels.Levels` or None.
 
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
     """
     if name not in NETWORKS:
         raise UserError(f"models: {name} is not an image mechanism; choose one of {', '.join(NETWORKS)}")
-    sizes = {key: value for key, value in network.items() if key != "transport"}
+    sizes = {key: value for key, value in network.items() if key not in ("transport", "levels")}
+    exposed = exposed_columns(dataset, network)
     try:
-        mechanism: Any = NETWORKS[name](
-            dataset.shape, dataset.width, **{**sizes, "exposure": exposed_columns(dataset, network)}
-        )
-        # Weights that were trained before this setting existed have none.
+        mechanism: Any = NETWORKS[name](dataset.shape, dataset.width, **{**sizes, "exposure": exposed})
+        # Weights that were trained before these settings existed have none.
         moves = network.get("transport", False)
         mechanism.transport = Transport(dataset, mechanism.noise_shapes) if moves else None
+        mechanism.grey_levels = Levels(dataset, exposed) if network.get("levels", False) else None
         return mechanism
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None

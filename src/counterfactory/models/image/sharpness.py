@@ -12,6 +12,10 @@ abducted latents and factual parents, have the same mean steepness as the images
 It is found by bisection, because S increases with a. The fit uses images and parents of the train split, and neither a
 predictor of attributes nor counterfactuals.
 
+With a correction of grey levels (:mod:`counterfactory.models.image.levels`) the steepness does not determine a: peaks
+inside strokes, which the correction removes, contribute to it as edges do. The corrected reconstructions then have the
+same share of *hard* pixels as the images, those that are darker than 1/4 or brighter than 3/4 of the brightest pixel.
+
 A bisection step is decided without computing S at its middle if a computed value implies it: S(a) is below the wanted
 value at some a above the middle, or above it at some a below the middle, each by more than the rounding error of the
 mean. Brent's method on a few images and the secant method on all of them first compute values next to the root, so that
@@ -29,7 +33,7 @@ from ...core.progress import progress
 from ...nets.pixels import to_pixels
 from ...nets.sharpening import Sharpening
 
-__all__ = ["bisect", "estimate", "fit_sharpness", "steepness"]
+__all__ = ["bisect", "estimate", "fit_sharpness", "hardness", "steepness"]
 
 IMAGES, MOST, HALVINGS = 2_000, 8.0, 20
 """The number of training images used, the largest amount, and the number of bisection steps."""
@@ -44,6 +48,13 @@ ROUNDING = 2e-6
 def steepness(x: Tensor) -> Tensor:
     """Returns the mean squared difference between neighbouring pixels of (B, C, H, W), rows plus columns."""
     return x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()
+
+
+def hardness(x: Tensor) -> Tensor:
+    """Returns the share of pixels of (B, C, H, W) that are below 1/4 or above 3/4 of the brightest of their image."""
+    bright = x + 1.0
+    ratio = bright / bright.flatten(1).amax(1).clamp(min=1e-6)[:, None, None, None]
+    return ((ratio < 0.25) | (ratio > 0.75)).double().mean()
 
 
 @torch.no_grad()
@@ -76,6 +87,15 @@ def fit_sharpness(mechanism: Any, images: Tensor, parents: Tensor, seed: int) ->
             computed[amount] = steepness(mask(amount).clamp(0.0, 2.0))
         return computed[amount]
 
+    levels = mechanism.grey_levels
+    if levels is not None:
+
+        def hard(amount: float) -> Tensor:
+            """Returns the share of hard pixels of the corrected predictions, sharpened by `amount`."""
+            return hardness(levels.correct(x, mask(amount).clamp(0.0, 2.0) - 1.0, parents, parents))
+
+        head.sharpness.fill_(bisect(hard, hardness(x), {}, 0.0))
+        return
     few = Sharpening(brightness[:FEW])
     start = estimate(lambda amount: steepness(few(amount).clamp(0.0, 2.0)), steepness(x[:FEW]))
     head.sharpness.fill_(bisect(steep, wanted, computed, start))

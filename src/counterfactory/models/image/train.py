@@ -46,6 +46,7 @@ from . import native
 from .exposure import fit_exposure
 from .hvae import Hvae
 from .independence import Adversary, dependence
+from .levels import fit_levels
 from .model import build_image_mechanism
 from .sharpness import fit_sharpness
 from .transport import fit_transport
@@ -157,6 +158,7 @@ def _train(settings: "VaeSettings | HvaeSettings", run: Run, device: str) -> Non
     train = split_tensors(dataset, run.data, "train")
     parameters = sum(p.numel() for p in model.parameters())
     fit_exposure(model.head, train["images"], train["parents"])
+    fit_levels(model, train["images"], train["parents"])
     if training.independence > 0:
         latents = sum(math.prod(shape) for shape in model.noise_shapes)
         model.adversary = Adversary(dataset, train["parents"], latents)

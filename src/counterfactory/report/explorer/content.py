@@ -163,7 +163,7 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
     for method in models.mechanisms:
         [name] = METHODS[method].models
         mechanism = load_image_mechanism(models.models / name / f"seed{models.seed}", dataset, "cpu", name)
-        if mechanism.transport is not None:  # the graphs do not contain it
+        if mechanism.transport is not None or mechanism.grey_levels is not None:  # the graphs do not contain them
             found["left_out"].append(method_title(method))
             continue
         graph = export_mechanism(mechanism, dataset.width)

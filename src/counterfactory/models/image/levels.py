@@ -1,0 +1,195 @@
+r"""Corrects the white level and the peak of a counterfactual image, where variables act as exposure.
+
+A variable that is declared as exposure (`exposure`) acts on an image by a known monotone transformation of its grey
+levels: it multiplies the brightness above black by :math:`g(\mathrm{pa})` (:mod:`counterfactory.nets.exposure`). Two
+grey levels of a counterfactual then follow from the factual image without its latents. With :math:`w(x)` the white
+level (:func:`counterfactory.models.image.exposure.white_level`) and :math:`p(x)` the brightest pixel, it is *assumed*
+that
+
+.. math::
+    w(x) = g(\mathrm{pa})\, v, \qquad \log \frac{p(x)}{w(x)} = h(\mathrm{pa}) + e,
+
+where v and e are exogenous noises of the image, which no intervention changes, and h does not depend on the variables
+that act as exposure. They are abducted from the factual image, and give the levels of the counterfactual image
+
+.. math::
+    w^* = w(x)\, \frac{g(\mathrm{pa}^*)}{g(\mathrm{pa})}, \qquad p^* = \min(255,\ w^* \exp(h(\mathrm{pa}^*) + e)).
+
+The predicted image is limited to :math:`p^*` and scaled to the white level :math:`w^*`, alternately, because each step
+changes the level that the other one sets. Without the correction, the white level of a prediction scatters by several
+grey levels between images, and strokes that end flat have a peak in their middle.
+
+The assumption is wrong for images whose white level other variables change too, such as the pose of a lamp. The option
+is therefore off unless it is set, and requires that `exposure` names a variable.
+
+A limited peak also moves the half of the peak, at which strokes are measured, so that blurred strokes become wider. The
+sharpness is therefore fitted to the corrected images (:mod:`counterfactory.models.image.sharpness`).
+
+Both abductions treat a limit as :func:`counterfactory.nets.likelihood.standardise` treats white pixels: an image whose
+peak is 255 implies only that e is at least the computed value, and of the values consistent with it the most probable
+one, the larger of that and 0, is taken. Pixels at the peak of the factual image imply only that :math:`m + s \epsilon`
+is at least the peak, so that their pixel noise is at least 0.
+
+g is that of the network. h is fitted to the train split by least squares, on images whose peak is below 255: a cubic
+polynomial of each continuous parent plus a constant for each class of a categorical one. Outside of the range of the
+train split the polynomials are constant. Neither a predictor of attributes nor counterfactuals are used. Where no
+parent changes, the predicted image is returned, so that null interventions stay exact.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...data.dataset import Dataset
+from ...nets.exposure import exposure_gain
+from .exposure import white_level
+
+__all__ = ["Levels", "fit_levels"]
+
+POWERS = 3
+"""The degree of the polynomials of h."""
+
+ROUNDS = 2
+"""How often the peak is limited and the white level is set."""
+
+MOST_GAIN = 2.0
+"""The largest factor by which one step scales an image, and the inverse of the smallest."""
+
+WHITE = 254.5
+"""The grey level from which a peak counts as 255."""
+
+
+class Levels(nn.Module):
+    """Sets the white level and the peak of counterfactual images.
+
+    Arguments:
+        dataset: The data set, for its variables.
+        exposed: The columns of the encoded parents that act as exposure.
+
+    Raises:
+        ValueError: If no column acts as exposure.
+    """
+
+    slopes: Tensor
+    low: Tensor
+    high: Tensor
+    weights: Tensor
+
+    def __init__(self, dataset: Dataset, exposed: list[int]) -> None:
+        super().__init__()
+        if not exposed:
+            raise ValueError(
+                "levels: no variable acts as exposure; name one in exposure, or set levels: false"
+            )
+        self.exposed = list(exposed)
+        self.continuous: list[int] = []
+        self.classes: list[int] = []
+        first = 0
+        for variable in dataset.variables:
+            columns = range(first, first + variable.width)
+            kept = [column for column in columns if column not in exposed]
+            (self.classes if variable.kind == "categorical" else self.continuous).extend(kept)
+            first += variable.width
+        size = 1 + POWERS * len(self.continuous) + len(self.classes)
+        self.register_buffer("slopes", torch.zeros(len(exposed)))
+        self.register_buffer("low", torch.zeros(len(self.continuous)))
+        self.register_buffer("high", torch.zeros(len(self.continuous)))
+        self.register_buffer("weights", torch.zeros(size, dtype=torch.float64))
+
+    def forward(self, x: Tensor, y: Tensor, parents: Tensor, parents_after: Tensor) -> Tensor:
+        """Returns predicted images with the levels of the counterfactual ones; unchanged where no parent changes.
+
+        Arguments:
+            x: The factual images in [-1, 1], with shape (B, C, H, W).
+            y: The predicted counterfactual images, with the same shape.
+            parents: The encoded factual parents, with shape (B, P).
+            parents_after: The encoded counterfactual parents, with shape (B, P).
+        """
+        changed = (parents != parents_after).any(1)[:, None, None, None]
+        return torch.where(changed, self.correct(x, y, parents, parents_after), y)
+
+    def correct(self, x: Tensor, y: Tensor, parents: Tensor, parents_after: Tensor) -> Tensor:
+        """Returns what :meth:`forward` returns, with the correction also where no parent changes."""
+        white, peak = self.levels(x, parents, parents_after)
+        # A black image has no levels.
+        seen = (white >= 1.0)[:, None, None, None]
+        limit, light = peak.to(y.dtype)[:, None, None, None], _grey(y)
+        for _ in range(ROUNDS):
+            light = torch.minimum(light, limit)
+            gain = white / white_level(light).clamp(min=1.0)
+            light = light * gain.clamp(1.0 / MOST_GAIN, MOST_GAIN).to(y.dtype)[:, None, None, None]
+        return torch.where(seen, torch.minimum(light, limit) / 127.5 - 1.0, y)
+
+    def levels(self, x: Tensor, parents: Tensor, parents_after: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns white level and peak of the counterfactual images of `x`, in grey levels, each float64 (B,)."""
+        white, peak = white_level(_grey(x)), _grey(x).flatten(1).amax(1).double()
+        noise = torch.log(peak.clamp(min=1.0) / white.clamp(min=1.0)) - self.log_ratio(parents)
+        noise = torch.where(peak >= WHITE, noise.clamp(min=0.0), noise)
+        before, after = (
+            exposure_gain(encoded, self.exposed, self.slopes).flatten().double()
+            for encoded in (parents, parents_after)
+        )
+        white = white * after / before
+        return white, (white * torch.exp(self.log_ratio(parents_after) + noise)).clamp(max=255.0)
+
+    def censor(self, x: Tensor, noise: Tensor, parents: Tensor, parents_after: Tensor) -> Tensor:
+        """Returns the pixel noise (B, C, H, W) of images in [-1, 1], at least 0 at the peak of each image.
+
+        It is unchanged where no parent changes. The other arguments are those of :meth:`forward`.
+        """
+        censored = x >= x.flatten(1).amax(1)[:, None, None, None]
+        censored = censored & (parents != parents_after).any(1)[:, None, None, None]
+        return torch.where(censored, noise.clamp(min=0.0), noise)
+
+    def log_ratio(self, parents: Tensor) -> Tensor:
+        """Returns h of encoded parents (B, P), float64 (B,)."""
+        return self._design(parents) @ self.weights
+
+    def _design(self, parents: Tensor) -> Tensor:
+        """Returns the regressors of h, float64 (B, K): a constant, powers of continuous parents, and classes."""
+        values = torch.maximum(torch.minimum(parents[:, self.continuous], self.high), self.low).double()
+        powers = [values**power for power in range(1, POWERS + 1)]
+        constant = torch.ones(len(parents), 1, dtype=torch.float64, device=parents.device)
+        return torch.cat([constant, *powers, parents[:, self.classes].double()], dim=1)
+
+    def fit(self, images: Tensor, parents: Tensor, slopes: Tensor) -> None:
+        """Fits h, and copies the slopes of the exposure.
+
+        Arguments:
+            images: Training images, uint8 with shape (N, C, H, W).
+            parents: Their encoded parents, with shape (N, P).
+            slopes: The slopes of the columns that act as exposure.
+        """
+        self.slopes.copy_(slopes)
+        white = torch.cat([white_level(part) for part in images.split(4096)])
+        peak = images.flatten(1).amax(1).double()
+        used = (peak < WHITE) & (white >= 1.0)
+        self.weights.zero_()
+        if not used.any():
+            return
+        if self.continuous:
+            self.low.copy_(parents[used][:, self.continuous].amin(0))
+            self.high.copy_(parents[used][:, self.continuous].amax(0))
+        ratio = torch.log(peak / white)[used, None].cpu()
+        # One-hot parents make the design matrix singular; the minimum-norm solution gives the same predictions.
+        solution = torch.linalg.lstsq(self._design(parents[used]).cpu(), ratio, driver="gelsd").solution
+        self.weights.copy_(solution[:, 0])
+
+
+def _grey(x: Tensor) -> Tensor:
+    """Returns images in [-1, 1] as grey levels in [0, 255]; values below black count as black."""
+    return ((x + 1.0) * 127.5).clamp(min=0.0)
+
+
+@torch.no_grad()
+def fit_levels(mechanism: Any, images: Tensor, parents: Tensor) -> None:
+    """Fits the levels of an image mechanism in place; does nothing if it has none.
+
+    Arguments:
+        mechanism: The image mechanism; the slopes of its exposure are fitted.
+        images: Training images, uint8 with shape (N, C, H, W).
+        parents: Their encoded parents, with shape (N, P).
+    """
+    if mechanism.grey_levels is not None:
+        mechanism.grey_levels.fit(images, parents, mechanism.head.exposure)

@@ -22,6 +22,8 @@ def caveats(tables: Mapping[str, Table], config: Mapping[str, Any]) -> list[str]
         _measurement_errors(tables.get("main_measured")),
         _missing_truth(tables.get("main_effectiveness")),
         _residual_temperature(config),
+        _own_temperatures(config),
+        _protocol(config),
     ]
     if any(key.startswith("published_") for key in tables):
         found.append(
@@ -98,4 +100,23 @@ def _residual_temperature(config: Mapping[str, Any]) -> str:
     return (
         "Composition depends on the temperature of the abducted pixel noise: it is multiplied by "
         f"{temperature:g} here. Published values often use 0.1."
+    )
+
+
+def _own_temperatures(config: Mapping[str, Any]) -> str:
+    parts = [
+        f"{name} {', '.join(f'{kind} {value:g}' for kind, value in own.items() if value is not None)}"
+        for name, own in config.get("answers", {}).get("temperatures", {}).items()
+        if name in config.get("methods", [])
+    ]
+    return f"Temperatures of single methods: {'; '.join(parts)}." if parts else ""
+
+
+def _protocol(config: Mapping[str, Any]) -> str:
+    name = config.get("protocol", "ours")
+    if name == "ours":
+        return ""
+    return (
+        f"The configuration chooses the protocol {name}: the options of answers, questions, likelihood, judges and "
+        "scores that it does not name itself follow that published code. Values of another protocol are not comparable."
     )

@@ -109,6 +109,26 @@ def test_the_whole_width_is_kept_for_dime(tmp_path):
     assert found[0, -1, 0] == pytest.approx(141.5 * 218 / 156 - 0.5, abs=1)
 
 
+@pytest.mark.parametrize("name, side", [("benchmark", 150), ("causalgan", 108)])
+def test_an_image_smaller_than_the_crop_is_refused(tmp_path, name, side):
+    Image.new("RGB", (96, 128)).save(tmp_path / "000001.png")
+    with pytest.raises(
+        UserError, match=f"has 96 x 128 px, less than the crop of {side} px; use the aligned images"
+    ):
+        celeba.read_face(tmp_path / "000001.png", name, 64)
+    assert celeba.read_face(tmp_path / "000001.png", "dime", 64).shape == (3, 64, 64)
+
+
+def test_a_cycle_is_refused(folder):
+    own = {
+        "folder": str(folder),
+        "variables": ["Male", "Young"],
+        "edges": [["Male", "Young"], ["Young", "Male"]],
+    }
+    with pytest.raises(UserError, match=r"data.celeba.edges: the edges form a cycle, .* -> .*; remove one$"):
+        entry_of("celeba", DataSettings.model_validate({"celeba": own}))
+
+
 def test_graphs_and_labels(folder):
     for name, (variables, edges) in GRAPHS.items():
         entry = entry_of("celeba", section(folder, celeba={"graph": name}))

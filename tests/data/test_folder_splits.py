@@ -9,6 +9,7 @@ from counterfactory.config import load_settings
 from counterfactory.core.errors import UserError
 from counterfactory.data.dataset import SPLITS, load_split
 from counterfactory.data.folder import synthesise
+from counterfactory.data.splits import cut, portions
 from tests.data.own_folder import HEADER, draw_folder, write_table
 
 VARIABLES = {"size": {"type": "continuous"}, "outline": {"type": "binary"}}
@@ -134,3 +135,13 @@ def test_names_of_files(tmp_path):
     write_table(tmp_path / "table.csv", rows[4:6])
     with pytest.raises(UserError, match="table.csv has 2 rows, but at least 20 are required"):
         made(tmp_path)
+
+
+def test_the_planned_sizes_are_those_that_are_cut():
+    for total in (20, 41, 120, 333, 1000, 7919):
+        for splits in (SPLITS, ("train", "judges"), ("train", "valid", "judges")):
+            sizes = portions(splits, total)
+            sizes = {split: sizes.get(split, total - sum(sizes.values())) for split in splits}
+            found = cut([str(i) for i in range(total)], dict.fromkeys(splits, total), 0)
+            assert {split: len(rows) for split, rows in found.items()} == sizes
+    assert portions(SPLITS, 1000) == {"valid": 50, "judges": 200, "test": 150}

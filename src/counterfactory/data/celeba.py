@@ -17,59 +17,32 @@ No true counterfactuals are known, and the judges' split is confounded as the ot
 """
 
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ..core.errors import UserError
-from ..core.files import write_array, write_table
 from ..core.noise import generator
 from ..core.progress import progress
 from .celeba_lists import read_lists
-from .dataset import SPLITS, described_by, save_dataset
-from .photographs import decode
+from .dataset import SPLITS, described_by, save_dataset, save_split
+from .photographs import cropped, decode, resized
 from .registry import entry_of
 
 if TYPE_CHECKING:
     from ..config.data import DataSettings
 
-__all__ = ["PREPROCESSING", "divide", "read_face", "synthesise"]
+__all__ = ["CROPS", "divide", "read_face", "synthesise"]
 
 CHUNK = 500
 """Images read between two updates of the progress line."""
 
 
-def _central(side: int) -> Callable[[Image.Image, int], Image.Image]:
-    """Returns the function that cuts out the central square of `side` px and resizes it."""
-
-    def cut(image: Image.Image, size: int) -> Image.Image:
-        left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-        box = (left, top, left + side, top + side)
-        return image.crop(box).resize((size, size), Image.Resampling.BILINEAR)
-
-    return cut
-
-
-def _whole_width(image: Image.Image, size: int) -> Image.Image:
-    """Resizes the shorter side to `size` px and returns the central square."""
-    short = min(image.size)
-    width, height = (size if side == short else int(size * side / short) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return image.crop((left, top, left + size, top + size))
-
-
-PREPROCESSING: dict[str, Callable[[Image.Image, int], Image.Image]] = {
-    "benchmark": _central(150),
-    "causalgan": _central(108),
-    "dime": _whole_width,
-}
-"""Functions of an aligned image and the side of the result in px, by name; each returns the result."""
+CROPS = {"benchmark": 150, "causalgan": 108}
+"""The side of the centred square of a preprocessing, in px."""
 
 
 def read_face(path: Path | str, preprocessing: str, size: int) -> np.ndarray:
@@ -77,9 +50,16 @@ def read_face(path: Path | str, preprocessing: str, size: int) -> np.ndarray:
 
     Raises:
         UserError: If the file cannot be read.
-        BadFile: If it is not an image.
+        BadFile: If it is not an image, or is smaller than the crop.
     """
-    face = PREPROCESSING[preprocessing](decode(path, channels=3)[0], size)
+    face, _ = decode(path, channels=3)
+    if preprocessing in CROPS:
+        square = cropped(face, CROPS[preprocessing], path, "use the aligned images of 178 x 218 px")
+        face = resized(square, (size, size))
+    else:
+        short = min(face.size)
+        width, height = (size if side == short else int(size * side / short) for side in face.size)
+        face = cropped(resized(face, (width, height)), size, path)
     return np.ascontiguousarray(np.asarray(face).transpose(2, 0, 1))
 
 
@@ -189,6 +169,5 @@ def synthesise(
                     pool.map(lambda path: read_face(path, own.preprocessing, size), part), start
                 ):
                     images[row] = face
-            write_array(out / split / "images.npy", images)
-            write_table(out / split / "attributes.parquet", attributes)
+            save_split(out, split, images, attributes)
     save_dataset(out, described_by("celeba", entry_of("celeba", settings), size))

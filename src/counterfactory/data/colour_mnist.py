@@ -34,11 +34,10 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ..core.errors import UserError
-from ..core.files import write_array, write_table
 from ..core.noise import generator
 from ..core.progress import progress
 from .action import read_action
-from .dataset import SPLITS, declared, save_dataset
+from .dataset import SPLITS, declared, save_dataset, save_split
 from .morpho_sets import TEST, TRAIN, read_digits, split_rows
 
 if TYPE_CHECKING:
@@ -118,8 +117,7 @@ def synthesise(
         for start in progress(starts, len(starts), f"synthesise {split}"):
             part = slice(start, start + _CHUNK)
             rendered[part] = render(images[own[part]], colour[part], noise[part], settings.image_size)
-        write_array(out / split / "images.npy", rendered)
-        write_table(out / split / "attributes.parquet", attributes)
+        save_split(out, split, rendered, attributes)
     save_dataset(out, declared("colour_mnist", settings.image_size))
 
 

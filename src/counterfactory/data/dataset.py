@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import BadFile, UserError
-from ..core.files import read_json, read_table, write_json
+from ..core.files import read_json, read_table, write_array, write_json, write_table
 from ..core.foreign.npy import load_npy
 from .checksums import check_split, checksums
 from .registry import DATASETS, DatasetEntry, described
@@ -29,6 +29,7 @@ __all__ = [
     "load_dataset",
     "load_split",
     "save_dataset",
+    "save_split",
 ]
 
 
@@ -135,6 +136,19 @@ def save_dataset(folder: Path | str, dataset: Dataset) -> None:
     if found := checksums(Path(folder)):
         fields["crc32"] = found
     write_json(Path(folder) / "dataset.json", fields)
+
+
+def save_split(folder: Path | str, split: str, images: np.ndarray, attributes: pd.DataFrame) -> None:
+    """Writes one split of the data set in `folder`.
+
+    Arguments:
+        folder: The folder of the data set.
+        split: Its name.
+        images: Uint8 images with shape (N, C, H, W).
+        attributes: The attributes, N rows.
+    """
+    write_array(Path(folder) / split / "images.npy", images)
+    write_table(Path(folder) / split / "attributes.parquet", attributes)
 
 
 def load_dataset(folder: Path | str) -> Dataset:

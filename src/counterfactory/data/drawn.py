@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_array, write_table
 from ..core.noise import generator
 from ..core.progress import progress
-from .dataset import SPLITS, declared, load_dataset, save_dataset
+from .dataset import SPLITS, declared, load_dataset, save_dataset, save_split
 
 if TYPE_CHECKING:
     from ..config.data import DataSettings
@@ -53,8 +52,7 @@ def write_drawn(
             part = slice(start, start + CHUNK)
             images[part] = render(attributes.iloc[part], settings.image_size)
         attributes.insert(0, "index", np.arange(len(attributes)))
-        write_array(out / split / "images.npy", images)
-        write_table(out / split / "attributes.parquet", attributes)
+        save_split(out, split, images, attributes)
     save_dataset(out, declared(name, settings.image_size))
 
 

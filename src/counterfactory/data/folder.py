@@ -29,9 +29,9 @@ import pandas as pd
 from PIL import Image
 
 from ..core.errors import UserError
-from ..core.files import write_array, write_table, write_text
+from ..core.files import write_text
 from ..core.progress import progress
-from .dataset import SPLITS, described_by, save_dataset
+from .dataset import SPLITS, described_by, save_dataset, save_split
 from .folder_rows import Notes, Row, read_rows
 from .own_images import Annotated, annotated, declare
 from .photographs import kind_of, read_photograph
@@ -100,8 +100,7 @@ def synthesise(
         for variable in (*variables, *labels):
             kind = np.int64 if variable.classes else np.float64
             columns[variable.name] = np.array([row.values[variable.name] for row in chosen], kind)
-        write_array(out / split / "images.npy", images[splits[split]])
-        write_table(out / split / "attributes.parquet", pd.DataFrame(columns))
+        save_split(out, split, images[splits[split]], pd.DataFrame(columns))
     counts = ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS)
     spare = len(rows) - sum(map(len, splits.values()))
     head = [

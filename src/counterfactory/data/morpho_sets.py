@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import BadFile, UserError
-from ..core.files import write_array, write_table, write_text
+from ..core.files import write_text
 from ..core.foreign.npy import load_npy
 from ..core.noise import generator
 from ..core.progress import progress
-from .dataset import SPLITS, declared, save_dataset
+from .dataset import SPLITS, declared, save_dataset, save_split
 from .idx import write_idx
 from .processes import Process
 
@@ -99,8 +99,7 @@ def generate(
         attributes.insert(0, "index", np.arange(len(attributes)))
         attributes.insert(1, "source", rows[split])
         attributes.insert(2, "digit", labels[rows[split]].astype(np.int64))
-        write_array(out / split / "images.npy", _pad(rendered, settings.image_size))
-        write_table(out / split / "attributes.parquet", attributes)
+        save_split(out, split, _pad(rendered, settings.image_size), attributes)
     save_dataset(out, declared(name, settings.image_size))
 
 

@@ -17,7 +17,7 @@ from .column_roles import RESERVED, key_of, role_of, split_of
 from .columns import class_words, look
 from .cycles import check_acyclic
 from .numerals import numerals_of
-from .splits import SHARES
+from .splits import portions
 from .tables import Table, find_table, read_columns
 from .variable import SPLITS, Variable
 
@@ -283,8 +283,7 @@ def _counts(table: Table, section: Any) -> dict[str, int]:
             )
     missing = [split for split in SPLITS if not found[split]]
     pool = found["train"]
-    whole = SHARES["train"] + sum(SHARES[split] for split in missing if split != "train")
-    cut = {split: max(1, int(SHARES[split] / whole * pool)) for split in missing if split != "train"}
+    cut = portions(dict.fromkeys(["train", *missing]), pool)
     counts = {**found, **cut, "train": pool - sum(cut.values())}
     if total < FEWEST_IMAGES:
         raise UserError(

@@ -132,13 +132,16 @@ def kind_of(conversion: str) -> str:
     return re.split(" from | of | with ", conversion)[0]
 
 
-def cropped(picture: Image.Image, crop: Crop, name: Path | str) -> Image.Image:
+def cropped(
+    picture: Image.Image, crop: Crop, name: Path | str, remedy: str = "lower data.crop"
+) -> Image.Image:
     """Returns the centre of an image.
 
     Arguments:
         picture: The image.
         crop: The part that is kept; see :data:`Crop`.
         name: Its name for messages.
+        remedy: What the message advises if the image is smaller than the crop.
 
     Raises:
         BadFile: If the image is smaller than the crop.
@@ -148,8 +151,8 @@ def cropped(picture: Image.Image, crop: Crop, name: Path | str) -> Image.Image:
     width, height = picture.size
     side = min(width, height) if crop == "square" else int(crop)
     if side > min(width, height):
-        raise BadFile(f"{name}: has {width} x {height} px, less than the crop of {side} px; lower data.crop")
-    left, top = (width - side) // 2, (height - side) // 2
+        raise BadFile(f"{name}: has {width} x {height} px, less than the crop of {side} px; {remedy}")
+    left, top = round((width - side) / 2), round((height - side) / 2)
     return picture.crop((left, top, left + side, top + side))
 
 

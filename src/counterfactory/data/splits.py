@@ -9,9 +9,9 @@ no split has room for is left out.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ORDER", "SHARES", "cut", "rank"]
+__all__ = ["ORDER", "SHARES", "cut", "portions", "rank"]
 
 SHARES = {"train": 0.6, "valid": 0.05, "judges": 0.2, "test": 0.15}
 """The default shares of the splits."""
@@ -23,6 +23,18 @@ ORDER = ("test", "judges", "valid", "train")
 def rank(seed: int, group: str) -> str:
     """Returns the key by which groups are sorted in the random order of a seed, a text."""
     return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
+
+
+def portions(splits: Iterable[str], count: int) -> dict[str, int]:
+    """Returns the number of rows of each split but `train`, if `count` rows are divided by :data:`SHARES`.
+
+    Arguments:
+        splits: The splits that are filled, with `train`; the shares are divided by their sum.
+        count: The number of rows.
+    """
+    splits = list(splits)
+    whole = sum(SHARES[split] for split in splits)
+    return {split: max(1, int(SHARES[split] / whole * count)) for split in splits if split != "train"}
 
 
 def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str, list[int]]:
@@ -43,12 +55,7 @@ def cut(groups: Sequence[str], sizes: Mapping[str, int], seed: int) -> dict[str,
         members.setdefault(group, []).append(row)
     room = {split: sizes[split] for split in ORDER if split in sizes}
     if sum(sizes.values()) > len(groups):
-        whole = sum(SHARES[split] for split in sizes)
-        others = {
-            split: min(count, max(1, int(SHARES[split] / whole * len(groups))))
-            for split, count in room.items()
-            if split != "train"
-        }
+        others = {split: min(room[split], count) for split, count in portions(sizes, len(groups)).items()}
         room |= others | {"train": min(sizes["train"], len(groups) - sum(others.values()))}
     found: dict[str, list[int]] = {split: [] for split in sizes}
     for group in sorted(members, key=lambda one: (rank(seed, one), one)):

@@ -22,7 +22,7 @@ CLASSIFIER = {"architecture": "counterfactory", "outputs": "right", "pixels": "[
 CONFIG = """
 results: results
 dataset: pendulum
-methods: [copy, hvae, dime_x, truth]
+methods: [copy, hvae, dime, truth]
 device: cpu
 data: {train: 60, valid: 10, judges: 20, test: 10, image_size: 16}
 scm: {steps: 6, hidden: [8]}
@@ -41,7 +41,7 @@ questions:
   sweep: {images: 0}
   flip: {images: 3, attributes: [right], targets: {}, repeats: 1, repeat_images: 1}
 answers: {chunk_size: 20, chunks: 1, batch_size: 10,
-  dime_x: {perceptual: none, timestep_respacing: 10, start_step: 4, restart_step: 2, stop_step: 1, margin: 0}}
+  dime: {perceptual: none, timestep_respacing: 10, start_step: 3, classifier_scales: [2.0]}}
 scores: {metrics: [axioms], bootstrap: {resamples: 20}}
 """
 
@@ -88,7 +88,7 @@ def test_only_the_parents_are_trained_and_every_suite_is_answered(tmp_path, monk
     for suite in suites:
         step("questions", suite)
         step("answer", "hvae", suite, tiny.chunk(suite))
-    step("answer", "dime_x", "flip", tiny.chunk("flip"))
+    step("answer", "dime", "flip", tiny.chunk("flip"))
 
     models = tiny.RESULTS / "models"
     assert {path.name for path in models.iterdir()} == {"scm", "hvae", "ddpm", "classifier"}
@@ -106,7 +106,7 @@ def test_only_the_parents_are_trained_and_every_suite_is_answered(tmp_path, monk
         elif suite == "do":
             assert (answers != factual).any()
     questions = pd.read_parquet(tiny.RESULTS / "questions" / "flip.parquet")
-    explained = images_of("dime_x", "flip")
+    explained = images_of("dime", "flip")
     assert len(explained) == len(questions)
     assert (explained != test[questions["index"]]).any()
 
@@ -135,6 +135,6 @@ def test_a_method_of_imported_models_only_is_answered_once(folder):
     def seeds(method: str) -> set[str]:
         return {name.split("/")[4] for name in every if f"/answers/{method}/" in name}
 
-    assert seeds("dime_x") == {"seed1"}
+    assert seeds("dime") == {"seed1"}
     assert seeds("hvae") == {"seed1", "seed2"}  # the mechanisms of the parents are trained twice
     assert seeds("copy") == {"seed0"}

@@ -17,7 +17,8 @@ class JudgesSettings(Section):
 
     weights: dict[str, str] = Field(
         {},
-        description="Files of published predictors by variable, imported as judges in place of the training.",
+        description="Files of predictors of causal-gen or Melistas et al. by variable, imported as judges in place of "
+        "the training.",
     )
     options: dict[str, ImportOptions] = Field(
         {},

@@ -27,7 +27,7 @@ KIND = "a published predictor"
 """The kind of these weights, for messages."""
 
 SLOPE = 0.01
-"""The slope of the leaky ReLU of the published predictors."""
+"""The slope of the leaky ReLU of the predictors of causal-gen and of Melistas et al. (Morpho-MNIST)."""
 
 _CONVOLUTIONS = (0, 4, 7, 10, 13, 16)
 """The numbers of the convolutions in the published trunk; a batch normalization follows each."""

@@ -128,3 +128,29 @@ def test_a_small_file_cannot_announce_a_huge_image(tmp_path, monkeypatch):
     monkeypatch.setattr(photographs, "MAX_PIXELS", 3_000)
     with pytest.raises(BadFile, match="more than 3,000 pixels"):
         read_photograph(tmp_path / "x.png", 3, 16)
+
+
+def test_16_bits_that_hold_another_range_are_reported(tmp_path):
+    for value, said in ((4_095, "dark with no value above 4,095 of 65,535"), (4_096, None)):
+        Image.fromarray(np.full((20, 20), value, np.uint16)).save(tmp_path / "x.png")
+        converted = read_photograph(tmp_path / "x.png", 1, 16).converted
+        assert converted == ("16 bit", *([said] if said else []))
+    Image.fromarray(np.full((20, 20), 70_000, np.int32)).save(tmp_path / "x.tif")
+    found = read_photograph(tmp_path / "x.tif", 1, 16)
+    assert (
+        found.converted == ("16 bit", "values above 65,535 that become white") and (found.pixels == 255).all()
+    )
+
+
+def test_the_first_frame_is_read_and_kinds_have_no_numbers(tmp_path):
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    found = read_photograph(tmp_path / "x.gif", 3, 16)
+    assert found.pixels[:, 0, 0].tolist() == [255, 0, 0] and found.converted[0] == "first frame of 3"
+    kinds = {
+        "first frame of 3": "first frame",
+        "enlarged from 9 x 9 px": "enlarged",
+        "rotated by EXIF": "rotated by EXIF",
+    }
+    kinds["dark with no value above 4,095 of 65,535"] = "dark"
+    assert {text: photographs.kind_of(text) for text in kinds} == kinds

@@ -103,3 +103,4 @@ def test_every_data_file_is_part_of_the_wheel():
     files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert {path for path in files if path.suffix != ".py"} <= listed
     assert package / "bundles" / "morphomnist" / "models" / "hvae" / "seed0" / "model.safetensors" in listed
+    assert package / "bundles" / "morphomnist" / "LICENSE" in listed and package / "py.typed" in listed

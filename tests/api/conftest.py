@@ -1,8 +1,6 @@
 """A finished run at the smallest scale with every kind of method, and a bundle of it."""
 
-import json
 import os
-from pathlib import Path
 
 import pytest
 import yaml
@@ -47,16 +45,6 @@ def merged(under: dict, over: dict) -> dict:
     return {**under, **both}
 
 
-def remember(results: Path, settings) -> None:
-    """Writes the settings of answers as the workflow does, one file for each method's section."""
-    (results / "settings").mkdir(exist_ok=True)
-    values = settings.answers.model_dump(mode="json")
-    sections = {name for name in values if isinstance(values[name], dict)}
-    for own in (None, *sections):
-        kept = {key: value for key, value in values.items() if key not in sections - {own}}
-        (results / "settings" / f"{own}.json").write_text(json.dumps(kept))
-
-
 @pytest.fixture(scope="package")
 def results(tmp_path_factory):
     """The results folder of the run; answers of all methods are in it."""
@@ -74,7 +62,7 @@ def results(tmp_path_factory):
                 assert tiny.run("answer", method, suite, tiny.chunk(suite)) == 0, (method, suite)
         for method in ("dime", "fastdime", "dime_x"):
             assert tiny.run("answer", method, "flip", tiny.chunk("flip")) == 0, method
-        remember(tiny.RESULTS, load_settings(config))
+        (tiny.RESULTS / "settings.json").write_text(load_settings(config).model_dump_json())
     finally:
         os.chdir(before)
     return folder / tiny.RESULTS

@@ -39,17 +39,24 @@ def test_the_card(bundle):
     assert text.startswith("---\nlicense: mit")
     for words in ("## Variables", "| angle |", "## Scores", "## Limits", "## Origin", "Revision", "License"):
         assert words in text
+    assert "rendered by the package" in text and "MIT License" in (bundle / "LICENSE").read_text()
     contents = json.loads((bundle / "bundle.json").read_text())
     assert contents["answers"]["vae"]["batch_size"] == 10  # as in the run: batches determine the last bits
 
 
 def test_chosen_methods_and_refusals(results, bundle, tmp_path):
     small = write_bundle(results, tmp_path / "small", ["vae"])
+    assert "VAE: the whole residual" in (small / "README.md").read_text()
+    explained = write_bundle(results, tmp_path / "explained", ["dime_x"])
+    # An explainer answers flips only, and has no residual.
+    card = (explained / "README.md").read_text()
+    assert 'flip="right", method="dime_x"' in card and "residual" not in card
     assert sorted(path.name for path in (small / "models").iterdir()) == ["judges", "scm", "vae"]
     for arguments, words in (
         ((results, bundle), "exists"),
         ((bundle, tmp_path / "again"), "is a bundle"),
         ((results, tmp_path / "none", ["veg"]), "no trained method"),
+        ((results, bundle / "README.md" / "out"), "cannot be written"),
     ):
         with pytest.raises(UserError, match=words):
             write_bundle(*arguments)

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..core.errors import UserError
-from ..core.files import writing
+from .outputs import save_picture
 
 __all__ = ["Imagined", "Parent", "sheet", "to_picture"]
 
@@ -121,17 +119,3 @@ def sheet(rows: list[list[np.ndarray]], scale: int = 4) -> Image.Image:
             np.concatenate([np.pad(i, ((0, 0), (2, 2), (2, 2)), constant_values=255) for i in large], 2)
         )
     return to_picture(np.concatenate(drawn, axis=1))
-
-
-def save_picture(picture: Image.Image, path: Path | str) -> None:
-    """Writes a picture in a lossless format.
-
-    Raises:
-        UserError: If the format of the suffix is unknown or loses information, or the file cannot be written.
-    """
-    lossless: dict[str, Any] = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
-    suffix = Path(path).suffix.lower()
-    if suffix not in lossless:
-        raise UserError(f"{path}: not a lossless format; choose one of {', '.join(lossless)}")
-    with writing(path) as temporary:
-        picture.save(temporary, format=lossless[suffix])

@@ -3,6 +3,7 @@
 .. code-block:: text
 
     README.md                     the model card
+    LICENSE                       the MIT license, if everything in the folder is under it
     bundle.json                   methods, seed, settings of the answers, attributes, revision
     data/dataset.json             variables, causal graph, shape of the images
     data/training.json            ranges of the training data
@@ -27,7 +28,9 @@ from ..core.provenance import revision
 from ..data.dataset import save_dataset
 from ..methods.registry import METHODS
 from .card import model_card
-from .layout import BUNDLE, answers_settings, attributes_of, folder_of, models_of
+from .layout import BUNDLE, SHIPPED, answers_settings, attributes_of, folder_of, models_of
+from .outputs import check_writable
+from .terms import terms_of
 from .training_data import save_training_data
 from .world import World
 
@@ -35,9 +38,16 @@ __all__ = ["write_bundle"]
 
 FILES = ("model.safetensors", "model.json")
 FORMAT = 1
+LICENSE = SHIPPED / "morphomnist" / "LICENSE"
 
 
-def write_bundle(results: Path | str, out: Path | str, methods: Sequence[str] = (), seed: int = 0) -> Path:
+def write_bundle(
+    results: Path | str,
+    out: Path | str,
+    methods: Sequence[str] = (),
+    seed: int = 0,
+    weights_license: str = "",
+) -> Path:
     """Writes a bundle to the folder `out`, which appears whole or not at all.
 
     Arguments:
@@ -46,6 +56,7 @@ def write_bundle(results: Path | str, out: Path | str, methods: Sequence[str] = 
         methods: The methods to include; by default all trained methods whose perceptual distance uses no published
             network.
         seed: The training seed of the models.
+        weights_license: The license of imported weights, as their authors state it; empty: the card calls it unknown.
 
     Returns:
         The folder.
@@ -56,6 +67,7 @@ def write_bundle(results: Path | str, out: Path | str, methods: Sequence[str] = 
     folder, out = folder_of(results), Path(out)
     if out.exists() or out.is_symlink():
         raise UserError(f"{out}: exists; choose another folder, or remove it")
+    check_writable(out)
     if (folder / BUNDLE).exists():
         raise UserError(f"{results}: is a bundle; give the results folder it was made from, or copy it")
     world = World(folder, seed)
@@ -83,7 +95,9 @@ def write_bundle(results: Path | str, out: Path | str, methods: Sequence[str] = 
         save_training_data(temporary / "data", world.training, world.typical)
         write_json(temporary / BUNDLE, contents)
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
-        write_text(temporary / "README.md", model_card(world, contents, models, size))
+        write_text(temporary / "README.md", model_card(world, contents, models, size, weights_license))
+        if terms_of(folder / "models", world.dataset.name, models).license == "mit":
+            shutil.copyfile(LICENSE, temporary / "LICENSE")
         os.rename(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -11,7 +11,7 @@ from ..core.names import shortened, unknown_name
 from ..data.dataset import Dataset, Variable
 from .answer import Parent
 
-__all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "values_of"]
+__all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "target_of", "values_of"]
 
 Factual = Sequence[Mapping[str, Parent]]
 Actions = list[list[dict[str, float | int]]]
@@ -99,6 +99,51 @@ def actions_of(dataset: Dataset, do: Any, count: int) -> Actions:
     ]
 
 
+def target_of(
+    dataset: Dataset, flip: str | Mapping[str, int], attributes: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, int | None]:
+    """Returns what is flipped, and the required side or class; None: the other side.
+
+    Arguments:
+        dataset: The data set.
+        flip: A binary attribute, or the target: `{"digit": 7}` for a class, `{"thick": 1}` for a side.
+        attributes: `of` and `above` of each binary attribute.
+
+    Raises:
+        UserError: If the attribute is unknown, or the flip of a variable with several classes has no valid target.
+    """
+    if not isinstance(flip, str | Mapping):
+        raise UserError(f"flip: {flip!r}; give one attribute, such as {next(iter(attributes), 'thick')!r}")
+    name, wanted = (flip, None) if isinstance(flip, str) else next(iter(dict(flip).items()), ("", None))
+    if not isinstance(flip, str) and len(flip) != 1:
+        raise UserError(
+            f"flip: {dict(flip)}; give one attribute, such as {next(iter(attributes), 'thick')!r}"
+        )
+    categorical = _categorical(dataset, attributes)
+    if name in categorical:
+        if wanted is None:
+            raise UserError(f"flip: {name} has several classes; name the target, such as {{{name!r}: 7}}")
+        try:
+            _check(categorical[name], np.array([float(wanted)]), "flip")
+        except (TypeError, ValueError):
+            raise UserError(f"flip: {name}={wanted!r}; name a class") from None
+        return name, int(wanted)
+    if name not in attributes:
+        raise unknown_name(name, "no attribute to flip", [*attributes, *categorical])
+    if wanted is not None and wanted not in (0, 1):
+        raise UserError(f"flip: {name}: {shortened(wanted)} is no side of a binary attribute; give 0 or 1")
+    return name, None if wanted is None else int(wanted)
+
+
+def _categorical(dataset: Dataset, attributes: Mapping[str, Any]) -> dict[str, Variable]:
+    """Returns the variables whose flips are to a class."""
+    return {
+        variable.name: variable
+        for variable in dataset.variables
+        if variable.classes > 2 or (variable.classes and variable.name not in attributes)
+    }
+
+
 def flips_of(
     dataset: Dataset,
     flip: str | Mapping[str, int],
@@ -114,31 +159,16 @@ def flips_of(
         factual: The factual parents of each image.
 
     Raises:
-        UserError: If the attribute is unknown, or the flip of a variable with several classes has no valid target.
+        UserError: As :func:`target_of`.
     """
-    name, wanted = (flip, None) if isinstance(flip, str) else next(iter(dict(flip).items()), ("", None))
-    if not isinstance(flip, str) and len(flip) != 1:
-        raise UserError(
-            f"flip: {dict(flip)}; give one attribute, such as {next(iter(attributes), 'thick')!r}"
-        )
-    categorical = {
-        variable.name: variable
-        for variable in dataset.variables
-        if variable.classes > 2 or (variable.classes and variable.name not in attributes)
-    }
-    if name in categorical:
-        if wanted is None:
-            raise UserError(f"flip: {name} has several classes; name the target, such as {{{name!r}: 7}}")
-        _check(categorical[name], np.array([float(wanted)]), "flip")
-        return Flips(name, [int(one[name].value) for one in factual], [int(wanted)] * len(factual))
-    if name not in attributes:
-        raise unknown_name(name, "no attribute to flip", [*attributes, *categorical])
-    if wanted is not None and wanted not in (0, 1):
-        raise UserError(f"flip: {name}: {shortened(wanted)} is no side of a binary attribute; give 0 or 1")
+    name, wanted = target_of(dataset, flip, attributes)
+    if name in _categorical(dataset, attributes):
+        assert wanted is not None
+        return Flips(name, [int(one[name].value) for one in factual], [wanted] * len(factual))
     of, above = attributes[name]["of"], attributes[name]["above"]
     # The side of a quantity that is no variable is left to the classifier, whose prediction an explainer flips.
     label = [int(one[of].value > above) if of in one else 0 for one in factual]
-    return Flips(name, label, [1 - side if wanted is None else int(wanted) for side in label])
+    return Flips(name, label, [1 - side if wanted is None else wanted for side in label])
 
 
 def flip_actions(flips: Flips, training: Mapping[str, Any]) -> list[dict[str, float]]:

@@ -10,9 +10,21 @@ from ..core.errors import UserError
 from ..core.files import read_json
 from ..methods.registry import METHODS
 
-__all__ = ["BUNDLE", "answers_settings", "attributes_of", "folder_of", "methods_in", "models_of"]
+__all__ = [
+    "BUNDLE",
+    "SETTINGS",
+    "answers_settings",
+    "attributes_of",
+    "folder_of",
+    "methods_in",
+    "models_of",
+    "settings_in",
+]
 
-BUNDLE = "bundle.json"
+BUNDLE, SETTINGS = "bundle.json", "settings.json"
+
+UNUSED = {"chunk_size", "chunks", "vgg19_weights"}
+"""Keys of the section `answers` that change no answer of a trained method."""
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 """The bundles that are part of the package."""
@@ -63,27 +75,62 @@ def methods_in(folder: Path, seed: int, simulated: bool) -> tuple[str, ...]:
 
 
 def answers_settings(folder: Path, method: str) -> dict[str, Any]:
-    """Returns the section `answers` that a method was run with.
+    """Returns the section `answers` of a run, without the sections of other methods.
 
-    A bundle has it in `bundle.json`. The workflow writes the settings of each step to the folder `settings`; of the
-    files that fit the method, the newest one is used. Without such a file the result is empty, which selects the
-    defaults of the configuration.
+    A bundle has it in `bundle.json`, a results folder in `settings.json`, which the workflow writes again whenever the
+    configuration changes. For a folder without that file the result is empty, which selects the defaults of the
+    configuration, unless an earlier version of the package has written it (:func:`_unordered_settings`).
     """
     if (folder / BUNDLE).exists():
         return dict(bundle_of(folder).get("answers", {}).get(method, {}))
     own = METHODS[method].section
-    sections = {entry.section for entry in METHODS.values() if entry.section}
-    newest: tuple[float, dict[str, Any]] = (-1.0, {})
+    others = {entry.section for entry in METHODS.values() if entry.section} - {own}
+    values = settings_in(folder).get("answers")
+    if values is None:
+        values = _unordered_settings(folder, own, others)
+    return {name: value for name, value in values.items() if name not in others | UNUSED}
+
+
+def settings_in(folder: Path) -> dict[str, Any]:
+    """Returns the resolved configuration of a results folder, or nothing if it has none.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("answers", {}), dict):
+        raise UserError(f"{path}: holds no settings; delete it and run the workflow again")
+    return found
+
+
+def _unordered_settings(folder: Path, own: str, others: set[str]) -> dict[str, Any]:
+    """Returns the section `answers` from the folder `settings` of a run without `settings.json`.
+
+    The workflow names a file there by its content and does not write it twice, so that the newest file need not be
+    the one of the last run. The file is therefore used only if all files of the method agree.
+
+    Raises:
+        UserError: If there are files with different values.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / "settings").glob("*.json")):
         try:
-            values, changed = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+            values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if not isinstance(values, dict) or not {"batch_size", "residual_temperature"} <= set(values):
             continue
-        if set(values) & sections == ({own} if own else set()) and changed > newest[0]:
-            newest = (changed, values)
-    return newest[1]
+        if set(values) & (others | {own}) == ({own} if own else set()):
+            found[json.dumps({name: values[name] for name in sorted(set(values) - UNUSED)})] = values
+    if len(found) > 1:
+        raise UserError(
+            f"{folder / SETTINGS}: no such file, and {folder / 'settings'} has the answers of several configurations; "
+            "run the workflow again, which writes it"
+        )
+    return next(iter(found.values()), {})
 
 
 def bundle_of(folder: Path) -> dict[str, Any]:
@@ -99,13 +146,19 @@ def bundle_of(folder: Path) -> dict[str, Any]:
 
 
 def attributes_of(folder: Path, seed: int) -> dict[str, Mapping[str, Any]]:
-    """Returns `of` and `above` of each binary attribute: those of the classifier, of the oracle, or the defaults."""
+    """Returns `of` and `above` of each binary attribute.
+
+    They are those of the classifier, of the oracle, of the configuration of the run, or the defaults.
+    """
     if (folder / BUNDLE).exists():
         return dict(bundle_of(folder).get("attributes", {}))
     for place in (f"classifier/seed{seed}", "oracle"):
         path = folder / "models" / place / "model.json"
         if path.exists():
             return dict(read_description(path).get("attributes", {}))
+    configured = settings_in(folder).get("attributes")
+    if configured is not None:
+        return {name: one for name, one in configured.items() if one is not None}
     from ..config.attributes import ATTRIBUTES
 
     return {name: one.model_dump() for name, one in ATTRIBUTES.items() if one is not None}

@@ -11,9 +11,20 @@ import pandas as pd
 from ..core.errors import UserError
 from ..core.noise import derive_seed
 from ..data.dataset import Split
+from ..data.typical import CARRIED, EXTRAPOLATES, INVERTED
 from ..methods.registry import METHODS
 from .answer import Parent
-from .checks import Actions, Flips, actions_of, flip_actions, flips_of, outside_values, values_of
+from .checks import (
+    Actions,
+    Flips,
+    actions_of,
+    flip_actions,
+    flips_of,
+    outside_values,
+    target_of,
+    values_of,
+)
+from .dials import dials_of
 from .images import fit, read_image
 from .layout import attributes_of
 
@@ -79,6 +90,11 @@ def prepare(
     own = values_of(dataset, given, count, "given")
     if do is None and flip is None:
         raise UserError("do: nothing is asked; give do or flip, or do={} to set nothing")
+    # Names and values are checked before images are read and judged.
+    asked = None if do is None else actions_of(dataset, do, count)
+    attributes = {} if flip is None else attributes_of(world.folder, world.seed)
+    if flip is not None:
+        target_of(dataset, flip, attributes)
     tested = [item for item in items if isinstance(item, TestImage)]
     if tested and len(tested) < count:
         raise UserError("image: a batch of test images and other images; ask about them separately")
@@ -93,11 +109,9 @@ def prepare(
     if invert:
         images = 255 - images
     factual = world.read(images, known)
-    flips = (
-        None if flip is None else flips_of(dataset, flip, attributes_of(world.folder, world.seed), factual)
-    )
-    if do is not None:
-        actions = actions_of(dataset, do, count)
+    flips = None if flip is None else flips_of(dataset, flip, attributes, factual)
+    if asked is not None:
+        actions = asked
     elif flips is not None and "do" in METHODS[method].suites:
         actions = [[action] for action in flip_actions(flips, world.training)]
     else:
@@ -107,7 +121,7 @@ def prepare(
         for parents, steps in zip(factual, actions, strict=True)
     ]
     if not tested or invert:
-        for lines, more in zip(warned, _atypical(world, images, names), strict=True):
+        for lines, more in zip(warned, _atypical(world, images, names, method), strict=True):
             lines += more
     if tested and not own and not invert:
         return Asked(
@@ -160,21 +174,20 @@ def _read(items: Sequence[Any], shape: tuple[int, int, int]) -> tuple[np.ndarray
     return np.stack(images), names, notes
 
 
-def _atypical(world: "World", images: np.ndarray, names: list[str]) -> list[list[str]]:
+def _atypical(world: "World", images: np.ndarray, names: list[str], method: str) -> list[list[str]]:
     """Returns, for each image, a line if it differs from the training images; inverted images are named as such."""
+    kept = "residual_temperature" in dials_of(method)
+    extrapolates = CARRIED if kept else EXTRAPOLATES
     distance, inverted = (world.typical.distance(shown) for shown in (images, 255 - images))
     found = []
     for name, own, other in zip(names, distance, inverted, strict=True):
         line = ""
         if own > world.typical.limit and other < own:
-            line = (
-                f"{name}: looks inverted, black and white exchanged, beside the training images; set invert"
-            )
+            line = f"{name}{INVERTED}"
         elif own > world.typical.limit:
             line = (
                 f"{name}: is outside of the training data (distance {own:.3g}, typical up to"
-                f" {world.typical.limit:.3g}) and its whole residual is carried over; compare with"
-                " residual_temperature=0.1 and several samples"
+                f" {world.typical.limit:.3g}){extrapolates}"
             )
         found.append([line] if line else [])
     return found

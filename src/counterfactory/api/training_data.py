@@ -1,17 +1,6 @@
-r"""Describes the training data: the ranges of its variables, the values of flips, and which images are typical.
-
-The images are described by probabilistic principal components (Tipping and Bishop, 1999): with mean :math:`\mu`,
-components :math:`w_k` of variance :math:`\lambda_k`, and variance :math:`\sigma^2` in the other directions,
-
-.. math:: d^2(x) = \sum_k \frac{(w_k^\top (x - \mu))^2}{\lambda_k}
-    + \frac{\lVert x - \mu - W W^\top (x - \mu) \rVert^2}{\sigma^2}.
-
-An image is outside of the training data if d exceeds the 99.9 % quantile of d over training images that the fit did not
-use.
-"""
+"""Describes the training data: the ranges of its variables, the values of flips, and which images are typical."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +9,11 @@ import numpy as np
 from ..core.errors import reading
 from ..core.files import read_json, read_table, write_json, writing
 from ..data.dataset import Dataset, load_split
+from ..data.typical import Typical, fit_typical, ranges
 
 __all__ = ["Typical", "describe", "fit_typical", "load_description", "load_typical", "save_training_data"]
 
 DESCRIPTION, TYPICAL = "training.json", "training.safetensors"
-ROWS, COMPONENTS, QUANTILE = 400, 32, 0.999
-
-
-@dataclass(frozen=True)
-class Typical:
-    """The distribution of the training images; D is the number of values of an image.
-
-    Arguments:
-        mean: Float64 (D,).
-        components: Float64 (K, D), orthonormal.
-        variances: Float64 (K,).
-        rest: The variance in the other directions.
-        limit: The largest typical distance.
-    """
-
-    mean: np.ndarray
-    components: np.ndarray
-    variances: np.ndarray
-    rest: float
-    limit: float
-
-    def distance(self, images: np.ndarray) -> np.ndarray:
-        """Returns the distance d of uint8 images (N, C, H, W), float64 (N,)."""
-        centred = images.reshape(len(images), -1).astype(np.float64) - self.mean
-        along = centred @ self.components.T
-        across = (centred**2).sum(1) - (along**2).sum(1)
-        return np.sqrt((along**2 / self.variances).sum(1) + across.clip(0.0) / self.rest)
-
-
-def fit_typical(images: np.ndarray) -> Typical:
-    """Fits the distribution to training images, uint8 (N, C, H, W), at most 800 evenly spaced ones."""
-    rows = np.unique(np.linspace(0, len(images) - 1, min(2 * ROWS, len(images))).astype(np.int64))
-    chosen = np.asarray(images[rows])
-    fitted, others = chosen[::2].reshape(-1, chosen[0].size).astype(np.float64), chosen[1::2]
-    mean = fitted.mean(0)
-    centred = fitted - mean
-    # The eigenvectors of the small matrix of inner products give those of the covariance.
-    values, vectors = _eigh(centred @ centred.T / len(fitted))
-    count = min(COMPONENTS, int((values > 1.0).sum()))
-    variances = values[::-1][:count]
-    components = (vectors[:, ::-1][:, :count].T @ centred) / np.sqrt(variances * len(fitted))[:, None]
-    rest = max(1.0, (values.sum() - variances.sum()) / max(1, centred.shape[1] - count))
-    typical = Typical(mean, components, variances, float(rest), np.inf)
-    distances = typical.distance(others if len(others) else chosen)
-    return Typical(mean, components, variances, float(rest), float(np.quantile(distances, QUANTILE)))
-
-
-def _eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns eigenvalues, ascending, and eigenvectors, computed on one thread like the networks."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        values, vectors = torch.linalg.eigh(torch.from_numpy(matrix))
-    finally:
-        torch.set_num_threads(threads)
-    return values.numpy(), vectors.numpy()
 
 
 def describe(data: Path, dataset: Dataset, attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,13 +30,7 @@ def describe(data: Path, dataset: Dataset, attributes: Mapping[str, Any]) -> dic
         (`0` and `1`), null where no training image is on that side.
     """
     table = read_table(data / "train" / "attributes.parquet")
-    variables: dict[str, Any] = {}
-    for variable in dataset.variables:
-        values = table[variable.name].to_numpy(np.float64)
-        if variable.kind == "categorical":
-            variables[variable.name] = {"classes": sorted({int(value) for value in values})}
-        else:
-            variables[variable.name] = {"low": float(values.min()), "high": float(values.max())}
+    variables = ranges(data, dataset)
     flips = {}
     for name, attribute in attributes.items():
         if attribute["of"] in variables:

@@ -15,8 +15,9 @@ from ..core.names import unknown_name
 from ..data.dataset import Split, load_dataset, load_split
 from ..methods.registry import METHODS
 from .answer import Imagined
+from .dials import settings_with
 from .images import ImagineWarning, is_batch, split_batch
-from .layout import answers_settings, attributes_of, folder_of, methods_in, models_of
+from .layout import attributes_of, folder_of, methods_in, models_of
 from .parents import ParentReader
 from .question import Asked, TestImage, prepare, table_of
 from .training_data import Typical, load_description, load_typical
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ..methods import Answer, Respond
 
 __all__ = ["TestImage", "World", "load"]
-
-NOT_DIALS = ("chunk_size", "chunks", "batch_size")
 
 
 def load(folder: Path | str, seed: int = 0, device: str = "cpu", threads: int = 1) -> "World":
@@ -71,7 +70,7 @@ class World:
             device = choose_device(device)
         self.device = device
         self.read = ParentReader(self.dataset, folder / "models", device)
-        self._loaded: dict[str, tuple[Answer, Any]] = {}
+        self._loaded: dict[str, Answer] = {}
 
     def __repr__(self) -> str:
         return f"World({str(self.folder)!r}: {self.dataset.name}, methods {', '.join(self.methods)})"
@@ -168,26 +167,30 @@ class World:
             seed: The seed of the first sample, such as that of a question.
             slot: The number of the question, which determines its place in a batch.
             invert: Whether to exchange black and white first.
-            **dials: Settings of the section `answers` to change, such as `residual_temperature=0.1`.
+            **dials: Settings of the section `answers` to change, such as `residual_temperature=0.1`. Those of the
+                method's own section have their name alone. One that the method does not read is refused.
 
         Returns:
             An :class:`counterfactory.api.answer.Imagined`, or a list of them for a batch.
 
         Raises:
             UserError: If the image, a name or a value is not valid, a model is missing, or the method does not answer
-                such a question.
+                such a question or does not read a dial.
         """
         items = split_batch(image)
         if not (isinstance(samples, int) and samples >= 1):
             raise UserError(f"samples: {samples}; choose 1 or more")
         # A function of the caller can answer every question, as `copy` does.
         name = "copy" if callable(method) else self._choose(method, flip is not None)
+        if callable(method) and dials:
+            raise UserError(f"{next(iter(dials))}: a function has no dials; leave it out, or name a method")
+        settings = settings_with(self.folder, self.seed, name, dials)
         asked = prepare(self, items, do, given, flip, name, invert)
         if METHODS[name].simulated and asked.split is not self.test_split:
             raise UserError(f"{name}: renders unchanged test images only; ask about world.test(row)")
         for line in dict.fromkeys(line for lines in asked.warned for line in lines):
             warnings.warn(line, ImagineWarning, stacklevel=2)
-        respond, settings = self._load(name, dials)
+        respond = self._load(name, settings)
         if callable(method):
             respond, name = _answering(method), getattr(method, "__name__", "own method")
         images, columns = _answer(respond, asked, table_of(asked, seed, slot, samples), settings, self)
@@ -238,22 +241,16 @@ class World:
             )
         return name
 
-    def _load(self, method: str, dials: Mapping[str, Any]) -> tuple["Answer", Any]:
-        """Returns a loaded method and the section `answers`."""
-        key = json.dumps([method, dict(dials)], sort_keys=True, default=str)
+    def _load(self, method: str, settings: Any) -> "Answer":
+        """Returns a loaded method; it is loaded once for the same section `answers`."""
+        key = json.dumps([method, settings.model_dump(mode="json")], sort_keys=True)
         if key not in self._loaded:
-            from ..config.answers import AnswersSettings
-            from ..config.load import load_section
             from ..methods import load_method
 
-            known = [name for name in AnswersSettings.model_fields if name not in NOT_DIALS]
-            for name in dials:
-                if name not in known:
-                    raise unknown_name(name, "no dial", known)
-            settings = load_section("answers", {**answers_settings(self.folder, method), **dials})
             data, models = self.folder / "data", self.folder / "models"
-            respond = load_method(method, self.seed, data, models, settings, self.device, self.threads)
-            self._loaded[key] = (respond, settings)
+            self._loaded[key] = load_method(
+                method, self.seed, data, models, settings, self.device, self.threads
+            )
         return self._loaded[key]
 
 

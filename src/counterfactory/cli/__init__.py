@@ -102,11 +102,16 @@ def _failed(args: argparse.Namespace, message: str, status: int) -> int:
 
 
 def _cause(error: Exception) -> str | None:
-    """Returns the file and the cause of an error that the operating system reports; None for any other error."""
+    """Returns the cause of an error of the operating system or of a missing package; None for any other error."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "not enough memory; give the step more memory, or lower the batch or chunk size"
     if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported here
         return "not enough memory on the GPU; lower the batch size, or set device: cpu"
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and (error.name or "counterfactory").split(".")[0] != "counterfactory"
+    ):
+        return f"the package {error.name} is not installed; install counterfactory[workflow]"
     if isinstance(error, OSError) and error.errno is not None:
         files = [
             os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)

@@ -22,8 +22,9 @@ DIALS = ("latent_temperature", "residual_temperature", "stickiness")
 
 def _imagine(args: argparse.Namespace) -> None:
     from ..api import load
-    from ..api.answer import Imagined, save_picture, sheet
+    from ..api.answer import Imagined, sheet
     from ..api.images import read_image
+    from ..api.outputs import check_picture, save_picture
 
     for name in ("do", "given", "flip", "grid", "method"):
         given = getattr(args, name) or ()
@@ -37,6 +38,10 @@ def _imagine(args: argparse.Namespace) -> None:
         raise UserError(
             "--do: nothing is asked; give --do NAME=VALUE, --flip NAME or --grid NAME=FROM:TO:COUNT"
         )
+    if sweep is not None and sweep[0] in do:
+        raise UserError(f"--grid {args.grid}: --do sets {sweep[0]} too; leave one of them out")
+    if args.out is not None:
+        check_picture(args.out)
     folder = _results(args)
     world = load(folder, args.train_seed, args.device)
     dials = {name: getattr(args, name) for name in DIALS if getattr(args, name) is not None}
@@ -83,6 +88,8 @@ def _values(given: Sequence[str] | None, name: str) -> dict[str, Any]:
     found = {}
     for text in given or ():
         variable, equals, value = text.partition("=")
+        if variable in found:
+            raise UserError(f"{name} {text}: {variable} was given before; leave one of them out")
         try:
             found[variable] = float(value)
         except ValueError:
@@ -132,10 +139,16 @@ def _results(args: argparse.Namespace) -> Path:
     return shipped
 
 
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("is empty or has characters that cannot be printed")
+    return text.strip()
+
+
 def _bundle(args: argparse.Namespace) -> None:
     from ..api.bundle import write_bundle
 
-    print(write_bundle(args.source, args.target, args.methods or (), args.seed))
+    print(write_bundle(args.source, args.target, args.methods or (), args.seed, args.weights_license or ""))
 
 
 COMMANDS = (
@@ -197,6 +210,12 @@ COMMANDS = (
                 "methods to include (default: all that require no weights of others)",
                 nargs="+",
                 metavar="NAME",
+            ),
+            option(
+                "weights-license",
+                "license of imported weights, for the model card (default: unknown)",
+                type=_one_line,
+                metavar="TEXT",
             ),
             SEED,
         ),

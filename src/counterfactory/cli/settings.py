@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ..core.errors import UserError
-from .options import OUT, Command, option, positional
+from .options import OUT, Command, option, path, positional
 from .resolve import files_of_config, settings_of
 
 __all__ = ["COMMANDS"]
@@ -35,6 +35,11 @@ def _settings(args: argparse.Namespace) -> None:
             shown = shown[key]
         except (KeyError, TypeError):
             raise UserError(f"{args.key}: no such key; `counterfactory settings` lists all keys") from None
+    if args.out is not None:
+        from ..core.files import write_json
+
+        write_json(args.out, shown)
+        return
     print(yaml.safe_dump(shown, sort_keys=False).strip() if isinstance(shown, dict | list) else shown)
 
 
@@ -66,6 +71,7 @@ COMMANDS = (
                 "print the reference page of all keys in reStructuredText: type, range, default, meaning",
                 action="store_true",
             ),
+            path("out", "write it as JSON to this file instead"),
         ),
         example="counterfactory settings models.hvae --config config.yaml workflow/presets/smoke.yaml",
     ),

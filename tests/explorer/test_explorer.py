@@ -2,19 +2,22 @@
 
 import io
 import json
-import os
 import re
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
+from counterfactory.api.checks import outside_values
 from counterfactory.config import load_settings
 from counterfactory.core.files import write_json
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split
+from counterfactory.data.typical import CARRIED, INVERTED, fit_typical, ranges
 from counterfactory.report.explorer.blobs import pack, quantised, sheet
-from counterfactory.report.explorer.content import Models
+from counterfactory.report.explorer.content import Models, dials
 from counterfactory.report.explorer.export import exporter_missing
 from counterfactory.report.explorer.page import Stored, write_explorer
 from counterfactory.report.explorer.runtime import fetch_runtime
@@ -29,23 +32,59 @@ READY = "document.body && document.body.dataset.ready === 'yes' && document.body
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder, before = tmp_path_factory.mktemp("explorer"), os.getcwd()
-    os.chdir(folder)
-    try:
-        tiny.make()
-    finally:
-        os.chdir(before)
-    return folder / tiny.RESULTS
+def run(tiny_run):
+    return tiny_run / tiny.RESULTS
 
 
-def write(run, out, runtime):
+METHODS = ["copy", "vae", "truth"]
+
+
+def write(run, out, runtime, methods=METHODS, seeds=(0,)):
     settings = load_settings({}).answers
-    models = Models(run / "data", run / "models", ["copy", "vae", "truth"], 0, settings)
-    rows = tuple(sorted(run.glob("scores/*/seed0.parquet")))
-    write_explorer(models, Stored(run / "questions", run / "answers", rows), runtime, out)
+    models = Models(run / "data", run / "models", methods, 0, settings)
+    rows = tuple(sorted(run.glob("scores/*/seed*.parquet")))
+    queries = tuple(sorted(run.glob("queries/seed*/*.json")))
+    write_explorer(models, Stored(run / "questions", run / "answers", rows, seeds, queries), runtime, out)
     assert out.stat().st_size < 10_000_000
     return out
+
+
+@pytest.fixture(scope="module")
+def more(run, tmp_path_factory):
+    """The run with a second training seed, whose answers are darker, and with queries."""
+    folder = tmp_path_factory.mktemp("more") / "pendulum"
+    shutil.copytree(run, folder)
+    for suite in (folder / "answers" / "vae" / "seed0").iterdir():
+        other = folder / "answers" / "vae" / "seed1" / suite.name
+        shutil.copytree(suite, other)
+        for path in other.glob("*.npy"):
+            np.save(path, np.load(path) // 2)
+    for path in folder.glob("scores/*/seed0.parquet"):
+        table = pd.read_parquet(path)
+        table[table["method"] == "vae"].assign(seed=1).to_parquet(path.with_name("seed1.parquet"))
+    for seed in (0, 1):
+        place = folder / "queries" / f"seed{seed}"
+        place.mkdir(parents=True)
+        query = {"given": {}, "premise": {"right": 1}, "by": "do", "generator": "dcgan", "unanswered": ""}
+        (place / "turn.json").write_text(json.dumps(query | {"name": "turn"}))
+        table = pd.DataFrame(
+            {
+                "index": -1,
+                "actual": [0, 0, 0, 0],
+                "stickiness": [np.nan, 0.5, 0.9, 0.9],
+                "sample": [0, 0, 0, 1],
+                "reached": [True, True, True, False],
+                "kept": [1.0, 0.5, 0.75, 0.0],
+                "log_evidence": [np.nan, -0.5, -1.0, -2.0],
+            }
+        )
+        table.to_parquet(place / "turn.parquet")
+        shape = load_dataset(run / "data").shape
+        np.save(place / "turn.npy", np.stack([np.full(shape, grey, np.uint8) for grey in (100, 110, 130, 0)]))
+        (place / "hard.json").write_text(json.dumps(query | {"name": "hard", "unanswered": "no such image"}))
+        table.head(0).to_parquet(place / "hard.parquet")
+        np.save(place / "hard.npy", np.zeros((0, *shape), np.uint8))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +167,34 @@ def test_works_from_a_file_without_network_and_errors(page):
         assert window.errors == [] and asked(window) == []
 
 
-def test_one_own_image(page):
+def test_one_own_image(run, page):
     with Page() as window:
         opened(page, window)
         window.evaluate("document.getElementById('own').open = true")
         window.evaluate("explorer.takePad()")
         window.wait(READY)
         assert "no true counterfactual" in window.evaluate("document.getElementById('answers').textContent")
-        assert "residual at 0.1" in window.evaluate("document.getElementById('said').textContent")
+        # The same line as that of Python, for the same image: a black one.
+        test = load_split(run / "data", "train")
+        typical = fit_typical(test.images)
+        black = np.zeros((1, *test.images.shape[1:]), np.uint8)
+        for image in (black, 255 - black, np.array(test.images[:1])):
+            own, other = typical.distance(image)[0], typical.distance(255 - image)[0]
+            pixels = json.dumps(image.ravel().tolist())
+            window.evaluate(f"explorer.image = Float32Array.from({pixels})")
+            found = window.evaluate("explorer.distance(explorer.image)")
+            assert found == pytest.approx(own, rel=2e-3)
+            lines = window.evaluate("explorer.atypical()")
+            if own <= typical.limit:
+                assert lines == []
+            elif other < own:
+                assert len(lines) == 1 and lines[0].startswith(f"image{INVERTED}")
+            else:
+                assert (
+                    len(lines) == 1
+                    and CARRIED in lines[0]
+                    and f"typical up to {typical.limit:.3g}" in lines[0]
+                )
         assert window.evaluate("document.querySelectorAll('input.factual').length") == 4
         assert window.errors == []
 
@@ -170,6 +229,70 @@ def test_a_link_opens_the_worst_answers_first(run, page):
         assert window.errors == []
 
 
+def test_a_value_outside_of_the_training_data_has_the_line_of_python(run, page):
+    dataset, known = load_dataset(run / "data"), ranges(run / "data", load_dataset(run / "data"))
+    with Page() as window:
+        opened(page, window)
+        window.evaluate("explorer.action = {light: 500}; explorer.update()")
+        window.wait(READY)
+        line = outside_values(dataset, {"variables": known}, {}, [{"light": 500.0}])[0]
+        assert line in window.evaluate("document.getElementById('said').textContent")
+        middle = (known["light"]["low"] + known["light"]["high"]) / 2
+        window.evaluate(f"explorer.action = {{light: {middle}}}; explorer.update()")
+        window.wait(READY)
+        assert "light" not in window.evaluate("document.getElementById('said').textContent")
+
+
+def test_all_training_seeds_and_queries_are_listed(more, tmp_path):
+    page = write(more, tmp_path / "explorer.html", None, seeds=(0, 1))
+    with Page() as window:
+        opened(page, window, "#browse:suite=do&method=vae&metric=truth_l1")
+        window.wait("document.querySelectorAll('#found .hit').length > 0")
+        both = window.evaluate("browser.hits.map((one) => one.method.seed)")
+        assert both.count(0) == both.count(1) > 0
+        assert "training seed 1" in window.evaluate("document.getElementById('found').textContent")
+        window.evaluate(
+            "(() => { const s = document.getElementById('filter-seed'); s.value = '1'; s.onchange(); })()"
+        )
+        window.wait("browser.hits.every((one) => one.method.seed === 1)")
+        assert window.evaluate("browser.hits.length") == both.count(1)
+        window.evaluate(
+            "(() => { const s = document.getElementById('filter-suite'); s.value = 'query'; s.onchange(); })()"
+        )
+        window.wait("document.getElementById('found').textContent.includes('query turn')")
+        # Two seeds with two answers that were found each; the third one was not reached.
+        values = window.evaluate("browser.hits.map((one) => Math.round(one.value))")
+        assert values == [30, 30, 10, 10]
+        text = window.evaluate("document.getElementById('count').textContent")
+        assert "hard, training seed 0: no such image" in text
+        assert window.evaluate("document.querySelectorAll('#found .two').length") == 4
+        assert window.errors == [] and asked(window) == []
+
+
+def test_only_methods_seeds_and_queries_of_the_run_are_listed(more):
+    from counterfactory.report.explorer.browse import Shown, browse
+
+    rows = sorted(more.glob("scores/*/seed*.parquet"))
+    arguments = (more / "data", more / "questions", more / "answers", rows, load_dataset(more / "data"))
+    listed, _ = browse(*arguments, Shown(["copy", "truth"], (0, 1)))
+    assert listed["suites"] == []
+    listed, _ = browse(*arguments, Shown(METHODS, (1,)))
+    assert {(one["name"], one["seed"]) for suite in listed["suites"] for one in suite["methods"]} == {
+        ("vae", 1)
+    }
+    assert all(suite["truth"] for suite in listed["suites"] if suite["suite"] == "do")
+    listed, _ = browse(*arguments, Shown([], (), sorted(more.glob("queries/seed0/*.json"))))
+    assert [suite["suite"] for suite in listed["suites"]] == ["query"]
+
+
+def test_the_reduced_residual_is_the_dial_of_its_network(run):
+    settings = load_settings({"answers": {"reduced": {"residual_temperature": 0.3}}}).answers
+    both = Models(run / "data", run / "models", ["hvae_reduced", "hvae"], 0, settings)
+    assert both.mechanisms == ["hvae"] and dials(both)["residual_temperature"] == 1.0
+    alone = Models(run / "data", run / "models", ["hvae_reduced"], 0, settings)
+    assert alone.mechanisms == ["hvae_reduced"] and dials(alone)["residual_temperature"] == 0.3
+
+
 def test_phone(page):
     with Page(390, 844, phone=True) as window:
         opened(page, window)
@@ -197,7 +320,8 @@ def test_too_many_large_images_are_left_out_and_said(run, monkeypatch):
     from counterfactory.report.explorer import browse as module
 
     rows = sorted(run.glob("scores/*/seed0.parquet"))
-    arguments = (run / "data", run / "questions", run / "answers", rows, load_dataset(run / "data"))
+    shown = module.Shown(METHODS)
+    arguments = (run / "data", run / "questions", run / "answers", rows, load_dataset(run / "data"), shown)
     whole, pictures = module.browse(*arguments)
     assert whole["left_out"] == 0
     monkeypatch.setattr(module, "LIMIT", 500)

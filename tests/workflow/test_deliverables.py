@@ -40,6 +40,7 @@ def made(tmp_path_factory):
         (("figures/training.svg",), {"figures", "report"}),
         (("tables/headline.csv", "figures/distance.png"), {"tables", "figures", "report"}),
         (("report.html",), {"report"}),
+        (("settings.json",), {"settings", "report"}),
         (("scores/scores.csv",), {"summarise", "tables", "figures", "report"}),
     ],
 )

@@ -165,7 +165,7 @@ def test_nothing_to_do_after_a_run(finished):
 
 def test_one_more_seed_redoes_nothing(finished):
     planned = changed(finished, "seeds: [0, 1]")
-    gathered = {"summarise", "tables", "figures", "report"}
+    gathered = {"settings", "summarise", "tables", "figures", "report"}
     assert planned
     assert all("/seed1" in name for name, rule in planned.items() if rule not in gathered)
     assert not any(part in name for name in planned for part in ("/copy/", "/answers/truth/", "/judges/"))
@@ -174,13 +174,13 @@ def test_one_more_seed_redoes_nothing(finished):
 def test_a_metrics_parameter_reruns_that_metric_and_what_hangs_on_it(finished):
     planned = changed(finished, "scores: {lpips: {questions: 5}}")
     assert {Path(name).parent.name for name, rule in planned.items() if rule == "score"} == {"lpips"}
-    assert set(planned.values()) == {"score", "summarise", "tables", "figures", "explorer", "report"}
+    shown = {"settings", "summarise", "tables", "figures", "explorer", "report"}
+    assert set(planned.values()) == {"score", *shown}
     planned = changed(finished, "scores: {bootstrap: {resamples: 50}}")
     # Scores of whole sets, which have their own intervals, and the table with the intervals of all other scores.
     scored = {Path(name).parent.name for name, rule in planned.items() if rule == "score"}
     scored |= {Path(name).stem for name, rule in planned.items() if rule == "reference"}
     assert scored == {"correlation", "oracle_frechet", "effectiveness"}
-    shown = {"summarise", "tables", "figures", "explorer", "report"}
     assert set(planned.values()) == {"score", "reference", *shown}
 
 

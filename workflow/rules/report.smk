@@ -25,6 +25,25 @@ TABLES = table_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 
 
+# The resolved configuration, from which `counterfactory.load` reads how the methods answer. No other step than the page
+# depends on it: each has a file of its own in the folder settings, which is named by its content.
+rule settings:
+    output:
+        "<results>/settings.json",
+    log:
+        "<logs>/settings.log",
+    localrule: True
+    conda:
+        "../../envs/counterfactory.yaml"
+    priority: 1
+    params:
+        settings=settings_file(SETTINGS),
+    message:
+        "Writing the settings"
+    shell:
+        "python -m counterfactory settings --config {params.settings:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule tables:
     input:
         scores=rules.summarise.output.scores,
@@ -156,7 +175,7 @@ rule fetch_runtime:
         "python -m counterfactory runtime --out {output:q} 2>&1 | tee {log:q}"
 
 
-# The training seed whose models and answers the explorer shows.
+# The training seed whose models the explorer evaluates; it lists the answers of all seeds.
 EXPLORED = SETTINGS.seeds[0]
 
 
@@ -166,7 +185,15 @@ rule explorer:
         dataset=rules.synthesise.output.dataset,
         images="<results>/data/test/images.npy",
         questions=expand("<results>/questions/{suite}.parquet", suite=ASKED),
-        rows=[path for path in rules.summarise.input if os.path.basename(path) == f"seed{EXPLORED}.parquet"],
+        train=[f"<results>/data/train/{file}" for file in ("images.npy", "attributes.parquet")],
+        rows=rules.summarise.input,
+        queries=expand("<results>/queries/seed{seed}/{query}.json", query=QUERIES, seed=SETTINGS.seeds),
+        queried=expand(
+            "<results>/queries/seed{seed}/{query}.{kind}",
+            query=QUERIES,
+            seed=SETTINGS.seeds,
+            kind=["npy", "parquet"],
+        ),
         judges=expand("<results>/models/judges/{variable}/model.safetensors", variable=USED_JUDGES),
         models=expand(
             "<results>/models/{model}/seed{seed}/model.safetensors",
@@ -177,9 +204,8 @@ rule explorer:
             answers
             for method in SETTINGS.methods
             if method != "copy"
-            for answers in answers_of(
-                method, seeds_of(method)[0], [suite for suite in ASKED if suite != "sweep"]
-            )
+            for seed in seeds_of(method)
+            for answers in answers_of(method, seed, [suite for suite in ASKED if suite != "sweep"])
         ],
     output:
         page=report(
@@ -201,6 +227,7 @@ rule explorer:
         settings=settings_file(SETTINGS.answers, without=["chunk_size", "chunks", "vgg19_weights"]),
         methods=SETTINGS.methods,
         seed=EXPLORED,
+        seeds=SETTINGS.seeds,
         folder=subpath(output.page, parent=True),
         code=lambda wildcards: code_of(
             "report.explorer.page:write_explorer",
@@ -212,7 +239,7 @@ rule explorer:
         "Writing the explorer"
     shell:
         "python -m counterfactory explorer --settings {params.settings:q} --methods {params.methods:q}"
-        " --seed {params.seed}"
+        " --seed {params.seed} --seeds {params.seeds} --queries {input.queries:q}"
         " --data {params.folder:q}/data --models {params.folder:q}/models --questions {params.folder:q}/questions"
         " --answers {params.folder:q}/answers --rows {input.rows:q} --runtime {input.runtime:q}"
         " --out {output.page:q} 2>&1 | tee {log:q}"
@@ -220,6 +247,7 @@ rule explorer:
 
 rule report:
     input:
+        settings=rules.settings.output,
         tables=rules.tables.output,
         figures=rules.figures.output,
     output:
@@ -236,12 +264,11 @@ rule report:
     conda:
         "../../envs/counterfactory.yaml"
     params:
-        settings=settings_file(SETTINGS),
         folder=subpath(output.page, parent=True),
         code=lambda wildcards: code_of("report.html:write_report", "methods.registry"),
     message:
         "Writing the report"
     shell:
-        "python -m counterfactory report --settings {params.settings:q} --tables {params.folder:q}/tables"
+        "python -m counterfactory report --settings {input.settings:q} --tables {params.folder:q}/tables"
         " --figures {params.folder:q}/figures --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
         " --front {output.front:q} 2>&1 | tee {log:q}"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .options import DATA, OUT, SEED, SETTINGS, Command, option, path, paths
+from .options import DATA, OUT, SEED, SETTINGS, Command, option, path, paths, whole_number
 from .resolve import files_of, path_of, section_of, settings_of
 
 __all__ = ["COMMANDS"]
@@ -25,7 +25,9 @@ def _explorer(args: argparse.Namespace) -> None:
     stored = Stored(
         questions=path_of(args, "questions", "questions"),
         answers=path_of(args, "answers", "answers"),
-        rows=tuple(files_of(args, "rows", f"scores/*/seed{args.seed}.parquet")),
+        rows=tuple(files_of(args, "rows", "scores/*/seed*.parquet")),
+        seeds=tuple(args.seeds or (settings_of(args).seeds if args.settings is None else [args.seed])),
+        queries=tuple(files_of(args, "queries", "queries/seed*/*.json")),
     )
     out = path_of(args, "out", "explorer.html")
     write_explorer(models, stored, runtime if runtime.exists() else None, out)
@@ -63,6 +65,14 @@ COMMANDS = (
             path("questions", "folder of questions"),
             path("answers", "folder of answers"),
             paths("rows", "scores of single questions, one table per metric and seed"),
+            option(
+                "seeds",
+                "training seeds whose answers are listed (default: those of the configuration)",
+                type=whole_number(0),
+                nargs="+",
+                metavar="SEED",
+            ),
+            paths("queries", "descriptions of queries, with their answers beside them"),
             path("runtime", "the packed runtime; a missing file: answers at fixed values take its place"),
             SEED,
             OUT,

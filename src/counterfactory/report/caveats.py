@@ -3,24 +3,30 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..methods.registry import METHODS
+from .facts import imported_judges
 from .layout import Cell, Column, Table, format_cell
 from .narrative import name_and_unit
+from .vocabulary import method_title
 
 __all__ = ["caveats"]
 
 
-def caveats(tables: Mapping[str, Table], config: Mapping[str, Any]) -> list[str]:
+def caveats(tables: Mapping[str, Table], config: Mapping[str, Any], simulated: bool = True) -> list[str]:
     """Returns the limitations of the results.
 
     Arguments:
         tables: The tables by key.
         config: The configuration of the run.
+        simulated: Whether the data set is simulated.
     """
     found = [
         _one_seed(config),
-        _judge_errors(tables.get("judges")),
+        _judge_errors(tables.get("judges"), "main_measured" in tables or "main_truth" in tables),
+        _imported_judges(config),
+        _confounded(config, tables.get("judges")),
         _measurement_errors(tables.get("main_measured")),
-        _missing_truth(tables.get("main_effectiveness")),
+        _missing_truth(tables.get("main_effectiveness"), simulated),
         _residual_temperature(config),
         _own_temperatures(config),
         _protocol(config),
@@ -42,7 +48,7 @@ def _one_seed(config: Mapping[str, Any]) -> str:
     )
 
 
-def _judge_errors(judges: Table | None) -> str:
+def _judge_errors(judges: Table | None, others: bool) -> str:
     if judges is None:
         return ""
     parts = [
@@ -55,8 +61,32 @@ def _judge_errors(judges: Table | None) -> str:
         return ""
     return (
         f"Predicted scores are computed by judges that have errors themselves ({', '.join(parts)} on real test "
-        "images). A method can exploit errors of a judge; measured scores and the distance to the truth do not "
-        "depend on judges."
+        "images). A method can exploit errors of a judge"
+        + ("; measured scores and the distance to the truth do not depend on judges." if others else ".")
+    )
+
+
+def _imported_judges(config: Mapping[str, Any]) -> str:
+    names = imported_judges(config)
+    if not names:
+        return ""
+    return (
+        f"The judges of {', '.join(names)} were not trained in this run but imported. It is not known which images "
+        "they were trained on: they may have been trained on images that a method was trained on, or on test images."
+    )
+
+
+def _confounded(config: Mapping[str, Any], judges: Table | None) -> str:
+    trained = (
+        [row.key for row in judges.rows if row.key not in imported_judges(config)]
+        if judges is not None
+        else []
+    )
+    if not config.get("judges", {}).get("confounded") or not trained:
+        return ""
+    return (
+        "The judges were trained on images in which causes and effects go together as in the data. A judge may infer "
+        "one from the other instead of reading it in the image, so that a predicted score can miss a wrong effect."
     )
 
 
@@ -82,7 +112,13 @@ def _measurement_errors(measured: Table | None) -> str:
     )
 
 
-def _missing_truth(predicted: Table | None) -> str:
+def _missing_truth(predicted: Table | None, simulated: bool) -> str:
+    if not simulated:
+        return (
+            "The data set is not simulated: no true counterfactual of its images is known, so there is no rendered "
+            "ceiling and no distance to the truth. Whether an answer preserves what an intervention should not change "
+            "can be scored only through judges and distances to the factual image."
+        )
     missing = dict.fromkeys(column.group for column, cell in _ceiling_cells(predicted) if cell.value is None)
     if not missing:
         return ""
@@ -96,11 +132,26 @@ def _residual_temperature(config: Mapping[str, Any]) -> str:
     answers = config.get("answers", {})
     if "residual_temperature" not in answers:
         return ""
-    temperature = answers["residual_temperature"]
-    return (
-        "Composition depends on the temperature of the abducted pixel noise: it is multiplied by "
-        f"{temperature:g} here. Published values often use 0.1."
-    )
+    methods, reduced = config.get("methods"), answers.get("reduced", {}).get("residual_temperature")
+    entries = [METHODS[name] for name in methods or () if name in METHODS]
+    # Methods whose answers contain the abducted pixel noise; without a list of methods, the setting alone is known.
+    usual = methods is None or any(entry.module == "dscm" and not entry.section for entry in entries)
+    smaller = [
+        method_title(name) for name in methods or () if name in METHODS and METHODS[name].section == "reduced"
+    ]
+    parts = [f"it is multiplied by {answers['residual_temperature']:g} here"] if usual else []
+    if smaller and reduced is not None:
+        start = "and by" if usual else "it is multiplied by"
+        parts.append(f"{start} {reduced:g} for {' and '.join(smaller)}")
+    if not parts:
+        return ""
+    text = f"Composition depends on the temperature of the abducted pixel noise: {', '.join(parts)}."
+    if smaller and reduced is not None:
+        text += (
+            " A smaller residual shows an intervention more clearly, but a null intervention then changes the image: "
+            "the two kinds of method are not ranked by composition or by effectiveness alone."
+        )
+    return text + " Published values often use 0.1."
 
 
 def _own_temperatures(config: Mapping[str, Any]) -> str:

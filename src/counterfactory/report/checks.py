@@ -197,7 +197,12 @@ def mechanisms_table(scm: Sequence[dict[str, Any]], truth: Mapping[str, float]) 
         "The mechanisms of the parents",
         columns,
         tuple(rows),
-        "Negative log-likelihood of the test split under the fitted mechanisms and under the process that generated "
-        "it. Continuous variables are scaled to [-1, 1]; under the true process all classes are equally likely.",
+        "Negative log-likelihood of the test split under the fitted mechanisms"
+        + (
+            " and under the process that generated it. Continuous variables are scaled to [-1, 1]; under the true "
+            "process all classes are equally likely."
+            if truth
+            else "; the process that generated the data is not known. Continuous variables are scaled to [-1, 1]."
+        ),
         stub="mechanism",
     )

@@ -104,7 +104,7 @@ def quality_picture(
     if not drawn:
         return None
     reach = min(drawn) / 2, max(drawn) * 6
-    panels = []
+    panels, references = [], set()
     for metric in SCORES:
         select = flip_select(scores, metric)
         if not select.interventions:
@@ -122,6 +122,7 @@ def quality_picture(
             for name in (FLOOR, CEILING)
             if name in cells and (value := cells[name].value) is not None
         }
+        references |= set(lines)
         score = describe_score(metric, dataset)
         unit = f" ({score.unit})" if score.unit else ""
         arrow = {"lower": " ↓", "higher": " ↑"}.get(score.better, "")
@@ -143,9 +144,16 @@ def quality_picture(
                 2.3,
             )
         )
+    names = {FLOOR: "floor (dotted)", CEILING: "ceiling (dashed)"}
+    shown = " and ".join(words for name, words in names.items() if name in references)
     caption = (
-        "Scores, as means over attributes, against network calls per answer. Bars are intervals. Lines: floor (dotted) "
-        "and ceiling (dashed), which call no network. The arrow is the direction of improvement."
+        "Scores, as means over attributes, against network calls per answer. Bars are intervals. "
+        + (
+            f"Lines: {shown}, which {'call' if len(references) > 1 else 'calls'} no network. "
+            if shown
+            else ""
+        )
+        + "The arrow is the direction of improvement."
     )
     return (
         Picture("explanations_quality", "Cost against quality", caption, tuple(panels), 2) if panels else None

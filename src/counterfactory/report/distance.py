@@ -55,7 +55,8 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
             Column(name, "score", title),
             Column(f"{name}_gap", "gap closed", title, "%", "", 0),
         ]
-    columns.append(Column(CEILING, method_title(CEILING), "ceiling"))
+    rendered = CEILING in scores.methods
+    columns.append(Column(CEILING, method_title(CEILING) if rendered else "judge, real images", "ceiling"))
     rows = []
     for what in scores.interventions():
         changed = _changed_variables(what, dataset)
@@ -109,7 +110,8 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
         "Position between floor and ceiling",
         tuple(columns),
         tuple(rows),
-        "Gap closed: 0 % is the score of a copy of the input, 100 % is the score of the true counterfactual.",
+        "Gap closed: 0 % is the score of a copy of the input, 100 % is the score of "
+        + ("the true counterfactual." if rendered else "the judge on real images."),
         stub="question and score",
     )
 
@@ -149,6 +151,8 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
         colours: The colours of the methods.
     """
     methods = _answering_methods(scores)
+    rendered = CEILING in scores.methods
+    end = "truth" if rendered else "judge on real images"
     panels = []
     for what in dict.fromkeys(row.key.partition(":")[0] for row in table.rows):
         # Errors to the target include the error of the measurement; the rows of errors to the truth do not.
@@ -164,14 +168,15 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
                 if value is not None
             ]
             lines.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
-        alt = f"Share of the gap between copy and truth closed under {set_title(what)}. {'; '.join(lines)}."
+        alt = f"Share of the gap between copy and {end} closed under {set_title(what)}. {'; '.join(lines)}."
         draw = partial(
             _draw_distance, title=set_title(what), rows=rows, table=table, methods=methods, colours=colours
         )
         panels.append(Panel(what, alt, draw, 0.45 + legend_height(len(methods)) + 0.47 * len(rows)))
     caption = (
-        "Each line extends from the score of a copy of the input (left) to the score of the true counterfactual "
-        "(right); both scores are printed at its ends. Each dot is a method, with its interval."
+        "Each line extends from the score of a copy of the input (left) to the score of "
+        f"{'the true counterfactual' if rendered else 'the judge on real images'} (right); both scores are printed "
+        "at its ends. Each dot is a method, with its interval."
     )
     return Picture("distance", "Share of the gap between floor and ceiling closed", caption, tuple(panels), 2)
 

@@ -77,9 +77,12 @@ def effectiveness_picture(
     caption = (
         "Mean error of the variable that was set, against its target value, over all protocols and seeds; continuous "
         f"variables in {BINS} bins with equal numbers of questions. Bands and bars are 95 % intervals of the mean. "
-        "Predicted: value predicted by a judge. Measured: difference from the measurement of the true counterfactual. "
-        "Copy returns the input; truth is the rendered counterfactual."
+        "Predicted: value predicted by a judge. "
     )
+    if any(panel.name.endswith("_measured") for panel in panels):
+        caption += "Measured: difference from the measurement of the true counterfactual. "
+    caption += "Copy returns the input"
+    caption += "; truth is the rendered counterfactual." if CEILING in methods else "."
     return Picture("effectiveness", "Error against target value", caption, tuple(panels), 2)
 
 

@@ -86,7 +86,7 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
     bold = (
         "Bold: the best of the methods with the largest n and those within noise of it (paired bootstrap), if there "
         "are at least two; a smaller n covers other questions. "
-        "Floor and ceiling are excluded."
+        f"{'Floor and ceiling are' if CEILING in scores.methods else 'The floor is'} excluded."
     )
     how = (
         f"n is the number of answers of the scores to its right; {100 * level:g} % bootstrap intervals. "

@@ -20,9 +20,10 @@ from markupsafe import Markup, escape
 from ..core.errors import UserError, reading
 from ..core.files import read_json, write_text
 from ..core.provenance import describe
-from ..data.registry import DATASETS, DEFAULT_DATASET, noun_of
+from ..data.registry import DATASETS, DEFAULT_DATASET
 from .causal_graph import Graph, causal_graph
 from .caveats import caveats
+from .facts import run_facts
 from .layout import Column, Table, footnotes, format_cell, format_number
 from .narrative import cards, explanation_sentences, intervention_sentences
 from .steps import read_steps
@@ -32,7 +33,9 @@ from .write import ARROWS
 __all__ = ["icon", "write_report"]
 
 PAGE = Path(__file__).parent
-EXPLORER = "explorer.html"
+EXPLORER, WORKFLOW = "explorer.html", "workflow.html"
+"""The files beside the page that it links to: the explorer, and the report that Snakemake writes on demand."""
+
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -55,7 +58,7 @@ def write_report(
         benchmarks: The folder of Snakemake's benchmark files, for the time of each step.
         out: The page.
         graph: The variables and the causal edges, which the page draws; None: those that the data set declares.
-        front: A second copy of the page in another folder, whose links to the explorer are those of that folder.
+        front: A second copy of the page in another folder, whose links are those of that folder.
         provenance: Revision, versions and machine; None: those of :func:`counterfactory.core.provenance.describe`.
 
     Raises:
@@ -99,9 +102,11 @@ def write_report(
         icon=icon(),
         graph=causal_graph(declared) if declared is not None and declared.variables else "",
         explorer=EXPLORER,
-        workflow="workflow.html" if (Path(out).parent / "workflow.html").exists() else "",
+        workflow=WORKFLOW,
+        workflow_command=f"snakemake --report {Path(out).parent / WORKFLOW}",
+        workflow_exists=(Path(out).parent / WORKFLOW).exists(),
+        **run_facts(config, declared, by_key),
         config=config,
-        noun=noun_of(config.get("dataset", DEFAULT_DATASET)),
         config_text=yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=88
         ),
@@ -110,7 +115,8 @@ def write_report(
         tables=by_key,
         cost=_cost(tables, "cost"),
         flip_cost=_cost(tables, "explanations_cost"),
-        main=[table for table in listed if table.key.startswith("main_")],
+        # A table without a single value, such as distances to true counterfactuals that do not exist, says nothing.
+        main=[table for table in listed if table.key.startswith("main_") and _has_values(table)],
         interventions=[
             table for table in listed if table.key.startswith("do_") or table.key == "reversibility"
         ],
@@ -124,15 +130,21 @@ def write_report(
         cards=cards(by_key.get("distance")),
         sentences=intervention_sentences(by_key),
         explanation_sentences=explanation_sentences(by_key),
-        caveats=caveats(by_key, config),
+        caveats=caveats(by_key, config, bool(getattr(declared, "simulated", True))),
         steps=steps,
         seconds=sum(step.seconds for step in steps),
         longest=max((step.seconds for step in steps), default=0.0),
     )
     write_text(out, page)
     if front is not None:
-        there = Path(os.path.relpath(Path(out).parent, Path(front).parent), EXPLORER).as_posix()
-        write_text(front, page.replace(f'href="{EXPLORER}', f'href="{quote(there)}'))
+        there = Path(os.path.relpath(Path(out).parent, Path(front).parent))
+        for name in (EXPLORER, WORKFLOW):
+            page = page.replace(f'href="{name}', f'href="{quote((there / name).as_posix())}')
+        write_text(front, page)
+
+
+def _has_values(table: Table) -> bool:
+    return any(cell.value is not None or cell.text for row in table.rows for cell in row.cells)
 
 
 def _cost(tables: Path, key: str) -> Table | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from ..data.dataset import Dataset
 from .cells import Scores, Select
 from .layout import Column, Row, Table, embolden_columns
-from .vocabulary import describe_score, method_role, method_title
+from .vocabulary import CEILING, describe_score, method_role, method_title
 
 __all__ = ["PROTOCOLS", "Part", "cycles_title", "method_table", "score_column", "table_note"]
 
@@ -90,10 +90,11 @@ def table_note(scores: Scores, level: float) -> str:
         if seeds == 1
         else f"{100 * level:g} % intervals over questions and {seeds} training seeds"
     )
+    references = "floor and ceiling are" if CEILING in scores.methods else "the floor is"
     competing = sum(method_role(name) == "method" for name in scores.methods)
     bold = (
         " Bold: the best of the methods with the largest number of answers, and all whose paired difference from it is "
-        "within noise (bootstrap over the same questions); floor and ceiling are excluded."
+        f"within noise (bootstrap over the same questions); {references} excluded."
         if competing > 1
         else ""
     )

@@ -214,10 +214,12 @@ def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path
         alt = f"{title} against stickiness: {ranges}."
         draw = partial(_draw_lines, title=title, lines=lines, colours=colours, legend=not panels)
         panels.append(Panel(column.key, alt, draw, 2.35))
+    truth = any(panel.name == "truth_l1" for panel in panels)
+    others = ", to the true counterfactual and to real images" if truth else " and to real images"
     caption = (
         "Scores against the stickiness s, the probability that a noise variable keeps its value: agreement of the "
-        "held-out oracle with the premise, distances to the actual image, to the true counterfactual and to real "
-        "images, and log-probability of the premise. Bars: intervals over actual images."
+        f"held-out oracle with the premise, distances to the actual image{others}, and log-probability of the "
+        "premise. Bars: intervals over actual images."
     )
     pictures = [Picture("queries", "Scores of queries against stickiness", caption, tuple(panels), 3)]
     test = load_split(data, "test")

@@ -48,8 +48,10 @@ def headline_table(scores: Scores, dataset: Dataset, level: float = 0.95) -> Tab
     caption = (
         "Effectiveness: error or accuracy of the variable that was set, predicted by the judges. Composition: change "
         "of the image after null interventions. Reversibility: change of the image after an intervention and its "
-        "inverse. L1 to truth: distance to the true counterfactual."
+        "inverse."
     )
+    if any(group == "L1 to truth" for _, group, _ in parts):
+        caption += " L1 to truth: distance to the true counterfactual."
     notes = [table_note(scores, level)]
     if PROTOCOLS.get(protocol):
         notes.append(f"Interventions: {PROTOCOLS[protocol]}.")

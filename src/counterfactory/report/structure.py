@@ -92,8 +92,9 @@ def structure_tables(tables: Mapping[str, pd.DataFrame], dataset: Dataset) -> li
             cells.append(Cell(float(np.nanmean(difference))) if name != REAL else Cell())
         rows.append(Row("real images" if name == REAL else name, tuple(cells), key=name))
     caption = (
-        "Images drawn from each generator, compared with real test images. Variables are measured on the pixels, "
-        "attributes are predicted by the oracle. Dependences in the data should be reproduced by the generator."
+        "Images drawn from each generator, compared with real test images. "
+        + ("Variables are measured on the pixels, attributes" if dataset.simulated else "Attributes")
+        + " are predicted by the oracle. Dependences in the data should be reproduced by the generator."
     )
     note = (
         "Errors: mean absolute difference of the conditional mean from that of real images, over bins of the cause "

@@ -103,6 +103,8 @@ def _picture(variable: Variable, dataset: Dataset, panels: list[Panel]) -> Pictu
             "Differences: black is zero, orange is brighter than the truth, blue is darker, full colour is "
             f"{REACH:.0f} grey levels or more."
         )
+    elif not dataset.simulated:
+        caption += "No true counterfactual is known: the data set is not simulated."
     else:
         caption += f"No true counterfactual exists: an image of another {variable.name} is not determined."
     title = f"Answers under {set_title(variable.name)}"

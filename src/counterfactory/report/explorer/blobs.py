@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["capacity", "pack", "pack_json", "quantised", "sheet"]
+__all__ = ["capacity", "pack", "pack_json", "quantised", "runs", "sheet"]
 
 COLUMNS = 64
 SIDE = 16_000
@@ -78,3 +78,12 @@ def quantised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     whole = np.full(values.shape, MISSING, "<u2")
     whole[known] = np.rint((values[known] - low) / step).astype("<u2")
     return whole, low, step
+
+
+def runs(flags: np.ndarray) -> list[int]:
+    """Returns the lengths of runs of equal flags, the first one of False."""
+    if not len(flags):
+        return []
+    ends = np.flatnonzero(np.diff(flags.astype(np.int8))) + 1
+    lengths = np.diff([0, *ends, len(flags)]).tolist()
+    return [0, *lengths] if flags[0] else lengths

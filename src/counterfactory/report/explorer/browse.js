@@ -27,10 +27,16 @@ class Browser {
     if (location.hash.startsWith("#browse")) this.ready = shown.then(() => document.getElementById("browse").scrollIntoView());
   }
 
+  /** Returns whether the answers of a method and training seed are listed; a method without training has no seed. */
+  chosen(method) {
+    const { choice } = this;
+    return (!choice.method || choice.method === method.name) && (!choice.seed || Number(choice.seed) === method.seed);
+  }
+
   metrics() {
     const found = new Map();
     for (const method of this.suite.methods) {
-      if (this.choice.method && this.choice.method !== method.name) continue;
+      if (!this.chosen(method)) continue;
       for (const metric of method.metrics) found.set(metric.name, metric);
     }
     return [...found.values()];
@@ -38,15 +44,17 @@ class Browser {
 
   showFilters() {
     const { suite, choice } = this, all = { name: "", title: "all" };
-    const titles = { do: "interventions (do)", flip: "explanations (flip)", null: "null interventions", reverse: "intervention and inverse" };
+    const titles = { do: "interventions (do)", flip: "explanations (flip)", null: "null interventions", reverse: "intervention and inverse", query: "queries to generators" };
+    const seeds = [...new Set(suite.methods.map((one) => one.seed))], methods = [...new Map(suite.methods.map((one) => [one.name, one])).values()];
     const metrics = this.metrics();
     const preferred = { do: "truth_l1", flip: "l1" }[choice.suite];
     if (!metrics.some((one) => one.name === choice.metric)) choice.metric = (metrics.find((one) => one.name === preferred) ?? metrics[0])?.name ?? "";
     const selects = [
       ["suite", "suite", this.index.suites.map((one) => ({ name: one.suite, title: titles[one.suite] ?? one.suite }))],
-      ["intervention", choice.suite === "flip" ? "attribute" : "intervention", [all, ...suite.kinds.map((name, k) => ({ name, title: suite.titles[k] }))]],
-      ...(suite.protocols.length > 1 ? [["protocol", "values from", [all, ...suite.protocols.map((name) => ({ name, title: name.replace("_", " ") }))]]] : []),
-      ["method", "method", [all, ...suite.methods]],
+      ["intervention", { flip: "attribute", query: "query" }[choice.suite] ?? "intervention", [all, ...suite.kinds.map((name, k) => ({ name, title: suite.titles[k] }))]],
+      ...(suite.protocols.length > 1 ? [["protocol", choice.suite === "query" ? "stickiness s" : "values from", [all, ...suite.protocols.map((name) => ({ name, title: name.replace("_", " ") }))]]] : []),
+      ["method", choice.suite === "query" ? "generator" : "method", [all, ...methods]],
+      ...(seeds.length > 1 ? [["seed", "training seed", [all, ...seeds.map((seed) => ({ name: String(seed), title: String(seed) }))]]] : []),
       ["metric", "sorted by", metrics],
       ["order", "order", [{ name: "worst", title: "worst first" }, { name: "best", title: "best first" }, { name: "number", title: "by question" }]],
     ];
@@ -89,7 +97,7 @@ class Browser {
     const kind = suite.kinds.indexOf(choice.intervention), protocol = suite.protocols.indexOf(choice.protocol);
     let better = "lower";
     for (const method of suite.methods) {
-      if (choice.method && choice.method !== method.name) continue;
+      if (!this.chosen(method)) continue;
       const values = this.values(method, choice.metric), places = this.places(method.answered);
       if (!values) continue;
       better = method.metrics.find((one) => one.name === choice.metric).better || "lower";
@@ -101,18 +109,18 @@ class Browser {
     hits.sort((a, b) => (choice.order === "number" ? a.q - b.q : sign * (a.value - b.value) || a.q - b.q));
     this.hits = hits;
     const title = this.metrics().find((one) => one.name === choice.metric)?.title ?? "";
-    document.getElementById("count").textContent = `${hits.length.toLocaleString("en")} answers with this score${hits.length > this.count ? `; the first ${this.count} are shown` : ""}.${this.index.left_out ? ` For the size of the page, ${this.index.left_out.toLocaleString("en")} answers are not listed.` : ""}`;
-    const factual = await this.sheet("factual"), truth = suite.truth && (await this.sheet(suite.truth.sheet));
-    const cards = [];
+    document.getElementById("count").textContent = `${hits.length.toLocaleString("en")} answers with this score${hits.length > this.count ? `; the first ${this.count} are shown` : ""}.${this.index.left_out ? ` For the size of the page, ${this.index.left_out.toLocaleString("en")} answers are not listed.` : ""}${(suite.notes ?? []).map((line) => ` Not answered: ${line}.`).join("")}`;
+    const factual = await this.sheet(suite.factual ?? "factual"), truth = suite.truth && (await this.sheet(suite.truth.sheet));
+    const cards = [], several = new Set(suite.methods.map((one) => one.seed)).size > 1;
     for (const hit of hits.slice(0, this.count)) {
       const sheet = await this.sheet(hit.method.sheet), image = suite.images[hit.q];
       const real = truth ? this.places(suite.truth.answered)[hit.q] : -1;
       const picture = (one, k, words) => paint(make("canvas", { role: "img", "aria-label": words }), one.tile(k), this.shape);
       cards.push(make("div", { className: "hit" },
-        make("div", { className: "three" }, picture(factual, image, "image"), real >= 0 ? picture(truth, real, "truth") : make("div", { className: "absent", textContent: "no truth" }), picture(sheet, hit.place, "answer")),
+        make("div", { className: truth ? "three" : "three two" }, picture(factual, image, "image"), ...(truth ? [real >= 0 ? picture(truth, real, "truth") : make("div", { className: "absent", textContent: "no truth" })] : []), picture(sheet, hit.place, "answer")),
         make("div", {}, make("b", { textContent: Number(hit.value.toPrecision(3)) }), ` ${title.replace(/ [↓↑]$/, "")}`),
         make("div", { textContent: `${hit.method.title}: ${suite.target[hit.q] ? `flip ${suite.target[hit.q]}` : suite.steps[hit.q]}` }),
-        make("div", { className: "hint", textContent: `question ${hit.q}, test image ${this.index.rows[image]}` })));
+        make("div", { className: "hint", textContent: `${suite.labels?.[hit.q] ?? `question ${hit.q}, test image ${this.index.rows[image]}`}${several ? `, training seed ${hit.method.seed}` : ""}` })));
     }
     document.getElementById("found").replaceChildren(...cards);
     document.getElementById("more").hidden = hits.length <= this.count;

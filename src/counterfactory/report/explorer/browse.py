@@ -7,6 +7,7 @@ of each method and suite are listed, and the page states how many are left out.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,39 @@ import pandas as pd
 from ...answers.store import gather
 from ...core.files import read_table
 from ...data.dataset import Dataset, load_split
+from ...methods.registry import METHODS
 from ..vocabulary import CEILING, FLOOR, method_title, set_title, spell_score
-from .blobs import capacity, quantised, sheet
+from .blobs import capacity, quantised, runs, sheet
+from .browse_queries import ACTUAL, query_suite
 
-__all__ = ["SUITES", "browse"]
+__all__ = ["SUITES", "Shown", "browse"]
 
 SUITES = ("do", "flip", "null", "reverse")
 QUALITIES = (30, 12, 5)
-Answers = dict[str, tuple[np.ndarray, np.ndarray]]
-"""For each method the images of all questions of a suite, and which of them it answered."""
+Answers = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
+"""For each method and training seed the images of all questions of a suite, and which of them it answered."""
 
 LIMIT = 2_000_000
 """The largest size of all pictures of this part in bytes."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is listed.
+
+    Arguments:
+        methods: The methods; the floor is left out.
+        seeds: The training seeds. A method without training has the seed 0 only.
+        queries: The descriptions of queries, `queries/seed<k>/<query>.json`, with their answers beside them.
+    """
+
+    methods: Sequence[str]
+    seeds: Sequence[int] = (0,)
+    queries: Sequence[Path] = ()
+
+
 def browse(
-    data: Path, questions: Path, answers: Path, rows: Sequence[Path], dataset: Dataset, seed: int = 0
+    data: Path, questions: Path, answers: Path, rows: Sequence[Path], dataset: Dataset, shown: Shown
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Returns the description of the answers, and the binary data that it refers to by name.
 
@@ -41,70 +59,88 @@ def browse(
         answers: The folder of answers.
         rows: The scores of single questions, one table per metric and seed.
         dataset: The data set.
-        seed: The training seed whose answers are listed.
+        shown: The methods, training seeds and queries that are listed.
     """
-    scores = _scores(rows, seed)
+    scores = _scores(rows, shown.seeds)
     tables = {suite: questions / f"{suite}.parquet" for suite in SUITES}
     asked = {suite: read_table(path) for suite, path in tables.items() if path.exists()}
-    found = {suite: _answers(answers, suite, table, seed) for suite, table in asked.items()}
-    found = {suite: methods for suite, methods in found.items() if any(name != CEILING for name in methods)}
-    if not found:
+    found = {suite: _answers(answers, suite, table, shown) for suite, table in asked.items()}
+    found = {suite: one for suite, one in found.items() if any(name != CEILING for name, _ in one)}
+    queries, generated, actual = query_suite(shown.queries, dataset)
+    if not found and queries is None:
         return {"suites": [], "rows": [], "left_out": 0}, {}
-    used = np.unique(np.concatenate([asked[suite]["index"].to_numpy(np.int64) for suite in found]))
-    factual = np.asarray(load_split(data, "test").images[used[: capacity(dataset.shape)]])
-    every = sum(int(answered.sum()) for methods in found.values() for _, answered in methods.values())
+    used = np.unique([row for suite in found for row in asked[suite]["index"].to_numpy(np.int64)]).astype(int)
+    others = {}
+    if found:
+        others["factual"] = np.asarray(load_split(data, "test").images[used[: capacity(dataset.shape)]])
+    if queries is not None:
+        others[ACTUAL] = actual[: capacity(dataset.shape)]
+    sheets = {
+        f"{suite}-{method}-{seed}": one
+        for suite, methods in found.items()
+        for (method, seed), one in methods.items()
+    } | generated
+    every = sum(int(answered.sum()) for _, answered in sheets.values())
     most = capacity(dataset.shape)
-    pictures, size = _pictures(found, factual, most)
+    pictures, size = _pictures(sheets, others, most)
     if size > LIMIT:
         # The first answers of each method and suite, as many as the limit allows.
-        largest = max(int(answered.sum()) for methods in found.values() for _, answered in methods.values())
+        largest = max((int(answered.sum()) for _, answered in sheets.values()), default=0)
         most = min(most, max(1, int(largest * 0.95 * LIMIT / size)))
-        pictures, _ = _pictures(found, factual, most)
+        pictures, _ = _pictures(sheets, others, most)
+    listed = {name: _first(answered, most) for name, (_, answered) in sheets.items()}
     suites, numbers = [], {}
-    listed = 0
     for suite, methods in found.items():
         one = _questions(suite, asked[suite])
         one |= {"methods": [], "truth": None}
         one["images"] = np.searchsorted(used, asked[suite]["index"].to_numpy(np.int64)).tolist()
-        for method, (_, answered) in methods.items():
-            shown = {"sheet": f"{suite}-{method}", "answered": _runs(_first(answered, most))}
-            listed += int(_first(answered, most).sum())
+        for method, seed in methods:
+            name = f"{suite}-{method}-{seed}"
+            drawn = {"sheet": name, "answered": runs(listed[name])}
             if method == CEILING:
-                one["truth"] = shown
+                one["truth"] = drawn
                 continue
-            name = f"{suite}-{method}-scores"
-            own = scores[(scores["suite"] == suite) & (scores["method"] == method)]
-            metrics, numbers[name] = _metrics(own, len(answered), dataset)
+            chosen = (scores["suite"] == suite) & (scores["method"] == method) & (scores["seed"] == seed)
+            metrics, numbers[f"{name}-scores"] = _metrics(scores[chosen], len(listed[name]), dataset)
+            title = method_title(method)
             one["methods"].append(
-                {"name": method, "title": method_title(method), "scores": name, "metrics": metrics, **shown}
+                {"name": method, "seed": seed, "title": title, "scores": f"{name}-scores", "metrics": metrics}
+                | drawn
             )
         suites.append(one)
-    return {"suites": suites, "rows": used.tolist(), "left_out": every - listed}, numbers | pictures
+    if queries is not None:
+        for one in queries["methods"]:
+            numbers[one["scores"]] = one.pop("values")
+            one["answered"] = runs(listed[one["sheet"]])
+        suites.append(queries)
+    left_out = every - sum(int(flags.sum()) for flags in listed.values())
+    return {"suites": suites, "rows": used.tolist(), "left_out": left_out}, numbers | pictures
 
 
-def _scores(rows: Sequence[Path], seed: int) -> pd.DataFrame:
-    """Returns the scores of single questions of one seed; those without training have the seed 0."""
+def _scores(rows: Sequence[Path], seeds: Sequence[int]) -> pd.DataFrame:
+    """Returns the scores of single questions; those of methods without training have the seed 0."""
     columns = ["method", "seed", "question", "suite", "metric", "value"]
     tables = [read_table(path)[columns] for path in rows]
     if not tables:
         return pd.DataFrame(columns=columns)
     every = pd.concat(tables, ignore_index=True)
     every = every[~every["metric"].str.startswith("normalised")]
-    return every[(every["question"] >= 0) & (every["seed"] == seed) & every["value"].notna()]
+    return every[(every["question"] >= 0) & every["seed"].isin({0, *seeds}) & every["value"].notna()]
 
 
-def _answers(answers: Path, suite: str, table: pd.DataFrame, seed: int) -> Answers:
-    """Returns the images of each method and which questions it answered, the ceiling first."""
+def _answers(answers: Path, suite: str, table: pd.DataFrame, shown: Shown) -> Answers:
+    """Returns the images of each method and seed and which questions it answered, the ceiling first."""
     found = {}
-    folders = sorted(answers.glob(f"*/seed{seed}/{suite}")) + sorted(answers.glob(f"{CEILING}/seed0/{suite}"))
-    for folder in dict.fromkeys(folders):
-        method = folder.parents[1].name
-        if method != FLOOR and any(folder.glob("*.npy")):
-            images, columns = gather(folder.parent, suite, table)
-            answered = columns["answered"].to_numpy(bool)
-            if answered.any():
-                found[method] = images, answered
-    return dict(sorted(found.items(), key=lambda item: item[0] != CEILING))
+    for method in [CEILING, *sorted(set(shown.methods) - {CEILING, FLOOR})]:
+        known = METHODS.get(method)
+        for seed in shown.seeds if known is None or known.trained else (0,):
+            folder = answers / method / f"seed{seed}"
+            if any((folder / suite).glob("*.npy")):
+                images, columns = gather(folder, suite, table)
+                answered = columns["answered"].to_numpy(bool)
+                if answered.any():
+                    found[method, seed] = images, answered
+    return found
 
 
 def _questions(suite: str, table: pd.DataFrame) -> dict[str, Any]:
@@ -160,28 +196,25 @@ def _metrics(own: pd.DataFrame, count: int, dataset: Dataset) -> tuple[list[dict
     return described, b"".join(parts)
 
 
-def _runs(flags: np.ndarray) -> list[int]:
-    """Returns the lengths of runs of equal flags, the first one of False."""
-    ends = np.flatnonzero(np.diff(flags.astype(np.int8))) + 1
-    lengths = np.diff([0, *ends, len(flags)]).tolist()
-    return [0, *lengths] if len(flags) and flags[0] else lengths
-
-
 def _first(answered: np.ndarray, most: int) -> np.ndarray:
     """Returns the flags with only the first `most` of them set."""
     return answered & (np.cumsum(answered) <= most)
 
 
-def _pictures(found: Mapping[str, Answers], factual: np.ndarray, most: int) -> tuple[dict[str, bytes], int]:
-    """Returns the pictures at the highest quality at which they fit, or at the lowest one, and their size in bytes."""
-    shown = {
-        f"{suite}-{method}": images[_first(answered, most)]
-        for suite, methods in found.items()
-        for method, (images, answered) in methods.items()
-    }
+def _pictures(
+    sheets: Mapping[str, tuple[np.ndarray, np.ndarray]], others: Mapping[str, np.ndarray], most: int
+) -> tuple[dict[str, bytes], int]:
+    """Returns the pictures at the highest quality at which they fit, or at the lowest one, and their size in bytes.
+
+    Arguments:
+        sheets: For each sheet all images, and which of them are answers.
+        others: Further sheets, which are shown whole.
+        most: The largest number of answers of a sheet.
+    """
+    shown = {name: images[_first(answered, most)] for name, (images, answered) in sheets.items()}
     pictures: dict[str, bytes] = {}
     for quality in QUALITIES:
-        pictures = {name: sheet(images, quality) for name, images in {**shown, "factual": factual}.items()}
+        pictures = {name: sheet(images, quality) for name, images in {**shown, **others}.items()}
         if sum(map(len, pictures.values())) <= LIMIT:
             break
     return pictures, sum(map(len, pictures.values()))

@@ -63,11 +63,13 @@ class Models:
 
     @property
     def mechanisms(self) -> list[str]:
-        """The methods that answer with an image mechanism; of several that differ in dials only, the first one."""
+        """The methods that answer with an image mechanism; of several that differ in dials only, the plain one."""
         found: dict[tuple[str, ...], str] = {}
         for name in self.methods:
             if METHODS[name].module == "dscm":
-                found.setdefault(METHODS[name].models, name)
+                other = found.setdefault(METHODS[name].models, name)
+                if METHODS[other].section and not METHODS[name].section:
+                    found[METHODS[name].models] = name
         return list(found.values())
 
 
@@ -163,7 +165,9 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
     for method in models.mechanisms:
         [name] = METHODS[method].models
         mechanism = load_image_mechanism(models.models / name / f"seed{models.seed}", dataset, "cpu", name)
-        if mechanism.transport is not None or mechanism.grey_levels is not None:  # the graphs do not contain them
+        if (
+            mechanism.transport is not None or mechanism.grey_levels is not None
+        ):  # the graphs do not contain them
             found["left_out"].append(method_title(method))
             continue
         graph = export_mechanism(mechanism, dataset.width)
@@ -173,7 +177,7 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
         graphs[method] = graph
         size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
         found["methods"].append(
-            {"name": method, "title": method_title(method), "noise": size, "mediated": mechanism.mediated}
+            {"name": method, "title": _network_title(method), "noise": size, "mediated": mechanism.mediated}
         )
     if not graphs:
         return found, {}
@@ -198,9 +202,25 @@ def not_exported(settings: Any) -> str:
     return ""
 
 
-def dials(settings: Any) -> Mapping[str, float]:
-    """Returns the initial values of the dials of the page: those of the run."""
-    return {
+def dials(models: Models) -> Mapping[str, float]:
+    """Returns the initial values of the dials of the page: those of the first image mechanism of the run."""
+    settings = models.settings
+    found = {
         name: float(getattr(settings, name))
         for name in ("residual_temperature", "latent_temperature", "stickiness")
     }
+    for model in METHODS[models.mechanisms[0]].models if models.mechanisms else ():
+        single = getattr(settings, "temperatures", {}).get(model)
+        if single is not None:
+            both = {"latent_temperature": single.latents, "residual_temperature": single.residual}
+            found |= {name: float(value) for name, value in both.items() if value is not None}
+    section = METHODS[models.mechanisms[0]].section if models.mechanisms else ""
+    own = getattr(settings, section).residual_temperature if section else None
+    return found if own is None else found | {"residual_temperature": float(own)}
+
+
+def _network_title(method: str) -> str:
+    """Returns the title of the image mechanism of a method: that of the method without dials of its own."""
+    models = METHODS[method].models
+    plain = [name for name, one in METHODS.items() if one.models == models and one.module == "dscm"]
+    return method_title(min(plain, key=lambda name: bool(METHODS[name].section)))

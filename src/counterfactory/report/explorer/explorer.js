@@ -55,6 +55,7 @@ class Explorer {
   setImage(image, parents) {
     this.image = image;
     this.before = parents;
+    this.given = new Set();
     for (const v of this.variables) this.refresh(v);
     this.update();
   }
@@ -99,8 +100,9 @@ class Explorer {
     if (this.example >= 0) was.append(this.before ? shown(v, this.before[v.name]) : "");
     else {
       const factual = make("input", { type: "number", className: "factual", step: "any", value: Number(this.before[v.name].toPrecision(4)), "aria-label": `${v.name} of your image` });
-      factual.onchange = () => { this.before[v.name] = Number(factual.value); this.update(); };
-      was.append(factual, ` ${v.unit} (judged)`);
+      const source = make("span", { textContent: this.source(v) });
+      factual.onchange = () => { this.before[v.name] = Number(factual.value); this.given.add(v.name); source.textContent = this.source(v); this.update(); };
+      was.append(factual, ` ${v.unit} `, source);
     }
     for (const arrow of $("graph").querySelectorAll(`.into-${v.name}`)) arrow.classList.toggle("cut", acted);
     const node = $("graph").querySelector(`.node-${v.name}`);
@@ -232,11 +234,54 @@ class Explorer {
     }));
   }
 
-  /** Returns a line about values outside of the range of the training data, which names the dial for odd images. */
+  /** Returns where the value of a variable of one's own image is from. */
+  source(v) {
+    if (this.given.has(v.name)) return "(given)";
+    return this.content.networks.judges.includes(v.name) ? "(judged)" : "(not read: correct it)";
+  }
+
+  /** Returns a line for each value, and for an image of one's own, that the training data do not contain. */
   outside() {
-    const odd = this.variables.filter((v) => v.kind !== "categorical" && (this.before[v.name] < v.low || this.before[v.name] > v.high));
-    if (this.example < 0) return `${odd.length ? `${odd.map((v) => v.name).join(", ")}: outside of the training data. ` : ""}An image that is unlike the training data keeps its whole residual: compare with the dial residual at 0.1.`;
-    return "";
+    const lines = [], named = this.variables.map((v) => [v, `${v.name} ${this.example < 0 ? this.source(v) : "(given)"}`, this.before[v.name]]);
+    for (const v of this.variables) if (v.name in this.action) named.push([v, `do(${v.name})`, this.action[v.name]]);
+    const short = (value) => String(Number(value.toPrecision(4)));
+    for (const [v, label, value] of named) {
+      const known = this.content.training.variables[v.name], unit = v.unit ? ` ${v.unit}` : "";
+      if (known.classes) {
+        if (!known.classes.includes(Math.round(value))) lines.push(`${label} = ${value} is outside of the training data, which have no image of this class`);
+      } else if (value < known.low || value > known.high) lines.push(`${label} = ${short(value)}${unit} is outside of the training data (${short(known.low)} to ${short(known.high)}${unit}); the answer extrapolates`);
+    }
+    if (this.example < 0) lines.push(...this.atypical());
+    return lines.map((line) => `${line}.`).join(" ");
+  }
+
+  /** Returns a line if the present image is unlike the training images, or looks inverted. */
+  atypical() {
+    const typical = this.content.training.typical;
+    if (!typical) return ["image: not compared with the training images, which are too large for this page"];
+    const own = this.distance(this.image), other = this.distance(this.image.map((value) => 255 - value));
+    if (own <= typical.limit) return [];
+    if (other < own) return [`image${typical.inverted} (the box "exchange black and white")`];
+    return [`image: is outside of the training data (distance ${Number(own.toPrecision(3))}, typical up to ${Number(typical.limit.toPrecision(3))})${typical.carried} (the dials above)`];
+  }
+
+  /** Returns the distance of an image from the training images: Mahalanobis along components, Euclidean across them. */
+  distance(image) {
+    const typical = this.content.training.typical;
+    if (!this.typical) {
+      const numbers = (name, kind) => { const bytes = blob(name).slice(); return new kind(bytes.buffer); };
+      this.typical = { mean: numbers("typical-mean", Float32Array), components: Float32Array.from(numbers("typical-components", Uint16Array), (whole) => typical.low + typical.step * whole) };
+    }
+    const { mean, components } = this.typical, size = image.length;
+    let whole = 0, along = 0, inside = 0;
+    for (let i = 0; i < size; i++) whole += (image[i] - mean[i]) ** 2;
+    for (let k = 0; k < typical.count; k++) {
+      let product = 0;
+      for (let i = 0; i < size; i++) product += components[k * size + i] * (image[i] - mean[i]);
+      inside += product ** 2;
+      along += product ** 2 / typical.variances[k];
+    }
+    return Math.sqrt(along + Math.max(0, whole - inside) / typical.rest);
   }
 }
 

@@ -23,8 +23,9 @@ from ..causal_graph import causal_graph
 from ..html import icon
 from ..vocabulary import CEILING, method_title
 from .blobs import pack, pack_json, sheet
-from .browse import browse
+from .browse import Shown, browse
 from .content import Models, answers_at_values, described, dials, examples, networks, not_exported
+from .training_data import training_data
 
 __all__ = ["Stored", "write_explorer"]
 
@@ -40,11 +41,15 @@ class Stored:
         questions: The folder of questions.
         answers: The folder of answers.
         rows: The scores of single questions, one table per metric and seed.
+        seeds: The training seeds whose answers are listed; empty: that of the models.
+        queries: The descriptions of queries, with their answers beside them.
     """
 
     questions: Path
     answers: Path
     rows: tuple[Path, ...]
+    seeds: tuple[int, ...] = ()
+    queries: tuple[Path, ...] = ()
 
 
 def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Path | str) -> None:
@@ -69,7 +74,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
     sheets = {"examples": sheet(test.images[rows])}
     content: dict[str, Any] = {
         "dataset": described(dataset),
-        "dials": dials(models.settings),
+        "dials": dials(models),
         "examples": {
             "rows": rows.tolist(),
             "parents": [
@@ -80,6 +85,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         "networks": None,
         "precomputed": [],
     }
+    content["training"], atypical = training_data(models.data, dataset)
     graphs: dict[str, bytes] = {}
     if dataset.simulated and CEILING in models.methods:
         rendered = answers_at_values(CEILING, models, dataset, rows)
@@ -96,12 +102,13 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
                 content["precomputed"].append(
                     {"name": method, "title": method_title(method), "parents": parents}
                 )
-    listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, models.seed)
+    shown = Shown(models.methods, stored.seeds or (models.seed,), stored.queries)
+    listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, shown)
     content["sheets"] = list(sheets)
     blobs = {"content": pack_json(content), "browse": pack_json(listed)}
     blobs |= {f"sheet-{name}": pack(picture) for name, picture in sheets.items()}
     blobs |= {f"graph-{name}": pack(gzip.compress(graph, 9, mtime=0)) for name, graph in graphs.items()}
-    blobs |= {name: pack(data) for name, data in binary.items()}
+    blobs |= {name: pack(data) for name, data in (binary | atypical).items()}
     if graphs:
         blobs["runtime"] = pack_json(packed)
     foot = f"Written by counterfactory {__version__}."
@@ -116,6 +123,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         style=Markup((FOLDER / "explorer.css").read_text(encoding="utf-8")),
         scripts=[Markup((FOLDER / name).read_text(encoding="utf-8")) for name in SCRIPTS],
         graph=causal_graph(dataset),
+        truth=content["truth"] is not None,
         reason=reason,
         blobs={name: Markup(text) for name, text in blobs.items()},
         foot=foot,

@@ -121,7 +121,7 @@ def test_the_workflow_trains_no_imported_model(folder):
         if name.endswith("model.json")
     }
     assert rules == {
-        "scm/seed0": "train_scm",
+        "scm/seed0": "train",
         **{f"{name}/seed0": "import_model" for name in ("hvae", "ddpm", "classifier")},
     }
 

@@ -37,7 +37,7 @@ def test_a_bundle_answers_as_the_results_do(results, world, bundle):
 def test_the_card(bundle):
     text = (bundle / "README.md").read_text()
     assert text.startswith("---\nlicense: mit")
-    for words in ("## Variables", "| angle |", "## Scores", "## Limits", "## Origin", "Revision", "License"):
+    for words in ("## Variables", "| angle |", "## Scores", "## Limits", "## Origin", "revision", "License"):
         assert words in text
     assert "rendered by the package" in text and "MIT License" in (bundle / "LICENSE").read_text()
     contents = json.loads((bundle / "bundle.json").read_text())

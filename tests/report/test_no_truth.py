@@ -31,7 +31,9 @@ def stored(tmp_path_factory):
     results = pretend_results(folder / "folder", methods=METHODS, images=24, sweep=1)
     dataset = replace(DATASET, name="folder", simulated=False)
     save_dataset(results / "data", dataset)
-    shutil.copytree(results / "data" / "test", results / "data" / "train")  # for the base rates of binary variables
+    shutil.copytree(
+        results / "data" / "test", results / "data" / "train"
+    )  # for the base rates of binary variables
     scores = results / "scores" / "scores.csv"
     lines = scores.read_text().splitlines()
     kept = [line for line in lines if not re.search(r"truth|measured", line)]

@@ -32,10 +32,10 @@ rule settings:
         "<results>/settings.json",
     log:
         "<logs>/settings.log",
+    priority: 1
     localrule: True
     conda:
         "../../envs/counterfactory.yaml"
-    priority: 1
     params:
         settings=settings_file(SETTINGS),
     message:

@@ -105,7 +105,7 @@ def changed(state: dict[str, torch.Tensor], key: str) -> Iterator[tuple[str, dic
         "empty": one.flatten()[:0],
         "of no rows": one[:0] if one.dim() else one.reshape(1)[:0],
         "of more rows": torch.cat([one, one]) if one.dim() else one.repeat(2),
-        "wide": torch.zeros(5_000, *one.shape[1:]) if 0 < one[:1].numel() < 100 else one,
+        "wide": torch.zeros(5_000, *one.shape[1:]) if one.dim() and one[:1].numel() < 100 else one,
         "expanded": torch.zeros(1).expand(10**5, 10**5),
     }
     for name, tensor in others.items():

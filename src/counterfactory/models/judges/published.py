@@ -108,6 +108,12 @@ def _context(dataset: Dataset, columns: int, options: Options) -> tuple[tuple[Va
     names = options.names("context", f"the network has {columns} inputs beside the image")
     if len(set(names)) < len(names):
         raise UserError(f"option context: {shortened(', '.join(names))} names a variable twice; correct it")
+    for one in names:
+        if one not in dataset.names:
+            raise UserError(
+                f"option context: {shortened(one)} is no variable of {dataset.name}; choose from "
+                f"{', '.join(dataset.names)}"
+            )
     found = tuple(dataset.variable(one) for one in names)
     single = sum(1 if one.classes == 2 else one.width for one in found)
     if columns == single:

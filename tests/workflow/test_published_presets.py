@@ -99,4 +99,5 @@ def test_dime_with_generated_weights_of_the_published_format(tmp_path, celeba):
     scores = pd.read_csv(results / "celeba" / "scores" / "scores.csv", keep_default_na=False, na_values=[""])
     rates = scores[scores["metric"] == "flip_rate"].set_index("method")
     assert set(rates.index) == {"copy", "dime", "fastdime"} and (rates["intervention"] == "Smiling").all()
-    assert (rates.loc[["dime", "fastdime"], "n"] > 0).all()
+    # The generated classifier may predict one class only; the reason is stated then.
+    assert ((rates["n"] > 0) | rates["reason"].astype(str).str.contains("classifier")).all()

@@ -33,6 +33,11 @@ def test_the_report(page, width, phone):
         for shown in ("svg.causal", ".first img"):
             top = window.evaluate(f"document.querySelector('{shown}').getBoundingClientRect().top")
             assert top < (900 if not phone else 1600)
+        # A class of a section that cells have too would change their display, and the layout of every table.
+        cells = (
+            "new Set([...document.querySelectorAll('th, td')].map((one) => getComputedStyle(one).display))"
+        )
+        assert window.evaluate(f"[...{cells}]") == ["table-cell"]
         # All scores are folded, and open at the keyboard.
         assert window.evaluate("document.querySelectorAll('#scores details[open]').length") == 0
         window.evaluate("document.querySelector('#scores summary').focus()")

@@ -19,6 +19,7 @@ data: {{celeba: {{folder: {celeba}}}, image_size: 32, train: 100, valid: 30, jud
 judges: {{training: {{batch_size: 32}}}}
 questions: {{flip: {{images: 2, repeat_images: 1}}}}
 answers:
+  chunks: 1
   dime: &toy {{timestep_respacing: 10, start_step: 2, classifier_scales: [8.0], perceptual: none, l_perc: 0.0}}
   fastdime: {{<<: *toy, warmup_mask: 1}}
 scores: {{metrics: [flip, mnac, correlation, diversity, cout, oracle_frechet]}}

@@ -165,7 +165,9 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device, model)
     stickiness = getattr(settings, "stickiness", 1.0)
     if stickiness < 1.0 and mechanism.grey_levels is not None:
-        raise UserError(f"answers.stickiness: a value below 1 requires models.{model}.network.levels: false; set both")
+        raise UserError(
+            f"answers.stickiness: a value below 1 requires models.{model}.network.levels: false; set both"
+        )
     if stickiness < 1.0 and mechanism.mediated:
         raise UserError(
             f"answers.stickiness: a value below 1 requires models.{model}.network.prior: exogenous; set both"

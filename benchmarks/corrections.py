@@ -53,10 +53,11 @@ def main() -> None:
     levels = mechanism.grey_levels = (
         Levels(dataset, mechanism.head.columns) if mechanism.head.columns else None
     )
-    plain = mechanism.head.sharpness.clone() if mechanism.head.sharpen else None
+    sharpness = {False: mechanism.head.sharpness.clone()} if mechanism.head.sharpen else {}
     fit_levels(mechanism, images, parents)
     fit_sharpness(mechanism, images, parents, args.seed)
-    corrected = mechanism.head.sharpness.clone() if mechanism.head.sharpen else None
+    if mechanism.head.sharpen:
+        sharpness[True] = mechanism.head.sharpness.clone()
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     x, seeds = to_pixels(torch.from_numpy(np.array(valid.images[: args.images]))), np.arange(args.images)
@@ -71,13 +72,14 @@ def main() -> None:
     for leveled, moved in product((False, True), repeat=2):
         mechanism.grey_levels, mechanism.transport = levels if leveled else None, transport if moved else None
         if mechanism.head.sharpen:
-            mechanism.head.sharpness.copy_(corrected if leveled else plain)
+            mechanism.head.sharpness.copy_(sharpness[leveled])
         for name in dataset.names:
             missing = np.full(args.images, np.nan)
             do = {other: before[name][order] if other == name else missing for other in dataset.names}
             after = scm.counterfactual_table(before, do, seeds, 1.0, 0)
-            encoded = [torch.from_numpy(encode_parents(dataset, values)) for values in (before, after)]
-            answers = to_bytes(counterfactual_image(mechanism, x, *encoded, noise)).numpy()
+            encoded = torch.from_numpy(encode_parents(dataset, before))
+            encoded_after = torch.from_numpy(encode_parents(dataset, after))
+            answers = to_bytes(counterfactual_image(mechanism, x, encoded, encoded_after, noise)).numpy()
             found = []
             for variable in dataset.variables:
                 measured, wanted = judges[variable.name](answers, after), after[variable.name]

@@ -29,6 +29,7 @@ The noises are transported rather than the latents themselves, because the scale
 prior may have standard deviations between 0.1 and 10,000, and maps between such covariances amplify errors.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -96,7 +97,7 @@ class Transport(nn.Module):
     covariances: Tensor
     moved: Tensor
 
-    def __init__(self, dataset: Dataset, shapes: list[tuple[int, ...]]) -> None:
+    def __init__(self, dataset: Dataset, shapes: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
         self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
         latents, starts = sum(self.sizes), accumulate((v.width for v in dataset.variables), initial=0)

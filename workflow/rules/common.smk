@@ -120,7 +120,9 @@ def seeds_of(method):
     """
     if not METHODS[method].trained:
         return [0]
-    given = METHODS[method].models and not METHODS[method].scm and set(METHODS[method].models) <= set(IMPORTED)
+    given = (
+        METHODS[method].models and not METHODS[method].scm and set(METHODS[method].models) <= set(IMPORTED)
+    )
     return SETTINGS.seeds[:1] if given else SETTINGS.seeds
 
 

@@ -165,7 +165,7 @@ def test_nothing_to_do_after_a_run(finished):
 
 def test_one_more_seed_redoes_nothing(finished):
     planned = changed(finished, "seeds: [0, 1]")
-    gathered = {"settings", "summarise", "tables", "figures", "report"}
+    gathered = {"settings", "summarise", "tables", "figures", "explorer", "report"}
     assert planned
     assert all("/seed1" in name for name, rule in planned.items() if rule not in gathered)
     assert not any(part in name for name in planned for part in ("/copy/", "/answers/truth/", "/judges/"))

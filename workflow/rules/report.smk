@@ -28,6 +28,9 @@ FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 # The resolved configuration, from which `counterfactory.load` reads how the methods answer. No other step than the page
 # depends on it: each has a file of its own in the folder settings, which is named by its content.
 rule settings:
+    # Without an input, `snakemake --touch` would not record the parameters, and a later change would go unnoticed.
+    input:
+        rules.synthesise.output.dataset,
     output:
         "<results>/settings.json",
     log:

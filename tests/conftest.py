@@ -1,6 +1,7 @@
 """Common settings of all tests: one thread for each process, and the order of files on several processes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +42,15 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _subnormals() -> Iterator[None]:
+    """Compiled code may flush subnormal numbers to zero from then on; later tests must not depend on that."""
+    import torch
+
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

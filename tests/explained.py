@@ -24,6 +24,7 @@ def settings(**changes) -> SimpleNamespace:
             "precision": "float32",
             "classifier_scales": [8.0, 10.0, 15.0],
             "use_logits": True,
+            "rounding": "nearest",
             "l1_loss": 0.05,
             "l2_loss": 0.0,
             "l_perc": 0.0,

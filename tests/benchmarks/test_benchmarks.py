@@ -14,6 +14,7 @@ import pytest
 
 from counterfactory.cli import main
 from counterfactory.data import sources
+from counterfactory.data.dataset import save_split
 from tests.data.samples import strokes
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +127,12 @@ def test_abduction(in_run, bench):
     assert len(found) == 4 and all(float(cell) >= 0 for row in found for cell in row[1:])
 
 
+def test_corrections(in_run, bench, finished):
+    words = ["--results", finished / "results" / "pendulum", "--model", "vae", "--images", 4, "--train", 8]
+    lines = bench("corrections.py", *words).splitlines()
+    assert len(lines) == 1 + 4 * len(VARIABLES) and all("do(" in line for line in lines[1:])
+
+
 def test_dials(in_run, bench, tmp_path):
     words = ["--images", 2, "--steps", 2, "--guidance", 0.5, 1, "--stickiness", 0.5, 1, "--out", tmp_path]
     found = rows(bench("dials.py", *words))
@@ -175,6 +182,14 @@ def test_judges(bench, digits, tmp_path, monkeypatch):
 def test_morphology(bench, digits):
     output = bench("morphology.py", "--digits", digits, "--images", 25, "--rounds", 1, "--threads", 1)
     assert all(f"{name}: " in output and f"{name}, 1 threads: " in output for name in ("render", "measure"))
+
+
+def test_rendering_reuse(bench, digits, tmp_path):
+    frame = {"index": [0, 1], "source": [3, 8], "thickness": [2.5, 3.0], "intensity": [120.0, 200.0]}
+    save_split(tmp_path, "test", np.zeros((2, 1, 32, 32), np.uint8), pd.DataFrame(frame))
+    (tmp_path / "digits").symlink_to(digits)
+    output = bench("rendering_reuse.py", "--data", tmp_path, "--images", 2, "--values", 2, "--rounds", 1)
+    assert output.startswith("8 questions of 2 images, equal images")
 
 
 def test_training(bench):

@@ -41,7 +41,15 @@ def judge_settings(**changes):
         "compile": "never",
         "threads": 1,
     }
-    settings = {"width": 4, "context": False, "shift": 1, "held_out": 0.1, "seed": 0, "positive_weight": 1.0}
+    settings = {
+        "width": 4,
+        "context": False,
+        "shift": 1,
+        "mirror": False,
+        "held_out": 0.1,
+        "seed": 0,
+        "positive_weight": 1.0,
+    }
     training |= {name: changes.pop(name) for name in list(changes) if name in training}
     return SimpleNamespace(**settings | changes, training=Training(**training))
 

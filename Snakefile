@@ -70,3 +70,4 @@ rule all:
         rules.tables.output,
         rules.figures.output,
         rules.summarise.output,
+        rules.settings.output,

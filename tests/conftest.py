@@ -65,6 +65,23 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--differences", action="store_true", help="print the differences from the outputs of the originals"
+    )
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Prints the largest difference of every fixture that the tests have compared, with `--differences`."""
+    if not config.getoption("differences"):
+        return
+    from tests.fixtures.differences import table
+
+    terminalreporter.section("differences from the originals")
+    for line in table():
+        terminalreporter.write_line(line)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Otherwise pytest-xdist starts with the files of most tests, which are the fast ones.
     config.option.loadscopereorder = False

@@ -16,7 +16,7 @@ from .layout import answers_settings, models_of
 
 __all__ = ["COMMON", "dials_of", "settings_with"]
 
-MEDIATION = ("mediator_weight", "mediator_variance")
+MEDIATION = ("mediator_weight", "mediator_variance", "mediator_draws")
 """The dials that only the effects `total` and `indirect` have."""
 
 COMMON: dict[str, tuple[str, ...]] = {

@@ -77,6 +77,11 @@ class AnswersSettings(Section):
         description="Weights of the two variances of the mediator: squared, or a and 1 - a, as in the code of "
         "causal-gen's simple VAE (total and indirect effects).",
     )
+    mediator_draws: Literal["kept", "fresh"] = Field(
+        "kept",
+        description="Noise of the mediator; kept: that of the abducted latents; fresh: that of a second draw of the "
+        "posterior and of draws of the prior, as in the evaluation of causal-gen (total and indirect effects).",
+    )
     stickiness: Share = Field(
         1.0,
         description="Probability that an abducted noise variable is kept; 1: the same individual (Pearl's "

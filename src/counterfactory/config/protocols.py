@@ -39,6 +39,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "answers.residual": "clipped",
         "answers.mediator_variance": "linear",
         "answers.mediator_weight": 0.65,
+        "answers.mediator_draws": "fresh",
         **{
             f"models.{name}.training.{key}": value
             for name in ("vae", "hvae")

@@ -33,7 +33,7 @@ If the prior is conditional, :math:`z` is a mediator and three effects are defin
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ from .stickiness import Copy, sticky_copy
 if TYPE_CHECKING:
     from ..config.answers import AnswersSettings
 
-__all__ = ["Pearl", "counterfactual_image", "load"]
+__all__ = ["Pearl", "SecondDraw", "counterfactual_image", "load"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Pearl:
         residual: `censored`, or `clipped` as in causal-gen (:func:`counterfactory.nets.likelihood.standardise`).
         mediator_variance: `squared`, or `linear` as in the code of causal-gen's simple VAE
             (:func:`counterfactory.nets.latents.mix`).
+        mediator_draws: `kept`, or `fresh`: the mediator is computed from a second draw of the posterior, at its own
+            standard deviation, and from draws of the prior, as in the evaluation of causal-gen.
     """
 
     latent_temperature: float = 1.0
@@ -79,6 +81,19 @@ class Pearl:
     mediator_weight: float = 0.5
     residual: str = "censored"
     mediator_variance: str = "squared"
+    mediator_draws: str = "kept"
+
+
+class SecondDraw(NamedTuple):
+    """Standard normal noise of a mediator that is drawn anew, with the shapes `noise_shapes` of the mechanism.
+
+    Arguments:
+        posterior: The noise of a second draw of the latents.
+        prior: The noise of draws from the prior under the counterfactual parents.
+    """
+
+    posterior: list[Tensor]
+    prior: list[Tensor]
 
 
 @torch.no_grad()
@@ -90,6 +105,7 @@ def counterfactual_image(
     noise: list[Tensor],
     settings: "Pearl | AnswersSettings" = Pearl(),
     copy: Copy | None = None,
+    second: "SecondDraw | None" = None,
 ) -> Tensor:
     r"""Returns the counterfactual image :math:`x^*`, in [-1, 1].
 
@@ -102,6 +118,7 @@ def counterfactual_image(
         settings: The settings that :class:`Pearl` lists.
         copy: The law of the counterfactual noises given the abducted ones; by default the noises are kept. Requires
             a mechanism with an exogenous prior.
+        second: The noise of `mediator_draws: fresh`; None: the noises of the abducted latents are kept.
     """
     latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
     z = [latent.z for latent in latents]
@@ -121,7 +138,9 @@ def counterfactual_image(
     after = z
     if settings.effect != "direct":
         linear = getattr(settings, "mediator_variance", "squared") == "linear"
-        after = mechanism.mediate(latents, parents_after, settings.mediator_weight, linear)
+        again = latents if second is None else mechanism.abduct(x, parents, second.posterior)
+        prior_noise = None if second is None else second.prior
+        after = mechanism.mediate(again, parents_after, settings.mediator_weight, linear, prior_noise)
     decoded = parents if settings.effect == "indirect" else parents_after
     if levels is not None:
         residual = levels.censor(x, residual, parents, decoded)
@@ -172,6 +191,8 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         raise UserError(
             f"answers.stickiness: a value below 1 requires models.{model}.network.prior: exogenous; set both"
         )
+    mediated = settings.effect != "direct" and mechanism.mediated
+    fresh = mediated and getattr(settings, "mediator_draws", "kept") == "fresh"
     sizes = [int(np.prod(shape)) for shape in mechanism.noise_shapes]
 
     def encode(parents: dict[str, np.ndarray]) -> Tensor:
@@ -182,24 +203,28 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         do = {name: batch.align(values) for name, values in batch.do.items()}
         seeds = batch.align(batch.seeds)
         after = scm.counterfactual_table(before, do, seeds, stickiness, batch.step)
-        # One draw per question, split into layers: the noise does not depend on the batch.
-        flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", batch.step)).to(device)
-        noise = [
-            part.unflatten(1, shape)
-            for part, shape in zip(flat.split(sizes, 1), mechanism.noise_shapes, strict=True)
-        ]
+
+        def noise_of(stream: str) -> list[Tensor]:
+            # One draw per question, split into layers: the noise does not depend on the batch.
+            flat = torch.from_numpy(normal(seeds, (sum(sizes),), stream, batch.step)).to(device)
+            parts = zip(flat.split(sizes, 1), mechanism.noise_shapes, strict=True)
+            return [part.unflatten(1, shape) for part, shape in parts]
+
+        second = SecondDraw(noise_of("mediator"), noise_of("prior")) if fresh else None
         x = counterfactual_image(
             mechanism,
             to_pixels(batch.align(batch.images)).to(device),
             encode(before),
             encode(after),
-            noise,
+            noise_of("latents"),
             settings,
             sticky_copy(stickiness, seeds, batch.step) if stickiness < 1.0 else None,
+            second,
         )
         images = to_bytes(x).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
-    # Encoder, decoder for abduction, factual prediction and counterfactual prediction (with mediation: one more).
-    calls = 3 if settings.effect == "direct" or not mechanism.mediated else 4
+    # Encoder, decoder for abduction, factual prediction and counterfactual prediction (with mediation: one more; with a
+    # second draw two more).
+    calls = 3 if not mediated else 6 if fresh else 4
     return Answer(answer, network_calls=calls)

@@ -248,7 +248,12 @@ class Hvae(nn.Module):
         return self.head(h, parents)
 
     def mediate(
-        self, latents: list[Latent], parents: Tensor, weight: float, linear: bool = False
+        self,
+        latents: list[Latent],
+        parents: Tensor,
+        weight: float,
+        linear: bool = False,
+        prior_noise: list[Tensor] | None = None,
     ) -> list[Tensor]:
         r"""Returns the counterfactual mediators :math:`z^*` under counterfactual parents (conditional prior).
 
@@ -257,16 +262,24 @@ class Hvae(nn.Module):
 
         .. math:: z^*_l = a \mu_q + (1 - a) \mu_{p^*} + \sqrt{a^2 \sigma_q^2 + (1 - a)^2 \sigma_{p^*}^2}\; U_l
 
-        (causal-gen, section 3.2). With the exogenous prior :math:`z^* = z`.
+        (causal-gen, section 3.2). With the exogenous prior :math:`z^* = z`. In the code of causal-gen :math:`p^*` is
+        given latents of the layers above that are drawn from the prior itself; with `prior_noise` it is so here.
 
         Arguments:
             latents: The factual latents, with posteriors.
             parents: The encoded counterfactual parents, with shape :math:`(B, P)`.
             weight: The weight :math:`a` of the factual posterior, in [0, 1].
             linear: Ignored: only the code of causal-gen's simple VAE weights the variances by a and 1 - a.
+            prior_noise: Standard normal noise ``(B, *shape)`` for each of `noise_shapes`, of the draws from the prior;
+                None: the prior is given :math:`z^*_{<l}`.
         """
         if not self.mediated:
             return [latent.z for latent in latents]
+        if prior_noise is not None:
+            drawn = self._decode(parents, lambda number, prior, posterior: draw(prior, prior_noise[number]))[
+                1
+            ]
+            return [mix(latent, one.prior, weight) for latent, one in zip(latents, drawn, strict=True)]
 
         def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
             latent = latents[number]

@@ -168,12 +168,18 @@ class Vae(nn.Module):
         return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
 
     def mediate(
-        self, latents: list[Latent], parents: Tensor, weight: float, linear: bool = False
+        self,
+        latents: list[Latent],
+        parents: Tensor,
+        weight: float,
+        linear: bool = False,
+        prior_noise: list[Tensor] | None = None,
     ) -> list[Tensor]:
         """Returns the counterfactual mediator.
 
         See :meth:`counterfactory.models.image.hvae.Hvae.mediate`. With `linear` the variances are weighted as in the
-        code of causal-gen's simple VAE (:func:`counterfactory.nets.latents.mix`).
+        code of causal-gen's simple VAE (:func:`counterfactory.nets.latents.mix`). `prior_noise` has no effect: there
+        is no layer above.
         """
         if not self.mediated:
             return [latents[0].z]

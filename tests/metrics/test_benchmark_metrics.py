@@ -20,7 +20,7 @@ from counterfactory.models.judges.model import Judge
 from counterfactory.models.judges.network import JudgeNetwork
 from counterfactory.pretrained.inception import FEATURES
 from counterfactory.questions.bins import Bins
-from tests.fixtures.originals import made, values
+from tests.fixtures.originals import check_value, made, values
 from tests.metrics.conftest import toy_dataset
 from tests.metrics.flips import answer_flips, blank, lit
 
@@ -56,7 +56,7 @@ def test_minimality_as_published(number):
         d = between(real[one], moved[one : one + 1])[0]
         distances = between(real[one], real)
         found = cld(d, distances[factual == after[one]], distances[factual == factual[one]])
-        assert found == pytest.approx(row["scores"][one], abs=1e-6), one
+        check_value("minimality", f"{row['intervention']} {one}", found, row["scores"][one], 1e-6, 1.0)
 
 
 def test_minimality_of_a_copy_and_of_another_image(place, settings):

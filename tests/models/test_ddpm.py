@@ -23,7 +23,7 @@ from counterfactory.models.ddpm.train import DiffusionLoss, stratified_steps, tr
 from counterfactory.nets.likelihood import discretised_gaussian_nll
 from counterfactory.training import clock
 from tests.diffusion.reference import ancestral
-from tests.fixtures.originals import made, values
+from tests.fixtures.originals import check_value, made, values
 from tests.squares import SQUARES
 
 pytest_plugins = ["tests.squares"]
@@ -282,8 +282,8 @@ def test_both_terms_of_the_loss_as_published(row):
     v, index = made("v", shape, "uniform"), torch.tensor([row["t"]])
     loss = DiffusionLoss(linear(row["T"]))
     bound = loss._bound(x, q_sample(loss.schedule, x, index, noise), index, torch.cat([epsilon, v], 1)).mean()
-    assert float((epsilon - noise).square().mean()) == pytest.approx(row["mse"], rel=1e-4)
+    check_value("ddpm_loss", "mean square", float((epsilon - noise).square().mean()), row["mse"], 1e-4)
     factor = row["T"] / 1000 if row["rescale_learned_sigmas"] else 1.0
-    assert factor * float(bound) / math.log(2) == pytest.approx(row["vb"], rel=1e-4)
+    check_value("ddpm_loss", "variational term", factor * float(bound) / math.log(2), row["vb"], 1e-4)
     if row["T"] == 500 and not row["rescale_learned_sigmas"]:
         assert 0.002885 * row["T"] * float(bound) == pytest.approx(row["vb"], rel=3e-4)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from counterfactory.models.image.model import load_image_mechanism
 from counterfactory.models.imports import import_model
 from counterfactory.models.judges.model import load_judge
 from tests import published_states
-from tests.models.test_imports import ATTRIBUTES, MNIST, write
+from tests.models.test_imports import MNIST, run_of, saved, write
 from tests.published_states import UNET
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -78,6 +78,24 @@ FORMATS: dict[str, tuple[str, Callable[[], Any], str, dict[str, Any]]] = {
 def data(tmp_path_factory):
     images = np.random.default_rng(1).integers(0, 256, (6, 1, 8, 8), np.uint8)
     return write(tmp_path_factory.mktemp("data"), SMALL, images)
+
+
+class Case(NamedTuple):
+    """A checkpoint of one format, written to `path`, and the import of it."""
+
+    name: str
+    path: Path
+    value: dict[str, Any]
+    entry: str
+    options: dict[str, Any]
+    run: Run
+
+
+@pytest.fixture(params=FORMATS)
+def case(request, tmp_path, data) -> Case:
+    model, make, entry, options = FORMATS[request.param]
+    value = make()
+    return Case(request.param, saved(tmp_path, value), value, entry, options, run_of(tmp_path, model, data))
 
 
 def changed(state: dict[str, torch.Tensor], key: str) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
@@ -140,13 +158,9 @@ def works_or_one_line(path: Path, options: dict[str, Any], run: Run, dataset=SMA
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORMATS)
-def test_changed_weights(tmp_path, data, name):
-    model, make, entry, options = FORMATS[name]
-    run = Run(model, data, tmp_path / "models", tmp_path / "models" / "x", attributes=ATTRIBUTES)
-    value = make()
-    state, path = value[entry], tmp_path / "checkpoint.pt"
-    torch.save(value, path)
+def test_changed_weights(case):
+    path, value, entry, options, run = case.path, case.value, case.entry, case.options, case.run
+    state = value[entry]
     assert works_or_one_line(path, options, run) == ""
     keys = list(state)
     rng = np.random.default_rng(0)
@@ -174,11 +188,8 @@ def test_changed_weights(tmp_path, data, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORMATS)
-def test_changed_checkpoints(tmp_path, data, name):
-    model, make, entry, options = FORMATS[name]
-    run = Run(model, data, tmp_path / "models", tmp_path / "models" / "x", attributes=ATTRIBUTES)
-    value, path = make(), tmp_path / "checkpoint.pt"
+def test_changed_checkpoints(case):
+    path, value, entry, options, run = case.path, case.value, case.entry, case.options, case.run
     wrong: list[Any] = [None, 3, "text", [], {}, {"a": 1}, {"a": None}, {1: torch.zeros(2)}, torch.zeros(3)]
     for one in wrong:
         torch.save(value | {entry: one}, path)
@@ -192,17 +203,13 @@ def test_changed_checkpoints(tmp_path, data, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORMATS)
-def test_changed_options(tmp_path, data, name):
-    model, make, _, options = FORMATS[name]
-    run = Run(model, data, tmp_path / "models", tmp_path / "models" / "x", attributes=ATTRIBUTES)
-    value, path = make(), tmp_path / "checkpoint.pt"
+def test_changed_options(case):
+    path, value, options, run = case.path, case.value, case.options, case.run
     more = {"hvae": ("parents_x", "enc_arch", "dec_arch"), "vae": ("parents_x",), "own classifier": ("size",)}
     more["unet"] = ("num_head_channels", "num_heads_upsample", "label", "rescale_timesteps")
-    torch.save(value, path)
-    for key in [*options, *more.get(name, ()), "no_such_option"]:
+    for key in [*options, *more.get(case.name, ()), "no_such_option"]:
         # A successful import of a U-Net takes longer, so that fewer values are tried.
-        for one in VALUES if name != "unet" else VALUES[::2]:
+        for one in VALUES if case.name != "unet" else VALUES[::2]:
             works_or_one_line(path, options | {key: one}, run)
     if "hparams" in value:  # what the file contains may be anything too
         for key in value["hparams"]:
@@ -218,7 +225,7 @@ def test_onnx_files(tmp_path, data):
     onnx = pytest.importorskip("onnx")
     make = onnx.helper.make_node
     network, path = published_states.small_classifier(), tmp_path / "own.onnx"
-    run = Run("classifier", data, tmp_path / "models", tmp_path / "models" / "x", attributes=ATTRIBUTES)
+    run = run_of(tmp_path, "classifier", data)
     published_states.onnx_classifier(path, network)
     assert works_or_one_line(path, OUTPUTS, run) == ""
     for names, line in (
@@ -281,9 +288,8 @@ def test_onnx_files(tmp_path, data):
 
 def test_a_classifier_of_this_package(tmp_path, data):
     network = ClassifierNetwork(1, 3, width=2, halvings=2, features=4).eval()
-    path = tmp_path / "model.pt"
-    torch.save(network.state_dict(), path)
-    run = Run("classifier", data, tmp_path / "models", tmp_path / "models" / "x", attributes=ATTRIBUTES)
+    path = saved(tmp_path, network.state_dict())
+    run = run_of(tmp_path, "classifier", data)
     import_model(path, OWN | {"pixels": "[-1, 1]"}, run)
     x = torch.rand(2, 1, 8, 8) * 2 - 1
     with torch.inference_mode():
@@ -303,9 +309,8 @@ def test_a_binary_context_is_one_column_or_two(tmp_path, columns):
     images = np.random.default_rng(1).integers(0, 256, (6, 1, 8, 8), np.uint8)
     folder = write(tmp_path / "data", dataset, images, shape=np.arange(6) % 2)
     value = published_states.predictor(columns)
-    torch.save(value, tmp_path / "t.ckpt")
-    run = Run("judges/thickness", folder, tmp_path / "models", tmp_path / "models" / "x")
-    import_model(tmp_path / "t.ckpt", {"context": "shape"}, run)
+    run = run_of(tmp_path, "judges/thickness", folder)
+    import_model(saved(tmp_path, value), {"context": "shape"}, run)
     judge = load_judge(run.out)
     # The first dense layer before its normalization: the columns of the file, times 0 and 1, or the one-hot code.
     weight = value["state_dict"]["fc.0.weight"][:, -columns:]
@@ -318,8 +323,8 @@ def test_a_binary_context_is_one_column_or_two(tmp_path, columns):
 
 
 def test_options_of_judges(tmp_path, data):
-    torch.save(published_states.predictor(), tmp_path / "t.ckpt")
-    run = Run("judges/thickness", data, tmp_path / "models", tmp_path / "models" / "x")
+    path = saved(tmp_path, published_states.predictor())
+    run = run_of(tmp_path, "judges/thickness", data)
     for options, line in (
         ({"low": "abc", "high": 3}, "option low: is abc; give a number"),
         ({"low": 4, "high": 3}, "option low: is 4, but high is 3"),
@@ -327,17 +332,17 @@ def test_options_of_judges(tmp_path, data):
         ({"low": True, "high": 3}, "option low: is true; give a number"),
     ):
         with pytest.raises(UserError, match=line):
-            import_model(tmp_path / "t.ckpt", options, run)
+            import_model(path, options, run)
 
 
 @pytest.mark.parametrize(("side", "levels"), [(12, 4), (2, 3), (28, 4)])
 def test_images_that_cannot_be_halved_as_often(tmp_path, side, levels):
     state = published_states.unet(side=64, multipliers=[1] * levels, attention=[64])[1]
-    torch.save(state, tmp_path / "unet.pt")
+    path = saved(tmp_path, state)
     dataset = replace(SMALL, shape=(1, side, side))
     data = write(tmp_path / "data", dataset, np.zeros((6, 1, side, side), np.uint8))
-    run = Run("ddpm", data, tmp_path / "models", tmp_path / "models" / "x")
+    run = run_of(tmp_path, "ddpm", data)
     with pytest.raises(
         UserError, match=f"halves the resolution {levels - 1} times, but images have {side} px"
     ):
-        import_model(tmp_path / "unet.pt", UNET, run)
+        import_model(path, UNET, run)

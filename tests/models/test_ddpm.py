@@ -15,9 +15,9 @@ from counterfactory.core.errors import UserError
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import load_split
 from counterfactory.diffusion.denoiser import denoiser
+from counterfactory.diffusion.parameterisation import Velocity
 from counterfactory.diffusion.schedule import linear, respace
 from counterfactory.diffusion.steps import q_sample
-from counterfactory.diffusion.velocity import Velocity
 from counterfactory.models.ddpm.model import build_ddpm, load_ddpm
 from counterfactory.models.ddpm.train import DiffusionLoss, stratified_steps, train_ddpm
 from counterfactory.nets.likelihood import discretised_gaussian_nll

@@ -8,8 +8,8 @@ from ...core.checkpoint import load_model
 from ...core.device import arithmetic
 from ...core.errors import UserError
 from ...data.dataset import Dataset
+from ...diffusion.parameterisation import Velocity
 from ...diffusion.schedule import Schedule, build_schedule
-from ...diffusion.velocity import Velocity
 from .network import CausalDiffAE
 
 __all__ = ["build_causaldiffae", "load_causaldiffae"]

@@ -8,7 +8,7 @@ r"""Trains CausalDiffAE: an encoder to causal codes that are aligned with labels
 and w increasing linearly from 0 to 1 over the share `ramp` of the steps. The published weights :math:`\gamma_z`
 (`kl_label`) and :math:`\gamma_u` (`kl_noise`) are 1; relative to a mean over pixels, this is a weight of D. If the
 denoiser predicts velocity, the first term is divided by :math:`\bar\alpha_t`
-(:mod:`counterfactory.diffusion.velocity`).
+(:mod:`counterfactory.diffusion.parameterisation`).
 
 `posterior: consistent` draws :math:`u \sim q(u \mid x)`, maps it through the causal layer, and computes the divergence
 of this distribution block by block by the chain rule, in closed form. The second sum is replaced by the negative log
@@ -44,9 +44,9 @@ from ...core.device import choose_device
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, load_dataset
+from ...diffusion.parameterisation import Velocity
 from ...diffusion.schedule import Schedule
 from ...diffusion.steps import q_sample
-from ...diffusion.velocity import Velocity
 from ...nets.latents import gaussian_kl
 from ...nets.pixels import to_pixels
 from ...training.distributed import launch

@@ -10,9 +10,8 @@ from ...core.checkpoint import load_model
 from ...core.device import arithmetic
 from ...core.errors import UserError
 from ...data.dataset import Dataset
-from ...diffusion.clean import CleanImage
+from ...diffusion.parameterisation import CleanImage, NoisePrediction, Velocity
 from ...diffusion.schedule import Schedule, build_schedule
-from ...diffusion.velocity import Velocity
 from ...nets.unet import UNet
 
 __all__ = ["build_ddpm", "load_ddpm"]
@@ -20,7 +19,7 @@ __all__ = ["build_ddpm", "load_ddpm"]
 
 def build_ddpm(
     dataset: Dataset, network: Mapping[str, Any], diffusion: Mapping[str, Any]
-) -> tuple[UNet | Velocity | CleanImage, Schedule]:
+) -> tuple[UNet | NoisePrediction, Schedule]:
     """Returns an untrained network that predicts noise, and its schedule.
 
     Arguments:
@@ -47,7 +46,7 @@ def build_ddpm(
 
 def load_ddpm(
     folder: Path | str, dataset: Dataset, device: str = "cpu", precision: str = "auto"
-) -> tuple[UNet | Velocity | CleanImage, Schedule]:
+) -> tuple[UNet | NoisePrediction, Schedule]:
     """Returns a trained network that predicts noise, without gradients, and its training schedule.
 
     To sample, pass both to :func:`counterfactory.diffusion.denoiser.denoiser` with `learned=network.learned_variance`;

@@ -26,9 +26,9 @@ from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import load_dataset
 from ...diffusion.denoiser import denoiser
+from ...diffusion.parameterisation import Velocity
 from ...diffusion.schedule import Schedule
 from ...diffusion.steps import q_sample
-from ...diffusion.velocity import Velocity
 from ...nets.likelihood import discretised_gaussian_nll
 from ...nets.pixels import to_pixels
 from ...training.augmentation import mirror_images

@@ -13,14 +13,13 @@ from counterfactory.core.errors import BadFile, UserError
 from counterfactory.core.files import read_json, write_array, write_table
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import Dataset, declared, save_dataset
-from counterfactory.diffusion.schedule import build_schedule
 from counterfactory.models.classifier.model import load_classifier
 from counterfactory.models.ddpm.model import load_ddpm
 from counterfactory.models.image.model import load_image_mechanism
 from counterfactory.models.imports import import_model
 from counterfactory.models.judges.model import load_judge
 from counterfactory.nets.unet import UNet
-from counterfactory.pretrained.guided_diffusion import describe_unet, to_published
+from counterfactory.pretrained.guided_diffusion import to_published
 from tests.fixtures.originals import Original
 
 MNIST = replace(declared("morphomnist"), simulated=False)
@@ -178,42 +177,6 @@ def test_ddpm_asks_for_what_the_file_cannot_say(tmp_path, data):
     assert len(schedule) == 500
     # Untrained weights denoise nothing, so that no option can be confirmed, and the description says so.
     assert "not confirmed" in read_json(run.out / "model.json")["denoising_error"]["note"]
-
-
-@pytest.mark.slow
-def test_wrong_heads_of_a_trained_network_are_refused(tmp_path):
-    """Images are a row and a column of the same number: only attention joins what is far apart."""
-
-    def crosses(count: int, generator: torch.Generator) -> torch.Tensor:
-        place = torch.randint(0, 8, (count,), generator=generator)
-        images = -torch.ones(count, 1, 8, 8)
-        images[torch.arange(count), 0, :, place] = 1
-        images[torch.arange(count), 0, place, :] = 1
-        return images
-
-    generator = torch.Generator().manual_seed(0)
-    unet, network = published_unet(side=8)
-    schedule = build_schedule("linear", 500)
-    optimizer = torch.optim.Adam(unet.parameters(), 3e-3)
-    for _ in range(200):
-        x, t = crosses(32, generator), torch.randint(0, 500, (32,), generator=generator)
-        noise = torch.randn(x.shape, generator=generator)
-        signal = schedule.alphas_bar[t][:, None, None, None].float()
-        loss = (unet(signal.sqrt() * x + (1 - signal).sqrt() * noise, t) - noise).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    images = ((crosses(64, generator) + 1) * 127.5).to(torch.uint8).numpy()
-    data = write(tmp_path / "data", replace(MNIST, shape=(1, 8, 8)), images)
-    state = to_published(unet.state_dict(), network, 8)
-    assert describe_unet(state, 8, "")["attention"] == [8]
-    path, run = saved(tmp_path, state), run_of(tmp_path, "ddpm", data)
-    import_model(path, UNET, run)
-    assert "note" not in read_json(run.out / "model.json")["denoising_error"]
-    attention = ({"num_heads": 1}, {"use_new_attention_order": True}, {"num_head_channels": 16})
-    for wrong in (*attention, {"predict_xstart": True}):
-        with pytest.raises(UserError, match="denoises the valid images with a mean squared error of"):
-            import_model(path, UNET | wrong, run)
 
 
 def own_network() -> torch.nn.Sequential:

@@ -7,7 +7,7 @@ __all__ = ["imported_notes"]
 
 
 def imported_notes(descriptions: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Returns one sentence for each imported model; none for models that were trained.
+    """Returns one note for each imported model, with what could not be confirmed; none for models that were trained.
 
     Arguments:
         descriptions: The `model.json` of each model, by the name to be shown.
@@ -23,6 +23,9 @@ def imported_notes(descriptions: Mapping[str, Mapping[str, Any]]) -> tuple[str, 
             f"{name}: not trained here; weights imported from {origin.get('file')} (SHA-256 "
             f"{origin.get('sha256')}{'; ' + given if given else ''})."
         )
+        doubt = (meta.get("denoising_error") or {}).get("note")
+        if doubt:
+            notes[-1] += f" {doubt[0].upper()}{doubt[1:]}."
     return tuple(dict.fromkeys(notes))
 
 

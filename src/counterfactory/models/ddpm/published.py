@@ -6,7 +6,8 @@ denoised is compared between the values that fit:
 
 .. math:: \mathbb{E}_{t, \epsilon} \left\| \epsilon - \epsilon_\theta(x_t, t) \right\|^2
 
-A trained network has a much larger error with a wrong value, so that a wrong option is refused.
+A trained network has a much larger error with a wrong value, so that a wrong option is refused. The noise schedule and
+the number of steps are compared in the same way: another process gives the same noisy image at another time step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from ...core.errors import UserError
 from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import load_dataset, load_split
-from ...diffusion.clean import CleanImage
+from ...diffusion.parameterisation import CleanImage
 from ...diffusion.schedule import Schedule, build_schedule
 from ...nets.pixels import to_pixels
 from ...nets.unet import UNet
@@ -35,6 +36,7 @@ __all__ = ["import_ddpm"]
 _PIXELS = 64 * 32 * 32  # the check uses as many images as have this number of pixels together, 4 to 64
 _WORSE = 1.25  # an option is refused if its error is this many times that of another value,
 _SURE = 4.0  # or if the mean difference of the errors is this many times its standard error
+_STEPS = (500, 1_000, 4_000)  # usual numbers of diffusion steps
 _TRAINED = 0.5  # the largest error of a network that denoises; one that predicts zeros has 1
 
 
@@ -79,7 +81,11 @@ def import_ddpm(published: Published, options: Options, run: Run) -> tuple[dict[
     schedule = build_schedule(schedule_name, steps)
     candidates = _Candidates(state, network, shape, path)
     unet = candidates.build(*given)
-    found = _compare(unet, candidates, _Reading(*given, clean), schedule, run)
+    # With rescaled time steps the number of steps makes no difference.
+    counts = {steps, *_STEPS} if "time_scale" not in network else {steps}
+    processes = [(name, count) for name in ("linear", "cosine") for count in sorted(counts)]
+    processes.remove((schedule_name, steps))
+    found = _compare(unet, candidates, _Reading(*given, clean), schedule, processes, run)
     model = CleanImage(unet, schedule) if clean else unet
     arguments = {key: value for key, value in network.items() if key != "learned_variance"}
     return model.state_dict(), {
@@ -177,9 +183,23 @@ def _heads(options: Options, network: Mapping[str, Any], side: int) -> tuple[dic
 
 
 def _compare(
-    unet: UNet, candidates: _Candidates, given: _Reading, schedule: Schedule, run: Run
+    unet: UNet,
+    candidates: _Candidates,
+    given: _Reading,
+    schedule: Schedule,
+    processes: Sequence[tuple[str, int]],
+    run: Run,
 ) -> dict[str, Any]:
-    """Returns the denoising error; refuses the options if other ones have a much smaller error."""
+    """Returns the denoising error; refuses the options if other ones have a much smaller error.
+
+    Arguments:
+        unet: The network with the given options.
+        candidates: The weights.
+        given: The given reading of the weights.
+        schedule: The given diffusion process.
+        processes: Schedule and number of steps of other processes.
+        run: The folder of the data set and the device.
+    """
     split = load_split(run.data, "valid")
     count = min(64, max(4, _PIXELS // (unet.shape[1] * unet.shape[2])), len(split.images))
     device = choose_device(run.device)
@@ -191,7 +211,7 @@ def _compare(
     signal = schedule.alphas_bar[t][:, None, None, None].to(x.dtype)
     noisy = signal.sqrt() * x + (1 - signal).sqrt() * noise
 
-    def errors(model: UNet) -> dict[bool, Tensor]:
+    def errors(model: UNet, t: Tensor = t) -> dict[bool, Tensor]:
         """Returns the mean squared error of each image, (B,), if the output is the clean image and if it is noise."""
         model.to(device)
         steps = zip(noisy.split(8), t.split(8), strict=True)
@@ -207,6 +227,10 @@ def _compare(
 
     every = errors(unet)
     own = every[given.clean]
+    for name, count in processes:
+        levels = build_schedule(name, count).alphas_bar
+        same = (levels - signal.reshape(-1, 1).to(levels.dtype)).abs().argmin(1)
+        _refuse_process(own, errors(unet, same)[given.clean], schedule, name, count)
     _refuse(own, every[not given.clean], given, given._replace(clean=not given.clean))
     for heads, new in candidates.others():
         if (heads, new) != (given.heads, given.new):
@@ -235,5 +259,15 @@ def _refuse(own: Tensor, other: Tensor, given: _Reading, reading: _Reading) -> N
         raise UserError(
             f"options {', '.join(keys)}: with {named}, new order {reading.new}, clean image {reading.clean}, the "
             f"network denoises the valid images with a mean squared error of {other.mean():.3g}, with the given ones "
+            f"{own.mean():.3g}; correct them"
+        )
+
+
+def _refuse_process(own: Tensor, other: Tensor, schedule: Schedule, name: str, count: int) -> None:
+    """Raises an error if the network has much smaller errors, (B,), at the time steps of another process."""
+    if float(other.mean()) < _TRAINED and float(other.mean()) * _WORSE < float(own.mean()):
+        raise UserError(
+            f"options diffusion_steps, noise_schedule: with {count} steps, {name}, the network denoises the valid "
+            f"images with a mean squared error of {other.mean():.3g}, with the given {len(schedule)} steps of "
             f"{own.mean():.3g}; correct them"
         )

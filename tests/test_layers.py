@@ -1,6 +1,7 @@
 """Imports between the folders of the package run downward only, so that no two folders import each other."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import counterfactory
@@ -70,6 +71,26 @@ def test_imports_run_downward():
         line for (folder, other), lines in arrows().items() if LEVEL[other] >= LEVEL[folder] for line in lines
     }
     assert not upward, "\n".join(sorted(upward))
+
+
+def test_no_modules_import_each_other():
+    """Each module can be the first one that a process imports."""
+    files = {path.relative_to(ROOT).with_suffix("").parts: path for path in ROOT.rglob("*.py")}
+    graph = {}
+    for name, path in files.items():
+        graph[name] = set()
+        for node in ast.parse(path.read_text()).body:  # not what functions import when they run
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = (*name[: len(name) - node.level], *(node.module.split(".") if node.module else []))
+                # A name is a module, or is defined in a module or in a package.
+                names = [(*base, alias.name) for alias in node.names]
+                found = [one if one in files else base for one in names]
+                packages = [(*one, "__init__") for one in found]
+                graph[name] |= {
+                    other for one in zip(found, packages, strict=True) for other in one if other in files
+                }
+    assert len(graph) > 300 and sum(map(len, graph.values())) > 1000
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_registries_import_registries_only():

@@ -29,8 +29,8 @@ class JudgesSettings(Section):
     )
     context: bool = Field(
         False,
-        description="true: the effects of its variable are additional inputs of a judge, as published "
-        "(Morpho-MNIST, thickness: intensity).",
+        description="true: the effects of its variable are additional inputs of a judge, as in "
+        "causal-gen (Morpho-MNIST, thickness: intensity).",
     )
     confounded: bool = Field(
         False,

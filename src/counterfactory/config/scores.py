@@ -28,7 +28,7 @@ __all__ = [
 
 
 Least = Annotated[int, Field(ge=2, le=LARGEST)]
-JPEG = "Whether images are compressed as JPEG first (published: true)."
+JPEG = "Whether images are compressed as JPEG first, as for the scripts of DiME."
 
 
 class LpipsSettings(Section):
@@ -69,7 +69,7 @@ class CorrelationSettings(Section):
     constant: Literal["zero", "nan"] = Field(
         "zero",
         description="Correlation with an attribute that never changes; zero; or nan: undefined, and so is CD "
-        "(published).",
+        "(the code of DiME).",
     )
     jpeg: bool = Field(False, description=JPEG)
 
@@ -87,7 +87,7 @@ class CoutSettings(Section):
     last_portion: Literal["exact", "whole"] = Field(
         "exact",
         description="Width of the last portion of pixels, which is smaller than the others; whole: that of the others, "
-        "as in published code.",
+        "as in the code of FastDiME.",
     )
     jpeg: bool = Field(False, description=JPEG)
 
@@ -105,7 +105,7 @@ class DciSettings(Section):
 Real = Literal["flipped", "all"]
 REAL = (
     "Real images that flipped answers are compared with: their own originals (flipped), or the originals of "
-    "all answers (all, published)."
+    "all answers (all, the scripts of DiME)."
 )
 
 

@@ -72,7 +72,7 @@ GRAPHS: dict[str, tuple[tuple[str, ...], Edges]] = {
 """The variables and edges of the named graphs."""
 
 SIZES = {"benchmark": 64, "causalgan": 64, "dime": 128}
-"""Height and width of the images, in px, of each preprocessing as published."""
+"""Height and width of the images, in px, of each preprocessing, as its authors give it."""
 
 LISTS = ("list_attr_celeba", "list_eval_partition", "identity_CelebA")
 """The lists of attributes, partitions and identities; the last one may be missing."""

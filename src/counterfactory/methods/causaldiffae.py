@@ -19,7 +19,7 @@ there (`action: replace`), which loses the other information of the code; `actio
 .. math:: \hat\epsilon = \hat\epsilon_0 + w (\hat\epsilon(z^*) - \hat\epsilon_0),
 
 where :math:`\hat\epsilon_0` is conditioned on the factual codes (`guide_from: factual`), so that a null intervention is
-not amplified, or unconditional (`null`, classifier-free guidance as published).
+not amplified, or unconditional (`null`, classifier-free guidance as in the paper).
 
 `stickiness` s < 1 redraws each entry of :math:`x_T` with probability 1 - s (:mod:`counterfactory.methods.stickiness`);
 the noises of the codes are kept.

@@ -5,7 +5,7 @@ r"""Perceptual distances that an explanation keeps small: squared Euclidean dist
 with :math:`\phi` scaled so that d equals the distance that each choice defines:
 
 - `vgg19`: the mean squared difference of the features of VGG-19, trained on ImageNet, after its first `layer` layers
-  (18: up to the ReLU after the fourth convolution of the third block), as published with DiME (Jeanneret et al., 2022,
+  (18: up to the ReLU after the fourth convolution of the third block), as in DiME (Jeanneret et al., 2022,
   arXiv:2203.15636).
 - `lpips_vgg`, `lpips_alex`: LPIPS (Zhang et al., 2018, arXiv:1801.03924) with that trunk.
 - `classifier`: the mean squared difference of the maps of the explained classifier's first `layer` convolutions, each

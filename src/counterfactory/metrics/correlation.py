@@ -100,7 +100,7 @@ def correlation_scores(
         train: The correlations of the labels of the train split, (A, A), in the order of the oracle's attributes.
         bootstrap: The section `scores.bootstrap` of the configuration.
         constant: The correlation with an attribute that never changes: 0 or undefined.
-        jpeg: Whether images are compressed as JPEG first, as published.
+        jpeg: Whether images are compressed as JPEG first, as for the scripts of DiME.
     """
     predictions = predict(answers, classifier)
     names = list(oracle.attributes)

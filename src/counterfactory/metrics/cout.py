@@ -8,10 +8,10 @@ of the pixels has been replaced,
 
 where y is the prediction for the factual image and :math:`y^*` the goal, by the trapezoidal rule (Khorram & Fuxin,
 2022, arXiv:2203.15064; as in ACE, Jeanneret et al., 2023, arXiv:2303.09962). Higher is better: a sparse change that
-flips the classifier early scores near 1. As published, the score is the mean over all answers, flipped or not, to
-factual images that the classifier predicts correctly. A portion is `HW // 50` pixels, at least one, so there are 50
-portions or slightly more. The last portion is smaller than the others. Published code counts it as a whole one; with
-`last_portion: whole` so does this module. Published scripts read images that were compressed as JPEG (`jpeg: true`).
+flips the classifier early scores near 1. The score is the mean over all answers, flipped or not, to factual images that
+the classifier predicts correctly. A portion is `HW // 50` pixels, at least one, so there are 50 portions or slightly
+more. The last portion is smaller than the others. The code of FastDiME counts it as a whole one; with
+`last_portion: whole` so does this module. The scripts of DiME read images that were compressed as JPEG (`jpeg: true`).
 """
 
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ def cout_scores(
         classifier: The classifier whose decisions are flipped.
         questions: The number of questions scored per set.
         whole: Whether the last portion counts as a whole one.
-        jpeg: Whether images are compressed as JPEG first, as published.
+        jpeg: Whether images are compressed as JPEG first, as for the scripts of DiME.
     """
     first = first_answers(answers.questions)
     kinds = answers.questions.iloc[first].groupby(["intervention", "protocol", "cycles"], sort=False)

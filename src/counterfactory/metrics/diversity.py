@@ -3,7 +3,7 @@ r"""sigma_L: the LPIPS distance between answers to the same question under diffe
 .. math:: \sigma_L = \frac1N \sum_i \frac{2}{R (R - 1)} \sum_{r < s}
    \mathrm{LPIPS}\big(\hat x_i^{(r)}, \hat x_i^{(s)}\big)
 
-over R repeats of each question (Jeanneret et al., 2022, arXiv:2203.15636, with LPIPS-VGG). As published, a question
+over R repeats of each question (Jeanneret et al., 2022, arXiv:2203.15636, with LPIPS-VGG). A question
 counts if all of its repeats flipped, or none did. Published tables treat a higher value as better. It has no direction
 here, because the diversity may come from content that should stay the same, and a deterministic method has none.
 """
@@ -48,7 +48,7 @@ def diversity_scores(
         answers: The answers to the suite `flip`.
         classifier: The classifier whose decisions are flipped.
         model: The LPIPS network.
-        jpeg: Whether images are compressed as JPEG first, as published.
+        jpeg: Whether images are compressed as JPEG first, as for the scripts of DiME.
     """
     repeats = repeats_of(answers)
     if not repeats:

@@ -12,10 +12,10 @@ only the first `scores.fid.images` questions of each set are scored, and every v
 number of features, FID depends more on n than on the images: compare values at equal n only. Inception was trained on
 photographs; for digits, :mod:`counterfactory.metrics.oracle_frechet` is more meaningful.
 
-As published, the real images are the factual images of all answers, including those that did not flip, and all images
-are compressed as JPEG (`real: all`, `jpeg: true`). By default they are the factual images of the flipped answers, so
-that a method is not penalized here for answers that did not flip. An answer shares content with its factual image,
-which lowers `fid`, but not `sfid`; `kid` leaves out such pairs.
+In the scripts of DiME the real images are the factual images of all answers, including those that did not flip, and all
+images are compressed as JPEG (`real: all`, `jpeg: true`). By default they are the factual images of the flipped
+answers, so that a method is not penalized here for answers that did not flip. An answer shares content with its factual
+image, which lowers `fid`, but not `sfid`; `kid` leaves out such pairs.
 """
 
 from collections.abc import Callable, Mapping

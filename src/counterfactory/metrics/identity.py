@@ -55,7 +55,7 @@ def identity_scores(
         classifier: The classifier whose decisions are flipped.
         embed: A function from uint8 images (N, C, H, W) to embeddings (N, F) of norm 1.
         threshold: The cosine above which two images count as one identity.
-        jpeg: Whether images are compressed as JPEG first, as published.
+        jpeg: Whether images are compressed as JPEG first, as for the scripts of DiME.
     """
     rows = first_answers(answers.questions)
     predictions = predict(answers, classifier)

@@ -46,7 +46,7 @@ def mnac_scores(
         answers: The answers to the suite `flip`.
         classifier: The classifier whose decisions are flipped.
         oracle: The network that predicts the attributes.
-        jpeg: Whether images are compressed as JPEG first, as published.
+        jpeg: Whether images are compressed as JPEG first, as for the scripts of DiME.
     """
     rows = first_answers(answers.questions)
     predictions = predict(answers, classifier)

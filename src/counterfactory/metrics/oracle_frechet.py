@@ -3,8 +3,8 @@ r"""The Frechet distance between flipped answers and real images in the features
 :math:`d^2` of :mod:`counterfactory.metrics.frechet`, in the features before the last layer of the oracle
 (:mod:`counterfactory.models.classifier.network`); lower is better. Unlike Inception, the oracle was trained on images
 of this data set, and a few hundred images determine the covariance of its few features. With fewer images than
-features there is no score. The real images are the factual images of the flipped answers or, as published for FID
-(`real: all`), of all answers.
+features there is no score. The real images are the factual images of the flipped answers or, as in the scripts of DiME
+for FID (`real: all`), of all answers.
 """
 
 from typing import TYPE_CHECKING, Literal

@@ -18,9 +18,9 @@ classifier's probability p of the target,
 
 In the summary, `clean acc` is in per cent and `cf acc`, the flip rate, is a share; `FVA` and `MNAC` are 0, as in the
 output of the published scripts. Groups without images have means of 0. Images are RGB JPEG files at Pillow's default
-quality, as published; scores of these files therefore differ slightly from the scores of this package. Differences from
-the published files: BKL is computed from the rounded image, and the numbers of single images, published as a pickle
-(stats.pth), are arrays of the same names in stats.npz.
+quality, as those scripts expect; scores of these files therefore differ slightly from the scores of this package.
+Differences from the published files: BKL is computed from the rounded image, and the numbers of single images,
+published as a pickle (stats.pth), are arrays of the same names in stats.npz.
 
 References:
     | Diffusion Models for Counterfactual Explanations (Jeanneret et al., 2022)

@@ -15,7 +15,7 @@ determine the variance, as thickness does for intensity on Morpho-MNIST.
 The form `one_shot` is that of the published code, :math:`z_k = f_k\big(\sum_{i \in \mathrm{Pa}(k)} u_i\big) + u_k`,
 with a network at roots too. Causes act through their noises, so that effects of effects are not reached, and the code
 of a root is its noise plus a learned constant. An intervention on a root sets its noise (its code then differs by that
-constant); an intervention on an effect sets its code and leaves all other codes unchanged, as published.
+constant); an intervention on an effect sets its code and leaves all other codes unchanged, as that code does.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ Variables that act as exposure (:mod:`counterfactory.nets.exposure`) may be remo
 on *developed* images and is not conditioned on the codes of these variables, and its result is exposed again.
 
 The condition of the denoiser is z and one indicator, which is 1. The null condition is all zeros, including the
-indicator. Without the indicator, as published, the null condition is the same as labels in the middle of their ranges.
+indicator. The authors have no indicator; the null condition is then the same as labels in the middle of their ranges.
 """
 
 import math

@@ -24,7 +24,7 @@ and computes the first divergence as if both variances were 1 and the second ove
 
 `labels: given` moves the codes to the given labels before they condition the denoiser (q(z | x, y) of the paper), so
 that errors of the encoder do not blur what the denoiser associates with a code. `labels: read` uses the encoder's own
-codes, as published.
+codes, as the published code does.
 
 A share `drop` of the images, drawn anew in every step (published: one half), has the null condition and contributes to
 no divergence; the denoiser is then also trained without codes, as classifier-free guidance requires. Images *without

@@ -6,7 +6,7 @@ r"""Trains a denoising diffusion model of images, :math:`p(x)`, the generative m
           \mathrm{KL}\big(q(x_{t-1} \mid x_t, x_0) \,\|\, p(x_{t-1} \mid x_t)\big)}_{L_\mathrm{vlb}}
 
 with D pixels and t uniform; at the first step the divergence is replaced by the discretised likelihood (Nichol and
-Dhariwal, 2021, arXiv:2102.09672, section 3.1; :math:`\lambda` = 0.001 as published, here in nats). The gradient of the
+Dhariwal, 2021, arXiv:2102.09672, section 3.1; :math:`\lambda` = 0.001 there, here in nats). The gradient of the
 second term reaches the variance only. With a fixed variance there is no second term. If the network predicts velocity,
 :math:`L_\mathrm{simple}` is the mean squared error of the velocity, that is, of the noise divided by
 :math:`\sqrt{\bar\alpha_t}` (Salimans and Ho, 2022, arXiv:2202.00512).

@@ -20,9 +20,9 @@ in ImageCFGen (Dash et al., 2022, arXiv:2009.08270) and the benchmark of Melista
 
 .. math:: L_E = \kappa\, \|z - E(G(z))\|_2^2 + \|x - G(E(x))\|_1
 
-with :math:`\kappa` = 1 as published. Both terms are means, the first over latents and the second over pixels, most of
-which are black. With :math:`\kappa` = 1 the term of the code, most of which the encoder cannot reduce, outweighs that
-of the image.
+with :math:`\kappa` = 1 in that benchmark. Both terms are means, the first over latents and the second over pixels,
+most of which are black. With :math:`\kappa` = 1 the term of the code, most of which the encoder cannot reduce,
+outweighs that of the image.
 
 *Validation.* The adversarial losses do not measure quality. Weights are selected by the energy score of generated
 images given the parents (Gneiting and Raftery, 2007, JASA 102(477), 359-378),

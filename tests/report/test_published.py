@@ -1,8 +1,12 @@
+import pandas as pd
 import pytest
 import yaml
 
 from counterfactory.core.errors import UserError
+from counterfactory.data.dataset import Dataset
+from counterfactory.report.cells import Scores
 from counterfactory.report.published import PUBLISHED, read_published
+from counterfactory.report.published_tables import ThisRun, published_tables
 
 SOURCES, STUDIES = read_published()
 VALUES = [(study, value) for study in STUDIES for value in study.values]
@@ -34,7 +38,7 @@ def test_values_are_within_the_range_of_their_unit():
         "nats": (-10, 10),
         "F1": (0, 1),
     }
-    ranges |= {"FID": (0, 100), "attributes": (1, 40), "CD": (0, 80), "COUT": (-1, 1)}
+    ranges |= {"FID": (0, 100), "attributes": (1, 40), "CD": (0, 80), "COUT": (-1, 1), "CLD": (0, 1)}
     for _, value in VALUES:
         low, high = ranges[value.unit]
         assert low <= value.value <= high, value
@@ -52,6 +56,8 @@ def test_values_of_slides_are_labelled():
         ("VAE", "do", "intensity", 1, "predicted_intensity", 5.33),
         ("GAN", "null", "none", 10, "lpips", 0.184),
         ("HVAE", "null", "none", 1, "l1", 0.438),
+        ("HVAE", "do", "every", 1, "do_fid", 5.362),
+        ("GAN", "do", "every", 1, "minimality", 0.286),
         ("rectified flow", "do", "random", 1, "measured_intensity", 3.38),
         ("parents", "mechanisms", "none", 1, "total", 1.8936),
         ("DiME", "flip", "smiling", 1, "mnac", 3.72),
@@ -109,3 +115,29 @@ def test_faces_have_studies_of_their_own():
     assert found["HVAE", "hvae", "Eyeglasses", "f1_Smiling"] == 0.997
     assert found["GAN", "gan", "Eyeglasses", "f1_Eyeglasses"] == 0.891
     assert not any(study.comparable for study in faces)
+
+
+def run_with(metrics: dict[str, list[float]]) -> ThisRun:
+    """Returns a run whose HVAE has scores of two interventions."""
+    rows = [
+        {"dataset": "morphomnist", "method": "hvae", "seed": 0, "suite": "do", "intervention": what}
+        | {"protocol": "other_bin", "cycles": 1, "metric": metric, "n": 9, "reason": ""}
+        | {"value": value, "low": value - 1, "high": value + 1}
+        for metric, values in metrics.items()
+        for what, value in zip(("thickness", "digit"), values, strict=True)
+    ]
+    dataset = Dataset("morphomnist", (), (), (1, 32, 32), True)
+    return ThisRun(Scores(pd.DataFrame(rows)), dataset, {}, [])
+
+
+def test_values_of_all_interventions_are_compared_with_the_mean():
+    [study] = [one for one in STUDIES if one.only_with_ours]
+    run = run_with({"do_fid": [30.0, 50.0], "minimality": [0.2, 0.3]})
+    assert run.shows(study)
+    [table] = published_tables(run, SOURCES, [study])
+    rows = {row.name: [cell.value for cell in row.cells] for row in table.rows}
+    assert rows["HVAE, published"] == [5.362, 0.272]
+    assert rows["HVAE, this run"] == [pytest.approx(40.0), pytest.approx(0.25)]
+    assert [column.title for column in table.columns] == ["mean over interventions"] * 2
+    # Other runs do not have the table, so that it does not change theirs.
+    assert not run_with({"l1": [1.0, 2.0]}).shows(study)

@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core.errors import UserError
 
-__all__ = ["PUBLISHED", "Size", "Source", "Study", "Value", "read_published"]
+__all__ = ["EVERY", "PUBLISHED", "Size", "Source", "Study", "Value", "read_published"]
+
+EVERY = "every"
+"""The intervention of a value that covers all interventions together; ours is the mean over those of the run."""
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 """The file of published values in the package."""
@@ -80,6 +83,7 @@ class Study(_Strict):
     dataset: Size
     datasets: tuple[str, ...] = ("morphomnist",)
     comparable: bool
+    only_with_ours: bool = False
     why: str = Field(min_length=20)
     values: tuple[Value, ...] = Field(min_length=1)
 

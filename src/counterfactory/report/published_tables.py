@@ -16,7 +16,7 @@ from ..data.dataset import Dataset
 from .cells import Scores, Select
 from .checks import judge_error
 from .layout import Cell, Column, Row, Table
-from .published import Source, Study, Value
+from .published import EVERY, Source, Study, Value
 from .vocabulary import describe_score, method_title, set_title
 from .write import column_head
 
@@ -53,9 +53,17 @@ class ThisRun:
                 return Cell(reason="not in this run")
             spread = float(np.std(fitted, ddof=1)) if len(fitted) > 1 else None
             return Cell(float(np.mean(fitted)), spread=spread, seeds=len(fitted))
-        select = Select(value.suite, value.metric, (value.intervention,), value.protocol, value.cycles)
+        every = value.intervention == EVERY
+        interventions = tuple(self.scores.interventions(value.suite)) if every else (value.intervention,)
+        select = Select(value.suite, value.metric, interventions, value.protocol, value.cycles)
         cell = self.scores.cell(select, value.ours)
         return replace(cell, reason="not in this run") if cell.reason == "not scored" else cell
+
+    def shows(self, study: Study) -> bool:
+        """Returns whether the report of this run has the table of a study."""
+        if self.dataset.name not in study.datasets:
+            return False
+        return not study.only_with_ours or any(self.cell(value).value is not None for value in study.values)
 
     def pair(self, value: Value | None) -> tuple[Cell, Cell]:
         """Returns the cells of a published value (None: not published) and of the corresponding value of this run."""
@@ -77,9 +85,8 @@ def _column(value: Value, dataset: Dataset) -> Column:
     key = f"{value.suite}_{value.intervention}_{value.protocol}_{value.metric}_{value.cycles}"
     how = ", measured" if value.metric.startswith("measured_") else ""
     if value.suite == "do":
-        return Column(
-            key, set_title(value.intervention), score.title + how, score.unit, score.better, score.decimals
-        )
+        title = "mean over interventions" if value.intervention == EVERY else set_title(value.intervention)
+        return Column(key, title, score.title + how, score.unit, score.better, score.decimals)
     if value.suite == "flip":
         return Column(key, score.title, value.intervention, score.unit, score.better, score.decimals)
     return Column(

@@ -70,11 +70,11 @@ def write_tables(
         read_scores(results.scores, results.pooled, Paired(results.rows, level) if results.rows else None),
     )
     sources, every = read_published(published)
-    studies = [study for study in every if dataset.name in study.datasets]
     judges = read_judges(results.judges)
     mechanisms = [read_description(path, "scm") for path in results.scm]
     main = main_tables(scores, dataset, level)
     run = ThisRun(scores, dataset, judges, mechanisms)
+    studies = [study for study in every if run.shows(study)]
     comparisons = published_tables(run, sources, studies)
     tables = build_tables(scores, dataset, judges, mechanisms, true_nll(results.data, dataset), level)
     tables += [

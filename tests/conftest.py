@@ -32,6 +32,7 @@ LONGEST = (
 TOGETHER = {
     "tests/workflow/test_fuzz.py": "tiny",
     "tests/explorer/test_explorer.py": "tiny",
+    "tests/explorer/test_settings.py": "tiny",
     "tests/api/": "api",
     "tests/report/": "report",
 }

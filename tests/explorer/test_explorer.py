@@ -12,41 +12,17 @@ import torch
 from PIL import Image
 
 from counterfactory.api.checks import outside_values
-from counterfactory.config import load_settings
 from counterfactory.core.files import write_json
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split
 from counterfactory.data.typical import CARRIED, INVERTED, fit_typical, ranges
-from counterfactory.report.explorer.blobs import pack, quantised, sheet
-from counterfactory.report.explorer.content import Models, dials
-from counterfactory.report.explorer.export import exporter_missing
-from counterfactory.report.explorer.page import Stored, write_explorer
-from counterfactory.report.explorer.runtime import fetch_runtime
+from counterfactory.report.explorer.blobs import pack, quantised, sheet, shrunk
 from tests.explorer.browser import Page, executable
-from tests.workflow import tiny
+from tests.explorer.pages import METHODS, READY, asked, opened, write
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(executable() is None, reason="no Chromium is installed (apt-get install chromium)"),
 ]
-READY = "document.body && document.body.dataset.ready === 'yes' && document.body.dataset.busy === 'no'"
-
-
-@pytest.fixture(scope="module")
-def run(tiny_run):
-    return tiny_run / tiny.RESULTS
-
-
-METHODS = ["copy", "vae", "truth"]
-
-
-def write(run, out, runtime, methods=METHODS, seeds=(0,)):
-    settings = load_settings({}).answers
-    models = Models(run / "data", run / "models", methods, 0, settings)
-    rows = tuple(sorted(run.glob("scores/*/seed*.parquet")))
-    queries = tuple(sorted(run.glob("queries/seed*/*.json")))
-    write_explorer(models, Stored(run / "questions", run / "answers", rows, seeds, queries), runtime, out)
-    assert out.stat().st_size < 10_000_000
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -89,33 +65,6 @@ def more(run, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    if exporter_missing():
-        pytest.skip(exporter_missing())
-    path = tmp_path_factory.mktemp("runtime") / "runtime.json"
-    fetch_runtime(path)
-    missing = json.loads(path.read_text()).get("missing")
-    if missing:
-        pytest.skip(missing)
-    return path
-
-
-@pytest.fixture(scope="module")
-def page(run, runtime, tmp_path_factory):
-    return write(run, tmp_path_factory.mktemp("elsewhere") / "explorer.html", runtime)
-
-
-def opened(page, window, fragment=""):
-    window.open(page, fragment)
-    window.wait(READY)
-
-
-def asked(window):
-    """Returns the addresses that the page asked for, without those that hold their data themselves."""
-    return [url for url in window.requests if not url.startswith(("data:", "blob:", "file:"))]
-
-
 def test_answers_as_python_does(run, page):
     from counterfactory.methods.dscm import Pearl, counterfactual_image
     from counterfactory.models.image.model import load_image_mechanism
@@ -154,17 +103,31 @@ def test_answers_as_python_does(run, page):
             assert np.abs(np.array(found[1]) - expected.numpy().ravel().astype(int)).max() <= 1
 
 
+def test_unpacks_lzma(page):
+    random = np.random.default_rng(0)
+    words = [random.bytes(int(size)) for size in random.integers(2, 40, 60)]
+    data = b"".join(words[k] for k in random.integers(0, 60, 3000)) + random.bytes(500) + bytes(1000)
+    with Page() as window:
+        opened(page, window)
+        for one in (data, b"a", b"", b"ab" * 400):
+            packed = json.dumps(list(shrunk(one)))
+            assert bytes(window.evaluate(f"[...unlzma(Uint8Array.from({packed}))]")) == one
+
+
 def test_works_from_a_file_without_network_and_errors(page):
     with Page() as window:
         opened(page, window)
         shown = window.evaluate("[...document.querySelectorAll('.answer h4')].map((one) => one.textContent)")
         assert shown == ["Image", "Truth", "VAE"]
-        assert window.evaluate("document.querySelectorAll('.arrow.cut').length") == 0
+        assert window.evaluate("document.querySelectorAll('.arrow.cut, .diff').length") == 0
+        assert "Nothing is set" in window.evaluate("document.getElementById('said').textContent")
         window.evaluate("document.getElementById('set-shadow_length').click()")
         window.wait(READY)
         # The arrow from each cause and from the noise.
         assert window.evaluate("document.querySelectorAll('.into-shadow_length.cut').length") == 3
         assert "do(shadow_length)" in window.evaluate("document.getElementById('graph').textContent")
+        assert window.evaluate("document.querySelectorAll('.diff').length") > 0
+        assert window.evaluate("document.getElementById('said').textContent") == ""
         assert window.evaluate("document.querySelectorAll('#found .hit').length") > 0
         assert window.errors == [] and asked(window) == []
 
@@ -287,17 +250,10 @@ def test_only_methods_seeds_and_queries_of_the_run_are_listed(more):
     assert [suite["suite"] for suite in listed["suites"]] == ["query"]
 
 
-def test_the_reduced_residual_is_the_dial_of_its_network(run):
-    settings = load_settings({"answers": {"reduced": {"residual_temperature": 0.3}}}).answers
-    both = Models(run / "data", run / "models", ["hvae_reduced", "hvae"], 0, settings)
-    assert both.mechanisms == ["hvae"] and dials(both)["residual_temperature"] == 1.0
-    alone = Models(run / "data", run / "models", ["hvae_reduced"], 0, settings)
-    assert alone.mechanisms == ["hvae_reduced"] and dials(alone)["residual_temperature"] == 0.3
-
-
 def test_phone(page):
     with Page(390, 844, phone=True) as window:
         opened(page, window)
+        window.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert window.evaluate("document.documentElement.scrollWidth") <= 390
         assert window.errors == []
 

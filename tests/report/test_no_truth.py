@@ -136,5 +136,5 @@ def test_the_report_of_snakemake_is_linked(stored, tmp_path, exists):
     )
     assert f"snakemake --report {out.parent / 'workflow.html'}" in out.read_text()
     assert 'href="workflow.html"' in out.read_text()
-    assert ("which does not exist before" in out.read_text()) != exists
+    assert ("It was not written with this page" in out.read_text()) != exists
     assert 'href="folder/workflow.html"' in (tmp_path / "results" / "report.html").read_text()

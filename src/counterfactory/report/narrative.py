@@ -261,30 +261,30 @@ def explanation_sentences(tables: Mapping[str, Table]) -> list[str]:
 
 
 def _graph_consistency(graph: Table, group: str) -> str:
-    """Returns a sentence on the most and the least consistent method in one group of the table `graph`."""
+    """Returns a sentence on how far the answers are from the causal graph, in one group of the table `graph`.
+
+    Methods are listed and not ranked, because they flip different questions; those within noise are named.
+    """
     columns = {
         column.key.rpartition("_")[2]: k for k, column in enumerate(graph.columns) if column.group == group
     }
-    moved, due, distance, count = (columns[name] for name in ("moved", "due", "inconsistency", "n"))
+    distance, count = (columns[name] for name in ("inconsistency", "n"))
     rows = [row for row in graph.rows if row.role == "method" and row.cells[distance].value is not None]
     if not rows:
         return ""
     rows.sort(key=lambda row: _value(row.cells[distance]))
-    unit = graph.columns[moved].unit
+    unit = graph.columns[distance].unit
     what, _, variable = group.partition(" flipped: ")
-
-    def changes(row: Row) -> str:
-        change, true = (_number(row.cells[k], graph, k) for k in (moved, due))
-        return (
-            f"{row.name} (mean change {change}{f' {unit}' if unit else ''}, true change {true}, "
-            f"n = {row.cells[count].value:.0f})"
-        )
-
-    leaders = [row for row in rows if row is rows[0] or row.cells[distance].best]
-    others = [row for row in rows if row not in leaders]
-    last = f", least consistent {changes(others[-1])}" if others else ""
-    first = f"most consistent with the causal graph {_list([changes(row) for row in leaders])}"
-    return f"Change of {variable} when {what} is flipped: {first}{last}."
+    parts = [
+        f"{row.name} {_number(row.cells[distance], graph, distance)} (n = {row.cells[count].value:.0f})"
+        for row in rows
+    ]
+    close = [row.name for row in rows if row.cells[distance].best]
+    noise = f"; {_list(close)} differ within noise" if len(close) > 1 else ""
+    return (
+        f"Change of {variable} when {what} is flipped, mean distance from the change that the causal graph implies"
+        f"{f' ({unit})' if unit else ''}: {_list(parts)}{noise}."
+    )
 
 
 def _list(parts: list[str]) -> str:

@@ -6,19 +6,24 @@ A sheet is one picture that holds many images of equal size in rows.
 import gzip
 import io
 import json
+import lzma
+import struct
 from base64 import b85encode
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["capacity", "pack", "pack_json", "quantised", "runs", "sheet"]
+__all__ = ["LONGER", "capacity", "gzipped", "pack", "pack_json", "quantised", "runs", "sheet", "shrunk"]
 
 COLUMNS = 64
 SIDE = 16_000
 """The largest width and height of a picture in px, below the limits of WebP and of browsers."""
 
 MISSING = 65_535
+
+LONGER = 1.25
+"""The length of packed text relative to the data."""
 
 
 def pack(data: bytes) -> str:
@@ -29,7 +34,18 @@ def pack(data: bytes) -> str:
 def pack_json(content: Any) -> str:
     """Returns packed, gzipped JSON."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return pack(gzip.compress(text.encode(), 9, mtime=0))
+    return pack(gzipped(text.encode()))
+
+
+def gzipped(data: bytes) -> bytes:
+    """Returns data compressed by gzip, the same bytes at every time."""
+    return gzip.compress(data, 9, mtime=0)
+
+
+def shrunk(data: bytes) -> bytes:
+    """Returns data compressed by LZMA, with their size in the header, where the encoder leaves it open."""
+    packed = lzma.compress(data, format=lzma.FORMAT_ALONE, preset=1)
+    return packed[:5] + struct.pack("<Q", len(data)) + packed[13:]
 
 
 def capacity(shape: tuple[int, int, int]) -> int:
@@ -55,7 +71,7 @@ def sheet(images: np.ndarray, quality: int = 0) -> bytes:
     picture = Image.fromarray(np.ascontiguousarray(drawn[:, :, 0] if channels == 1 else drawn))
     file = io.BytesIO()
     if quality:
-        picture.convert("RGB").save(file, "WEBP", quality=quality, method=4)
+        picture.convert("RGB").save(file, "WEBP", quality=quality, method=6)
     else:
         picture.save(file, "PNG", optimize=True)
     return file.getvalue()

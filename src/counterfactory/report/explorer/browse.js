@@ -73,12 +73,12 @@ class Browser {
   }
 
   /** Returns the values of one metric of one method, NaN where there is none. */
-  values(method, metric) {
+  async values(method, metric) {
     const k = method.metrics.findIndex((one) => one.name === metric);
     if (k < 0) return null;
     const key = method.scores, count = this.suite.steps.length, { low, step } = method.metrics[k];
-    if (!this.numbers[key]) { const bytes = blob(key).slice(); this.numbers[key] = new Uint16Array(bytes.buffer); }
-    return Array.from(this.numbers[key].subarray(k * count, (k + 1) * count), (whole) => (whole === 65535 ? NaN : low + step * whole));
+    this.numbers[key] ??= gunzip(blob(key)).then((bytes) => new Uint16Array(bytes.buffer));
+    return Array.from((await this.numbers[key]).subarray(k * count, (k + 1) * count), (whole) => (whole === 65535 ? NaN : low + step * whole));
   }
 
   async sheet(name) {
@@ -93,18 +93,19 @@ class Browser {
   }
 
   async show() {
-    const { suite, choice } = this, hits = [];
+    const { suite, choice } = this, hits = [], turn = (this.turn = (this.turn ?? 0) + 1);
     const kind = suite.kinds.indexOf(choice.intervention), protocol = suite.protocols.indexOf(choice.protocol);
     let better = "lower";
     for (const method of suite.methods) {
       if (!this.chosen(method)) continue;
-      const values = this.values(method, choice.metric), places = this.places(method.answered);
+      const values = await this.values(method, choice.metric), places = this.places(method.answered);
       if (!values) continue;
       better = method.metrics.find((one) => one.name === choice.metric).better || "lower";
       values.forEach((value, q) => {
         if ((kind < 0 || suite.intervention[q] === kind) && (protocol < 0 || suite.protocol[q] === protocol) && places[q] >= 0 && !Number.isNaN(value)) hits.push({ method, q, value, place: places[q] });
       });
     }
+    if (turn !== this.turn) return; // a newer choice is being shown
     const sign = (better === "lower" ? -1 : 1) * (choice.order === "best" ? -1 : 1);
     hits.sort((a, b) => (choice.order === "number" ? a.q - b.q : sign * (a.value - b.value) || a.q - b.q));
     this.hits = hits;
@@ -122,6 +123,7 @@ class Browser {
         make("div", { textContent: `${hit.method.title}: ${suite.target[hit.q] ? `flip ${suite.target[hit.q]}` : suite.steps[hit.q]}` }),
         make("div", { className: "hint", textContent: `${suite.labels?.[hit.q] ?? `question ${hit.q}, test image ${this.index.rows[image]}`}${several ? `, training seed ${hit.method.seed}` : ""}` })));
     }
+    if (turn !== this.turn) return;
     document.getElementById("found").replaceChildren(...cards);
     document.getElementById("more").hidden = hits.length <= this.count;
   }

@@ -19,18 +19,18 @@ from ...core.files import read_table
 from ...data.dataset import Dataset, load_split
 from ...methods.registry import METHODS
 from ..vocabulary import CEILING, FLOOR, method_title, set_title, spell_score
-from .blobs import capacity, quantised, runs, sheet
+from .blobs import capacity, gzipped, quantised, runs, sheet
 from .browse_queries import ACTUAL, query_suite
 
 __all__ = ["SUITES", "Shown", "browse"]
 
 SUITES = ("do", "flip", "null", "reverse")
-QUALITIES = (30, 12, 5)
+QUALITIES = (30, 20, 12, 5)
 Answers = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 """For each method and training seed the images of all questions of a suite, and which of them it answered."""
 
 LIMIT = 2_000_000
-"""The largest size of all pictures of this part in bytes."""
+"""The largest size of all pictures of this part in bytes, if the page has that much room."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,14 @@ class Shown:
         methods: The methods; the floor is left out.
         seeds: The training seeds. A method without training has the seed 0 only.
         queries: The descriptions of queries, `queries/seed<k>/<query>.json`, with their answers beside them.
+        room: The size in bytes that the scores and pictures together should not exceed; None: no limit but
+            :data:`LIMIT`.
     """
 
     methods: Sequence[str]
     seeds: Sequence[int] = (0,)
     queries: Sequence[Path] = ()
+    room: int | None = None
 
 
 def browse(
@@ -80,16 +83,30 @@ def browse(
         for suite, methods in found.items()
         for (method, seed), one in methods.items()
     } | generated
+    scored = {
+        f"{suite}-{method}-{seed}": _metrics(
+            scores[(scores["suite"] == suite) & (scores["method"] == method) & (scores["seed"] == seed)],
+            len(answered),
+            dataset,
+        )
+        for suite, methods in found.items()
+        for (method, seed), (_, answered) in methods.items()
+        if method != CEILING
+    }
+    numbers = {f"{name}-scores": gzipped(values) for name, (_, values) in scored.items()}
+    if queries is not None:
+        numbers |= {one["scores"]: gzipped(one.pop("values")) for one in queries["methods"]}
+    limit = LIMIT if shown.room is None else min(LIMIT, shown.room - sum(map(len, numbers.values())))
     every = sum(int(answered.sum()) for _, answered in sheets.values())
     most = capacity(dataset.shape)
-    pictures, size = _pictures(sheets, others, most)
-    if size > LIMIT:
+    pictures, size = _pictures(sheets, others, most, limit)
+    if size > limit:
         # The first answers of each method and suite, as many as the limit allows.
         largest = max((int(answered.sum()) for _, answered in sheets.values()), default=0)
-        most = min(most, max(1, int(largest * 0.95 * LIMIT / size)))
-        pictures, _ = _pictures(sheets, others, most)
+        most = min(most, max(1, int(largest * 0.95 * limit / size)))
+        pictures, _ = _pictures(sheets, others, most, limit)
     listed = {name: _first(answered, most) for name, (_, answered) in sheets.items()}
-    suites, numbers = [], {}
+    suites = []
     for suite, methods in found.items():
         one = _questions(suite, asked[suite])
         one |= {"methods": [], "truth": None}
@@ -100,17 +117,13 @@ def browse(
             if method == CEILING:
                 one["truth"] = drawn
                 continue
-            chosen = (scores["suite"] == suite) & (scores["method"] == method) & (scores["seed"] == seed)
-            metrics, numbers[f"{name}-scores"] = _metrics(scores[chosen], len(listed[name]), dataset)
-            title = method_title(method)
+            described = {"name": method, "seed": seed, "title": method_title(method)}
             one["methods"].append(
-                {"name": method, "seed": seed, "title": title, "scores": f"{name}-scores", "metrics": metrics}
-                | drawn
+                described | {"scores": f"{name}-scores", "metrics": scored[name][0]} | drawn
             )
         suites.append(one)
     if queries is not None:
         for one in queries["methods"]:
-            numbers[one["scores"]] = one.pop("values")
             one["answered"] = runs(listed[one["sheet"]])
         suites.append(queries)
     left_out = every - sum(int(flags.sum()) for flags in listed.values())
@@ -202,7 +215,10 @@ def _first(answered: np.ndarray, most: int) -> np.ndarray:
 
 
 def _pictures(
-    sheets: Mapping[str, tuple[np.ndarray, np.ndarray]], others: Mapping[str, np.ndarray], most: int
+    sheets: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    others: Mapping[str, np.ndarray],
+    most: int,
+    limit: int,
 ) -> tuple[dict[str, bytes], int]:
     """Returns the pictures at the highest quality at which they fit, or at the lowest one, and their size in bytes.
 
@@ -210,11 +226,12 @@ def _pictures(
         sheets: For each sheet all images, and which of them are answers.
         others: Further sheets, which are shown whole.
         most: The largest number of answers of a sheet.
+        limit: Their largest size in bytes.
     """
     shown = {name: images[_first(answered, most)] for name, (images, answered) in sheets.items()}
     pictures: dict[str, bytes] = {}
     for quality in QUALITIES:
         pictures = {name: sheet(images, quality) for name, images in {**shown, **others}.items()}
-        if sum(map(len, pictures.values())) <= LIMIT:
+        if sum(map(len, pictures.values())) <= limit:
             break
     return pictures, sum(map(len, pictures.values()))

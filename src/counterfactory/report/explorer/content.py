@@ -6,7 +6,7 @@ page holds the answers of the methods at the same values instead.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ __all__ = [
     "Models",
     "answers_at_values",
     "described",
-    "dials",
     "examples",
     "networks",
     "not_exported",
+    "temperatures",
 ]
 
 EXAMPLES, VALUES = 24, 11
@@ -153,34 +153,41 @@ def answers_at_values(
     return sheet(images, 0 if method == CEILING else 90), answered.tolist(), listed
 
 
-def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Returns the description of the networks, and their graphs by name: `parents`, methods, `judge-<variable>`."""
+def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str, bytes], dict[str, str]]:
+    """Returns the networks of the page.
+
+    Returns:
+        Their description; their graphs by name, which are `parents`, methods and `judge-<variable>`; and for each
+        method without a graph the reason.
+    """
     from ...models.image.model import load_image_mechanism
     from ...models.judges.model import load_judge
     from ...scm.fit import load_scm
     from .export import export_judge, export_mechanism, export_parents
 
     graphs: dict[str, bytes] = {}
-    found: dict[str, Any] = {"methods": [], "judges": [], "left_out": []}
+    found: dict[str, Any] = {"methods": [], "judges": []}
+    left_out: dict[str, str] = {}
+    clipped = models.settings.residual == "clipped"
     for method in models.mechanisms:
         [name] = METHODS[method].models
         mechanism = load_image_mechanism(models.models / name / f"seed{models.seed}", dataset, "cpu", name)
-        if (
-            mechanism.transport is not None or mechanism.grey_levels is not None
-        ):  # the graphs do not contain them
-            found["left_out"].append(method_title(method))
+        parts = {"transport": mechanism.transport, "levels": mechanism.grey_levels}
+        if own := [key for key, part in parts.items() if part is not None]:
+            left_out[method] = f"models.{name}.network.{own[0]} is not available in a browser"
             continue
-        graph = export_mechanism(mechanism, dataset.width)
+        graph = export_mechanism(mechanism, dataset.width, clipped)
         if sum(map(len, graphs.values())) + len(graph) > SIZE:
-            found["left_out"].append(method_title(method))
+            left_out[method] = "its network is too large for this page"
             continue
         graphs[method] = graph
         size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
         found["methods"].append(
             {"name": method, "title": _network_title(method), "noise": size, "mediated": mechanism.mediated}
+            | {"dials": temperatures(models.settings, method)}
         )
     if not graphs:
-        return found, {}
+        return found, {}, left_out
     graphs["parents"] = export_parents(load_scm(models.models / "scm" / f"seed{models.seed}", dataset))
     for variable in dataset.variables:
         try:
@@ -190,33 +197,32 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
         if not judge.context:
             graphs[f"judge-{variable.name}"] = export_judge(judge.model, dataset)
             found["judges"].append(variable.name)
-    return found, graphs
+    return found, graphs, left_out
 
 
 def not_exported(settings: Any) -> str:
     """Returns why the graphs cannot give the answers of the run: a setting that they do not support; else ``""``."""
-    exported = {"effect": "direct", "residual": "censored"}
-    for name, value in exported.items():
-        if getattr(settings, name, value) != value:
-            return f"the setting answers.{name}: {getattr(settings, name)} is not available in a browser"
+    if settings.effect != "direct":
+        return f"the setting answers.effect: {settings.effect} is not available in a browser"
     return ""
 
 
-def dials(models: Models) -> Mapping[str, float]:
-    """Returns the initial values of the dials of the page: those of the first image mechanism of the run."""
-    settings = models.settings
-    found = {
-        name: float(getattr(settings, name))
-        for name in ("residual_temperature", "latent_temperature", "stickiness")
-    }
-    for model in METHODS[models.mechanisms[0]].models if models.mechanisms else ():
-        single = getattr(settings, "temperatures", {}).get(model)
-        if single is not None:
-            both = {"latent_temperature": single.latents, "residual_temperature": single.residual}
-            found |= {name: float(value) for name, value in both.items() if value is not None}
-    section = METHODS[models.mechanisms[0]].section if models.mechanisms else ""
-    own = getattr(settings, section).residual_temperature if section else None
-    return found if own is None else found | {"residual_temperature": float(own)}
+def temperatures(settings: Any, method: str) -> dict[str, float]:
+    """Returns the temperatures with which a method answers, as :mod:`counterfactory.methods.dscm` reads them.
+
+    Arguments:
+        settings: The section `answers`.
+        method: A method of the run with an image mechanism.
+    """
+    found = {name: getattr(settings, name) for name in ("residual_temperature", "latent_temperature")}
+    [model] = METHODS[method].models
+    own = settings.temperatures.get(model)
+    if own is not None:
+        both = {"latent_temperature": own.latents, "residual_temperature": own.residual}
+        found |= {name: value for name, value in both.items() if value is not None}
+    if section := METHODS[method].section:
+        found["residual_temperature"] = getattr(settings, section).residual_temperature
+    return {name: float(value) for name, value in found.items()}
 
 
 def _network_title(method: str) -> str:

@@ -17,17 +17,19 @@ function make(tag, properties = {}, ...children) {
 const shown = (v, value) => v.kind === "categorical" ? (v.names[Math.round(value)] ?? String(Math.round(value))) : `${Number(value.toPrecision(4))}${v.unit ? ` ${v.unit}` : ""}`;
 
 const SAMPLES = { name: "samples", title: "samples", low: 1, high: 8, step: 1, start: 1 };
-const DIALS = [
+const TEMPERATURES = [
   { name: "residual_temperature", title: "residual (pixel noise)", low: 0, high: 1, step: 0.05 },
   { name: "latent_temperature", title: "latents (posterior)", low: 0, high: 1.5, step: 0.05 },
+];
+const DIALS = [
   { name: "stickiness", title: "stickiness (kept noise)", low: 0, high: 1, step: 0.05 },
   SAMPLES,
   { name: "seed", title: "seed", low: 0, high: 99, step: 1, start: 0 },
 ];
 
 class Explorer {
-  constructor(content, sheets, networks) {
-    Object.assign(this, { content, sheets, networks, action: {}, dials: { ...content.dials, samples: 1, seed: 0 }, turn: 0 });
+  constructor(content, sheets, networks, typical) {
+    Object.assign(this, { content, sheets, networks, typical, action: {}, dials: { stickiness: content.stickiness, samples: 1, seed: 0 }, turn: 0 });
     this.variables = content.dataset.variables;
     this.shape = content.dataset.shape;
     this.inputs = {};
@@ -111,13 +113,20 @@ class Explorer {
   }
 
   showDials() {
-    for (const dial of DIALS) {
-      if (dial.name === "stickiness" && this.content.networks.methods.some((m) => m.mediated)) continue;
-      const input = make("input", { type: "range", min: dial.low, max: dial.high, step: dial.step, value: this.dials[dial.name] });
-      const output = make("output", { textContent: this.dials[dial.name] });
-      input.oninput = () => { this.dials[dial.name] = Number(input.value); output.textContent = input.value; this.update(); };
-      $("dials").append(make("label", {}, dial.title, input, output));
+    const { methods } = this.content.networks;
+    const show = (dial, title, places) => {
+      const start = places[0][dial.name];
+      const input = make("input", { type: "range", min: dial.low, max: Math.max(dial.high, start), step: dial.step, value: start });
+      const output = make("output", { textContent: start });
+      input.oninput = () => { for (const place of places) place[dial.name] = Number(input.value); output.textContent = input.value; this.update(); };
+      $("dials").append(make("label", {}, title, input, output));
+    };
+    for (const dial of TEMPERATURES) {
+      // One dial for all methods, unless the run answers with different values.
+      if (new Set(methods.map((one) => one.dials[dial.name])).size === 1) show(dial, dial.title, methods.map((one) => one.dials));
+      else for (const one of methods) show(dial, `${one.title}: ${dial.title}`, [one.dials]);
     }
+    for (const dial of DIALS) if (dial.name !== "stickiness" || !methods.some((one) => one.mediated)) show(dial, dial.title, [this.dials]);
   }
 
   /** Own images: drawn, opened or dropped. The judges read their variables. */
@@ -170,9 +179,8 @@ class Explorer {
     if (turn !== this.turn) return;
     try {
       const cards = [{ title: "Image", image: this.image, parents: this.before }, this.truth()];
-      if (this.networks) {
-        for (const method of this.content.networks.methods) cards.push(await this.ask(method));
-      } else for (const one of this.content.precomputed) cards.push(this.precomputed(one));
+      if (this.networks) for (const method of this.content.networks.methods) cards.push(await this.ask(method));
+      for (const one of this.content.precomputed) cards.push(this.precomputed(one));
       if (turn === this.turn) this.show(cards.filter(Boolean));
     } catch (error) { $("said").textContent = `No answer: ${error.message}`; throw error; }
     finally { if (turn === this.turn) document.body.dataset.busy = "no"; }
@@ -185,7 +193,7 @@ class Explorer {
       const seed = 1000 * this.dials.seed + sample;
       const after = await this.networks.parents(this.before, this.action, this.dials.stickiness, seed);
       parents ??= after;
-      images.push(await this.networks.answer(method, this.image, this.before, after, this.dials, seed));
+      images.push(await this.networks.answer(method, this.image, this.before, after, { ...this.dials, ...method.dials }, seed));
     }
     return { title: method.title, image: images[0], parents, more: images.slice(1) };
   }
@@ -207,25 +215,35 @@ class Explorer {
     if (!Object.keys(this.action).length) return { title, image: this.image, parents: this.before };
     if (place < 0) return { title, absent: "rendered for one variable at a time" };
     if (!this.content.truth.answered[place]) return { title, absent: `not determined under do(${this.near.variable.name})` };
-    const { variable, value } = this.near, exact = value === this.action[variable.name];
-    return { title, image: this.sheets.truth.tile(place), parents: this.named(this.content.truth.parents[place]), note: exact ? "" : `at ${shown(variable, value)}, the nearest rendered value` };
+    return { title, image: this.sheets.truth.tile(place), parents: this.named(this.content.truth.parents[place]), note: this.nearest() };
+  }
+
+  /** Returns at which value an answer was computed in advance, if it is not the present one. */
+  nearest() {
+    const { variable, value } = this.near;
+    return value === this.action[variable.name] ? "" : `at ${shown(variable, value)}, the nearest value that was computed in advance`;
   }
 
   precomputed(one) {
-    const place = this.place();
-    if (place < 0) return { title: one.title, image: this.image, parents: this.before };
-    return { title: one.title, image: this.sheets[one.name].tile(place), parents: this.named(one.parents[place]) };
+    const place = this.place(), { title } = one;
+    if (this.example < 0) return { title, absent: "computed in advance for test images only" };
+    if (place < 0) return { title, absent: Object.keys(this.action).length ? "computed in advance for one variable at a time" : "set a variable" };
+    return { title, image: this.sheets[one.name].tile(place), parents: this.named(one.parents[place]), note: this.nearest() };
   }
 
   named(values) { return Object.fromEntries(this.variables.map((v, k) => [v.name, values[k]])); }
 
   show(cards) {
-    $("said").textContent = this.outside();
+    $("said").textContent = this.outside() || (Object.keys(this.action).length ? "" : "Nothing is set. Move a slider to ask a question.");
     $("answers").replaceChildren(...cards.map((card, k) => {
       const box = make("div", { className: "answer" }, make("h4", { textContent: card.title }));
       if (card.absent) { box.append(make("div", { className: "absent", textContent: card.absent })); return box; }
       box.append(paint(make("canvas", { "aria-label": card.title, role: "img" }), card.image, this.shape));
-      if (k > 0) box.append(paintDifference(make("canvas", { className: "diff", "aria-label": `${card.title}: difference from the image`, role: "img" }), card.image, this.image, this.shape), make("small", { textContent: `difference from the image${card.note ? `; ${card.note}` : ""}` }));
+      if (k > 0) {
+        const note = card.note ? `; ${card.note}` : "";
+        if (card.image.every((value, i) => value === this.image[i])) box.append(make("small", { textContent: `equal to the image${note}` }));
+        else box.append(paintDifference(make("canvas", { className: "diff", "aria-label": `${card.title}: difference from the image`, role: "img" }), card.image, this.image, this.shape), make("small", { textContent: `difference from the image${note}` }));
+      }
       const list = make("dl");
       for (const v of this.variables) list.append(make("dt", { textContent: v.name }), make("dd", { textContent: shown(v, card.parents[v.name]), className: k > 0 && shown(v, card.parents[v.name]) !== shown(v, this.before[v.name]) ? "moved" : "" }));
       box.append(list);
@@ -268,10 +286,6 @@ class Explorer {
   /** Returns the distance of an image from the training images: Mahalanobis along components, Euclidean across them. */
   distance(image) {
     const typical = this.content.training.typical;
-    if (!this.typical) {
-      const numbers = (name, kind) => { const bytes = blob(name).slice(); return new kind(bytes.buffer); };
-      this.typical = { mean: numbers("typical-mean", Float32Array), components: Float32Array.from(numbers("typical-components", Uint16Array), (whole) => typical.low + typical.step * whole) };
-    }
     const { mean, components } = this.typical, size = image.length;
     let whole = 0, along = 0, inside = 0;
     for (let i = 0; i < size; i++) whole += (image[i] - mean[i]) ** 2;
@@ -285,6 +299,13 @@ class Explorer {
   }
 }
 
+/** Returns the mean and the components of the training images. */
+async function typicalImages({ low, step }) {
+  const numbers = async (name, kind) => new kind((await gunzip(blob(name))).buffer);
+  const components = await numbers("typical-components", Uint16Array);
+  return { mean: await numbers("typical-mean", Float32Array), components: Float32Array.from(components, (whole) => low + step * whole) };
+}
+
 async function open() {
   try {
     const content = await unpackJson("content"), shape = content.dataset.shape, sheets = {};
@@ -296,7 +317,8 @@ async function open() {
       $("state").textContent = "Starting the networks …";
       await networks.start();
     }
-    window.explorer = new Explorer(content, sheets, networks);
+    const { typical } = content.training;
+    window.explorer = new Explorer(content, sheets, networks, typical && (await typicalImages(typical)));
     $("state").textContent = "";
     document.body.dataset.ready = "yes";
     // Not before both parts have their height.

@@ -45,9 +45,9 @@ def exporter_missing() -> str:
 class _Mechanism(nn.Module):
     """Abduction and prediction of one image as a function of tensors only."""
 
-    def __init__(self, mechanism: Any) -> None:
+    def __init__(self, mechanism: Any, clipped: bool) -> None:
         super().__init__()
-        self.mechanism = mechanism
+        self.mechanism, self.clipped = mechanism, clipped
         self.shapes = [tuple(shape) for shape in mechanism.noise_shapes]
 
     def forward(
@@ -68,7 +68,7 @@ class _Mechanism(nn.Module):
         # The temperature scales the standard deviation of the posterior, as a factor on its noise.
         latents = self.mechanism.abduct(x, before, self._split(latent_temperature * noise))
         z = [latent.z for latent in latents]
-        residual = standardise(x, *self.mechanism.predict(z, before))
+        residual = standardise(x, *self.mechanism.predict(z, before), self.clipped)
         if self.mechanism.mediated:
             location, log_scale = self.mechanism.predict(z, after)
         else:
@@ -77,7 +77,8 @@ class _Mechanism(nn.Module):
             kept = [k * u + (1.0 - k) * v for k, u, v in zip(masks, own, fresh, strict=True)]
             location, log_scale = self.mechanism.generate(after, kept)
         residual = keep_pixels * residual + (1.0 - keep_pixels) * fresh_pixels
-        return (unstandardise(residual_temperature * residual, location, log_scale) + 1.0) * 127.5
+        predicted = unstandardise(residual_temperature * residual, location, log_scale, self.clipped)
+        return (predicted + 1.0) * 127.5
 
     def _split(self, flat: Tensor) -> list[Tensor]:
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)]).tolist()
@@ -153,12 +154,13 @@ class _Judge(nn.Module):
         return found.logits if hasattr(found, "logits") else found.mean.reshape(1, 1)
 
 
-def export_mechanism(mechanism: Any, width: int) -> bytes:
+def export_mechanism(mechanism: Any, width: int, clipped: bool = False) -> bytes:
     """Returns the graph of an image mechanism; its inputs are those of the forward pass above.
 
     Arguments:
         mechanism: A trained image mechanism.
         width: The width P of the encoded parents.
+        clipped: Whether the pixel noise is that of causal-gen (`answers.residual`).
     """
     size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
     shape = (1, *mechanism.shape)
@@ -178,7 +180,7 @@ def export_mechanism(mechanism: Any, width: int) -> bytes:
     }
     if mechanism.mediated:  # they would not reach the output
         inputs |= {"keep_latents": torch.ones(1, 0), "fresh_latents": torch.ones(1, 0)}
-    return _export(_Mechanism(mechanism), inputs)
+    return _export(_Mechanism(mechanism, clipped), inputs)
 
 
 def export_parents(scm: ParentsSCM) -> bytes:

@@ -105,8 +105,7 @@ class Networks {
   constructor(content) { this.content = content; this.sessions = {}; this.last = Promise.resolve(); }
 
   async start() {
-    const packed = await unpackJson("runtime");
-    const part = async (name) => gunzip(Uint8Array.from(atob(packed[name]), (c) => c.charCodeAt(0)));
+    const part = (name) => gunzip(blob(`runtime-${name}`));
     const address = (bytes) => URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
     const script = document.createElement("script");
     const loaded = new Promise((resolve, reject) => { script.onload = resolve; script.onerror = () => reject(new Error("the runtime does not load")); });
@@ -114,7 +113,7 @@ class Networks {
     document.head.append(script);
     await loaded;
     ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmBinary = (await part("wasm")).buffer;
+    ort.env.wasm.wasmBinary = unlzma(blob("runtime-wasm")).buffer;
     ort.env.wasm.wasmPaths = { mjs: address(await part("module")) };
     ort.env.logLevel = "error";
   }

@@ -8,6 +8,7 @@ page holds answers at fixed values and states that.
 """
 
 import gzip
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,24 @@ from ...data.dataset import load_dataset, load_split
 from ..causal_graph import causal_graph
 from ..html import icon
 from ..vocabulary import CEILING, method_title
-from .blobs import pack, pack_json, sheet
+from .blobs import LONGER, gzipped, pack, pack_json, sheet, shrunk
 from .browse import Shown, browse
-from .content import Models, answers_at_values, described, dials, examples, networks, not_exported
+from .content import Models, answers_at_values, described, examples, networks, not_exported
 from .training_data import training_data
 
-__all__ = ["Stored", "write_explorer"]
+__all__ = ["LIMIT", "Stored", "write_explorer"]
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("networks.js", "browse.js", "explorer.js")
+SCRIPTS = ("lzma.js", "networks.js", "browse.js", "explorer.js")
+
+LIMIT = 9_000_000
+"""The size of the page in bytes that the part with all answers fills at most; fewer are listed where it is reached."""
+
+LEAST = 250_000
+"""The size in bytes that this part has in any case."""
+
+FIXED = 150_000
+"""More than the size of the texts, scripts and lists of the page in bytes."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
     sheets = {"examples": sheet(test.images[rows])}
     content: dict[str, Any] = {
         "dataset": described(dataset),
-        "dials": dials(models),
+        "stickiness": float(models.settings.stickiness),
         "examples": {
             "rows": rows.tolist(),
             "parents": [
@@ -92,25 +102,30 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         if rendered is not None:
             sheets["truth"], answered, parents = rendered
             content["truth"] = {"answered": answered, "parents": parents}
+    left_out: dict[str, str] = dict.fromkeys(models.mechanisms, reason)
     if not reason:
-        content["networks"], graphs = networks(models, dataset)
-    else:
-        for method in models.mechanisms:
-            computed = answers_at_values(method, models, dataset, rows)
-            if computed is not None:
-                sheets[method], _, parents = computed
-                content["precomputed"].append(
-                    {"name": method, "title": method_title(method), "parents": parents}
-                )
-    shown = Shown(models.methods, stored.seeds or (models.seed,), stored.queries)
-    listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, shown)
+        content["networks"], graphs, left_out = networks(models, dataset)
+        if not graphs:
+            content["networks"], reason = None, "; ".join(dict.fromkeys(left_out.values()))
+    for method, why in left_out.items():
+        computed = answers_at_values(method, models, dataset, rows)
+        if computed is not None:
+            sheets[method], _, parents = computed
+            one = {"name": method, "title": method_title(method), "parents": parents, "reason": why}
+            content["precomputed"].append(one)
     content["sheets"] = list(sheets)
-    blobs = {"content": pack_json(content), "browse": pack_json(listed)}
-    blobs |= {f"sheet-{name}": pack(picture) for name, picture in sheets.items()}
-    blobs |= {f"graph-{name}": pack(gzip.compress(graph, 9, mtime=0)) for name, graph in graphs.items()}
-    blobs |= {name: pack(data) for name, data in (binary | atypical).items()}
+    data = {f"sheet-{name}": picture for name, picture in sheets.items()}
+    data |= {f"graph-{name}": gzipped(graph) for name, graph in graphs.items()}
+    data |= {name: gzipped(part) for name, part in atypical.items()}
     if graphs:
-        blobs["runtime"] = pack_json(packed)
+        for part in ("script", "module", "wasm"):
+            file = b64decode(packed[part])
+            data[f"runtime-{part}"] = shrunk(gzip.decompress(file)) if part == "wasm" else file
+    room = max(LEAST, int((LIMIT - FIXED) / LONGER) - sum(map(len, data.values())))
+    shown = Shown(models.methods, stored.seeds or (models.seed,), stored.queries, room)
+    listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, shown)
+    blobs = {"content": pack_json(content), "browse": pack_json(listed)}
+    blobs |= {name: pack(part) for name, part in (data | binary).items()}
     foot = f"Written by counterfactory {__version__}."
     if graphs:
         foot += f" Networks run in this page with onnxruntime-web {packed['version']} (MIT license)."
@@ -125,6 +140,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         graph=causal_graph(dataset),
         truth=content["truth"] is not None,
         reason=reason,
+        precomputed=[] if reason else content["precomputed"],
         blobs={name: Markup(text) for name, text in blobs.items()},
         foot=foot,
     )

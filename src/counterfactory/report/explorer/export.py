@@ -68,7 +68,8 @@ class _Mechanism(nn.Module):
         # The temperature scales the standard deviation of the posterior, as a factor on its noise.
         latents = self.mechanism.abduct(x, before, self._split(latent_temperature * noise))
         z = [latent.z for latent in latents]
-        residual = standardise(x, *self.mechanism.predict(z, before), self.clipped)
+        location, log_scale = self.mechanism.predict(z, before)
+        residual = standardise(x, location, log_scale, self.clipped)
         if self.mechanism.mediated:
             location, log_scale = self.mechanism.predict(z, after)
         else:

@@ -185,14 +185,28 @@ def test_effects_differ_where_latents_mediate(place):
     assert apart.max() <= 1 and (apart > 0).mean() < 0.01
 
 
+def test_mediators_drawn_anew_belong_to_the_question(place):
+    fresh = {"effect": "total", "mediator_draws": "fresh"}
+    kept, drawn = (
+        answers(place, "do", "conditional", **{**fresh, **one})[0] for one in ({"mediator_draws": "kept"}, {})
+    )
+    assert (kept != drawn).any(axis=(1, 2, 3)).mean() > 0.9
+    few = answers(place, "do", "conditional", slice(1, None, 3), 2, **fresh)[0]
+    assert few.tobytes() == drawn[1::3].tobytes()
+    # The direct effect has no mediator.
+    direct, same = (answers(place, "do", "conditional", mediator_draws=one)[0] for one in ("kept", "fresh"))
+    assert direct.tobytes() == same.tobytes()
+
+
 def test_calls_of_the_network_are_counted(place):
-    for prior, effect, calls in (
-        ("exogenous", "direct", 3),
-        ("exogenous", "total", 3),
-        ("conditional", "direct", 3),
-        ("conditional", "total", 4),
+    for prior, effect, draws, calls in (
+        ("exogenous", "direct", "kept", 3),
+        ("exogenous", "total", "fresh", 3),
+        ("conditional", "direct", "fresh", 3),
+        ("conditional", "total", "kept", 4),
+        ("conditional", "total", "fresh", 6),
     ):
-        settings = SimpleNamespace(**{**PEARL, "effect": effect})
+        settings = SimpleNamespace(**{**PEARL, "effect": effect, "mediator_draws": draws})
         method = load_method("hvae", 0, place.data, getattr(place, prior), settings)
         assert method.network_calls == calls
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.forked import forked_steps
+from tests.workflow.forked import forks, variables
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```\{code-block\} \w+\n:caption: ([^\n]+)\n\n(.*?)```", re.S)
@@ -50,8 +50,8 @@ def tree(tmp_path):
     return tmp_path
 
 
-def run(tree, *words, variables=None):
-    environment = os.environ | {"PYTHONPATH": str(tree / "src"), **(variables or {})}
+def run(tree, *words, environment=None):
+    environment = os.environ | {"PYTHONPATH": str(tree / "src"), **(environment or {})}
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
     )
@@ -64,9 +64,9 @@ def plan(tree, config):
     return run(tree, "snakemake", "-n", "--configfile", "mine.yaml")
 
 
-def make(tree, *targets, variables=None):
+def make(tree, *targets, environment=None):
     words = ["--cores", "1", "--configfile", "mine.yaml", "--", *targets]
-    return run(tree, "snakemake", *words, variables=variables)
+    return run(tree, "snakemake", *words, environment=environment)
 
 
 @pytest.mark.slow
@@ -81,9 +81,9 @@ def test_a_method_with_a_model_and_a_metric(tree):
     planned = plan(tree, config)
     assert "models/linear/seed0/model.safetensors" in planned and "largest_change/seed0.parquet" in planned
     results = "results/pendulum"
-    with forked_steps(tree / "src") as variables:
+    with forks("counterfactory", tree / "src") as address:
         targets = (f"{results}/scores/largest_change/seed0.parquet", f"{results}/tables/main.csv")
-        make(tree, *targets, variables=variables)
+        make(tree, *targets, environment=variables(address, tree / "src"))
     main = (tree / results / "tables" / "main.csv").read_text()
     header, *rows = main.splitlines()
     for suite in ("do_angle", "null"):

@@ -6,9 +6,7 @@ from tests.workflow.forked import forked_steps
 
 
 @pytest.fixture
-def forked(monkeypatch):
+def forked():
     """The steps of workflows are forks of one process."""
-    with forked_steps() as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with forked_steps():
         yield

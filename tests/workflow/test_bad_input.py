@@ -88,7 +88,7 @@ def test_more_chunks_than_questions_is_one_line_of_the_plan(bad):
     assert "fetch_weights" in done.stdout + done.stderr and "models/identity" not in done.stdout + done.stderr
 
 
-def test_weights_are_fetched_when_their_file_appears(bad):
+def test_weights_are_fetched_when_their_file_appears(bad, forked):
     target = "results/pendulum/models/vgg19/model.safetensors"
     given = [target, "--configfile", bad / "bad.yaml"]
     done = snakemake(bad, *given)

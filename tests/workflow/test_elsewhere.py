@@ -74,7 +74,7 @@ def test_values_are_never_wildcard_patterns(tmp_path):
     assert f"--source {shlex.quote(folder + '/x.pth')} " in shown
 
 
-def test_a_failed_job_does_not_print_its_settings(tmp_path):
+def test_a_failed_job_does_not_print_its_settings(tmp_path, forked):
     for name in IDX:
         (tmp_path / name).touch()  # empty, which only the step notices
     values = SMALL | {"data": {"digits": str(tmp_path)}}

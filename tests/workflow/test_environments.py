@@ -113,7 +113,7 @@ def test_steps_of_a_module_run_the_modules_code(place, installed):
 
 
 @pytest.mark.slow
-def test_results_copied_without_their_times(place):
+def test_results_copied_without_their_times(place, forked):
     """The remedy of docs/howto/code.md."""
     folder = place / "first"
     folder.mkdir()

@@ -12,6 +12,7 @@ import pytest
 
 from counterfactory.config import load_settings, read_config
 from counterfactory.questions.registry import SUITES
+from tests.workflow.forked import call, forked_steps
 
 ROOT = Path(__file__).parents[2]
 PRESETS = ROOT / "workflow" / "presets"
@@ -20,8 +21,7 @@ PRESETS = ROOT / "workflow" / "presets"
 def snakemake(folder, *words, check=True):
     """Runs snakemake in `folder`, which holds a copy of config.yaml, with this checkout's rules and profile."""
     where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2"]
-    command = [sys.executable, "-m", "snakemake", *where, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, stdin=subprocess.DEVNULL)
+    done = call("snakemake", [*where, *map(str, words)], folder)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -207,10 +207,11 @@ def test_speed_knobs_change_no_result(finished):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A folder with the results of a real smoke run."""
+    """A folder with the results of a smoke run."""
     folder = tmp_path_factory.mktemp("ran")
     shutil.copy(ROOT / "config.yaml", folder)
-    snakemake(folder, "--configfile", PRESETS / "smoke.yaml")
+    with forked_steps():
+        snakemake(folder, "--configfile", PRESETS / "smoke.yaml")
     return folder
 
 

@@ -1,5 +1,7 @@
 """Every key of the configuration with wrong values of every kind: accepted, or refused in short lines with the key."""
 
+import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,12 +48,29 @@ def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tup
             yield from leaves(value, (*above, key))
 
 
+def declared(settings: Settings, path: tuple[str, ...]) -> object:
+    """Returns the class that declares a key; the section itself where it is a table of names."""
+    section: Any = settings
+    for key in path[:-1]:
+        section = section[key] if isinstance(section, Mapping) else getattr(section, key)
+    if isinstance(section, Mapping):
+        return path[:-1]
+    return next(one for one in type(section).__mro__ if path[-1] in inspect.get_annotations(one))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("section", list(Settings.model_fields))
 def test_every_leaf_is_accepted_or_refused_in_short_lines(section):
-    whole = Settings().model_dump(mode="json")
+    settings = Settings()
+    whole = settings.model_dump(mode="json")
+    seen: Counter[tuple[object, str]] = Counter()
     for path in leaves({section: whole[section]}):
-        for value in VALUES:
+        # A key that several sections share, such as those of trainings, gets all values in the first of them and parts
+        # in the others: its checks are the same.
+        field = (declared(settings, path), path[-1])
+        values = VALUES[seen[field] % 3 :: 3] if seen[field] else VALUES
+        seen[field] += 1
+        for value in values:
             given: Any = value
             for key in reversed(path):
                 given = {key: given}

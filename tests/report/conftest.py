@@ -1,5 +1,6 @@
 """Fixtures with synthetic results."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,11 @@ def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def figures(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The figures of the synthetic results of one seed."""
     return make_figures(results, tmp_path_factory.mktemp("figures") / "figures")
+
+
+@pytest.fixture(scope="session")
+def few(results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Changes of the inputs of figures with which three are drawn: none of answers and none of trainings."""
+    folder = tmp_path_factory.mktemp("few")
+    shutil.copy(results / "questions" / "do.parquet", folder)
+    return {"questions": folder, "logs": []}

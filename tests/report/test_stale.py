@@ -21,10 +21,14 @@ def test_tables_that_are_no_longer_declared_go(results, tmp_path):
     assert "mine.md" in then and not {"flip_thick.md", "explanations_cost.json"} & then
 
 
-def test_figures_that_are_no_longer_declared_go(results, tmp_path):
-    out = make_figures(results, tmp_path, names=["worst"])
+def test_the_list_has_every_figure(figures):
+    assert set(read_json(figures / MANIFEST)) == files(figures)
+
+
+def test_figures_that_are_no_longer_declared_go(results, few, tmp_path):
+    out = make_figures(results, tmp_path, names=["worst"], **few)
     assert (out / "worst" / "empty.svg").exists() and set(read_json(out / MANIFEST)) == files(out)
-    make_figures(results, tmp_path)
+    make_figures(results, tmp_path, **few)
     assert not [name for name in files(out) if name.startswith("worst")] and not (out / "worst").exists()
     assert set(read_json(out / MANIFEST)) == files(out)
 

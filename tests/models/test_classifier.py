@@ -32,6 +32,7 @@ def model_settings(**changed) -> SimpleNamespace:
         network=SimpleNamespace(width=4, halvings=1, features=8),
         shift=0,
         mirror=False,
+        erase=0,
         positive_weight=1.0,
         held_out=0.2,
         seed=3,

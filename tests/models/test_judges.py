@@ -46,6 +46,7 @@ def judge_settings(**changes):
         "context": False,
         "shift": 1,
         "mirror": False,
+        "erase": 0,
         "held_out": 0.1,
         "seed": 0,
         "positive_weight": 1.0,

@@ -1,11 +1,18 @@
-"""Shifts of training images by whole pixels, with black at the border, and mirror images; drawn for each image."""
+"""Shifts of training images by whole pixels, with black at the border, mirror images, and erased squares; drawn for
+each image.
+"""
 
 import itertools
 
 import pytest
 import torch
 
-from counterfactory.training.augmentation import mirror_images, shift_images
+from counterfactory.training.augmentation import (
+    Augmentation,
+    erase_squares,
+    mirror_images,
+    shift_images,
+)
 
 
 def generator(seed=0):
@@ -77,3 +84,39 @@ def test_half_of_the_images_are_mirrored_left_to_right():
     # Binomial with n = 400: four standard deviations are 40.
     assert abs(int(mirrored.sum()) - 200) < 40
     assert torch.equal(found, mirror_images(x, generator()))
+
+
+@pytest.mark.parametrize("side", [1, 4, 5])
+def test_one_square_of_each_image_is_its_mean(side):
+    x = torch.randint(256, (300, 2, 12, 9), generator=generator(), dtype=torch.uint8)
+    found = erase_squares(x, side, generator())
+    assert found.dtype == x.dtype
+    mean = x.float().mean((2, 3)).to(torch.uint8)
+    sides = set()
+    for image, other, grey in zip(x, found, mean, strict=True):
+        # A pixel that is equal to the mean already does not show that it was erased, so pixels of both channels count.
+        changed = (image != other).any(0)
+        rows, columns = (changed.any(axis).nonzero()[:, 0] for axis in (1, 0))
+        if not len(rows):
+            continue
+        box = other[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert (box == grey[:, None, None]).all()
+        sides.add(box.shape[1:])
+    assert max(sides) == (side, side)
+    assert all(height <= side and width <= side for height, width in sides)
+
+
+def test_every_pixel_can_be_erased():
+    x = torch.cat([torch.zeros(1, 6, 7), torch.ones(1, 6, 7)]).expand(500, 2, 6, 7).clone()
+    x[:, :, 0, 0] = 0.5
+    assert (erase_squares(x, 3, generator()) != x).any(0).any(0).sum() >= 41
+
+
+def test_an_augmentation_mirrors_then_shifts_then_erases():
+    x = torch.randint(256, (50, 3, 8, 8), generator=generator(), dtype=torch.uint8)
+    one = generator(4)
+    expected = erase_squares(shift_images(mirror_images(x, one), 2, one), 3, one)
+    assert torch.equal(Augmentation(2, True, 3)(x, generator(4)), expected)
+    unused = generator(4)
+    assert Augmentation()(x, unused) is x
+    assert torch.equal(unused.get_state(), generator(4).get_state())

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ..data.registry import DATASETS, DEFAULT_DATASET
 from .imported import Importable
-from .sections import Count, Section, Seed, Shift
+from .sections import Count, Erase, Mirror, Section, Seed, Shift
 from .training import IMAGE_TRAINING, TrainingSettings
 
 __all__ = [
@@ -78,18 +78,13 @@ class ClassifierNetwork(Section):
     features: Count = Field(64, description="Features before the last layer.")
 
 
-MIRROR = (
-    "Whether half of the training images are mirrored left to right; for images that have the same parents as their "
-    "mirror images, such as faces."
-)
-
-
 class ClassifierSettings(Importable):
     """The classifier whose decisions are explained: it predicts all attributes and all categorical variables."""
 
     network: ClassifierNetwork = Field(ClassifierNetwork(), description="The network.")
     shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
-    mirror: bool = Field(False, description=MIRROR)
+    mirror: Mirror = False
+    erase: Erase = 0
     positive_weight: PositiveWeight = Field(1.0, description=POSITIVE_WEIGHT)
     training: TrainingSettings = Field(TRAINING, description="Its training.")
 

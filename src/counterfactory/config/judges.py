@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .attributes import MIRROR, POSITIVE_WEIGHT, PositiveWeight
+from .attributes import POSITIVE_WEIGHT, PositiveWeight
 from .imported import ImportOptions
-from .sections import Section, Seed, Shift
+from .sections import Erase, Mirror, Section, Seed, Shift
 from .training import TrainingSettings
 
 __all__ = ["JudgesSettings"]
@@ -47,7 +47,8 @@ class JudgesSettings(Section):
     shift: Shift = Field(
         2, description="Training images are shifted at random by up to this many px (published: 4)."
     )
-    mirror: bool = Field(False, description=MIRROR)
+    mirror: Mirror = False
+    erase: Erase = 0
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="Share of the judges split that selects the weights and is not trained on."
     )

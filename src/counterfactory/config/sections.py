@@ -56,6 +56,22 @@ EXPOSURE = list(DATASETS[DEFAULT_DATASET].exposure)
 """The variables that the default data set declares as exposure."""
 
 # Keys that several sections have, with their description.
+Mirror = Annotated[
+    bool,
+    Field(
+        description="Whether half of the training images are mirrored left to right; for images that have the same "
+        "parents as their mirror images, such as faces."
+    ),
+]
+Erase = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=256,
+        description="Side in px of a square at a random position that is erased from each training image; delays "
+        "overfitting if there are few images; 0: none.",
+    ),
+]
 Exposure = Annotated[
     Unique[str],
     Field(

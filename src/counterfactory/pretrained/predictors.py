@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.errors import BadFile
 from .foreign_state import interpreting, renamed
 
-__all__ = ["KIND", "SLOPE", "describe_predictor", "networks_in", "rename_predictor"]
+__all__ = ["KIND", "SLOPE", "describe_predictor", "networks_in", "rename_predictor", "stem"]
 
 State = dict[str, Tensor]
 
@@ -47,6 +47,11 @@ def networks_in(state: Mapping[str, Tensor]) -> dict[str, State]:
         }
         for prefix in prefixes
     }
+
+
+def stem(side: int) -> dict[str, int]:
+    """Returns the arguments of the first layer of causal-gen's predictors for images of a height and width in px."""
+    return {"stem_stride": 2 if side > 64 else 1, "stem_pool": 2 if side > 32 else 1}
 
 
 def describe_predictor(
@@ -97,8 +102,7 @@ def describe_predictor(
         "context": inputs - last,
         "slope": SLOPE,
         "linear": not classes and outputs == 1,
-        "stem_stride": 2 if side > 64 else 1,
-        "stem_pool": 2 if side > 32 else 1,
+        **stem(side),
     }
 
 

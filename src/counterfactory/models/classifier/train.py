@@ -1,14 +1,16 @@
 r"""Trains the classifier and the oracle: one network of all attributes and classes, on two different splits.
 
-Both maximise, over the images of their split shifted by up to S px (and mirrored with probability 1/2, if `mirror` is
-true),
+Both maximise, over the images of their split shifted by up to S px,
 
 .. math:: \frac1A \sum_a w_a^{y_a} \log p(y_a \mid \mathrm{shift}_s(x)) + \sum_v \log p(k_v \mid \mathrm{shift}_s(x)),
    \qquad s \sim U\{-S, \ldots, S\}^2,
 
 with the binary attributes :math:`y_a` and the classes :math:`k_v` of the categorical variables, as
-:func:`counterfactory.data.outputs.outputs_of` lists them. By default all weights are 1. With `positive_weight` above 1,
-the images with an attribute have together the same weight as the images without it, unless the weight is clipped
+:func:`counterfactory.data.outputs.outputs_of` lists them. `mirror` and `erase` change the training images further
+(:class:`counterfactory.training.augmentation.Augmentation`).
+
+By default all weights are 1. With `positive_weight` above 1, the images with an attribute have together the same weight
+as the images without it, unless the weight is clipped
 (:func:`counterfactory.models.binary_scores.positive_weights`). The predicted probabilities are then those of a data set
 in which both values are equally frequent. The weights are written to `model.json`.
 
@@ -45,7 +47,7 @@ from ...data.attributes import attribute_labels, chosen, one_sided
 from ...data.dataset import Dataset, Split, load_dataset, load_split
 from ...data.outputs import Outputs, outputs_of
 from ...nets.pixels import to_pixels
-from ...training.augmentation import mirror_images, shift_images
+from ...training.augmentation import Augmentation
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from ..binary_scores import balanced_accuracy, f1_score, positive_weights
@@ -97,6 +99,7 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
         "categorical": [asdict(variable) for variable in outputs.categorical],
         "shift": settings.shift,
         "mirror": settings.mirror,
+        "erase": settings.erase,
         "images": {"train": len(train.images), "valid": len(valid.images)},
     }
     tensors = {"train": _tensors(dataset, train, outputs), "valid": _tensors(dataset, valid, outputs)}
@@ -107,7 +110,9 @@ def train_classifier(settings: "ClassifierSettings | OracleSettings", run: Run) 
     fit(
         model,
         _loss(
-            settings.shift, settings.mirror, [variable.classes for variable in outputs.categorical], weights
+            Augmentation(settings.shift, settings.mirror, settings.erase),
+            [variable.classes for variable in outputs.categorical],
+            weights,
         ),
         tensors["train"],
         tensors["valid"],
@@ -154,14 +159,11 @@ def _tensors(dataset: Dataset, split: Split, outputs: Outputs) -> dict[str, Tens
     return tensors
 
 
-def _loss(
-    shift: int, mirror: bool = False, classes: Sequence[int] = (), weights: np.ndarray | None = None
-) -> Loss:
+def _loss(augmentation: Augmentation, classes: Sequence[int] = (), weights: np.ndarray | None = None) -> Loss:
     """Returns the negative log-likelihood, with the mean accuracies of attributes and of classes to log.
 
     Arguments:
-        shift: The largest shift of a training image, in px.
-        mirror: Whether training images are mirrored left to right with probability 1/2.
+        augmentation: The augmentation of the training images.
         classes: The number of classes of each categorical variable.
         weights: The weight of positive images of each attribute, (A,); None: all are 1.
     """
@@ -171,10 +173,8 @@ def _loss(
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels = batch["images"], batch["labels"]
-        if model.training and mirror:
-            images = mirror_images(images, generator)
-        if model.training and shift:
-            images = shift_images(images, shift, generator)
+        if model.training:
+            images = augmentation(images, generator)
         logits = model(to_pixels(images))
         value, scores, start = logits.new_zeros(()), {}, labels.shape[1]
         if start:

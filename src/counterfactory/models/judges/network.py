@@ -1,15 +1,15 @@
 r"""The convolutional network of judges and predictors: one variable from an image, :math:`q(\mathrm{pa}_k \mid x)`.
 
 It predicts a cause from its effect, against the causal direction, and is therefore called *anticausal*. The network is
-that of De Sousa Ribeiro et al. (2023, arXiv:2306.15764) for images of 32 x 32 px, with W channels in the first layer::
+that of De Sousa Ribeiro et al. (2023, arXiv:2306.15764), with W channels in the first layer::
 
     conv 7, W | conv 3 /2, 2W | conv 3, 2W | conv 3 /2, 4W | conv 3, 4W | conv 3 /2, 8W | mean over pixels
     | (context) | linear 8W | linear out
 
 Each layer except the last has no bias and is followed by batch normalization and a leaky ReLU (slope 0.1 here, 0.01
-in causal-gen and counterfactual-benchmark). In causal-gen, the first convolution has stride 2 for images above 64 px
-and is followed by a maximum over 2 x 2 px for images above 32 px. The output is a normal distribution of a continuous
-variable in network units, where its range is [-1, 1],
+in causal-gen and counterfactual-benchmark). The first convolution has stride 2 for images above 64 px, and is followed
+by a maximum over 2 x 2 px for images above 32 px (:func:`counterfactory.pretrained.predictors.stem`). The output is a
+normal distribution of a continuous variable in network units, where its range is [-1, 1],
 
 .. math:: q(t \mid x) = \mathcal{N}\big(\tanh(a),\ \mathrm{softplus}(b) + \sigma_0\big)
 

@@ -1,10 +1,12 @@
 r"""Trains a judge or a predictor: a network that predicts one variable from an image.
 
 The network (:mod:`counterfactory.models.judges.network`) maximises the log-likelihood of the variable, with training
-images shifted by up to S px (and mirrored with probability 1/2, if `mirror` is true):
+images shifted by up to S px:
 
 .. math:: \mathbb{E}\left[\log q(\mathrm{pa}_k \mid \mathrm{shift}_s(x))\right], \qquad
    s \sim U\{-S, \ldots, S\}^2
+
+`mirror` and `erase` change the training images further (:class:`counterfactory.training.augmentation.Augmentation`).
 
 A *judge* is trained on the split `judges`, which no method reads. If that split is unconfounded, a judge cannot infer
 one variable from another (Monteiro et al., 2023, arXiv:2303.01274). A *predictor* is the same network trained on the
@@ -38,8 +40,8 @@ from ...core.noise import derive_seed
 from ...core.run import Run
 from ...data.dataset import Dataset, Split, Variable, load_dataset, load_split
 from ...nets.pixels import to_pixels
-from ...pretrained.predictors import SLOPE
-from ...training.augmentation import mirror_images, shift_images
+from ...pretrained.predictors import SLOPE, stem
+from ...training.augmentation import Augmentation
 from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from ..binary_scores import balanced_accuracy, f1_score, positive_weights
@@ -82,6 +84,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         "classes": variable.classes,
         "width": settings.width,
         "context": sum(effect.width for effect in context),
+        **stem(max(dataset.shape[1:])),
     }
     if getattr(settings, "linear", False):
         # A continuous variable has a scale of 1 then: the log-likelihood is half the squared error.
@@ -101,6 +104,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         "context": [asdict(effect) for effect in context],
         "shift": settings.shift,
         "mirror": settings.mirror,
+        "erase": settings.erase,
         "images": {"train": len(train), "valid": len(valid)},
     }
     tensors, weight = _tensors(split, train, variable, context), 1.0
@@ -109,7 +113,7 @@ def train_judge(settings: "JudgesSettings", run: Run) -> None:
         meta["positive_weight"] = weight
     fit(
         model,
-        _loss(variable, settings.shift, settings.mirror, weight),
+        _loss(variable, Augmentation(settings.shift, settings.mirror, settings.erase), weight),
         tensors,
         _tensors(split, valid, variable, context),
         settings.training,
@@ -129,13 +133,12 @@ def _effects(dataset: Dataset, variable: Variable) -> tuple[Variable, ...]:
     return tuple(dataset.variable(effect) for cause, effect in dataset.edges if cause == variable.name)
 
 
-def _loss(variable: Variable, shift: int, mirror: bool = False, weight: float = 1.0) -> Loss:
+def _loss(variable: Variable, augmentation: Augmentation, weight: float = 1.0) -> Loss:
     """Returns the negative log-likelihood of a variable, with its error or accuracy as the score to log.
 
     Arguments:
         variable: The variable.
-        shift: The largest shift of a training image, in px.
-        mirror: Whether training images are mirrored left to right with probability 1/2.
+        augmentation: The augmentation of the training images.
         weight: The weight of the images of class 1, for a variable with two classes.
     """
 
@@ -143,10 +146,8 @@ def _loss(variable: Variable, shift: int, mirror: bool = False, weight: float = 
         model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         images = batch["images"]
-        if model.training and mirror:
-            images = mirror_images(images, generator)
         if model.training:
-            images = shift_images(images, shift, generator)
+            images = augmentation(images, generator)
         distribution = model(to_pixels(images), batch.get("context"))
         with torch.no_grad():
             score = _scores(point_prediction(distribution, variable), batch["truth"], variable).mean()

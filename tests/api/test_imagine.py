@@ -12,7 +12,10 @@ from PIL import Image
 
 import counterfactory
 from counterfactory.api import ImagineWarning
+from counterfactory.api.checks import outside_values
+from counterfactory.api.layout import SHIPPED
 from counterfactory.core.errors import UserError
+from counterfactory.data.dataset import load_dataset
 
 pytestmark = [
     pytest.mark.slow,
@@ -173,6 +176,16 @@ def test_warnings_name_the_value_the_range_and_the_dial(world):
     noise = np.random.default_rng(0).integers(0, 256, world.dataset.shape).astype(np.uint8)
     with pytest.warns(ImagineWarning, match="residual_temperature=0.1"):
         world.imagine(noise, {}, **asked)
+
+
+def test_a_value_that_prints_as_the_end_of_the_range_has_no_warning():
+    dataset = load_dataset(SHIPPED / "morphomnist" / "data")
+    known = {"variables": {"intensity": {"low": 67.18, "high": 254.96}}}
+    assert outside_values(dataset, known, {}, [{"intensity": 255.0}]) == []
+    [line] = outside_values(dataset, known, {}, [{"intensity": 255.2}])
+    assert line.startswith(
+        "do(intensity) = 255.2 grey levels is outside of the training data (67.18 to 255 grey"
+    )
 
 
 def test_nothing_of_the_workflow_is_imported(results):

@@ -195,7 +195,7 @@ def outside_values(
     factual: Mapping[str, Parent],
     steps: Sequence[Mapping[str, float]],
 ) -> list[str]:
-    """Returns a line for each value of a question that the training data do not contain.
+    """Returns a line for each value of a question that the training data do not contain, at the printed precision.
 
     Arguments:
         dataset: The data set.
@@ -214,9 +214,11 @@ def outside_values(
                 lines.append(
                     f"{label} = {value:g} is outside of the training data, which have no image of this class"
                 )
-        elif known and not known["low"] <= value <= known["high"]:
-            lines.append(
-                f"{label} = {value:.4g}{unit} is outside of the training data"
-                f" ({known['low']:.4g} to {known['high']:.4g}{unit}); the answer extrapolates"
-            )
+        elif known:
+            shown, low, high = (f"{one:.4g}" for one in (value, known["low"], known["high"]))
+            if not float(low) <= float(shown) <= float(high):
+                lines.append(
+                    f"{label} = {shown}{unit} is outside of the training data"
+                    f" ({low} to {high}{unit}); the answer extrapolates"
+                )
     return lines

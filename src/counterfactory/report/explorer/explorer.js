@@ -262,12 +262,12 @@ class Explorer {
   outside() {
     const lines = [], named = this.variables.map((v) => [v, `${v.name} ${this.example < 0 ? this.source(v) : "(given)"}`, this.before[v.name]]);
     for (const v of this.variables) if (v.name in this.action) named.push([v, `do(${v.name})`, this.action[v.name]]);
-    const short = (value) => String(Number(value.toPrecision(4)));
+    const short = (value) => Number(value.toPrecision(4)); // compared as printed
     for (const [v, label, value] of named) {
       const known = this.content.training.variables[v.name], unit = v.unit ? ` ${v.unit}` : "";
       if (known.classes) {
         if (!known.classes.includes(Math.round(value))) lines.push(`${label} = ${value} is outside of the training data, which have no image of this class`);
-      } else if (value < known.low || value > known.high) lines.push(`${label} = ${short(value)}${unit} is outside of the training data (${short(known.low)} to ${short(known.high)}${unit}); the answer extrapolates`);
+      } else if (short(value) < short(known.low) || short(value) > short(known.high)) lines.push(`${label} = ${short(value)}${unit} is outside of the training data (${short(known.low)} to ${short(known.high)}${unit}); the answer extrapolates`);
     }
     if (this.example < 0) lines.push(...this.atypical());
     return lines.map((line) => `${line}.`).join(" ");

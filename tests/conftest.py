@@ -19,11 +19,13 @@ ROOT = Path(__file__).parent
 # The files that take longest, longest first: started last, they would keep one process busy while the others are idle.
 LONGEST = (
     "workflow/test_workflow.py",
+    "workflow/test_published_presets.py",
     "workflow/test_faces.py",
     "workflow/test_fuzz.py",
     "explorer/test_explorer.py",
     "training/test_compiling.py",
     "workflow/test_environments.py",
+    "workflow/test_processes.py",
     "workflow/test_branches.py",
     "data/test_morphomnist.py",
     "api/test_bundle.py",

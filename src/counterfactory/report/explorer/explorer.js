@@ -213,7 +213,7 @@ class Explorer {
     const title = "Truth", place = this.place();
     if (this.example < 0) return { title, absent: "no true counterfactual of your own image is known" };
     if (!Object.keys(this.action).length) return { title, image: this.image, parents: this.before };
-    if (place < 0) return { title, absent: "rendered for one variable at a time" };
+    if (place < 0) return { title, absent: "the truth is rendered for one variable at a time" };
     if (!this.content.truth.answered[place]) return { title, absent: `not determined under do(${this.near.variable.name})` };
     return { title, image: this.sheets.truth.tile(place), parents: this.named(this.content.truth.parents[place]), note: this.nearest() };
   }

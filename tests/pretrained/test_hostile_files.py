@@ -40,6 +40,7 @@ from tests.foreign_files import (
     torch_zip,
     zipped,
 )
+from tests.workflow import forked
 
 MEMORY = 2**28  # the largest increase of memory, in bytes, by refusing one file
 
@@ -261,14 +262,17 @@ def test_the_program_itself_ends_with_status_1(tmp_path, network, name):
     (tmp_path / name).write_bytes(data)
     words = ["weights", network, "--source", name, "--out", "out"]
     words += ["--net", "vggface2_resnet50"] if network == "identity" else []
-    done = subprocess.run(
-        [sys.executable, "-m", "counterfactory", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src"), "PYTHONSAFEPATH": "1"},
-    )
+    if network == "inception":
+        done = subprocess.run(
+            [sys.executable, "-m", "counterfactory", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src"), "PYTHONSAFEPATH": "1"},
+        )
+    else:
+        done = forked.call("counterfactory", words, tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 

@@ -1,7 +1,4 @@
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from counterfactory.data.registry import DATASETS, DatasetEntry
 from counterfactory.data.variable import Variable
 from counterfactory.methods.registry import METHODS
 from counterfactory.questions.registry import SUITES
+from tests.workflow.forked import call
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,24 +60,8 @@ def test_declarations_name_what_the_data_set_has(name):
 @pytest.mark.parametrize("name", DECLARED)
 def test_each_data_set_alone_plans(name, tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
-    words = [
-        "-n",
-        "-q",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        tmp_path,
-        "--config",
-        f"dataset={name}",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *map(str, words)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = call("snakemake", ["-n", "-q", *where, "--config", f"dataset={name}"], ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

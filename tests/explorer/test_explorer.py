@@ -288,6 +288,11 @@ def test_too_many_large_images_are_left_out_and_said(run, monkeypatch):
     # Lengths of runs: answers that are not listed are those of the last questions.
     first, second = (one["suites"][0]["methods"][0]["answered"] for one in (whole, few))
     assert sum(second) == sum(first) and sum(second[1::2]) < sum(first[1::2])
+    # The same where the rest of the page leaves no room.
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "LEAST", 500)
+    full, _ = module.browse(*arguments[:-1], module.Shown(METHODS, room=0))
+    assert full["left_out"] == few["left_out"]
 
 
 def test_sheets_stay_within_the_limits_of_pictures():

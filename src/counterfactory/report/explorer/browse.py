@@ -32,6 +32,9 @@ Answers = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 LIMIT = 2_000_000
 """The largest size of all pictures of this part in bytes, if the page has that much room."""
 
+LEAST = 500_000
+"""The size that they may have in any case."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -41,7 +44,7 @@ class Shown:
         methods: The methods; the floor is left out.
         seeds: The training seeds. A method without training has the seed 0 only.
         queries: The descriptions of queries, `queries/seed<k>/<query>.json`, with their answers beside them.
-        room: The size in bytes that the scores and pictures together should not exceed; None: no limit but
+        room: The size in bytes that scores and pictures together should not exceed; None: no limit but
             :data:`LIMIT`.
     """
 
@@ -96,7 +99,9 @@ def browse(
     numbers = {f"{name}-scores": gzipped(values) for name, (_, values) in scored.items()}
     if queries is not None:
         numbers |= {one["scores"]: gzipped(one.pop("values")) for one in queries["methods"]}
-    limit = LIMIT if shown.room is None else min(LIMIT, shown.room - sum(map(len, numbers.values())))
+    limit = LIMIT
+    if shown.room is not None:
+        limit = max(LEAST, min(LIMIT, shown.room - sum(map(len, numbers.values()))))
     every = sum(int(answered.sum()) for _, answered in sheets.values())
     most = capacity(dataset.shape)
     pictures, size = _pictures(sheets, others, most, limit)

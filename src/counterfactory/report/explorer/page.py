@@ -34,10 +34,7 @@ FOLDER = Path(__file__).parent
 SCRIPTS = ("lzma.js", "networks.js", "browse.js", "explorer.js")
 
 LIMIT = 9_000_000
-"""The size of the page in bytes that the part with all answers fills at most; fewer are listed where it is reached."""
-
-LEAST = 250_000
-"""The size in bytes that this part has in any case."""
+"""The size of the page in bytes up to which the part with all answers is filled; fewer are listed beyond it."""
 
 FIXED = 150_000
 """More than the size of the texts, scripts and lists of the page in bytes."""
@@ -121,7 +118,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         for part in ("script", "module", "wasm"):
             file = b64decode(packed[part])
             data[f"runtime-{part}"] = shrunk(gzip.decompress(file)) if part == "wasm" else file
-    room = max(LEAST, int((LIMIT - FIXED) / LONGER) - sum(map(len, data.values())))
+    room = int((LIMIT - FIXED) / LONGER) - sum(map(len, data.values()))
     shown = Shown(models.methods, stored.seeds or (models.seed,), stored.queries, room)
     listed, binary = browse(models.data, stored.questions, stored.answers, stored.rows, dataset, shown)
     blobs = {"content": pack_json(content), "browse": pack_json(listed)}

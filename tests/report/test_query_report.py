@@ -161,7 +161,7 @@ def test_a_failed_training_has_a_note(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_page_shows_queries_and_structure(asked, shown, results, tables, figures, tmp_path):
+def test_the_page_shows_queries_and_structure(asked, shown, results, tables, figures, few, tmp_path):
     _, folder = asked
     files = {"queries": sorted(folder.glob("queries/seed0/scores/*.parquet"))}
     files["structure"] = [folder / "shown.parquet"]
@@ -171,7 +171,7 @@ def test_the_page_shows_queries_and_structure(asked, shown, results, tables, fig
         (
             "with",
             make_tables(results, tmp_path / "t", **files),
-            make_figures(results, tmp_path / "f", **files),
+            make_figures(results, tmp_path / "f", **few, **files),
         ),
     ):
         write_report(

@@ -6,6 +6,7 @@ others in `tests/pretrained/test_hostile_files.py`.
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,15 @@ def test_damaged_files_are_one_line(finished, tmp_path, capfd, part):
     files = [path for path in finished.rglob("*") if path.is_file() and path.suffix in OTHER_TYPE]
     files = sorted(path for path in files if not any(name.startswith(".") for name in path.parts))
     seen, tried = set(), 0
+    judges = Counter()
     for path in [path for path in files if path.relative_to(finished).parts[0] == part]:
         name, times = str(path.relative_to(finished)), path.stat()
-        for kind, content in damages(path, files):
+        versions = list(damages(path, files))
+        if name.startswith("models/judges/"):
+            # The judges of all variables are alike: each damage of a file is tried with one of them.
+            versions = versions[judges[path.name] :: len(tiny.VARIABLES)]
+            judges[path.name] += 1
+        for kind, content in versions:
             for step in tiny.readers(name):
                 words = [*step, tiny.chunk(step[2])] if step[0] == "answer" else list(step)
                 # Slow steps once for each kind of file and damage.

@@ -15,7 +15,7 @@ from tests.workflow.test_workflow import PRESETS, ROOT, plan, snakemake
 
 WEIGHTS = ("ddpm-celeba.pt", "classifier.pth", "oracle.pth", "resnet50_ft_weight.pkl")
 TOY = """\
-data: {{celeba: {{folder: {celeba}}}, image_size: 32, train: 100, valid: 30, judges: 70, test: 30}}
+data: {{celeba: {{folder: {celeba}}}, image_size: 32, train: 100, valid: 8, judges: 70, test: 30}}
 judges: {{training: {{batch_size: 32}}}}
 questions: {{flip: {{images: 2, repeat_images: 1}}}}
 answers:

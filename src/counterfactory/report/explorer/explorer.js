@@ -280,7 +280,7 @@ class Explorer {
     const own = this.distance(this.image), other = this.distance(this.image.map((value) => 255 - value));
     if (own <= typical.limit) return [];
     if (other < own) return [`image${typical.inverted} (the box "exchange black and white")`];
-    return [`image: is outside of the training data (distance ${Number(own.toPrecision(3))}, typical up to ${Number(typical.limit.toPrecision(3))})${typical.carried} (the dials above)`];
+    return [`image: is outside of the training data (distance ${Number(own.toPrecision(3))}, typical up to ${Number(typical.limit.toPrecision(3))})${typical.carried} (dials in part 3)`];
   }
 
   /** Returns the distance of an image from the training images: Mahalanobis along components, Euclidean across them. */

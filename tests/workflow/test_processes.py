@@ -18,6 +18,7 @@ scores: {metrics: [axioms]}
 
 
 @pytest.mark.slow
+@pytest.mark.network
 def test_a_run_from_the_data_to_the_report(tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
     (tmp_path / "tiny.yaml").write_text(tiny.CONFIG)

@@ -132,6 +132,52 @@ def test_works_from_a_file_without_network_and_errors(page):
         assert window.errors == [] and asked(window) == []
 
 
+def test_an_image_that_is_dropped_or_opened(run, page):
+    shape = load_dataset(run / "data").shape
+    place = {
+        "drop": "new DragEvent('drop', {dataTransfer: transfer, cancelable: true})",
+        "file": "new Event('change')",
+    }
+    with Page() as window:
+        opened(page, window)
+        window.evaluate("document.getElementById('own').open = true")
+        for number, (how, event) in enumerate(place.items()):
+            # The left half is bright, the right half dark; the second image is the other way round.
+            window.evaluate(
+                f"""(async () => {{
+                    window.before = explorer.image;
+                    const canvas = new OffscreenCanvas(64, 64), context = canvas.getContext("2d");
+                    context.fillStyle = "#000"; context.fillRect(0, 0, 64, 64);
+                    context.fillStyle = "#fff"; context.fillRect({32 * number}, 0, 32, 64);
+                    const transfer = new DataTransfer();
+                    transfer.items.add(new File([await canvas.convertToBlob()], "mine.png", {{type: "image/png"}}));
+                    const target = document.getElementById("{"pad" if how == "drop" else "file"}");
+                    if ("{how}" === "file") target.files = transfer.files;
+                    target.dispatchEvent({event});
+                }})()"""
+            )
+            window.wait("explorer.image !== window.before && " + READY)
+            assert window.evaluate("explorer.example") == -1
+            image = np.array(window.evaluate("[...explorer.image]")).reshape(shape)
+            # The middle is smooth.
+            quarter = shape[2] // 4
+            left, right = image[..., :quarter].mean(), image[..., -quarter:].mean()
+            assert (left, right) == pytest.approx((255, 0) if number == 0 else (0, 255), abs=1)
+            window.evaluate("document.querySelector('#examples button').click()")
+            window.wait("explorer.example === 0 && " + READY)
+        window.evaluate(
+            """(() => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File(["no image"], "notes.txt", {type: "text/plain"}));
+                const event = new DragEvent("drop", {dataTransfer: transfer, cancelable: true});
+                document.getElementById("pad").dispatchEvent(event);
+            })()"""
+        )
+        window.wait("document.getElementById('said').textContent.startsWith('notes.txt: not an image')")
+        assert window.evaluate("explorer.example") == 0
+        assert window.errors == [] and asked(window) == []
+
+
 def test_one_own_image(run, page):
     with Page() as window:
         opened(page, window)

@@ -8,6 +8,7 @@ import pytest
 from counterfactory.metrics.bootstrap import bootstrap_statistic
 from counterfactory.metrics.fid import fid_scores
 from counterfactory.metrics.frechet import frechet_distance, kernel_distance, split_frechet_distance
+from counterfactory.metrics.jpeg import jpeg_round_trip
 from counterfactory.metrics.oracle_frechet import oracle_frechet_scores
 from tests.metrics.flips import StubClassifier, answer_flips, lit, pixel
 
@@ -141,6 +142,11 @@ def test_fid_is_of_flipped_answers_and_has_their_number():
     every = SimpleNamespace(**vars(SETTINGS) | {"real": "all"})
     fid = fid_scores(answer_flips(factual, images), CLASSIFIER, real, features, every)[0]
     assert fid.value == pytest.approx(frechet_distance(features(factual[:40]), features(images[kept])))
+    compressed = SimpleNamespace(**vars(SETTINGS) | {"jpeg": True})
+    fid = fid_scores(answer_flips(factual, images), CLASSIFIER, real, features, compressed)[0]
+    made = features(jpeg_round_trip(images[kept]))
+    assert (made != features(images[kept])).any()
+    assert fid.value == pytest.approx(frechet_distance(features(factual[kept]), made))
 
 
 def test_too_few_flips_are_not_embedded():

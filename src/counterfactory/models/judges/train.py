@@ -23,8 +23,8 @@ With `linear: true` the network and its loss are those of the predictors of Meli
 the squared error of one linear output of a continuous variable.
 
 With `context: true` the effects of the variable are inputs beside the image, :math:`q(\mathrm{pa}_k \mid x,
-\mathrm{effects\ of\ pa}_k)`, as published: on Morpho-MNIST the judge of thickness also conditions on the intensity (De
-Sousa Ribeiro et al., 2023, arXiv:2306.15764).
+\mathrm{effects\ of\ pa}_k)`, after De Sousa Ribeiro et al. (2023, arXiv:2306.15764): on Morpho-MNIST the judge of
+thickness also conditions on the intensity.
 """
 
 from dataclasses import asdict

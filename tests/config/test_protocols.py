@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from counterfactory.config import Settings, load_settings
+from counterfactory.config.model_checks import LEAST_LOG_SCALE
 from counterfactory.config.protocols import PROTOCOLS
 from counterfactory.core.errors import UserError
 from counterfactory.methods.dscm import _with_own_temperatures
 from counterfactory.models.judges.network import JudgeNetwork
+from counterfactory.nets.likelihood import capped_gaussian_nll
 from counterfactory.report.caveats import caveats
 
 
@@ -53,6 +55,24 @@ def test_named_keys_take_precedence():
     )
     assert found.answers.temperatures["hvae"].residual == 1.0
     assert load_settings({}).protocol == "ours" == Settings().protocol
+
+
+@pytest.mark.parametrize("name", ["vae", "hvae"])
+def test_a_capped_likelihood_needs_a_large_first_scale(name):
+    """With a smaller one, pixels have no gradient, and the network learns nothing."""
+    white, black = torch.ones(1), torch.full((1,), -1.0, requires_grad=True)
+    for log_scale, learns in ((LEAST_LOG_SCALE, True), (-1.5, False)):
+        (slope,) = torch.autograd.grad(capped_gaussian_nll(white, black, torch.tensor([log_scale])), black)
+        assert bool(slope != 0) == learns
+    model = {"training": {"likelihood": "capped"}, "network": {"log_scale": LEAST_LOG_SCALE}}
+    load_settings({"methods": [name], "models": {name: model}})
+    for config in ({"likelihood": "capped"}, {"likelihood": "capped", "steps": 10}):
+        with pytest.raises(
+            UserError, match=rf"^config: models.{name}.training.likelihood is 'capped'[^\n]*$"
+        ):
+            load_settings({"methods": [name], "models": {name: {"training": config}}})
+    # A model that is not trained is not checked.
+    load_settings({"methods": ["copy"], "models": {name: {"training": {"likelihood": "capped"}}}})
 
 
 @pytest.mark.parametrize("name", ["theirs", "", 1, None, []])

@@ -20,6 +20,9 @@ from .training import ImageTrainingSettings, TrainingSettings
 
 __all__ = ["model_errors", "used_models", "used_networks"]
 
+LEAST_LOG_SCALE = -0.9
+"""At this log scale, a pixel that is white instead of black has 15 nats; the capped likelihood is flat from 17 nats."""
+
 
 def model_errors(settings: Settings) -> Iterator[str]:
     """Yields one line for each contradiction, with the keys and the remedy."""
@@ -28,6 +31,7 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _identity(settings)
     yield from _halvings(settings)
     yield from _vae(settings)
+    yield from _capped(settings)
     yield from _transport(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
@@ -148,6 +152,18 @@ def _vae(settings: Settings) -> Iterator[str]:
             f"models.vae.network.patch is {settings.models.vae.network.patch}, but data.image_size is "
             f"{settings.data.image_size}, no multiple of 8 x patch; change one of them"
         )
+
+
+def _capped(settings: Settings) -> Iterator[str]:
+    """Checks that a capped likelihood starts from a scale at which pixels have a gradient."""
+    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+        model = getattr(settings.models, name)
+        if model.training.likelihood == "capped" and model.network.log_scale < LEAST_LOG_SCALE:
+            yield (
+                f"models.{name}.training.likelihood is 'capped', but models.{name}.network.log_scale is "
+                f"{model.network.log_scale:g}, at which pixels far from their prediction have no gradient; set "
+                f"log_scale to at least {LEAST_LOG_SCALE:g} (published: 0), or likelihood: exact"
+            )
 
 
 def _transport(settings: Settings) -> Iterator[str]:

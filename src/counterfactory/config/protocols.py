@@ -22,6 +22,13 @@ def _temperatures(vae: tuple[float, float], hvae: tuple[float, float]) -> dict[s
     }
 
 
+# A pixel that is far from its prediction has no gradient, so the first scale must be large (the published one is 1).
+_CAPPED = {
+    f"models.{name}.{key}": value
+    for name in ("vae", "hvae")
+    for key, value in (("training.likelihood", "capped"), ("network.log_scale", 0.0))
+}
+
 # Both score by predictors trained on images like those of the models, and compare with the method's own parents.
 _JUDGED = {
     "scores.effectiveness.targets": "own",
@@ -40,11 +47,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "answers.mediator_variance": "linear",
         "answers.mediator_weight": 0.65,
         "answers.mediator_draws": "fresh",
-        **{
-            f"models.{name}.training.{key}": value
-            for name in ("vae", "hvae")
-            for key, value in (("likelihood", "capped"), ("conditioning_dropout_unit", "batch"))
-        },
+        **_CAPPED,
+        **{f"models.{name}.training.conditioning_dropout_unit": "batch" for name in ("vae", "hvae")},
         **_JUDGED,
     },
     # The code of counterfactual-benchmark.
@@ -52,7 +56,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "answers.temperatures": _temperatures(vae=(1.0, 0.1), hvae=(0.1, 1.0)),
         "answers.residual": "clipped",
         "questions.do.bins": "means",
-        **{f"models.{name}.training.likelihood": "capped" for name in ("vae", "hvae")},
+        **_CAPPED,
         **_JUDGED,
         "judges.linear": True,
         "scores.minimality.bins": "means",

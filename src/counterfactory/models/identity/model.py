@@ -14,7 +14,7 @@ from ...core.device import choose_device
 from ...core.errors import UserError
 from ...nets.pixels import pixel_batches
 from ...pretrained.identity_networks import build_published_identity
-from .network import IdentityCNN
+from .network import IdentityCNN, PersonNetwork
 
 __all__ = ["Identity", "build_identity", "load_identity"]
 
@@ -46,14 +46,17 @@ def build_identity(name: str = "trained", **sizes: Any) -> nn.Module:
     """Returns an embedding without weights.
 
     Arguments:
-        name: `trained` (the network of this package), or a published face embedding
+        name: `trained` (a network of this package), or a published face embedding
             (:func:`counterfactory.pretrained.identity_networks.build_published_identity`).
-        sizes: The sizes of the network of this package, or the landmarks of a published one.
+        sizes: The sizes of the network of this package (with `discriminant`: the one for photographs of persons), or
+            the landmarks of a published one.
 
     Returns:
         A network from images in [-1, 1], (B, C, H, W), to unit embeddings (B, F); F is its attribute `features`.
     """
-    return IdentityCNN(**sizes) if name == "trained" else build_published_identity(name, **sizes)
+    if name != "trained":
+        return build_published_identity(name, **sizes)
+    return PersonNetwork(**sizes) if "discriminant" in sizes else IdentityCNN(**sizes)
 
 
 def load_identity(folder: Path | str, device: str = "cpu") -> Identity:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..classifier.network import MOMENTUM, ConvolutionalTrunk
+from .descriptors import describe
 
-__all__ = ["IdentityCNN"]
+__all__ = ["IdentityCNN", "PersonNetwork"]
 
 
 class IdentityCNN(nn.Module):
@@ -40,3 +41,38 @@ class IdentityCNN(nn.Module):
         # float32 from here on, also under autocast: thresholds of cosines are close to 1.
         with torch.autocast(images.device.type, enabled=False):
             return F.normalize(self.head(pooled.float()), dim=1)
+
+
+class PersonNetwork(nn.Module):
+    r"""The embedding of persons: that of a convolutional network and a linear discriminant of descriptors.
+
+    .. math:: e(x) = \big(\sqrt{1 - w}\, e_1(x),\ \sqrt{w}\, e_2(x)\big), \qquad
+       e(x)^\top e(x') = (1 - w)\, e_1^\top e_1' + w\, e_2^\top e_2'
+
+    Arguments:
+        discriminant: The numbers D and F of the projection (:mod:`counterfactory.models.identity.discriminant`).
+        sizes: The sizes of the convolutional network, :class:`IdentityCNN`.
+    """
+
+    mean: Tensor
+    projection: Tensor
+    weight: Tensor
+
+    def __init__(self, discriminant: tuple[int, int], **sizes: int) -> None:
+        super().__init__()
+        inputs, outputs = discriminant
+        self.network = IdentityCNN(**sizes)
+        self.features = self.network.features + outputs
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("projection", torch.zeros(inputs, outputs))
+        self.register_buffer("weight", torch.zeros(()))
+
+    def discriminate(self, images: Tensor) -> Tensor:
+        """Returns the embeddings of the discriminant, (B, F), of norm 1, of images in [-1, 1]."""
+        with torch.autocast(images.device.type, enabled=False):
+            return F.normalize((describe(images.float()) - self.mean) @ self.projection, dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the embeddings, of norm 1, of images in [-1, 1] with shape (B, C, H, W)."""
+        learned, found = self.network(images), self.discriminate(images)
+        return torch.cat([(1.0 - self.weight).sqrt() * learned, self.weight.sqrt() * found], 1)

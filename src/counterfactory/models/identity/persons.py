@@ -11,12 +11,18 @@ e of norm 1 and a normalized proxy :math:`w_j` for each person j, training minim
 if it has any, linearly from the embedding; labels such as the sex or glasses also describe persons that training lacks.
 Each training image is mirrored with probability 1/2. The proxies, V and b are not saved.
 
-Held-out persons are in no training batch. One half of them selects the weights and sets the threshold, the lowest
-cosine that at most a share `false_accept` of the pairs of different persons exceed. The other half is only measured:
-`model.json` reports the AUC of verification, and the true and false accept rates of the threshold; *matched* impostors
-have the same class of every categorical variable of the data set.
+Then a linear discriminant of the same persons is computed from their images and mirror images
+(:mod:`counterfactory.models.identity.discriminant`), and combined with the network
+(:class:`counterfactory.models.identity.network.PersonNetwork`).
+
+Held-out persons are in no training batch. One half of them selects the weights, the weight w of the discriminant (by
+AUC, in steps of 0.1), and the threshold, the lowest cosine that at most a share `false_accept` of the pairs of
+different persons exceed. The other half is only measured: `model.json` reports the AUC of verification, and the true
+and false accept rates of the threshold; *matched* impostors have the same class of every categorical variable of the
+data set.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,18 +30,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.checkpoint import load_network
+from ...core.checkpoint import load_network, save_model
 from ...core.device import choose_device
 from ...core.errors import UserError
+from ...core.files import read_json
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, Split
-from ...nets.pixels import to_pixels
+from ...nets.pixels import pixel_batches, to_pixels
 from ...training.augmentation import mirror_images, shift_images
 from ...training.held_out import hold_out
 from ...training.loop import Fit, fit
+from .descriptors import describe
+from .discriminant import fit_discriminant
 from .model import Identity
-from .network import IdentityCNN
+from .network import IdentityCNN, PersonNetwork
+from .roc import area_under_curve
 from .verification import IMPOSTORS, write_verification
 
 if TYPE_CHECKING:
@@ -121,19 +131,45 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         Fit(run.out, seed, device, meta, label="identity", transient="proxies."),
     )
 
-    embed = Identity(load_network(run.out, IdentityCNN, device)[0], 0.0, device)
     kinds = [one.name for one in dataset.variables if one.classes]
-    cosines = {
-        name: pairs_of_persons(
-            embed(np.asarray(split.images[rows[name]])),
-            people[rows[name]],
-            split.attributes[kinds].to_numpy()[rows[name]],
-            settings.seed,
-        )
-        for name in ("valid", "measured")
-    }
+    classes = split.attributes[kinds].to_numpy()
+    shown = {name: np.asarray(split.images[part]) for name, part in rows.items()}
+
+    def pairs(part: str, embeddings: np.ndarray) -> dict[str, np.ndarray]:
+        return pairs_of_persons(embeddings, people[rows[part]], classes[rows[part]], settings.seed)
+
+    combined = _with_discriminant(run.out, device, shown["train"], people[rows["train"]])
+    best, chosen = -1.0, 0.0
+    for weight in np.linspace(0.0, 1.0, 11):
+        combined.weight.fill_(float(weight))
+        found = pairs("valid", Identity(combined, 0.0, device)(shown["valid"]))
+        auc = area_under_curve(found["same"], found["hard"]) or 0.0
+        if auc > best:
+            best, chosen = auc, float(weight)
+    combined.weight.fill_(chosen)
+    description = read_json(run.out / "model.json")
+    description["network"]["discriminant"] = list(combined.projection.shape)
+    save_model(run.out, combined.state_dict(), {**description, "discriminant_weight": chosen})
+
+    embed = Identity(combined, 0.0, device)
+    cosines = {name: pairs(name, embed(shown[name])) for name in ("valid", "measured")}
     sizes = {name: len(parts[name]) for name in cosines}
     write_verification(run.out, cosines, sizes, settings.false_accept)
+
+
+@torch.no_grad()
+def _with_discriminant(folder: Path, device: str, images: np.ndarray, people: np.ndarray) -> PersonNetwork:
+    """Returns the trained network in a folder with the discriminant of its training images, in evaluation mode."""
+    trained, meta = load_network(folder, IdentityCNN, device)
+    both = np.concatenate([images, images[..., ::-1]])
+    described = np.concatenate([describe(batch).cpu().numpy() for batch in pixel_batches(both, device)])
+    mean, projection = fit_discriminant(described, np.tile(people, 2), len(people) / len(np.unique(people)))
+    network = PersonNetwork((len(mean), projection.shape[1]), **meta["network"])
+    network.network.load_state_dict(trained.state_dict())
+    network.mean.copy_(mean)
+    network.projection.copy_(projection)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
 
 
 def pairs_of_persons(

@@ -10,7 +10,7 @@ from counterfactory.core.files import read_json, write_array, write_table
 from counterfactory.core.run import Run
 from counterfactory.data.dataset import Dataset, Variable, save_dataset
 from counterfactory.models.identity.model import load_identity
-from counterfactory.models.identity.persons import _PersonLoss, pairs_of_persons
+from counterfactory.models.identity.persons import _best_weight, _PersonLoss, pairs_of_persons
 from counterfactory.models.identity.train import train_identity
 from counterfactory.models.identity.verification import IMPOSTORS
 from tests.models.test_identity import identity_settings
@@ -70,6 +70,14 @@ def test_persons_that_were_never_shown_are_told_apart(tmp_path):
     assert chosen["false_accept"] <= 0.05 and identity.threshold == meta["threshold"]
     assert measured["auc"] > 0.9 and measured["true_accept"] > 0.3 and measured["false_accept"] < 0.25
     assert measured["pairs"]["same"] == 12 * 6
+
+
+def test_the_weight_with_the_highest_auc_is_the_smallest_of_several():
+    # Each of the two embeddings confuses another pair; their mean confuses none.
+    learned = {"same": np.array([0.9, 0.4]), "hard": np.array([0.55, 0.0])}
+    found = {"same": np.array([0.4, 0.9]), "hard": np.array([0.0, 0.55])}
+    assert _best_weight(learned, found) == pytest.approx(0.2)
+    assert _best_weight(learned, learned) == 0.0 and _best_weight(found, {**found, "same": np.ones(2)}) > 0.0
 
 
 def test_too_few_persons_are_refused(tmp_path):

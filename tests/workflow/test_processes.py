@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from tests.workflow import tiny
+from tests.workflow.test_environments import run
 from tests.workflow.test_workflow import ROOT
 
 SMALL = """
@@ -28,14 +28,7 @@ def test_a_run_from_the_data_to_the_report(tmp_path):
     command = [os.path.join(os.path.dirname(sys.executable), "snakemake"), "--snakefile", ROOT / "Snakefile"]
     command += ["--cores", "2", "--configfile", "tiny.yaml", "small.yaml"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        list(map(str, command)),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-    )
+    done = run(command, tmp_path, environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "Report: results/report.html"
     assert "Traceback" not in done.stderr and not (tmp_path / "imported").exists()

@@ -54,6 +54,11 @@ def _trained(settings: Settings) -> list[str]:
     return [name for name in used_models(settings) if name not in imports_of(settings)]
 
 
+def _image_mechanisms(settings: Settings) -> list[str]:
+    """Returns the image mechanisms that are trained here, also as the start of a fine-tuned one."""
+    return [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]
+
+
 def used_networks(settings: Settings) -> set[str]:
     """Returns the networks that the chosen metrics use: classifier, oracle, identity, pretrained ones."""
     suites = {suite for suite in SUITES if settings.questions.count(suite, settings.entry)}
@@ -122,7 +127,7 @@ def _halvings(settings: Settings) -> Iterator[str]:
 
 
 def _hvae(settings: Settings) -> Iterator[str]:
-    if not {"hvae", "hvae_ft"} & set(_trained(settings)):
+    if "hvae" not in _image_mechanisms(settings):
         return
     network, size = settings.models.hvae.network, settings.data.image_size
     path = "models.hvae.network"
@@ -147,7 +152,7 @@ def _hvae(settings: Settings) -> Iterator[str]:
 
 def _vae(settings: Settings) -> Iterator[str]:
     side = 8 * settings.models.vae.network.patch
-    if {"vae", "vae_ft"} & set(_trained(settings)) and settings.data.image_size % side:
+    if "vae" in _image_mechanisms(settings) and settings.data.image_size % side:
         yield (
             f"models.vae.network.patch is {settings.models.vae.network.patch}, but data.image_size is "
             f"{settings.data.image_size}, no multiple of 8 x patch; change one of them"
@@ -156,7 +161,7 @@ def _vae(settings: Settings) -> Iterator[str]:
 
 def _capped(settings: Settings) -> Iterator[str]:
     """Checks that a capped likelihood starts from a scale at which pixels have a gradient."""
-    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+    for name in _image_mechanisms(settings):
         model = getattr(settings.models, name)
         if model.training.likelihood == "capped" and model.network.log_scale < LEAST_LOG_SCALE:
             yield (
@@ -168,7 +173,7 @@ def _capped(settings: Settings) -> Iterator[str]:
 
 def _transport(settings: Settings) -> Iterator[str]:
     """Checks that a transport of latents has an exogenous prior and few latents, as it requires."""
-    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+    for name in _image_mechanisms(settings):
         network = getattr(settings.models, name).network
         if not network.transport:
             continue
@@ -219,7 +224,7 @@ def _exposure(settings: Settings) -> Iterator[str]:
 
 def _levels(settings: Settings) -> Iterator[str]:
     """Checks that a correction of grey levels has a variable that acts as exposure, and no noise that is redrawn."""
-    for name in [name for name in ("vae", "hvae") if {name, f"{name}_ft"} & set(_trained(settings))]:
+    for name in _image_mechanisms(settings):
         network, path = getattr(settings.models, name).network, f"models.{name}.network"
         if network.levels and not network.exposure:
             yield f"{path}.levels is true, which requires a variable in {path}.exposure; name one, or set levels: false"

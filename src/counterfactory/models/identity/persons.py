@@ -38,7 +38,7 @@ from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, Split
 from ...nets.pixels import pixel_batches, to_pixels
-from ...training.augmentation import mirror_images, shift_images
+from ...training.augmentation import Augmentation
 from ...training.held_out import hold_out
 from ...training.loop import Fit, fit
 from .descriptors import describe
@@ -139,13 +139,12 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         return pairs_of_persons(embeddings, people[rows[part]], classes[rows[part]], settings.seed)
 
     combined = _with_discriminant(run.out, device, shown["train"], people[rows["train"]])
-    best, chosen = -1.0, 0.0
-    for weight in np.linspace(0.0, 1.0, 11):
-        combined.weight.fill_(float(weight))
-        found = pairs("valid", Identity(combined, 0.0, device)(shown["valid"]))
-        auc = area_under_curve(found["same"], found["hard"]) or 0.0
-        if auc > best:
-            best, chosen = auc, float(weight)
+    # The cosine is linear in the weight, so those of the two embeddings alone suffice.
+    alone = []
+    for weight in (0.0, 1.0):
+        combined.weight.fill_(weight)
+        alone.append(pairs("valid", Identity(combined, 0.0, device)(shown["valid"])))
+    chosen = _best_weight(*alone)
     combined.weight.fill_(chosen)
     description = read_json(run.out / "model.json")
     description["network"]["discriminant"] = list(combined.projection.shape)
@@ -155,6 +154,21 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     cosines = {name: pairs(name, embed(shown[name])) for name in ("valid", "measured")}
     sizes = {name: len(parts[name]) for name in cosines}
     write_verification(run.out, cosines, sizes, settings.false_accept)
+
+
+def _best_weight(learned: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> float:
+    """Returns the weight of the discriminant with the highest AUC; the smallest one of several.
+
+    Arguments:
+        learned: The cosines of the groups `same` and `hard` by the network alone.
+        found: Those by the discriminant alone.
+    """
+
+    def auc(weight: float) -> float:
+        same, hard = ((1.0 - weight) * learned[name] + weight * found[name] for name in ("same", "hard"))
+        return area_under_curve(same, hard) or 0.0
+
+    return max((float(weight) for weight in np.linspace(0.0, 1.0, 11)), key=auc)
 
 
 @torch.no_grad()
@@ -205,7 +219,7 @@ class _PersonLoss:
     """The loss of the module's docstring; held-out persons, without proxies, are compared with each other."""
 
     def __init__(self, temperature: float, shift: int) -> None:
-        self.temperature, self.shift = temperature, shift
+        self.temperature, self.augmentation = temperature, Augmentation(shift, mirror=True)
 
     def __call__(
         self, model: nn.Module, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -214,7 +228,7 @@ class _PersonLoss:
         proxies = cast(Any, model.proxies)
         if not model.training:
             return self._held_out(model(to_pixels(images)), person)
-        images = shift_images(mirror_images(images, generator), self.shift, generator)
+        images = self.augmentation(images, generator)
         embeddings = model(to_pixels(images))
         logits = embeddings @ F.normalize(proxies["persons"], dim=1).T / self.temperature
         value = F.cross_entropy(logits, person)

@@ -276,9 +276,7 @@ class Hvae(nn.Module):
         if not self.mediated:
             return [latent.z for latent in latents]
         if prior_noise is not None:
-            drawn = self._decode(parents, lambda number, prior, posterior: draw(prior, prior_noise[number]))[
-                1
-            ]
+            _, drawn = self._decode(parents, lambda number, prior, _: draw(prior, prior_noise[number]))
             return [mix(latent, one.prior, weight) for latent, one in zip(latents, drawn, strict=True)]
 
         def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:

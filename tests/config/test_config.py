@@ -432,6 +432,14 @@ def test_a_transport_of_latents_has_its_conditions(network, named):
             {"models": {"vae": {"network": {"levels": True}}}, "answers": {"stickiness": 0.5}},
             "answers.stickiness is 0.5",
         ),
+        (
+            {"models": {"vae": {"network": {"levels": False, "calibrate": True}}}},
+            "requires models.vae.network.levels: true",
+        ),
+        (
+            {"dataset": "celeba", "models": {"hvae": {"network": {"calibrate": True}}}},
+            "celeba is not simulated",
+        ),
     ],
 )
 def test_a_correction_of_grey_levels_has_its_conditions(given, named):

@@ -275,7 +275,7 @@ def test_there_and_back_gives_the_image_back_where_nothing_is_clipped(vae, asked
     assert there.abs().max() < 1 and not torch.allclose(there, x, atol=1e-2)
 
     class SameLatents:
-        transport = grey_levels = None
+        transport = grey_levels = calibration = None
 
         def abduct(self, *_):
             return [SimpleNamespace(z=z[0])]

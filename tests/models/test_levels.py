@@ -7,11 +7,14 @@ import torch
 from torch.testing import assert_close
 
 from counterfactory.core.errors import UserError
+from counterfactory.core.noise import derive_seed
 from counterfactory.data.dataset import Dataset, Variable
 from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.models.image.exchange import exchange_parents, variable_columns
 from counterfactory.models.image.exposure import fit_exposure, white_level
 from counterfactory.models.image.levels import Levels, fit_levels
 from counterfactory.models.image.model import build_image_mechanism
+from counterfactory.models.image.prediction import predict_image
 from counterfactory.models.image.sharpness import fit_sharpness, hardness
 from counterfactory.nets.latents import draw_noise
 from counterfactory.nets.sharpening import sharpened
@@ -170,22 +173,85 @@ def test_a_mechanism_answers_with_the_levels_and_null_questions_stay_exact(mecha
     assert errors[0] < 1.0 and not torch.equal(found, plain)
 
 
-def test_the_sharpness_is_that_of_the_corrected_reconstructions(levels):
+def test_the_sharpness_is_that_of_the_corrected_counterfactuals(levels):
     parents, noises = parents_of(200, seed=4), noises_of(200, seed=5)
-    # A blurred square: its rim is wide and soft.
     kernel = torch.outer(*[torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16] * 2)[None, None]
-    blurred = torch.nn.functional.conv2d(render(parents, noises) + 1.0, kernel, padding=2)
-    x = levels.correct(render(parents, noises), sharpened(blurred, 1.3) - 1.0, parents, parents)
-    head = SimpleNamespace(sharpen=True, sharpness=torch.tensor(0.0))
-    mechanism = SimpleNamespace(
-        head=head,
+
+    def blurred(own):
+        """The brightness of blurred squares without a rim."""
+        squares = torch.where(render(own, noises) < -0.4, -1.0, render(own, noises)) + 1.0
+        return torch.nn.functional.conv2d(squares, kernel, padding=2)
+
+    class Blurring(SimpleNamespace):
+        def predict(self, _, own):
+            return sharpened(blurred(own), self.head.sharpness) - 1.0, torch.zeros(())
+
+    x = levels.correct(render(parents, noises), sharpened(blurred(parents), 1.3) - 1.0, parents, parents)
+    mechanism = Blurring(
+        head=SimpleNamespace(sharpen=True, sharpness=torch.tensor(0.0)),
         noise_shapes=[],
         abduct=lambda *_: [],
-        predict=lambda *_: (blurred - 1.0, None),
         grey_levels=levels,
+        transport=None,
+        calibration=None,
     )
     fit_sharpness(mechanism, as_bytes(x), parents, seed=0)
-    assert abs(float(head.sharpness) - 1.3) < 0.2
+    # No amount gives these counterfactuals, whose pixel noise restores what sharpening removes, enough hard pixels.
+    assert abs(float(mechanism.head.sharpness) - 1.3) < 0.2
+
+
+class NoLevels:
+    """Corrects nothing."""
+
+    variables = variable_columns(WORLD)
+
+    def censor(self, x, noise, parents, parents_after):
+        return noise
+
+    def correct(self, x, y, parents, parents_after):
+        return y
+
+    __call__ = correct
+
+
+def test_counterfactual_images_are_sharpened_further_if_their_pixel_noise_blurs_them():
+    parents = parents_of(300, seed=4)
+    square = torch.zeros(1, 1, 16, 16)
+    square[..., 4:12, 4:12] = 1.5
+    kernel = torch.outer(*[torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16] * 2)[None, None]
+    soft = torch.nn.functional.conv2d(square, kernel, padding=2)
+    # The class moves the square by 2 px. Pixel noise of its edge then remains where no edge is.
+    places = torch.cat([soft, soft.roll(2, -1)])
+
+    class Moving(SimpleNamespace):
+        def predict(self, _, own):
+            return sharpened(places[own[:, 3].long()], self.head.sharpness) - 1.0, torch.zeros(())
+
+    generator = torch.Generator().manual_seed(0)
+    x = sharpened(places, 2.0)[parents[:, 3].long()] - 1.0
+    edge = (x > -0.95) & (x < 0.45)
+    x = x + edge * 0.05 * torch.randn(x.shape, generator=generator)
+    mechanism = Moving(
+        head=SimpleNamespace(sharpen=True, sharpness=torch.tensor(0.0)),
+        noise_shapes=[],
+        abduct=lambda *_: [],
+        grey_levels=NoLevels(),
+        transport=None,
+        calibration=None,
+    )
+    images = as_bytes(x.clamp(-1, 1))
+    fit_sharpness(mechanism, images, parents, seed=0)
+    shown, fitted = images.float() / 127.5 - 1.0, float(mechanism.head.sharpness)
+    generator = torch.Generator().manual_seed(derive_seed(0, "sharpness"))
+    after = exchange_parents(parents, variable_columns(WORLD), generator)
+    changed = (after != parents).any(1)
+
+    def share(amount):
+        mechanism.head.sharpness.fill_(amount)
+        return float(hardness(predict_image(mechanism, shown, parents, after, [])[changed]))
+
+    wanted = float(hardness(shown[changed]))
+    assert abs(share(fitted) - wanted) < 0.005 and share(fitted - 0.3) < wanted
 
 
 def test_hard_pixels_are_counted():

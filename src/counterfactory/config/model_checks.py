@@ -228,6 +228,13 @@ def _levels(settings: Settings) -> Iterator[str]:
         network, path = getattr(settings.models, name).network, f"models.{name}.network"
         if network.levels and not network.exposure:
             yield f"{path}.levels is true, which requires a variable in {path}.exposure; name one, or set levels: false"
+        if network.calibrate and not network.levels:
+            yield f"{path}.calibrate is true, which requires {path}.levels: true; set both, or calibrate: false"
+        if network.calibrate and not settings.entry.simulated:
+            yield (
+                f"{path}.calibrate is true, but {settings.dataset} is not simulated, so its images cannot be measured; "
+                "set calibrate: false"
+            )
         if network.levels and settings.answers.stickiness < 1.0:
             yield (
                 f"{path}.levels is true, which keeps the noise of grey levels, but answers.stickiness is "

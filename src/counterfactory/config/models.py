@@ -59,6 +59,16 @@ Levelled = Annotated[
 ]
 
 
+Calibrated = Annotated[
+    bool,
+    Field(
+        description="Whether interventions on continuous parents outside of exposure are calibrated: the decoder "
+        "receives the parents with which answers have the measured parents that were asked for; requires levels and "
+        "a simulated data set, which measures images (published: false).",
+    ),
+]
+
+
 class VaeNetwork(Section):
     """The network of the simple VAE."""
 
@@ -76,6 +86,7 @@ class VaeNetwork(Section):
     sharpen: Sharpen = True
     transport: Transported = False
     levels: Levelled = False
+    calibrate: Calibrated = False
 
 
 class VaeSettings(Importable):
@@ -127,6 +138,7 @@ class HvaeNetwork(Section):
     sharpen: Sharpen = True
     transport: Transported = False
     levels: Levelled = False
+    calibrate: Calibrated = False
 
 
 class HvaeSettings(Importable):

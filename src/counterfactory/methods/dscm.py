@@ -22,9 +22,8 @@ which makes composition exact and hides the effect of an intervention.
 :math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
 
 If the mechanism has a `transport` and the intervention changes the class of a categorical parent, the noises of the
-latents are moved between the classes before any is redrawn (:mod:`counterfactory.models.image.transport`). If it has
-`grey_levels`, the white level and the peak of the prediction are those that follow from the image and its exposure
-(:mod:`counterfactory.models.image.levels`).
+latents are moved between the classes before any is redrawn. The corrections of a prediction, `transport`, `calibration`
+and `grey_levels`, are those of :mod:`counterfactory.models.image.prediction`.
 
 If the prior is conditional, :math:`z` is a mediator and three effects are defined: `direct` predicts from
 :math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})` and `total` from
@@ -44,6 +43,7 @@ from ..core.noise import normal
 from ..data.dataset import encode_parents, load_dataset
 from ..models.image.hvae import Hvae
 from ..models.image.model import load_image_mechanism
+from ..models.image.prediction import predict_image
 from ..models.image.transport import own_noise
 from ..models.image.vae import Vae
 from ..nets.likelihood import standardise, unstandardise
@@ -121,13 +121,11 @@ def counterfactual_image(
         second: The noise of `mediator_draws: fresh`; None: the noises of the abducted latents are kept.
     """
     latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
-    z = [latent.z for latent in latents]
     clipped = getattr(settings, "residual", "censored") == "clipped"
-    residual = standardise(x, *mechanism.predict(z, parents), clipped)
-    transport: Any = mechanism.transport
-    levels: Any = mechanism.grey_levels
     if copy is not None:
+        residual = standardise(x, *mechanism.predict([latent.z for latent in latents], parents), clipped)
         own = own_noise(latents)
+        transport: Any = mechanism.transport
         if transport is not None:
             own = transport(own, parents, parents_after)
         redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
@@ -135,26 +133,22 @@ def counterfactual_image(
         return unstandardise(
             settings.residual_temperature * copy("pixels", residual), location, log_scale, clipped
         )
-    after = z
+    mediators = None
     if settings.effect != "direct":
         linear = getattr(settings, "mediator_variance", "squared") == "linear"
         again = latents if second is None else mechanism.abduct(x, parents, second.posterior)
         prior_noise = None if second is None else second.prior
-        after = mechanism.mediate(again, parents_after, settings.mediator_weight, linear, prior_noise)
-    decoded = parents if settings.effect == "indirect" else parents_after
-    if levels is not None:
-        residual = levels.censor(x, residual, parents, decoded)
-    location, log_scale = mechanism.predict(after, decoded)
-    changed = None if transport is None else transport.changed(parents, parents_after)
-    if changed is not None and changed.any():
-        # Where no class changes, the latents themselves are kept, so that a null intervention stays exact.
-        moved = mechanism.generate(parents_after, transport(own_noise(latents), parents, parents_after))
-        rows = changed[:, None, None, None]
-        location, log_scale = (
-            torch.where(rows, *pair) for pair in zip(moved, (location, log_scale), strict=True)
-        )
-    predicted = unstandardise(settings.residual_temperature * residual, location, log_scale, clipped)
-    return predicted if levels is None else levels(x, predicted, parents, decoded)
+        mediators = mechanism.mediate(again, parents_after, settings.mediator_weight, linear, prior_noise)
+    return predict_image(
+        mechanism,
+        x,
+        parents,
+        parents if settings.effect == "indirect" else parents_after,
+        latents,
+        mediators,
+        settings.residual_temperature,
+        clipped,
+    )
 
 
 def _with_own_temperatures(settings: Any, model: str) -> Any:

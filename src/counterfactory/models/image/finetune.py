@@ -58,9 +58,8 @@ from ...training.distributed import launch, rank
 from ...training.loop import Fit, fit
 from ...training.tensors import split_tensors
 from ..judges.model import Judge, load_judge
+from .corrections import fit_corrections
 from .model import load_image_mechanism
-from .sharpness import fit_sharpness
-from .transport import fit_transport
 
 if TYPE_CHECKING:
     from ...config.finetune import FinetuneSettings, FinetuneTraining
@@ -266,8 +265,7 @@ def _finetune(settings: "FinetuneTraining", run: Run, device: str) -> None:
     train = splits["train"]
 
     def finish(chosen: Any) -> None:
-        fit_sharpness(chosen, train["images"], train["parents"], seed)
-        fit_transport(chosen, train["images"], train["parents"], seed)
+        fit_corrections(chosen, dataset, train["images"], train["parents"], seed)
 
     fit(
         model,

@@ -102,6 +102,7 @@ class Hvae(nn.Module):
         # Set by counterfactory.models.image.model where the configuration asks for it.
         self.transport: nn.Module | None = None
         self.grey_levels: nn.Module | None = None
+        self.calibration: nn.Module | None = None
         if {len(resolutions)} != {len(widths), len(encoder_blocks), len(decoder_blocks), len(latents)}:
             raise ValueError(
                 "widths, encoder_blocks, decoder_blocks and latents need one entry for each of resolutions"

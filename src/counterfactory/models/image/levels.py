@@ -23,7 +23,8 @@ The assumption is wrong for images whose white level other variables change too,
 is therefore off unless it is set, and requires that `exposure` names a variable.
 
 A limited peak also moves the half of the peak, at which strokes are measured, so that blurred strokes become wider. The
-sharpness is therefore fitted to the corrected images (:mod:`counterfactory.models.image.sharpness`).
+sharpness is therefore fitted to the corrected images (:mod:`counterfactory.models.image.sharpness`), and parents that
+can be measured may be calibrated (:mod:`counterfactory.models.image.calibration`).
 
 Both abductions treat a limit as :func:`counterfactory.nets.likelihood.standardise` treats white pixels: an image whose
 peak is 255 implies only that e is at least the computed value, and of the values consistent with it the most probable
@@ -43,6 +44,7 @@ from torch import Tensor, nn
 
 from ...data.dataset import Dataset
 from ...nets.exposure import exposure_gain
+from .exchange import variable_columns
 from .exposure import white_level
 
 __all__ = ["Levels", "fit_levels"]
@@ -83,6 +85,7 @@ class Levels(nn.Module):
                 "levels: no variable acts as exposure; name one in exposure, or set levels: false"
             )
         self.exposed = list(exposed)
+        self.variables = variable_columns(dataset)
         self.continuous: list[int] = []
         self.classes: list[int] = []
         first = 0

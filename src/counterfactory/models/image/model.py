@@ -9,12 +9,16 @@ import numpy as np
 from ...core.checkpoint import load_model
 from ...core.errors import UserError
 from ...data.dataset import Dataset
+from .calibration import Calibration
 from .hvae import Hvae
 from .levels import Levels
 from .transport import Transport
 from .vae import Vae
 
 __all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
+
+CORRECTIONS = ("transport", "levels", "calibrate")
+"""The settings of the corrections that are fitted after training; all others are arguments of the network."""
 
 NETWORKS: dict[str, type[Vae] | type[Hvae]] = {"vae": Vae, "hvae": Hvae}
 
@@ -28,15 +32,16 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         network: The settings `models.<name>.network`.
 
     Returns:
-        The mechanism. Its attribute `transport` is a :class:`counterfactory.models.image.transport.Transport` or None,
-        and `grey_levels` a :class:`counterfactory.models.image.levels.Levels` or None.
+        The mechanism. Its attributes `transport` (:class:`counterfactory.models.image.transport.Transport`),
+        `grey_levels` (:class:`counterfactory.models.image.levels.Levels`) and `calibration`
+        (:class:`counterfactory.models.image.calibration.Calibration`) are None where the network does not ask for them.
 
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
     """
     if name not in NETWORKS:
         raise UserError(f"models: {name} is not an image mechanism; choose one of {', '.join(NETWORKS)}")
-    sizes = {key: value for key, value in network.items() if key not in ("transport", "levels")}
+    sizes = {key: value for key, value in network.items() if key not in CORRECTIONS}
     exposed = exposed_columns(dataset, network)
     try:
         mechanism: Any = NETWORKS[name](dataset.shape, dataset.width, **{**sizes, "exposure": exposed})
@@ -44,6 +49,7 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         moves = network.get("transport", False)
         mechanism.transport = Transport(dataset, mechanism.noise_shapes) if moves else None
         mechanism.grey_levels = Levels(dataset, exposed) if network.get("levels", False) else None
+        mechanism.calibration = Calibration(dataset, exposed) if network.get("calibrate", False) else None
         return mechanism
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None

@@ -13,8 +13,12 @@ It is found by bisection, because S increases with a. The fit uses images and pa
 predictor of attributes nor counterfactuals.
 
 With a correction of grey levels (:mod:`counterfactory.models.image.levels`) the steepness does not determine a: peaks
-inside strokes, which the correction removes, contribute to it as edges do. The corrected reconstructions then have the
-same share of *hard* pixels as the images, those that are darker than 1/4 or brighter than 3/4 of the brightest pixel.
+inside strokes, which the correction removes, contribute to it as edges do. Then a is fitted to the share of *hard*
+pixels, those that are darker than 1/4 or brighter than 3/4 of the brightest pixel, in two steps. First, corrected
+reconstructions have the share of the images. They have no pixel noise; in a counterfactual image it is carried over to
+places where a stroke no longer is, and blurs it further. Therefore, secondly, a is increased until counterfactual
+images have that share too. They are answers to interventions that exchange parents between images
+(:mod:`counterfactory.models.image.exchange`). If no amount up to 2 a + 1 suffices, that of the first step is kept.
 
 A bisection step is decided without computing S at its middle if a computed value implies it: S(a) is below the wanted
 value at some a above the middle, or above it at some a below the middle, each by more than the rounding error of the
@@ -30,8 +34,10 @@ from torch import Tensor
 
 from ...core.noise import derive_seed
 from ...core.progress import progress
+from ...nets.likelihood import standardise, unstandardise
 from ...nets.pixels import to_pixels
 from ...nets.sharpening import Sharpening
+from .exchange import exchange_parents
 
 __all__ = ["bisect", "estimate", "fit_sharpness", "hardness", "steepness"]
 
@@ -40,6 +46,8 @@ IMAGES, MOST, HALVINGS = 2_000, 8.0, 20
 
 FEW = 64
 """The number of images on which the amount is first estimated."""
+
+_STEPS = 10
 
 ROUNDING = 2e-6
 """A bound of the relative rounding error of a steepness, in float32."""
@@ -94,11 +102,53 @@ def fit_sharpness(mechanism: Any, images: Tensor, parents: Tensor, seed: int) ->
             """Returns the share of hard pixels of the corrected predictions, sharpened by `amount`."""
             return hardness(levels.correct(x, mask(amount).clamp(0.0, 2.0) - 1.0, parents, parents))
 
-        head.sharpness.fill_(bisect(hard, hardness(x), {}, 0.0))
+        least = bisect(hard, hardness(x), {}, 0.0)
+        head.sharpness.fill_(_counterfactual_sharpness(mechanism, x, parents, latents, generator, least))
         return
     few = Sharpening(brightness[:FEW])
     start = estimate(lambda amount: steepness(few(amount).clamp(0.0, 2.0)), steepness(x[:FEW]))
     head.sharpness.fill_(bisect(steep, wanted, computed, start))
+
+
+def _counterfactual_sharpness(
+    mechanism: Any,
+    x: Tensor,
+    parents: Tensor,
+    latents: list[Tensor],
+    generator: torch.Generator,
+    least: float,
+) -> float:
+    """Returns the smallest amount at which counterfactual images have the share of hard pixels of the images.
+
+    Arguments:
+        mechanism: The image mechanism, with grey levels, and with a sharpness of 0.
+        x: Images in [-1, 1], with shape (B, C, H, W).
+        parents: Their encoded parents, with shape (B, P).
+        latents: Their latents, one tensor per layer.
+        generator: The source of the interventions.
+        least: The smallest amount, which is returned if none up to 2 `least` + 1 has that share.
+    """
+    levels = mechanism.grey_levels
+    after = exchange_parents(parents, levels.variables, generator)
+    location, log_scale = mechanism.predict(latents, parents)
+    location_after, log_scale_after = mechanism.predict(latents, after)
+    before, then = Sharpening(location + 1.0), Sharpening(location_after + 1.0)
+    changed = (parents != after).any(1)
+    wanted = hardness(x[changed])
+
+    def hard(amount: float) -> Tensor:
+        """Returns the share of hard pixels of the counterfactual images, sharpened by `amount`."""
+        residual = levels.censor(x, standardise(x, before(amount) - 1.0, log_scale), parents, after)
+        predicted = unstandardise(residual, then(amount) - 1.0, log_scale_after)
+        return hardness(levels(x, predicted, parents, after)[changed])
+
+    low, high = least, min(MOST, 2.0 * least + 1.0)
+    if not changed.any() or hard(low) >= wanted or hard(high) < wanted:
+        return least
+    for _ in progress(range(_STEPS), label="sharpness of counterfactuals", unit="bisections"):
+        middle = (low + high) / 2
+        low, high = (middle, high) if hard(middle) < wanted else (low, middle)
+    return low
 
 
 def estimate(steep: Callable[[float], Tensor], wanted: Tensor) -> float:

@@ -43,13 +43,12 @@ from ...training.distributed import launch, world_size
 from ...training.loop import Fit, fit
 from ...training.tensors import split_tensors
 from . import native
+from .corrections import fit_corrections
 from .exposure import fit_exposure
 from .hvae import Hvae
 from .independence import Adversary, dependence
 from .levels import fit_levels
 from .model import build_image_mechanism
-from .sharpness import fit_sharpness
-from .transport import fit_transport
 
 if TYPE_CHECKING:
     from ...config.models import HvaeSettings, VaeSettings
@@ -164,8 +163,7 @@ def _train(settings: "VaeSettings | HvaeSettings", run: Run, device: str) -> Non
         model.adversary = Adversary(dataset, train["parents"], latents)
 
     def finish(chosen: Any) -> None:
-        fit_sharpness(chosen, train["images"], train["parents"], run.seed)
-        fit_transport(chosen, train["images"], train["parents"], run.seed)
+        fit_corrections(chosen, dataset, train["images"], train["parents"], run.seed)
 
     kernels = _uses_kernels(model, training, device)
     batch = torch.empty(training.batch_size // world_size(), *model.shape)

@@ -59,6 +59,7 @@ class Vae(nn.Module):
         # Set by counterfactory.models.image.model where the configuration asks for it.
         self.transport: nn.Module | None = None
         self.grey_levels: nn.Module | None = None
+        self.calibration: nn.Module | None = None
         if shape[1] != shape[2] or shape[1] % (8 * patch):
             raise ValueError(
                 f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of {8 * patch}"

@@ -86,6 +86,21 @@ def levels():
     return found
 
 
+def test_the_white_level_of_a_graph_has_the_same_bits(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    shape = (300, 1, 12, 12)
+    images = [
+        torch.randint(256, shape, generator=generator).to(torch.uint8),
+        torch.randint(4, (300, 3, 4, 4), generator=generator).to(torch.uint8),  # many ties
+        torch.zeros(2, 1, 4, 4, dtype=torch.uint8),
+        255.0 * torch.rand(shape, generator=generator) ** 4,
+        as_bytes(render(parents_of(300), noises_of(300))),
+    ]
+    usual = [white_level(part) for part in images]
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert all(torch.equal(white_level(part), one) for part, one in zip(images, usual, strict=True))
+
+
 def test_the_ratio_of_peak_and_white_level_is_found(levels):
     parents = parents_of(500, seed=3)
     assert_close(levels.log_ratio(parents).float(), log_ratio(parents), atol=5e-3, rtol=0)

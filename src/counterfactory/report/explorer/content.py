@@ -23,6 +23,7 @@ from ...methods.batches import answer_questions
 from ...methods.registry import METHODS
 from ..vocabulary import CEILING, method_title
 from .blobs import sheet
+from .moments import MOST_LATENTS, packed_moments
 
 __all__ = [
     "EXAMPLES",
@@ -157,47 +158,51 @@ def networks(models: Models, dataset: Dataset) -> tuple[dict[str, Any], dict[str
     """Returns the networks of the page.
 
     Returns:
-        Their description; their graphs by name, which are `parents`, methods and `judge-<variable>`; and for each
-        method without a graph the reason.
+        Their description; their data by name, which are `graph-parents`, `graph-<method>`, `moments-<method>` (the
+        moments of a transport) and `graph-judge-<variable>`; and for each method without a graph the reason.
     """
     from ...models.image.model import load_image_mechanism
     from ...models.judges.model import load_judge
     from ...scm.fit import load_scm
     from .export import export_judge, export_mechanism, export_parents
 
-    graphs: dict[str, bytes] = {}
+    data: dict[str, bytes] = {}
     found: dict[str, Any] = {"methods": [], "judges": []}
     left_out: dict[str, str] = {}
     clipped = models.settings.residual == "clipped"
     for method in models.mechanisms:
         [name] = METHODS[method].models
         mechanism = load_image_mechanism(models.models / name / f"seed{models.seed}", dataset, "cpu", name)
-        parts = {"transport": mechanism.transport, "levels": mechanism.grey_levels}
-        if own := [key for key, part in parts.items() if part is not None]:
-            left_out[method] = f"models.{name}.network.{own[0]} is not available in a browser"
-            continue
-        graph = export_mechanism(mechanism, dataset.width, clipped)
-        if sum(map(len, graphs.values())) + len(graph) > SIZE:
+        size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
+        own, transport = {}, None
+        if mechanism.transport is not None:
+            if size > MOST_LATENTS:
+                left_out[method] = (
+                    f"models.{name}.network.transport moves {size} latents, too many for a browser"
+                )
+                continue
+            transport, own[f"moments-{method}"] = packed_moments(mechanism.transport)
+        own[f"graph-{method}"] = export_mechanism(mechanism, dataset.width, clipped)
+        if sum(map(len, [*data.values(), *own.values()])) > SIZE:
             left_out[method] = "its network is too large for this page"
             continue
-        graphs[method] = graph
-        size = sum(int(np.prod(shape)) for shape in mechanism.noise_shapes)
+        data |= own
         found["methods"].append(
             {"name": method, "title": _network_title(method), "noise": size, "mediated": mechanism.mediated}
-            | {"dials": temperatures(models.settings, method)}
+            | {"dials": temperatures(models.settings, method), "transport": transport}
         )
-    if not graphs:
+    if not data:
         return found, {}, left_out
-    graphs["parents"] = export_parents(load_scm(models.models / "scm" / f"seed{models.seed}", dataset))
+    data["graph-parents"] = export_parents(load_scm(models.models / "scm" / f"seed{models.seed}", dataset))
     for variable in dataset.variables:
         try:
             judge = load_judge(models.models / "judges" / variable.name, "cpu")
         except UserError:
             continue  # the run has no judge of this variable; the reader enters its value
         if not judge.context:
-            graphs[f"judge-{variable.name}"] = export_judge(judge.model, dataset)
+            data[f"graph-judge-{variable.name}"] = export_judge(judge.model, dataset)
             found["judges"].append(variable.name)
-    return found, graphs, left_out
+    return found, data, left_out
 
 
 def not_exported(settings: Any) -> str:

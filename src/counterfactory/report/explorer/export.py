@@ -5,7 +5,11 @@ mechanism with encoder q, decoder m, s and noises :math:`\xi`, it computes abduc
 :mod:`counterfactory.methods.dscm` does, with the stickiness as a mask k of kept noises:
 
 .. math:: x^* = m(z^*, \mathrm{pa}^*) + t_u\, s(z^*, \mathrm{pa}^*)\,(k \epsilon + (1 - k) \xi_x), \qquad
-    u_z^* = k u_z + (1 - k) \xi_z.
+    u_z^* = k\, T(u_z) + (1 - k) \xi_z.
+
+T is the transport of the latents (:mod:`counterfactory.models.image.transport`), an affine map that the page computes
+and that is an input of the graph (:mod:`counterfactory.report.explorer.moments`). The calibration of the parents and
+the correction of grey levels are parts of the graph, because they have few weights.
 
 Weights are stored as float16, which halves the page, and are computed with as float32. Requires the packages `onnx` and
 `onnxscript` (the optional group `explorer`).
@@ -22,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.dataset import Dataset
+from ...models.image.transport import own_noise
 from ...nets.likelihood import standardise, unstandardise
 from ...scm.mechanisms import CategoricalMechanism
 from ...scm.model import ParentsSCM
@@ -62,23 +67,52 @@ class _Mechanism(nn.Module):
         fresh_latents: Tensor,
         keep_pixels: Tensor,
         fresh_pixels: Tensor,
+        keep_levels: Tensor,
+        transport_map: Tensor,
+        transport_shift: Tensor,
     ) -> Tensor:
-        """Returns the counterfactual image in grey levels, float32 (1, C, H, W), neither rounded nor clipped."""
+        """Returns the counterfactual image in grey levels, float32 (1, C, H, W), neither rounded nor clipped.
+
+        Arguments:
+            image: The factual image in grey levels, (1, C, H, W).
+            before: Its encoded parents, (1, P).
+            after: The encoded counterfactual parents, (1, P).
+            noise: Standard normal noise of the D latents, (1, D).
+            latent_temperature: Factor on this noise, a scalar.
+            residual_temperature: Factor on the pixel noise, a scalar.
+            keep_latents: 1 for each latent whose noise is kept, else 0, (1, D).
+            fresh_latents: The noises of the others, (1, D).
+            keep_pixels: 1 for each pixel whose noise is kept, else 0, (1, C, H, W).
+            fresh_pixels: The noises of the others, (1, C, H, W).
+            keep_levels: 1 if the noise of the grey levels is kept, else 0, a scalar; without effect if the mechanism
+                corrects neither levels nor parents.
+            transport_map: The matrix of the transport, (D, D); without effect if the mechanism has none.
+            transport_shift: Its shift, (1, D).
+        """
         x = image / 127.5 - 1.0
         # The temperature scales the standard deviation of the posterior, as a factor on its noise.
         latents = self.mechanism.abduct(x, before, self._split(latent_temperature * noise))
         z = [latent.z for latent in latents]
         location, log_scale = self.mechanism.predict(z, before)
         residual = standardise(x, location, log_scale, self.clipped)
+        calibration, levels = self.mechanism.calibration, self.mechanism.grey_levels
+        decoded = after
+        if calibration is not None:
+            decoded = torch.where(keep_levels > 0.5, calibration(before, after), after)
         if self.mechanism.mediated:
-            location, log_scale = self.mechanism.predict(z, after)
+            location, log_scale = self.mechanism.predict(z, decoded)
         else:
-            own = [(latent.z - latent.prior[0]) * torch.exp(-latent.prior[1]) for latent in latents]
-            masks, fresh = self._split(keep_latents), self._split(fresh_latents)
-            kept = [k * u + (1.0 - k) * v for k, u, v in zip(masks, own, fresh, strict=True)]
-            location, log_scale = self.mechanism.generate(after, kept)
+            own = torch.cat([layer.flatten(1) for layer in own_noise(latents)], dim=1)
+            if self.mechanism.transport is not None:
+                own = own @ transport_map.T + transport_shift
+            kept = keep_latents * own + (1.0 - keep_latents) * fresh_latents
+            location, log_scale = self.mechanism.generate(decoded, self._split(kept))
+        if levels is not None:
+            residual = torch.where(keep_levels > 0.5, levels.censor(x, residual, before, after), residual)
         residual = keep_pixels * residual + (1.0 - keep_pixels) * fresh_pixels
         predicted = unstandardise(residual_temperature * residual, location, log_scale, self.clipped)
+        if levels is not None:
+            predicted = torch.where(keep_levels > 0.5, levels(x, predicted, before, after), predicted)
         return (predicted + 1.0) * 127.5
 
     def _split(self, flat: Tensor) -> list[Tensor]:
@@ -178,6 +212,9 @@ def export_mechanism(mechanism: Any, width: int, clipped: bool = False) -> bytes
         "fresh_latents": noise * 0.3,
         "keep_pixels": torch.ones(shape),
         "fresh_pixels": torch.randn(shape),
+        "keep_levels": one,
+        "transport_map": torch.eye(size if mechanism.transport is not None else 0),
+        "transport_shift": torch.zeros(1, size if mechanism.transport is not None else 0),
     }
     if mechanism.mediated:  # they would not reach the output
         inputs |= {"keep_latents": torch.ones(1, 0), "fresh_latents": torch.ones(1, 0)}

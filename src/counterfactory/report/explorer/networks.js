@@ -102,7 +102,7 @@ function normals(random, count) {
 
 /** The networks of the page. All runs wait for each other, because a session evaluates one input at a time. */
 class Networks {
-  constructor(content) { this.content = content; this.sessions = {}; this.last = Promise.resolve(); }
+  constructor(content) { this.content = content; this.sessions = {}; this.transports = {}; this.last = Promise.resolve(); }
 
   async start() {
     const part = (name) => gunzip(blob(`runtime-${name}`));
@@ -150,7 +150,14 @@ class Networks {
       normals: [normals(random, n), [1, n]],
       gumbels: [Float32Array.from({ length: 2 * n * most }, () => -Math.log(-Math.log(random()))), [1, n, 2, most]],
     });
-    return Object.fromEntries(variables.map((v, k) => [v.name, v.kind === "categorical" ? Math.round(found[k]) : found[k]]));
+    return Object.fromEntries(variables.map((v, k) => [v.name, v.kind === "categorical" ? Math.round(found[k]) : found[k] === Math.fround(before[v.name]) ? before[v.name] : found[k]]));
+  }
+
+  /** Returns the transport of the latents of a method between parents; empty if it has none. */
+  async moved(method, before, after) {
+    if (!method.transport) return { matrix: new Float32Array(0), shift: new Float32Array(0) };
+    this.transports[method.name] ??= gunzip(blob(`moments-${method.name}`)).then((bytes) => new Transport(this.content.dataset.variables, method.transport, bytes));
+    return (await this.transports[method.name]).between(before, after);
   }
 
   /** Returns the answer of a method in grey levels (C, H, W), rounded. */
@@ -158,13 +165,15 @@ class Networks {
     const shape = [1, ...this.content.dataset.shape], size = method.noise, random = uniform(seed), p = this.encode(before);
     const mask = (count) => Float32Array.from({ length: count }, () => (random() < dials.stickiness ? 1 : 0));
     noise ??= normals(random, size);
-    const flat = method.mediated ? 0 : size;
+    const flat = method.mediated ? 0 : size, { matrix, shift } = await this.moved(method, before, after);
     const found = await this.run(method.name, {
       image: [image, shape], before: [p, [1, p.length]], after: [this.encode(after), [1, p.length]], noise: [noise, [1, size]],
       latent_temperature: [Float32Array.of(dials.latent_temperature), []],
       residual_temperature: [Float32Array.of(dials.residual_temperature), []],
       keep_latents: [mask(flat), [1, flat]], fresh_latents: [normals(random, flat), [1, flat]],
       keep_pixels: [mask(image.length), shape], fresh_pixels: [normals(random, image.length), shape],
+      keep_levels: [Float32Array.of(random() < dials.stickiness ? 1 : 0), []],
+      transport_map: [matrix, [shift.length, shift.length]], transport_shift: [shift, [1, shift.length]],
     });
     return Float32Array.from(found, (value) => Math.max(0, Math.min(255, Math.round(value))));
   }

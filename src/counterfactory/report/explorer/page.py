@@ -31,7 +31,7 @@ from .training_data import training_data
 __all__ = ["LIMIT", "Stored", "write_explorer"]
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("lzma.js", "networks.js", "browse.js", "explorer.js")
+SCRIPTS = ("lzma.js", "transport.js", "networks.js", "browse.js", "explorer.js")
 
 LIMIT = 9_000_000
 """The size of the page in bytes up to which the part with all answers is filled; fewer are listed beyond it."""
@@ -93,7 +93,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
         "precomputed": [],
     }
     content["training"], atypical = training_data(models.data, dataset)
-    graphs: dict[str, bytes] = {}
+    trained: dict[str, bytes] = {}
     if dataset.simulated and CEILING in models.methods:
         rendered = answers_at_values(CEILING, models, dataset, rows)
         if rendered is not None:
@@ -101,8 +101,8 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
             content["truth"] = {"answered": answered, "parents": parents}
     left_out: dict[str, str] = dict.fromkeys(models.mechanisms, reason)
     if not reason:
-        content["networks"], graphs, left_out = networks(models, dataset)
-        if not graphs:
+        content["networks"], trained, left_out = networks(models, dataset)
+        if not trained:
             content["networks"], reason = None, "; ".join(dict.fromkeys(left_out.values()))
     for method, why in left_out.items():
         computed = answers_at_values(method, models, dataset, rows)
@@ -112,9 +112,8 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
             content["precomputed"].append(one)
     content["sheets"] = list(sheets)
     data = {f"sheet-{name}": picture for name, picture in sheets.items()}
-    data |= {f"graph-{name}": gzipped(graph) for name, graph in graphs.items()}
-    data |= {name: gzipped(part) for name, part in atypical.items()}
-    if graphs:
+    data |= {name: gzipped(part) for name, part in (trained | atypical).items()}
+    if trained:
         for part in ("script", "module", "wasm"):
             file = b64decode(packed[part])
             data[f"runtime-{part}"] = shrunk(gzip.decompress(file)) if part == "wasm" else file
@@ -124,7 +123,7 @@ def write_explorer(models: Models, stored: Stored, runtime: Path | None, out: Pa
     blobs = {"content": pack_json(content), "browse": pack_json(listed)}
     blobs |= {name: pack(part) for name, part in (data | binary).items()}
     foot = f"Written by counterfactory {__version__}."
-    if graphs:
+    if trained:
         foot += f" Networks run in this page with onnxruntime-web {packed['version']} (MIT license)."
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True

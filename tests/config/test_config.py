@@ -429,10 +429,6 @@ def test_a_transport_of_latents_has_its_conditions(network, named):
             "models.hvae.network.levels is true",
         ),
         (
-            {"models": {"vae": {"network": {"levels": True}}}, "answers": {"stickiness": 0.5}},
-            "answers.stickiness is 0.5",
-        ),
-        (
             {"models": {"vae": {"network": {"levels": False, "calibrate": True}}}},
             "requires models.vae.network.levels: true",
         ),

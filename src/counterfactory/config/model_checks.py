@@ -223,7 +223,7 @@ def _exposure(settings: Settings) -> Iterator[str]:
 
 
 def _levels(settings: Settings) -> Iterator[str]:
-    """Checks that a correction of grey levels has a variable that acts as exposure, and no noise that is redrawn."""
+    """Checks that levels have a variable that acts as exposure, and that a calibration has levels and a simulation."""
     for name in _image_mechanisms(settings):
         network, path = getattr(settings.models, name).network, f"models.{name}.network"
         if network.levels and not network.exposure:
@@ -234,11 +234,6 @@ def _levels(settings: Settings) -> Iterator[str]:
             yield (
                 f"{path}.calibrate is true, but {settings.dataset} is not simulated, so its images cannot be measured; "
                 "set calibrate: false"
-            )
-        if network.levels and settings.answers.stickiness < 1.0:
-            yield (
-                f"{path}.levels is true, which keeps the noise of grey levels, but answers.stickiness is "
-                f"{settings.answers.stickiness:g}; set stickiness: 1, or levels: false"
             )
 
 

@@ -17,13 +17,15 @@ latents, so that its composition error is the reconstruction error of the model.
 with a residual temperature of its own (by default 0.1): on photographs, :math:`t_u = 1` carries over most of the image,
 which makes composition exact and hides the effect of an intervention.
 
+The corrections of a prediction, `transport`, `calibration` and `grey_levels`, are those of
+:mod:`counterfactory.models.image.prediction`.
+
 `stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s
 (:mod:`counterfactory.methods.stickiness`). The noises of the latents are then
-:math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`.
-
-If the mechanism has a `transport` and the intervention changes the class of a categorical parent, the noises of the
-latents are moved between the classes before any is redrawn. The corrections of a prediction, `transport`, `calibration`
-and `grey_levels`, are those of :mod:`counterfactory.models.image.prediction`.
+:math:`(z_l - \mu_l(z_{<l})) / \sigma_l(z_{<l})`, which a transport moves before any is redrawn. The noises of the grey
+levels (:mod:`counterfactory.models.image.levels`) are together one noise of the image. Where it is kept, `grey_levels`
+and `calibration` apply. Where it is redrawn, the levels are those of the predicted image, and neither applies. With
+s = 0 the answer therefore depends neither on the factual image nor on its parents.
 
 If the prior is conditional, :math:`z` is a mediator and three effects are defined: `direct` predicts from
 :math:`(z, \mathrm{pa}^*)`, `indirect` from :math:`(z^*, \mathrm{pa})` and `total` from
@@ -46,12 +48,13 @@ from ..models.image.model import load_image_mechanism
 from ..models.image.prediction import predict_image
 from ..models.image.transport import own_noise
 from ..models.image.vae import Vae
+from ..nets.latents import Latent
 from ..nets.likelihood import standardise, unstandardise
 from ..nets.pixels import to_bytes, to_pixels
 from ..scm.fit import load_scm
 from . import Answer, Batch
 from .registry import METHODS
-from .stickiness import Copy, sticky_copy
+from .stickiness import Copy, kept_rows, sticky_copy
 
 if TYPE_CHECKING:
     from ..config.answers import AnswersSettings
@@ -123,16 +126,8 @@ def counterfactual_image(
     latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
     clipped = getattr(settings, "residual", "censored") == "clipped"
     if copy is not None:
-        residual = standardise(x, *mechanism.predict([latent.z for latent in latents], parents), clipped)
-        own = own_noise(latents)
-        transport: Any = mechanism.transport
-        if transport is not None:
-            own = transport(own, parents, parents_after)
-        redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
-        location, log_scale = mechanism.generate(parents_after, redrawn)
-        return unstandardise(
-            settings.residual_temperature * copy("pixels", residual), location, log_scale, clipped
-        )
+        temperature = settings.residual_temperature
+        return _redrawn(mechanism, x, parents, parents_after, latents, copy, temperature, clipped)
     mediators = None
     if settings.effect != "direct":
         linear = getattr(settings, "mediator_variance", "squared") == "linear"
@@ -149,6 +144,36 @@ def counterfactual_image(
         settings.residual_temperature,
         clipped,
     )
+
+
+def _redrawn(
+    mechanism: Any,
+    x: Tensor,
+    parents: Tensor,
+    parents_after: Tensor,
+    latents: list[Latent],
+    copy: Copy,
+    temperature: float,
+    clipped: bool,
+) -> Tensor:
+    """Returns the counterfactual image of which `copy` redraws some noises; the arguments are those above."""
+    transport, levels, calibration = mechanism.transport, mechanism.grey_levels, mechanism.calibration
+    location, log_scale = mechanism.predict([latent.z for latent in latents], parents)
+    residual = standardise(x, location, log_scale, clipped)
+    own, inputs = own_noise(latents), parents_after
+    if transport is not None:
+        own = transport(own, parents, parents_after)
+    redrawn = [copy(f"latents {number}", u) for number, u in enumerate(own)]
+    kept = kept_rows(copy, "levels", x)[:, None, None, None]
+    if calibration is not None:
+        inputs = torch.where(kept[:, 0, 0], calibration(parents, parents_after), parents_after)
+    if levels is not None:
+        residual = torch.where(kept, levels.censor(x, residual, parents, parents_after), residual)
+    location, log_scale = mechanism.generate(inputs, redrawn)
+    predicted = unstandardise(temperature * copy("pixels", residual), location, log_scale, clipped)
+    if levels is None:
+        return predicted
+    return torch.where(kept, levels(x, predicted, parents, parents_after), predicted)
 
 
 def _with_own_temperatures(settings: Any, model: str) -> Any:
@@ -177,10 +202,6 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
     scm = load_scm(models / "scm" / f"seed{seed}", dataset)
     mechanism = load_image_mechanism(models / model / f"seed{seed}", dataset, device, model)
     stickiness = getattr(settings, "stickiness", 1.0)
-    if stickiness < 1.0 and mechanism.grey_levels is not None:
-        raise UserError(
-            f"answers.stickiness: a value below 1 requires models.{model}.network.levels: false; set both"
-        )
     if stickiness < 1.0 and mechanism.mediated:
         raise UserError(
             f"answers.stickiness: a value below 1 requires models.{model}.network.prior: exogenous; set both"

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.noise import Seeds
 from ..scm.noise_kernels import PRIORS, Sticky, streams
 
-__all__ = ["Copy", "sticky_copy"]
+__all__ = ["Copy", "kept_rows", "sticky_copy"]
 
 Copy = Callable[[str, Tensor], Tensor]
 """`copy(name, noise)` returns the counterfactual noise, of the same shape ``(B, *)``, given the abducted one."""
@@ -42,3 +42,17 @@ def sticky_copy(stickiness: float, seeds: Seeds, step: int, prior: str = "normal
         return torch.where(kept, noise, torch.from_numpy(value).to(noise).view(noise.shape))
 
     return copy
+
+
+def kept_rows(copy: Copy, name: str, x: Tensor) -> Tensor:
+    """Returns for which images (B, C, H, W) a noise that is one variable of the image is kept, bool (B,).
+
+    It serves noises whose value is not needed to know what the counterfactual is once they are redrawn.
+
+    Arguments:
+        copy: The law of the counterfactual noises.
+        name: The name of the noise.
+        x: The images.
+    """
+    # A redrawn value is a number.
+    return copy(name, x.new_full((len(x), 1), torch.nan)).isnan()[:, 0]

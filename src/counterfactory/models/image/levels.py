@@ -35,6 +35,10 @@ g is that of the network. h is fitted to the train split by least squares, on im
 polynomial of each continuous parent plus a constant for each class of a categorical one. Outside of the range of the
 train split the polynomials are constant. Neither a predictor of attributes nor counterfactuals are used. Where no
 parent changes, the predicted image is returned, so that null interventions stay exact.
+
+Where noises are redrawn (`answers.stickiness` below 1, :mod:`counterfactory.methods.stickiness`), v and e are together
+one noise, named `levels`. It is kept with the probability of the stickiness. A redrawn level is that of the predicted
+image, so the image is not corrected, and pixels at the peak of the factual image are not censored.
 """
 
 from typing import Any

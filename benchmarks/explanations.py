@@ -9,7 +9,8 @@ of the machine.
 
 Scores are computed over the flipped answers, as in the tables: FVA and FS (identity), MNAC (attributes that change
 according to the oracle), CD, the Frechet distance of the oracle's features (biased for few images: only rows of one run
-are comparable), and L1. `oracle` is the share of flips that the oracle predicts too.
+are comparable), and L1. `oracle` is the share of flips that the oracle predicts too, `sound` the share of all questions
+whose answer flips the classifier and the oracle and has the identity of the image.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from counterfactory.metrics.mnac import attributes_of
 from counterfactory.models.classifier.model import AttributeClassifier, load_classifier
 from counterfactory.models.identity.model import Identity, load_identity
 
-COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "Frechet", "L1", "oracle", "calls", "CPU s"]
+COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "Frechet", "L1", "oracle", "sound", "calls", "CPU s"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def scores(
     flipped = rows & columns["reached"]
     calls = float(np.mean(columns["network_calls"][rows]))
     if not flipped.any():
-        return [0.0, *[np.nan] * 7, calls]
+        return [0.0, *[np.nan] * 7, 0.0, calls]
     one, other = batch.images[flipped], images[flipped]
     before, after = oracle.predict(one), oracle.predict(other)
     changes = np.stack([after[key] - before[key] for key in oracle.names], 1)
@@ -138,15 +139,17 @@ def scores(
     cd = np.nan
     if query is not None:
         cd = correlation_difference(changes, evaluation.correlations[:, query], query)
+    same = cosines > evaluation.identity.threshold
     return [
         columns["reached"][rows].mean(),
-        (cosines > evaluation.identity.threshold).mean(),
+        same.mean(),
         cosines.mean(),
         np.abs(changes).sum(1).mean(),
         cd,
-        frechet_distance(oracle.embed(one), oracle.embed(other)),
+        frechet_distance(oracle.embed(one), oracle.embed(other)) if flipped.sum() > 1 else np.nan,
         np.abs(other.astype(np.float64) - one).mean() / 255.0,
         agrees.mean(),
+        (same & agrees).sum() / rows.sum(),
         calls,
     ]
 

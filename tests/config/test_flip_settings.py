@@ -46,7 +46,7 @@ def flip(**keys) -> dict:
         ),
         (
             {"answers": {"fastdime": {"start_step": 200}}},
-            "answers.fastdime.start_step is 200; choose a step below 200",
+            "answers.fastdime.start_step is 200; choose a step below 100",
         ),
         (
             {"answers": {"dime_x": {"restart_step": 16}}},

@@ -1,4 +1,8 @@
-"""Defines `answers.dime`, `answers.fastdime` and `answers.dime_x`: diffusion explainers, under the published names."""
+"""Defines `answers.dime`, `answers.fastdime` and `answers.dime_x`: diffusion explainers, under the published names.
+
+Defaults are those for digits of 28 px, chosen on the split `valid`. Photographs have other ones
+(:mod:`counterfactory.data.registry`), and `protocol: dime` sets the published ones.
+"""
 
 from typing import Annotated, Literal
 
@@ -12,7 +16,7 @@ __all__ = ["EXPLAINERS", "DimeSettings", "DimeXSettings", "FastDimeSettings"]
 Scales = Annotated[list[Positive], Field(min_length=1)]
 SCALES = (
     "Weights of the classifier gradient, tried in this order until the decision flips (published, for faces "
-    "of 128 px: 8, 10, 15; on digits these change more than the question requires)."
+    "of 128 px: 8, 10, 15; on digits 4 flips a part of the decisions, and larger weights change more of the image)."
 )
 
 
@@ -32,24 +36,26 @@ class ExplainerSettings(Section):
         None, description="Number of images of the suite flip to answer, the first ones; null: all."
     )
     timestep_respacing: Whole = Field(
-        200, description="Number of diffusion steps that are kept (published: 200 of 500); 0: all."
+        50, description="Number of diffusion steps that are kept (published: 200 of 500); 0: all."
     )
     start_step: Count = Field(
-        60, description="Kept step to which images are noised before denoising (published: 60)."
+        15,
+        description="Kept step to which images are noised before denoising (published: 60 of 200, which has about the "
+        "noise of 15 of 50).",
     )
     use_logits: bool = Field(
         True,
         description="Classifier loss; true: negative log odds of the target; false: negative log probability.",
     )
     l1_loss: NonNegative = Field(
-        0.05,
+        1.0,
         description="Weight of the L1 distance between the noisy image and the input image (published: 0.05).",
     )
     l2_loss: NonNegative = Field(0.0, description="Weight of the L2 distance between them (published: 0).")
     l_perc: NonNegative = Field(
-        30.0,
+        1000.0,
         description="Weight of the perceptual distance between the denoised image and the input image "
-        "(published: 30).",
+        "(published: 30, with vgg19).",
     )
     perceptual: Literal["vgg19", "lpips_vgg", "lpips_alex", "classifier", "oracle", "none"] = Field(
         "classifier",
@@ -80,12 +86,7 @@ Rounding = Annotated[
 class DimeSettings(ExplainerSettings):
     """DiME (Jeanneret et al., 2022, arXiv:2203.15636)."""
 
-    images: Count | None = Field(
-        20,
-        description="Number of images of the suite flip to answer, the first ones; null: all. A question "
-        "takes 2 to 3 seconds on a CPU core.",
-    )
-    classifier_scales: Scales = Field([2.0, 4.0, 8.0], description=SCALES)
+    classifier_scales: Scales = Field([4.0, 8.0, 16.0, 32.0], description=SCALES)
     use_sampling_on_x_t: bool = Field(
         True,
         description="Whether the inner denoising adds noise (published: true) or uses the means of the steps.",
@@ -108,7 +109,15 @@ class DimeSettings(ExplainerSettings):
 class FastDimeSettings(ExplainerSettings):
     """FastDiME (Weng et al., 2024, arXiv:2312.14223)."""
 
-    classifier_scales: Scales = Field([2.0, 4.0, 8.0], description=SCALES)
+    timestep_respacing: Whole = Field(
+        100, description="Number of diffusion steps that are kept (published: 200 of 500); 0: all."
+    )
+    start_step: Count = Field(
+        30,
+        description="Kept step to which images are noised before denoising (published: 60 of 200, which has about the "
+        "noise of 30 of 100).",
+    )
+    classifier_scales: Scales = Field([4.0, 8.0, 16.0, 32.0], description=SCALES)
     scale_grads: bool = Field(
         False,
         description="Whether gradients at denoised images are scaled as in DiME (published: false).",
@@ -119,7 +128,7 @@ class FastDimeSettings(ExplainerSettings):
         "a first pass without one; fastdime-2+: of a first pass with its own.",
     )
     masked: bool = Field(True, description="Whether the form fastdime has a mask at all.")
-    warmup_mask: Whole = Field(30, description="Steps before the mask is applied (published: 30).")
+    warmup_mask: Whole = Field(15, description="Steps before the mask is applied (published: 30 of 60).")
     dilation: Side = Field(
         5, description="Side in px of the square by which the mask is dilated; odd (published: 5)."
     )
@@ -134,16 +143,14 @@ class FastDimeSettings(ExplainerSettings):
 class DimeXSettings(ExplainerSettings):
     """DiME-X, a fast variant of DiME of this project."""
 
-    timestep_respacing: Whole = Field(50, description="Number of diffusion steps that are kept; 0: all.")
-    start_step: Count = Field(
-        15,
-        description="Kept step to which images are noised; 15 of 50 has about the noise of DiME's 60 of 200.",
+    l1_loss: NonNegative = Field(
+        0.05, description="Weight of the L1 distance between the states of the two walks."
     )
     classifier_scale: Positive = Field(
-        2.0, description="Weight of the classifier gradient at the first step."
+        4.0, description="Weight of the classifier gradient at the first step."
     )
     boost: Annotated[float, Field(ge=1)] = Field(
-        1.1, description="Factor on that weight after each step at which the margin is not reached."
+        1.05, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
         4.0, description="Required log odds of the target; 0: even odds, 4: about 50 to 1."
@@ -154,7 +161,7 @@ class DimeXSettings(ExplainerSettings):
     restart_step: Count = Field(
         15, description="Step to which images are noised again if the decision has not flipped."
     )
-    restarts: Whole = Field(2, description="Maximum number of such restarts.")
+    restarts: Whole = Field(4, description="Maximum number of such restarts.")
     copies: Whole = Field(
         8,
         description="Noisy copies of the denoised image over which the classifier gradient is averaged; 0: "
@@ -165,7 +172,7 @@ class DimeXSettings(ExplainerSettings):
         description="Standard deviation of the noise of the copies; images range from -1 to 1.",
     )
     l_perc: NonNegative = Field(
-        60.0,
+        240.0,
         description="Weight of the perceptual distance between the denoised image and the input image.",
     )
     dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")
@@ -175,7 +182,7 @@ class DimeXSettings(ExplainerSettings):
         "mask.",
     )
     shrink: Count = Field(
-        8,
+        16,
         description="Number of points on the line from the input to the answer that are tried; the nearest "
         "one that flips the decision is returned. 1: the end only.",
     )

@@ -36,7 +36,15 @@ _JUDGED = {
     "judges.confounded": True,
 }
 
-_EXPLAINER = {"classifier_scales": [8.0, 10.0, 15.0], "perceptual": "vgg19", "l_perc_layer": 18}
+_EXPLAINER = {
+    "timestep_respacing": 200,
+    "start_step": 60,
+    "classifier_scales": [8.0, 10.0, 15.0],
+    "l1_loss": 0.05,
+    "l_perc": 30.0,
+    "perceptual": "vgg19",
+    "l_perc_layer": 18,
+}
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "ours": {},
@@ -61,7 +69,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "judges.linear": True,
         "scores.minimality.bins": "means",
     },
-    # The code of DiME and its scripts of evaluation; classifier scales and perceptual loss are those for faces.
+    # The code of DiME and its scripts of evaluation; steps, scales and perceptual loss are those for faces.
     "dime": {
         "models.ddpm.diffusion.vlb_weight": 0.002885,
         **{
@@ -69,6 +77,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
             for name in ("dime", "fastdime")
             for key, value in _EXPLAINER.items()
         },
+        "answers.fastdime.warmup_mask": 30,
         **{f"answers.{name}.rounding": "down" for name in ("dime", "fastdime")},
         "scores.cout.last_portion": "whole",
         "scores.identity.threshold": 0.5,

@@ -145,6 +145,28 @@ _MORPHOMNIST = DatasetEntry(
 # Thickness has no constant of 0.5 px in these processes. About 1 draw in 100,000 lies outside of the ranges.
 _THICKNESS = Variable("thickness", "continuous", unit="px", low=0.3, high=6.0)
 
+# The explainers of photographs keep the published steps and distances. Those of digits are the defaults of the keys.
+_PHOTOGRAPHS: dict[str, Any] = {
+    **{
+        f"answers.{name}.{key}": value
+        for name in ("dime", "fastdime")
+        for key, value in {
+            "timestep_respacing": 200,
+            "start_step": 60,
+            "classifier_scales": [2.0, 4.0, 8.0],
+            "l1_loss": 0.05,
+            "l_perc": 30.0,
+        }.items()
+    },
+    "answers.dime.images": 20,
+    "answers.fastdime.warmup_mask": 30,
+    "answers.dime_x.classifier_scale": 2.0,
+    "answers.dime_x.boost": 1.1,
+    "answers.dime_x.restarts": 2,
+    "answers.dime_x.l_perc": 60.0,
+    "answers.dime_x.shrink": 8,
+}
+
 DATASETS = {
     "morphomnist": _MORPHOMNIST,
     "morphomnist_slant": replace(
@@ -238,7 +260,7 @@ DATASETS = {
         noun="face",
         flips=("Smiling", "Young"),
         declare="data.celeba_entry:declare",
-        settings={"data.image_size": 64, "identity.network.landmarks": None},
+        settings={"data.image_size": 64, "identity.network.landmarks": None, **_PHOTOGRAPHS},
     ),
     # The variables, labels, edges and sizes are those of the section `data`.
     "folder": DatasetEntry(
@@ -251,7 +273,7 @@ DATASETS = {
         title="own images",
         declare="data.own_images:declare",
         # The images cannot be made again with independent causes and effects.
-        settings={"data.image_size": 64, "judges.confounded": True},
+        settings={"data.image_size": 64, "judges.confounded": True, **_PHOTOGRAPHS},
     ),
 }
 

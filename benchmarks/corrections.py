@@ -1,14 +1,14 @@
-"""Measures what transport between classes and the correction of grey levels change in a trained image mechanism.
+"""Measures what transport, the correction of grey levels and calibration change in a trained image mechanism.
 
     python benchmarks/corrections.py --results results/morphomnist --model hvae
 
 The corrections are fitted to the train split, and the sharpness again, without a new training. Images of the valid
 split are asked to take, one variable at a time, the value of another image. The judges of the run measure the answers:
-mean absolute error, or accuracy of a class.
+mean absolute error, or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the
+distance between the image and the answer to the inverse intervention on the answer, both in grey levels.
 """
 
 import argparse
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ import torch
 
 from counterfactory.core.noise import normal
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split
+from counterfactory.data.worlds import world
 from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.models.image.calibration import Calibration
+from counterfactory.models.image.corrections import fit_corrections
 from counterfactory.models.image.levels import Levels, fit_levels
 from counterfactory.models.image.model import load_image_mechanism
-from counterfactory.models.image.sharpness import fit_sharpness
-from counterfactory.models.image.transport import Transport, fit_transport
+from counterfactory.models.image.transport import Transport
 from counterfactory.models.judges.model import load_judge
 from counterfactory.nets.pixels import to_bytes, to_pixels
 from counterfactory.scm.fit import load_scm
@@ -48,45 +50,57 @@ def main() -> None:
 
     images = torch.from_numpy(np.array(train.images[: args.train]))
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
-    transport = mechanism.transport = Transport(dataset, mechanism.noise_shapes)
-    fit_transport(mechanism, images, parents, args.seed)
-    levels = mechanism.grey_levels = (
-        Levels(dataset, mechanism.head.columns) if mechanism.head.columns else None
-    )
-    sharpness = {False: mechanism.head.sharpness.clone()} if mechanism.head.sharpen else {}
-    fit_levels(mechanism, images, parents)
-    fit_sharpness(mechanism, images, parents, args.seed)
-    if mechanism.head.sharpen:
-        sharpness[True] = mechanism.head.sharpness.clone()
+    exposed = mechanism.head.columns
+    fitted = {"transport": Transport(dataset, mechanism.noise_shapes)}
+    if exposed:
+        fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
+    variants = [(), ("transport",), ("levels",), ("levels", "calibration"), tuple(fitted)]
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
-    x, seeds = to_pixels(torch.from_numpy(np.array(valid.images[: args.images]))), np.arange(args.images)
+    encoded = torch.from_numpy(encode_parents(dataset, before))
+    factual = torch.from_numpy(np.array(valid.images[: args.images]))
+    seeds = np.arange(args.images)
     sizes = [int(np.prod(shape)) for shape in mechanism.noise_shapes]
-    flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", 0))
-    noise = [
-        part.unflatten(1, shape)
-        for part, shape in zip(flat.split(sizes, 1), mechanism.noise_shapes, strict=True)
-    ]
+
+    def answers(x: torch.Tensor, own: torch.Tensor, other: torch.Tensor, step: int) -> torch.Tensor:
+        """Returns the counterfactual images (B, C, H, W) of uint8 images, uint8."""
+        flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", step)).split(sizes, 1)
+        noise = [part.unflatten(1, shape) for part, shape in zip(flat, mechanism.noise_shapes, strict=True)]
+        return to_bytes(counterfactual_image(mechanism, to_pixels(x), own, other, noise))
+
+    simulated = world(dataset.name)
     order = np.random.default_rng(0).permutation(args.images)
-    print("levels transport  intervention: error of each variable")
-    for leveled, moved in product((False, True), repeat=2):
-        mechanism.grey_levels, mechanism.transport = levels if leveled else None, transport if moved else None
-        if mechanism.head.sharpen:
-            mechanism.head.sharpness.copy_(sharpness[leveled])
+    print("corrections: intervention: error of each variable, L1 to the truth, L1 there and back")
+    for variant in dict.fromkeys(one for one in variants if set(one) <= set(fitted)):
+        mechanism.transport = fitted["transport"] if "transport" in variant else None
+        mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
+        mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
+        fit_levels(mechanism, images, parents)
+        fit_corrections(mechanism, dataset, images, parents, args.seed)
         for name in dataset.names:
             missing = np.full(args.images, np.nan)
             do = {other: before[name][order] if other == name else missing for other in dataset.names}
             after = scm.counterfactual_table(before, do, seeds, 1.0, 0)
-            encoded = torch.from_numpy(encode_parents(dataset, before))
             encoded_after = torch.from_numpy(encode_parents(dataset, after))
-            answers = to_bytes(counterfactual_image(mechanism, x, encoded, encoded_after, noise)).numpy()
-            found = []
+            found = answers(factual, encoded, encoded_after, 0)
+            back = answers(found, encoded_after, encoded, 1)
+            row = []
             for variable in dataset.variables:
-                measured, wanted = judges[variable.name](answers, after), after[variable.name]
+                measured, wanted = judges[variable.name](found.numpy(), after), after[variable.name]
                 exact = variable.kind == "categorical"
                 error = np.mean(measured == wanted) if exact else np.mean(np.abs(measured - wanted))
-                found.append(f"{variable.name} {error:.3f}")
-            print(f"{leveled!s:6} {moved!s:9}  do({name}): {', '.join(found)}", flush=True)
+                row.append(f"{variable.name} {error:.3f}")
+            if simulated is not None:
+                true = simulated.counterfactual_parents(valid.attributes.iloc[: args.images], do)
+                images_after, known = simulated.render_counterfactual(
+                    data, valid.attributes.iloc[: args.images], true
+                )
+                if known.any():
+                    row.append(
+                        f"L1 {np.abs(found.numpy()[known] - images_after[known].astype(float)).mean():.2f}"
+                    )
+            row.append(f"back {(back.float() - factual.float()).abs().mean():.2f}")
+            print(f"{' + '.join(variant) or 'none'}: do({name}): {', '.join(row)}", flush=True)
 
 
 if __name__ == "__main__":

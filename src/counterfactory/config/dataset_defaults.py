@@ -17,6 +17,7 @@ from ..data.registry import DATASETS, DEFAULT_DATASET, DatasetEntry, entry_of
 from ..data.variable import SPLITS
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
+from ..models.image.limits import transports
 from .data import DataSettings
 from .sections import Section
 from .settings import Settings
@@ -61,6 +62,7 @@ def dataset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
         "questions.flip.attributes": list(entry.flips),
         **{path: list(entry.exposure) for path in _exposures()},
         **_resolutions(entry, given),
+        **_corrections(entry, given),
         "scores.metrics": [
             name
             for name, metric in METRICS.items()
@@ -111,6 +113,33 @@ def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any
     if len(network.resolutions) != 4 or finest % 4 or size % patch or finest < 8:
         return {}
     return {f"{HVAE}.resolutions": [finest, finest // 2, finest // 4, 1]}
+
+
+def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, bool]:
+    """Returns which corrections are fitted to the answers of the image mechanisms: all that their networks allow."""
+    found: dict[str, bool] = {}
+    for name in ("vae", "hvae"):
+        path = f"models.{name}"
+        own = _at(given, f"{path}.network")
+        own = own if isinstance(own, Mapping) else {}
+        network = getattr(Settings.model_fields["models"].default, name).network.model_dump()
+        network |= {"exposure": entry.exposure}
+        if name == "hvae":
+            network |= {key.rpartition(".")[2]: value for key, value in _resolutions(entry, given).items()}
+        network |= own
+        # The corrections of imported weights cannot be fitted.
+        trained = _at(given, f"{path}.weights") is None
+        try:
+            moves = trained and transports(network, entry.classes)
+        except (TypeError, ValueError):  # an invalid network, which is refused later
+            moves = False
+        levels = trained and bool(network["exposure"])
+        found |= {
+            f"{path}.network.transport": moves,
+            f"{path}.network.levels": levels,
+            f"{path}.network.calibrate": bool(own.get("levels", levels)) and trained and entry.simulated,
+        }
+    return found
 
 
 def _of_sizes(sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -88,11 +88,12 @@ class DdpmSettings(Importable):
         DdpmTraining(
             **{name: getattr(IMAGE_TRAINING, name) for name in TrainingSettings.model_fields}
             | {
-                "steps": 2_200,
-                "learning_rate": 0.002,
+                "optimizer": "muon",
+                "steps": 1_100,
+                "learning_rate": 0.006,
                 "ema": 0.995,
                 "clip": 1.0,
-                "valid_every": 550,
+                "valid_every": 275,
                 "mirror": False,
             }
         ),

@@ -56,9 +56,10 @@ class JudgesSettings(Section):
     seed: Seed = Field(0, description="Seed of the judges, which are the same for all training seeds.")
     training: TrainingSettings = Field(
         TrainingSettings(
-            steps=2_500,
+            optimizer="muon",
+            steps=1_200,
             batch_size=128,
-            learning_rate=4e-3,
+            learning_rate=0.01,
             warmup=100,
             schedule="cosine",
             weight_decay=0.01,
@@ -66,7 +67,7 @@ class JudgesSettings(Section):
             ema=0.99,
             clip=10.0,
             skip=1_000.0,
-            valid_every=250,
+            valid_every=200,
             patience=0,
             precision="auto",
             threads=1,

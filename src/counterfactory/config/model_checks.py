@@ -5,11 +5,10 @@ Only models, networks and metrics that the configuration uses are checked.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from math import prod
 
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
-from ..models.image.limits import MOST_COVARIANCES, MOST_TRANSPORTED
+from ..models.image.limits import MOST_COVARIANCES, MOST_TRANSPORTED, count_latents, joint_classes
 from ..nets.unet_sizes import check_sizes
 from ..questions.registry import SUITES
 from .error_messages import shown
@@ -180,18 +179,14 @@ def _transport(settings: Settings) -> Iterator[str]:
         path = f"models.{name}.network"
         if network.prior != "exogenous":
             yield f"{path}.transport is true, which requires {path}.prior: exogenous; change one of them"
-        if name == "hvae":
-            layers = zip(network.latents, network.decoder_blocks, network.resolutions, strict=False)
-            latents = sum(channels * blocks * side**2 for channels, blocks, side in layers)
-        else:
-            latents = network.latent
+        latents = count_latents(network.model_dump())
         if latents > MOST_TRANSPORTED:
             yield (
                 f"{path}.transport is true, but an image has {latents:,} latents; at most {MOST_TRANSPORTED:,} are "
                 "possible"
             )
             continue
-        joint = prod(max(1, classes) for classes in settings.entry.classes.values())
+        joint = joint_classes(settings.entry.classes)
         if joint * latents**2 > MOST_COVARIANCES:
             yield (
                 f"{path}.transport is true, but the {joint:,} joint classes of {settings.dataset} have covariances of "

@@ -84,16 +84,19 @@ class VaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
-    transport: Transported = False
-    levels: Levelled = False
-    calibrate: Calibrated = False
+    transport: Transported = True
+    levels: Levelled = True
+    calibrate: Calibrated = True
 
 
 class VaeSettings(Importable):
     """The simple VAE."""
 
     network: VaeNetwork = Field(VaeNetwork(), description="The network.")
-    training: ImageTrainingSettings = Field(IMAGE_TRAINING, description="Its training.")
+    training: ImageTrainingSettings = Field(
+        IMAGE_TRAINING.model_copy(update={"optimizer": "muon", "steps": 1_500, "learning_rate": 0.006}),
+        description="Its training.",
+    )
 
 
 class HvaeNetwork(Section):
@@ -136,9 +139,9 @@ class HvaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
-    transport: Transported = False
-    levels: Levelled = False
-    calibrate: Calibrated = False
+    transport: Transported = True
+    levels: Levelled = True
+    calibrate: Calibrated = True
 
 
 class HvaeSettings(Importable):
@@ -147,7 +150,13 @@ class HvaeSettings(Importable):
     network: HvaeNetwork = Field(HvaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
         IMAGE_TRAINING.model_copy(
-            update={"steps": 7_000, "batch_size": 32, "learning_rate": 0.004, "valid_every": 1_000}
+            update={
+                "optimizer": "muon",
+                "steps": 1_800,
+                "learning_rate": 0.008,
+                "valid_every": 600,
+                "independence": 40.0,
+            }
         ),
         description="Its training.",
     )

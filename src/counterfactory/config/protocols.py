@@ -29,6 +29,13 @@ _CAPPED = {
     for key, value in (("training.likelihood", "capped"), ("network.log_scale", 0.0))
 }
 
+# None of the published mechanisms corrects its answers.
+_UNCORRECTED = {
+    f"models.{name}.network.{key}": False
+    for name in ("vae", "hvae")
+    for key in ("transport", "levels", "calibrate")
+}
+
 # Both score by predictors trained on images like those of the models, and compare with the method's own parents.
 _JUDGED = {
     "scores.effectiveness.targets": "own",
@@ -56,6 +63,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "answers.mediator_weight": 0.65,
         "answers.mediator_draws": "fresh",
         **_CAPPED,
+        **_UNCORRECTED,
         **{f"models.{name}.training.conditioning_dropout_unit": "batch" for name in ("vae", "hvae")},
         **_JUDGED,
     },
@@ -65,6 +73,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "answers.residual": "clipped",
         "questions.do.bins": "means",
         **_CAPPED,
+        **_UNCORRECTED,
         **_JUDGED,
         "judges.linear": True,
         "scores.minimality.bins": "means",

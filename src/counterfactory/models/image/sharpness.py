@@ -13,12 +13,16 @@ It is found by bisection, because S increases with a. The fit uses images and pa
 predictor of attributes nor counterfactuals.
 
 With a correction of grey levels (:mod:`counterfactory.models.image.levels`) the steepness does not determine a: peaks
-inside strokes, which the correction removes, contribute to it as edges do. Then a is fitted to the share of *hard*
-pixels, those that are darker than 1/4 or brighter than 3/4 of the brightest pixel, in two steps. First, corrected
-reconstructions have the share of the images. They have no pixel noise; in a counterfactual image it is carried over to
-places where a stroke no longer is, and blurs it further. Therefore, secondly, a is increased until counterfactual
-images have that share too. They are answers to interventions that exchange parents between images
-(:mod:`counterfactory.models.image.exchange`). If no amount up to 2 a + 1 suffices, that of the first step is kept.
+inside strokes, which the correction removes, contribute to it as edges do. Then a is fitted to the share H of *hard*
+pixels, those that are darker than 1/4 or brighter than 3/4 of the brightest pixel. Corrected reconstructions m and
+counterfactual images :math:`x^*` together have the share of the images,
+
+.. math:: \tfrac12 \big(H(m_a(z, \mathrm{pa})) + H(x^*_a)\big) = H(x).
+
+Reconstructions have no pixel noise; in a counterfactual image it is carried over to places where a stroke no longer is,
+and blurs it. Fitted to reconstructions only, a is too small for counterfactual images, and fitted to these only, images
+without pixel noise are too hard and an intervention is undone less accurately. The interventions exchange parents
+between images (:mod:`counterfactory.models.image.exchange`). If no amount has that share, reconstructions alone decide.
 
 A bisection step is decided without computing S at its middle if a computed value implies it: S(a) is below the wanted
 value at some a above the middle, or above it at some a below the middle, each by more than the rounding error of the
@@ -44,10 +48,11 @@ __all__ = ["bisect", "estimate", "fit_sharpness", "hardness", "steepness"]
 IMAGES, MOST, HALVINGS = 2_000, 8.0, 20
 """The number of training images used, the largest amount, and the number of bisection steps."""
 
+LEVELED = 1_000
+"""The number of training images used with a correction of grey levels."""
+
 FEW = 64
 """The number of images on which the amount is first estimated."""
-
-_STEPS = 10
 
 ROUNDING = 2e-6
 """A bound of the relative rounding error of a steepness, in float32."""
@@ -95,60 +100,47 @@ def fit_sharpness(mechanism: Any, images: Tensor, parents: Tensor, seed: int) ->
             computed[amount] = steepness(mask(amount).clamp(0.0, 2.0))
         return computed[amount]
 
-    levels = mechanism.grey_levels
-    if levels is not None:
-
-        def hard(amount: float) -> Tensor:
-            """Returns the share of hard pixels of the corrected predictions, sharpened by `amount`."""
-            return hardness(levels.correct(x, mask(amount).clamp(0.0, 2.0) - 1.0, parents, parents))
-
-        least = bisect(hard, hardness(x), {}, 0.0)
-        head.sharpness.fill_(_counterfactual_sharpness(mechanism, x, parents, latents, generator, least))
+    if mechanism.grey_levels is not None:
+        part = slice(LEVELED)
+        drawn = [latent[part] for latent in latents]
+        head.sharpness.fill_(_leveled(mechanism, x[part], parents[part], drawn, generator))
         return
     few = Sharpening(brightness[:FEW])
     start = estimate(lambda amount: steepness(few(amount).clamp(0.0, 2.0)), steepness(x[:FEW]))
     head.sharpness.fill_(bisect(steep, wanted, computed, start))
 
 
-def _counterfactual_sharpness(
-    mechanism: Any,
-    x: Tensor,
-    parents: Tensor,
-    latents: list[Tensor],
-    generator: torch.Generator,
-    least: float,
+def _leveled(
+    mechanism: Any, x: Tensor, parents: Tensor, latents: list[Tensor], generator: torch.Generator
 ) -> float:
-    """Returns the smallest amount at which counterfactual images have the share of hard pixels of the images.
+    """Returns the amount of sharpening of a mechanism that corrects grey levels.
 
     Arguments:
-        mechanism: The image mechanism, with grey levels, and with a sharpness of 0.
+        mechanism: The image mechanism, with a sharpness of 0.
         x: Images in [-1, 1], with shape (B, C, H, W).
         parents: Their encoded parents, with shape (B, P).
         latents: Their latents, one tensor per layer.
         generator: The source of the interventions.
-        least: The smallest amount, which is returned if none up to 2 `least` + 1 has that share.
     """
     levels = mechanism.grey_levels
     after = exchange_parents(parents, levels.variables, generator)
     location, log_scale = mechanism.predict(latents, parents)
     location_after, log_scale_after = mechanism.predict(latents, after)
+    # Sharpening is homogeneous, so it commutes with the gain of the exposure.
     before, then = Sharpening(location + 1.0), Sharpening(location_after + 1.0)
-    changed = (parents != after).any(1)
-    wanted = hardness(x[changed])
 
-    def hard(amount: float) -> Tensor:
-        """Returns the share of hard pixels of the counterfactual images, sharpened by `amount`."""
+    def reconstructed(amount: float) -> Tensor:
+        """Returns the share of hard pixels of the reconstructions, sharpened by `amount`."""
+        return hardness(levels.correct(x, before(amount).clamp(0.0, 2.0) - 1.0, parents, parents))
+
+    def both(amount: float) -> Tensor:
+        """Returns the share of reconstructions and counterfactual images."""
         residual = levels.censor(x, standardise(x, before(amount) - 1.0, log_scale), parents, after)
         predicted = unstandardise(residual, then(amount) - 1.0, log_scale_after)
-        return hardness(levels(x, predicted, parents, after)[changed])
+        return (reconstructed(amount) + hardness(levels(x, predicted, parents, after))) / 2
 
-    low, high = least, min(MOST, 2.0 * least + 1.0)
-    if not changed.any() or hard(low) >= wanted or hard(high) < wanted:
-        return least
-    for _ in progress(range(_STEPS), label="sharpness of counterfactuals", unit="bisections"):
-        middle = (low + high) / 2
-        low, high = (middle, high) if hard(middle) < wanted else (low, middle)
-    return low
+    wanted = hardness(x)
+    return bisect(both if both(MOST) >= wanted else reconstructed, wanted, {}, 0.0)
 
 
 def estimate(steep: Callable[[float], Tensor], wanted: Tensor) -> float:

@@ -73,6 +73,7 @@ def identity_settings(**changed) -> SimpleNamespace:
         "network": SimpleNamespace(name="trained", width=8, halvings=1, features=16),
         "temperature": 0.1,
         "shift": 0,
+        "splits": ["judges"],
         "sources": 1000,
         "renderings": 2,
         "held_out": 0.4,

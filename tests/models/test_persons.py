@@ -21,9 +21,9 @@ PHOTOGRAPHS = Dataset("photographs", (KIND,), (), (1, 8, 8), False, labels=(SMIL
 PERSONS, EACH = 60, 4
 
 
-def write_persons(folder, persons=PERSONS, column="identity"):
+def write_persons(folder, persons=PERSONS, column="identity", seed=0):
     """A person is a pattern of 4 x 4 blocks; images of a person differ in brightness and in one lit row."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     people = rng.permutation(np.repeat(np.arange(persons), EACH))
     patterns = rng.random((persons, 4, 4)) > 0.5
     kind, smile = (rng.random(persons) > 0.5)[people].astype(int), rng.integers(0, 2, len(people))
@@ -72,6 +72,20 @@ def test_persons_that_were_never_shown_are_told_apart(tmp_path):
     assert measured["pairs"]["same"] == 12 * 6
 
 
+def test_persons_of_two_splits(tmp_path):
+    data, out = write_persons(tmp_path / "data"), tmp_path / "identity"
+    other = write_persons(tmp_path / "other", persons=20, seed=1)
+    (other / "judges").rename(data / "train")
+    # The persons of the second folder have numbers of their own.
+    table = pd.read_parquet(data / "train" / "attributes.parquet")
+    table["identity"] += 1000
+    write_table(data / "train" / "attributes.parquet", table)
+    settings = identity_settings(steps=2, splits=["judges", "train"])
+    train_identity(settings, Run("identity", data, tmp_path, out))
+    meta = read_json(out / "model.json")
+    assert sum(meta["sources"].values()) == 80 and sum(meta["images"].values()) == 320
+
+
 def test_the_weight_with_the_highest_auc_is_the_smallest_of_several():
     # Each of the two embeddings confuses another pair; their mean confuses none.
     learned = {"same": np.array([0.9, 0.4]), "hard": np.array([0.55, 0.0])}
@@ -82,7 +96,7 @@ def test_the_weight_with_the_highest_auc_is_the_smallest_of_several():
 
 def test_too_few_persons_are_refused(tmp_path):
     data = write_persons(tmp_path / "data", persons=5)
-    with pytest.raises(UserError, match="identity: 5 persons of the split judges have two images or more"):
+    with pytest.raises(UserError, match="identity: 5 persons of judges have two images or more"):
         train_identity(identity_settings(), Run("identity", data, tmp_path, tmp_path / "out"))
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ..data.registry import DATASETS, DEFAULT_DATASET
 from .imported import Importable
-from .sections import Count, Erase, Mirror, Section, Seed, Shift
+from .sections import Count, Erase, Mirror, Section, Seed, Shift, Unique
 from .training import IMAGE_TRAINING, TrainingSettings
 
 __all__ = [
@@ -134,7 +134,13 @@ class IdentitySettings(Section):
         0.1, description="Temperature of the softmax over cosine similarities."
     )
     shift: Shift = Field(1, description="Training images are shifted at random by up to this many px.")
-    sources: Count = Field(6_000, description="Maximum number of images of the judges split to train on.")
+    splits: Annotated[Unique[Literal["judges", "train"]], Field(min_length=1)] = Field(
+        ["judges"],
+        description="Splits whose persons train and verify the network, where the data set has identities; train as "
+        "well: more persons, who are also seen by the models that are scored, but not those of the split test. A "
+        "simulated data set uses judges only.",
+    )
+    sources: Count = Field(6_000, description="Maximum number of images of these splits to train on.")
     renderings: Count = Field(
         2,
         description="New renderings of each image, with other values of its continuous parents; 3 ms each on one "
@@ -142,7 +148,7 @@ class IdentitySettings(Section):
     )
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
-        description="Share of the judges split that is not trained on. One half of it selects the weights "
+        description="Share of the images, or of the persons, that is not trained on. One half of it selects the weights "
         "and the threshold, the other half measures the error rates.",
     )
     false_accept: Annotated[float, Field(gt=0, lt=1)] = Field(

@@ -93,7 +93,7 @@ MODELS: dict[str, Model] = {
         imports=_CLASSIFIER_IMPORT,
     ),
     "identity": Model(
-        "models.identity.train:train_identity", section="identity", splits=("judges",), seeded=False
+        "models.identity.train:train_identity", section="identity", splits=("judges", "train"), seeded=False
     ),
     "judges": Model(
         _JUDGE,

@@ -1,7 +1,7 @@
 r"""Linear discriminant of persons: the directions in which images of different persons differ most.
 
 The descriptors d of an image (:mod:`counterfactory.models.identity.descriptors`) are projected on their first K
-principal components, z. With the covariance W of z within persons, regularized by :math:`\lambda = 0.15`, and the
+principal components, z. With the covariance W of z within persons, regularized by :math:`\lambda = 0.1`, and the
 covariance M of the means of persons in whitened coordinates,
 
 .. math:: W_\lambda = W + \lambda \frac{\operatorname{tr} W}{K} I, \qquad
@@ -20,8 +20,8 @@ from torch import Tensor
 
 __all__ = ["fit_discriminant"]
 
-COMPONENTS = 500
-SHRINKAGE = 0.15
+COMPONENTS = 900
+SHRINKAGE = 0.1
 LEAST = 0.01  # smallest share of the variance between persons of a direction that is kept
 
 

@@ -1,8 +1,9 @@
 r"""Trains the identity network on photographs of known persons.
 
 Where a data set is not simulated, no image can be rendered with other parents, but the column `identity` of the
-attributes may name the person that an image shows. Then an identity is a person of the split `judges`. With embeddings
-e of norm 1 and a normalized proxy :math:`w_j` for each person j, training minimizes
+attributes may name the person that an image shows. Then an identity is a person of the splits `identity.splits`: of
+`judges`, or also of `train`. With embeddings e of norm 1 and a normalized proxy :math:`w_j` for each person j, training
+minimizes
 
 .. math:: -\log \frac{\exp(e(x_i)^\top w_i / \tau)}{\sum_{j} \exp(e(x_i)^\top w_j / \tau)}
    + \lambda \operatorname{BCE}\big(V e(x_i) / \tau + b,\ y_i\big)
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,7 +53,7 @@ from .verification import IMPOSTORS, write_verification
 if TYPE_CHECKING:
     from ...config.attributes import IdentitySettings
 
-__all__ = ["COLUMN", "pairs_of_persons", "train_on_persons"]
+__all__ = ["COLUMN", "joined", "pairs_of_persons", "train_on_persons"]
 
 COLUMN = "identity"
 """The column of the attributes that names the person that an image shows."""
@@ -67,7 +69,7 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         settings: The section `identity` of the configuration; `renderings` is not read.
         run: The folders and device. The seed is that of the settings.
         dataset: The data set.
-        split: The split `judges`, with the column `identity`.
+        split: The images of all persons, with the column `identity` (:func:`joined`).
 
     Raises:
         UserError: If fewer than six persons have two images or more, or fewer than four persons are held out.
@@ -78,8 +80,8 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     known = known[counts > 1]
     if len(known) < 6:
         raise UserError(
-            f"identity: {len(known)} persons of the split judges have two images or more; raise data.judges, or remove "
-            "the metric identity from scores.metrics"
+            f"identity: {len(known)} persons of {' and '.join(settings.splits)} have two images or more; raise "
+            "data.judges, or remove the metric identity from scores.metrics"
         )
     train, held_out = hold_out(len(known), settings.held_out, settings.seed)
     held_out = generator(settings.seed, "persons").permutation(held_out)
@@ -154,6 +156,14 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     cosines = {name: pairs(name, embed(shown[name])) for name in ("valid", "measured")}
     sizes = {name: len(parts[name]) for name in cosines}
     write_verification(run.out, cosines, sizes, settings.false_accept)
+
+
+def joined(parts: list[Split]) -> Split:
+    """Returns one split with the images of several, of which no person may be in two."""
+    if len(parts) == 1:
+        return parts[0]
+    images = np.concatenate([np.asarray(part.images) for part in parts])
+    return Split(images, pd.concat([part.attributes for part in parts], ignore_index=True))
 
 
 def _best_weight(learned: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> float:

@@ -37,7 +37,7 @@ from ...training.held_out import hold_out
 from ...training.loop import Fit, Loss, fit
 from .model import Identity
 from .network import IdentityCNN
-from .persons import COLUMN, train_on_persons
+from .persons import COLUMN, joined, train_on_persons
 from .renderings import Sources, render_sources, varied
 from .verification import verification, write_verification
 
@@ -54,7 +54,8 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
 
     Arguments:
         settings: The section `identity` of the configuration.
-        run: The folders and device. The seed is that of the settings. Only the split `judges` is read.
+        run: The folders and device. The seed is that of the settings. Only the split `judges` is read, and `train` if
+            the data set has identities and the settings name it.
 
     Raises:
         UserError: If the data are missing or not simulated, too few sources of one class are held out, or the network
@@ -68,7 +69,8 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
     dataset, device = load_dataset(run.data), choose_device(run.device)
     split = load_split(run.data, "judges")
     if world(dataset.name) is None and COLUMN in split.attributes:
-        train_on_persons(settings, run, dataset, split)
+        everyone = joined([load_split(run.data, name) for name in settings.splits])
+        train_on_persons(settings, run, dataset, everyone)
         return
     train, held_out = hold_out(len(split.images), settings.held_out, settings.seed)
     # The held-out rows are sorted, and the rows of the split are in random order.

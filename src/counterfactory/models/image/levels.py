@@ -20,7 +20,7 @@ changes the level that the other one sets. Without the correction, the white lev
 grey levels between images, and strokes that end flat have a peak in their middle.
 
 The assumption is wrong for images whose white level other variables change too, such as the pose of a lamp. The option
-is therefore off unless it is set, and requires that `exposure` names a variable.
+therefore requires that `exposure` names a variable, and can be set to false.
 
 A limited peak also moves the half of the peak, at which strokes are measured, so that blurred strokes become wider. The
 sharpness is therefore fitted to the corrected images (:mod:`counterfactory.models.image.sharpness`), and parents that

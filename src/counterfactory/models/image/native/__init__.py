@@ -11,8 +11,8 @@ other processors than x86-64, :func:`available` returns False and training uses 
 They are faster than networks compiled by PyTorch: for the published HVAE at batch size 32 on one CPU
 thread, they process 3.58 (3.41 to 4.08) times as many images per second as the plain PyTorch form. Inductor
 (`compile: always`, float32) reaches 1.54 times the plain form, after 284 CPU seconds of compilation. For the default
-HVAE of `light` blocks inductor does not pay off: compilation costs as much time as it saves in 7,000 steps, which is
-longer than the whole training. Measured by `python benchmarks/training.py`.
+HVAE of `light` blocks inductor does not pay off: compilation costs as much time as it saves in 7,000 steps of 32
+images, which is longer than the whole training. Measured by `python benchmarks/training.py`.
 """
 
 from .bound import elbo, suits

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from counterfactory.core.noise import normal
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split
@@ -51,7 +52,7 @@ def main() -> None:
     images = torch.from_numpy(np.array(train.images[: args.train]))
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
     exposed = mechanism.head.columns
-    fitted = {"transport": Transport(dataset, mechanism.noise_shapes)}
+    fitted: dict[str, nn.Module] = {"transport": Transport(dataset, mechanism.noise_shapes)}
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
     variants = [(), ("transport",), ("levels",), ("levels", "calibration"), tuple(fitted)]

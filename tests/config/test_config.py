@@ -189,9 +189,9 @@ def test_paper_preset_has_the_published_sizes():
         (Vae, settings.models.vae.network, 208_274),
         (Hvae, settings.models.hvae.network, 2_041_122),
     ):
-        sizes = section.model_dump(exclude={"transport", "levels"})
+        sizes = section.model_dump(exclude={"transport", "levels", "calibrate"})
         assert sum(weights.numel() for weights in network((1, 32, 32), 12, **sizes).parameters()) == count
-        assert not section.transport and not section.levels
+        assert not section.transport and not section.levels and not section.calibrate
 
 
 def test_paper_preset_tells_the_published_network_for_faces():
@@ -362,8 +362,8 @@ def test_network_settings_are_what_networks_are_built_with():
         arguments = set(inspect.signature(network).parameters) - {"shape", "parents"}
         # Options of published networks stand in the description of an imported model, not in the configuration.
         published = {"q_correction", "z_max_res", "channel_coeffs", "border"}
-        # The transport and the levels are parts of the mechanism, but not of the network.
-        assert set(section.model_fields) - {"transport", "levels"} == arguments - published
+        # The corrections are parts of the mechanism, but not of the network.
+        assert set(section.model_fields) - {"transport", "levels", "calibrate"} == arguments - published
 
 
 def test_files_are_laid_over_each_other(tmp_path):

@@ -38,6 +38,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def settings(variance: str = "learned", network: dict | None = None, **changed) -> SimpleNamespace:
     ddpm = Settings().models.ddpm
     short = {"steps": 8, "batch_size": 16, "warmup": 2, "valid_every": 4, "precision": "float32"}
+    short |= {"optimizer": "adamw", "learning_rate": 0.002}
     return SimpleNamespace(
         network=ddpm.network.model_copy(update={"width": 8, "multipliers": [1], **(network or {})}),
         diffusion=ddpm.diffusion.model_copy(update={"steps": 40, "variance": variance}),

@@ -57,9 +57,9 @@ def test_the_discriminant_finds_the_directions_between_persons():
     np.testing.assert_allclose(mean.numpy(), values.mean(0), rtol=1e-6)
     first = projection[:, 0].numpy() / np.linalg.norm(projection[:, 0].numpy())
     assert abs(first @ rotation[0]) > 0.99
-    # Around its own mean, a person has 4/5 of the variance, to which 0.15 times the mean variance is added. The squared
+    # Around its own mean, a person has 4/5 of the variance, to which 0.1 times the mean variance is added. The squared
     # factor is the share between persons of the variance of means of 5 images.
-    within = 0.8 * (1.0 + 0.15 * np.square(WITHIN).mean())
+    within = 0.8 * (1.0 + 0.1 * np.square(WITHIN).mean())
     scale = np.linalg.norm(projection[:, :2].numpy(), axis=0) ** 2 * within
     mu = (BETWEEN[:2] ** 2 + 0.2) / within
     np.testing.assert_allclose(scale, 1 - 1 / (5 * mu), atol=0.04)

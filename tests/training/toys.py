@@ -17,6 +17,7 @@ def settings(**changed):
     plain = {
         "steps": 6,
         "batch_size": 4,
+        "optimizer": "adamw",
         "learning_rate": 0.1,
         "warmup": 0,
         "schedule": "constant",

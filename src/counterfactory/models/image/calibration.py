@@ -152,6 +152,8 @@ class Calibration(nn.Module):
 def fit_calibration(mechanism: Any, dataset: Dataset, images: Tensor, parents: Tensor, seed: int) -> None:
     """Fits the calibration of a trained image mechanism in place; does nothing if it has none.
 
+    Without a simulated world, which measures images, the weights stay 0.
+
     :data:`IMAGES` images are asked what they would look like with some parents of another image
     (:func:`counterfactory.models.image.exchange.exchange_parents`).
 
@@ -166,6 +168,8 @@ def fit_calibration(mechanism: Any, dataset: Dataset, images: Tensor, parents: T
     if calibration is None or not calibration.targets:
         return
     simulated: Any = world(dataset.name)
+    if simulated is None:
+        return
     generator = torch.Generator().manual_seed(derive_seed(seed, "calibration"))
     rows = torch.randperm(len(images), generator=generator)[:IMAGES].to(images.device)
     shown, before = images[rows], parents[rows]

@@ -41,6 +41,7 @@ class Tuning(SimpleNamespace):
 
 def settings(**changed) -> Tuning:
     training = dict(image_settings().training)
+    training |= {"optimizer": "adamw"}
     short = {"steps": 6, "batch_size": 16, "valid_every": 3, "learning_rate": 1e-3, "clip": 1e9, "skip": 1e9}
     own = {"damping": 10.0, "multiplier_rate": 0.1, "intervene": "batch", "constraint": "image", "slack": 0.0}
     own |= {"categorical_weight": 1.0}
@@ -59,13 +60,16 @@ def world(tmp_path_factory):
         Run("scm", data, root / "models/scm/seed3", root / "models/scm/seed3", seed=0),
     )
     base = Run("hvae", data, root, root / "models/hvae/seed3")
-    train_image_mechanism(image_settings(steps=30, learning_rate=1e-2), base)
+    # Corrections of answers are not part of the loss.
+    plain = {"transport": False, "levels": False, "calibrate": False}
+    train_image_mechanism(image_settings(plain, steps=30, learning_rate=1e-2, optimizer="adamw"), base)
     judging = Settings().judges
     quick = judging.training.model_copy(
         update={
             "steps": 150,
             "batch_size": 64,
             "valid_every": 75,
+            "optimizer": "adamw",
             "learning_rate": 1e-2,
             "precision": "float32",
         }

@@ -26,7 +26,8 @@ predictors does not imply a correct counterfactual: fine-tuning is known to exag
 
 F is the NELBO of the trained density, whose location is a mean. The counterfactual image, however, is sharpened as the
 pretrained mechanism sharpens its predictions (:mod:`counterfactory.nets.head`), because that is the image that is
-returned. The sharpness is fixed during fine-tuning and fitted again afterwards.
+returned. The sharpness is fixed during fine-tuning and fitted again afterwards. So are the corrections of answers
+(:mod:`counterfactory.models.image.corrections`): the predictors receive the image without them.
 
 Validation uses the same random interventions. Among the weights that satisfy the constraint on the valid split
 (:math:`F \le c`, with c the pretrained NELBO of that split under the same noise), those with the least A are kept; if

@@ -131,7 +131,7 @@ def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, boo
         trained = _at(given, f"{path}.weights") is None
         try:
             moves = trained and transports(network, entry.classes)
-        except (TypeError, ValueError):  # an invalid network, which is refused later
+        except (TypeError, ValueError, OverflowError, MemoryError):  # an invalid network, which is refused later
             moves = False
         levels = trained and bool(network["exposure"])
         found |= {

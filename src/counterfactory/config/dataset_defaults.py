@@ -131,8 +131,8 @@ def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, boo
         trained = _at(given, f"{path}.weights") is None
         try:
             moves = trained and transports(network, entry.classes)
-        except (TypeError, ValueError, OverflowError, MemoryError):  # an invalid network, which is refused later
-            moves = False
+        except (TypeError, ValueError, OverflowError, MemoryError):
+            moves = False  # an invalid network, which is refused later
         levels = trained and bool(network["exposure"])
         found |= {
             f"{path}.network.transport": moves,

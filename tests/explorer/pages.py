@@ -1,4 +1,6 @@
-"""Writes explorers of the tiny run and opens them."""
+"""Writes explorers of the tiny run, opens them and asks them."""
+
+import json
 
 from counterfactory.config import load_settings
 from counterfactory.report.explorer.content import Models
@@ -27,3 +29,24 @@ def opened(page, window, fragment=""):
 def asked(window):
     """Returns the addresses that the page asked for, without those that hold their data themselves."""
     return [url for url in window.requests if not url.startswith(("data:", "blob:", "file:"))]
+
+
+def answered(window, number, action, noise):
+    """Returns the parents after an action on an example, and the answer of the first method to it, as a list of levels.
+
+    Arguments:
+        window: A page that is opened.
+        number: The number of the example.
+        action: The values that variables are set to.
+        noise: The noise of the latents.
+    """
+    return window.evaluate(
+        f"""(async () => {{
+            const image = explorer.sheets.examples.tile({number}), before = explorer.content.examples.parents[{number}];
+            const after = await explorer.networks.parents(before, {json.dumps(action)});
+            const method = explorer.content.networks.methods[0];
+            const noise = Float32Array.from({json.dumps(noise.tolist())});
+            const dials = {{ ...explorer.dials, ...method.dials }};
+            return [after, [...await explorer.networks.answer(method, image, before, after, dials, 0, noise)]];
+        }})()"""
+    )

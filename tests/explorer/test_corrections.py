@@ -27,7 +27,7 @@ from counterfactory.report.explorer.content import described
 from counterfactory.report.explorer.export import export_mechanism
 from counterfactory.report.explorer.moments import packed_moments
 from tests.explorer.browser import Page, executable
-from tests.explorer.pages import opened, write
+from tests.explorer.pages import answered, opened, write
 from tests.models.test_levels import NETWORK, WORLD, as_bytes, noises_of, parents_of, render
 
 pytestmark = [
@@ -209,16 +209,7 @@ def test_a_run_with_corrections_is_answered_in_the_page(run, runtime, tmp_path, 
         expected, _, _ = answer_questions(respond, table, dataset, test, 10)
         noise = normal(table["seed"].to_numpy(), (16,), "latents", 0)
         for k, action in enumerate(actions):
-            found = window.evaluate(
-                f"""(async () => {{
-                    const image = explorer.sheets.examples.tile({k}), before = explorer.content.examples.parents[{k}];
-                    const after = await explorer.networks.parents(before, {json.dumps(action)});
-                    const method = explorer.content.networks.methods[0];
-                    const noise = Float32Array.from({json.dumps(noise[k].tolist())});
-                    const dials = {{ ...explorer.dials, ...method.dials }};
-                    return [after, [...await explorer.networks.answer(method, image, before, after, dials, 0, noise)]];
-                }})()"""
-            )
+            found = answered(window, k, action, noise[k])
             assert np.abs(np.array(found[1]) - expected[k].ravel().astype(int)).max() <= 1
             if not action:
                 assert found[0] == window.evaluate(f"explorer.content.examples.parents[{k}]")

@@ -14,7 +14,7 @@ from counterfactory.methods.batches import answer_questions
 from counterfactory.report.explorer import content
 from counterfactory.report.explorer.content import Models, temperatures
 from tests.explorer.browser import Page, executable
-from tests.explorer.pages import READY, opened, write
+from tests.explorer.pages import READY, answered, opened, write
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,16 +39,7 @@ def test_settings_of_a_run_are_those_of_the_page(run, runtime, tmp_path, protoco
         expected, columns, _ = answer_questions(respond, table, dataset, test, 10)
         noise = normal(table["seed"].to_numpy(), (16,), "latents", 0)
         for k, action in enumerate(actions):
-            found = window.evaluate(
-                f"""(async () => {{
-                    const image = explorer.sheets.examples.tile({k}), before = explorer.content.examples.parents[{k}];
-                    const after = await explorer.networks.parents(before, {json.dumps(action)});
-                    const method = explorer.content.networks.methods[0];
-                    const noise = Float32Array.from({json.dumps(noise[k].tolist())});
-                    const dials = {{ ...explorer.dials, ...method.dials }};
-                    return [after, [...await explorer.networks.answer(method, image, before, after, dials, 0, noise)]];
-                }})()"""
-            )
+            found = answered(window, k, action, noise[k])
             for name in dataset.names:
                 assert found[0][name] == pytest.approx(columns[name][k], rel=1e-4, abs=1e-3)
             assert np.abs(np.array(found[1]) - expected[k].ravel().astype(int)).max() <= 1

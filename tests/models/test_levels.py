@@ -8,9 +8,9 @@ from torch.testing import assert_close
 
 from counterfactory.core.errors import UserError
 from counterfactory.core.noise import derive_seed
-from counterfactory.data.dataset import Dataset, Variable
+from counterfactory.data.dataset import Dataset, Variable, variable_columns
 from counterfactory.methods.dscm import counterfactual_image
-from counterfactory.models.image.exchange import exchange_parents, variable_columns
+from counterfactory.models.image.exchange import exchange_parents
 from counterfactory.models.image.exposure import fit_exposure, white_level
 from counterfactory.models.image.levels import Levels, fit_levels
 from counterfactory.models.image.model import build_image_mechanism

@@ -30,6 +30,7 @@ __all__ = [
     "load_split",
     "save_dataset",
     "save_split",
+    "variable_columns",
 ]
 
 
@@ -97,6 +98,12 @@ def described_by(name: str, entry: DatasetEntry, image_size: int) -> Dataset:
     """Returns the description of the data set `name`, with the declaration `entry` and images of `image_size` px."""
     shape = (entry.channels, image_size, image_size)
     return Dataset(name, entry.variables, entry.edges, shape, entry.simulated, entry.labels)
+
+
+def variable_columns(dataset: Dataset) -> list[slice]:
+    """Returns the columns of the encoded parents (:func:`encode_parents`) that belong to each variable."""
+    ends = np.cumsum([variable.width for variable in dataset.variables]).tolist()
+    return [slice(end - variable.width, end) for variable, end in zip(dataset.variables, ends, strict=True)]
 
 
 def encode_parents(dataset: Dataset, parents: pd.DataFrame | dict[str, np.ndarray]) -> np.ndarray:

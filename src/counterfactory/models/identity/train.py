@@ -69,8 +69,8 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
     dataset, device = load_dataset(run.data), choose_device(run.device)
     split = load_split(run.data, "judges")
     if world(dataset.name) is None and COLUMN in split.attributes:
-        everyone = joined([load_split(run.data, name) for name in settings.splits])
-        train_on_persons(settings, run, dataset, everyone)
+        everyone = [split if name == "judges" else load_split(run.data, name) for name in settings.splits]
+        train_on_persons(settings, run, dataset, joined(everyone))
         return
     train, held_out = hold_out(len(split.images), settings.held_out, settings.seed)
     # The held-out rows are sorted, and the rows of the split are in random order.

@@ -39,10 +39,10 @@ from torch import Tensor, nn
 
 from ...core.noise import derive_seed
 from ...core.progress import progress
-from ...data.dataset import Dataset
+from ...data.dataset import Dataset, variable_columns
 from ...data.worlds import world
 from ...nets.pixels import to_bytes, to_pixels
-from .exchange import exchange_parents, variable_columns
+from .exchange import exchange_parents
 from .prediction import predict_image
 
 __all__ = ["Calibration", "fit_calibration"]
@@ -73,16 +73,14 @@ class Calibration(nn.Module):
         self.classes: list[slice] = []
         self.targets: list[int] = []
         self.names: list[str] = []
-        first = 0
-        for variable in dataset.variables:
+        for variable, columns in zip(dataset.variables, variable_columns(dataset), strict=True):
             if variable.kind == "categorical":
-                self.classes.append(slice(first, first + variable.width))
-            else:
-                self.continuous.append(first)
-                if first not in exposed:
-                    self.targets.append(first)
-                    self.names.append(variable.name)
-            first += variable.width
+                self.classes.append(columns)
+                continue
+            self.continuous.append(columns.start)
+            if columns.start not in exposed:
+                self.targets.append(columns.start)
+                self.names.append(variable.name)
         terms = 2 * len(self.continuous) + 2 + 4 * len(self.classes)
         self.register_buffer("weights", torch.zeros(len(self.targets), terms, dtype=torch.float64))
 

@@ -3,18 +3,7 @@
 import torch
 from torch import Tensor
 
-from ...data.dataset import Dataset
-
-__all__ = ["exchange_parents", "variable_columns"]
-
-
-def variable_columns(dataset: Dataset) -> list[slice]:
-    """Returns the columns of the encoded parents that belong to each variable."""
-    found, first = [], 0
-    for variable in dataset.variables:
-        found.append(slice(first, first + variable.width))
-        first += variable.width
-    return found
+__all__ = ["exchange_parents"]
 
 
 def exchange_parents(parents: Tensor, columns: list[slice], generator: torch.Generator) -> Tensor:

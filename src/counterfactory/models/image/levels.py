@@ -46,9 +46,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...data.dataset import Dataset
+from ...data.dataset import Dataset, variable_columns
 from ...nets.exposure import exposure_gain
-from .exchange import variable_columns
 from .exposure import white_level
 
 __all__ = ["Levels", "fit_levels"]
@@ -92,12 +91,9 @@ class Levels(nn.Module):
         self.variables = variable_columns(dataset)
         self.continuous: list[int] = []
         self.classes: list[int] = []
-        first = 0
-        for variable in dataset.variables:
-            columns = range(first, first + variable.width)
-            kept = [column for column in columns if column not in exposed]
+        for variable, columns in zip(dataset.variables, self.variables, strict=True):
+            kept = [column for column in range(columns.start, columns.stop) if column not in exposed]
             (self.classes if variable.kind == "categorical" else self.continuous).extend(kept)
-            first += variable.width
         size = 1 + POWERS * len(self.continuous) + len(self.classes)
         self.register_buffer("slopes", torch.zeros(len(exposed)))
         self.register_buffer("low", torch.zeros(len(self.continuous)))

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...core.checkpoint import load_model
 from ...core.errors import UserError
-from ...data.dataset import Dataset
+from ...data.dataset import Dataset, variable_columns
 from .calibration import Calibration
 from .hvae import Hvae
 from .levels import Levels
@@ -62,12 +60,11 @@ def exposed_columns(dataset: Dataset, network: Mapping[str, Any]) -> list[int]:
         UserError: If one of them is not a variable of the data set.
     """
     named = [dataset.variable(name).name for name in network.get("exposure", ())]
-    starts = np.cumsum([0, *(variable.width for variable in dataset.variables)])
     return [
         column
-        for variable, start in zip(dataset.variables, starts, strict=False)
+        for variable, columns in zip(dataset.variables, variable_columns(dataset), strict=True)
         if variable.name in named
-        for column in range(start, start + variable.width)
+        for column in range(columns.start, columns.stop)
     ]
 
 

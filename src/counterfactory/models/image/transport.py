@@ -30,7 +30,6 @@ prior may have standard deviations between 0.1 and 10,000, and maps between such
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -39,7 +38,7 @@ from torch import Tensor, nn
 
 from ...core.noise import derive_seed
 from ...core.progress import progress
-from ...data.dataset import Dataset
+from ...data.dataset import Dataset, variable_columns
 from ...nets.latents import Latent, draw_noise
 from ...nets.pixels import to_pixels
 from .limits import MOST_COVARIANCES, MOST_TRANSPORTED
@@ -100,10 +99,10 @@ class Transport(nn.Module):
     def __init__(self, dataset: Dataset, shapes: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
         self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
-        latents, starts = sum(self.sizes), accumulate((v.width for v in dataset.variables), initial=0)
+        latents = sum(self.sizes)
         self.columns = [
-            slice(first, first + variable.classes)
-            for variable, first in zip(dataset.variables, starts, strict=False)
+            columns
+            for variable, columns in zip(dataset.variables, variable_columns(dataset), strict=True)
             if variable.kind == "categorical"
         ]
         classes = prod(columns.stop - columns.start for columns in self.columns)

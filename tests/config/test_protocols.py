@@ -88,7 +88,7 @@ def test_temperatures_of_single_models():
         for name in ("vae", "hvae", "gan")
         for own in [_with_own_temperatures(answers, name)]
     }
-    assert pairs == {"vae": (1.0, 0.1), "hvae": (0.1, 1.0), "gan": (1.0, 1.0)}
+    assert pairs == {"vae": (1.0, 0.1), "hvae": (0.1, 1.0), "gan": (0.1, 1.0)}
     with pytest.raises(UserError, match=r"answers\.temperatures\.hvae\.residual"):
         load_settings({"answers": {"temperatures": {"hvae": {"residual": -1}}}})
 

@@ -54,3 +54,14 @@ def test_a_damaged_file_is_skipped_with_one_line(tmp_path, capsys, content):
     assert [step.name for step in read_steps(tmp_path)] == ["train"]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and "questions.jsonl" in lines[0]
+
+
+def test_chunks_of_a_former_number_of_chunks_do_not_count(tmp_path):
+    answers = tmp_path / "answer" / "dime" / "seed0" / "flip"
+    answers.mkdir(parents=True)
+    for age, name in enumerate(("000000-000180", "000180-000360", "000060-000360", "000000-000060")):
+        path = answers / f"{name}.jsonl"
+        path.write_text(json.dumps({"s": 10.0**age, "cpu_time": 10.0**age, "max_rss": 1.0}) + "\n")
+        os.utime(path, (1_000.0 - age, 1_000.0 - age))
+    (step,) = read_steps(tmp_path)
+    assert (step.jobs, step.seconds) == (2, 11.0)

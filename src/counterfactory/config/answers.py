@@ -43,9 +43,9 @@ class AnswersSettings(Section):
         100, description="Questions per network call; affects only the order of summation."
     )
     latent_temperature: NonNegative = Field(
-        1.0,
-        description="Factor on the posterior's standard deviation when latents are abducted; 0: the "
-        "posterior mean.",
+        0.1,
+        description="Factor on the posterior's standard deviation when latents are abducted (published for HVAEs: "
+        "0.1); 0: the posterior mean; 1: a draw from the posterior.",
     )
     residual_temperature: NonNegative = Field(
         1.0,

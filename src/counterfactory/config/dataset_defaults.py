@@ -116,7 +116,7 @@ def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, bool]:
-    """Returns which corrections are fitted to the answers of the image mechanisms: all that their networks allow."""
+    """Returns whether latents are centred and which corrections are fitted to the answers: all that networks allow."""
     found: dict[str, bool] = {}
     for name in ("vae", "hvae"):
         path = f"models.{name}"
@@ -135,6 +135,7 @@ def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, boo
             moves = False  # an invalid network, which is refused later
         levels = trained and bool(network["exposure"])
         found |= {
+            f"{path}.network.centred": trained and network["prior"] == "exogenous",
             f"{path}.network.transport": moves,
             f"{path}.network.levels": levels,
             f"{path}.network.calibrate": bool(own.get("levels", levels)) and trained and entry.simulated,

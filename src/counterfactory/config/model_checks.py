@@ -31,6 +31,7 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _halvings(settings)
     yield from _vae(settings)
     yield from _capped(settings)
+    yield from _centred(settings)
     yield from _transport(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
@@ -168,6 +169,15 @@ def _capped(settings: Settings) -> Iterator[str]:
                 f"{model.network.log_scale:g}, at which pixels far from their prediction have no gradient; set "
                 f"log_scale to at least {LEAST_LOG_SCALE:g} (published: 0), or likelihood: exact"
             )
+
+
+def _centred(settings: Settings) -> Iterator[str]:
+    """Checks that latents that are centred have an exogenous prior."""
+    for name in _image_mechanisms(settings):
+        network = getattr(settings.models, name).network
+        if network.centred and network.prior != "exogenous":
+            path = f"models.{name}.network"
+            yield f"{path}.centred is true, which requires {path}.prior: exogenous; change one of them"
 
 
 def _transport(settings: Settings) -> Iterator[str]:

@@ -41,6 +41,15 @@ Sharpen = Annotated[
 ]
 
 
+Centred = Annotated[
+    bool,
+    Field(
+        description="Whether the linear dependence of the latents on the parents is removed during the training, so "
+        "that the decoder reads from the parents what they determine; requires prior: exogenous (published: false).",
+    ),
+]
+
+
 Transported = Annotated[
     bool,
     Field(
@@ -84,6 +93,7 @@ class VaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
+    centred: Centred = True
     transport: Transported = True
     levels: Levelled = True
     calibrate: Calibrated = True
@@ -139,6 +149,7 @@ class HvaeNetwork(Section):
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True
+    centred: Centred = True
     transport: Transported = True
     levels: Levelled = True
     calibrate: Calibrated = True

@@ -29,11 +29,11 @@ _CAPPED = {
     for key, value in (("training.likelihood", "capped"), ("network.log_scale", 0.0))
 }
 
-# None of the published mechanisms corrects its answers.
+# None of the published mechanisms centres its latents or corrects its answers.
 _UNCORRECTED = {
     f"models.{name}.network.{key}": False
     for name in ("vae", "hvae")
-    for key in ("transport", "levels", "calibrate")
+    for key in ("centred", "transport", "levels", "calibrate")
 }
 
 # Both score by predictors trained on images like those of the models, and compare with the method's own parents.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model
 
-from .sections import Count, NonNegative, Positive, Section, Share, Shift, Whole
+from .sections import Count, Mirror, NonNegative, Positive, Section, Share, Shift, Whole
 
 __all__ = ["IMAGE_TRAINING", "ImageTrainingSettings", "TrainingDefaults", "TrainingSettings"]
 
@@ -80,6 +80,7 @@ class ImageTrainingSettings(TrainingSettings):
     shift: Shift = Field(
         description="Training images are shifted at random by up to this many px (published: 4)."
     )
+    mirror: Mirror = False
     beta: Positive = Field(
         description="Final weight of the KL divergence; 1: the loss is the negative evidence lower bound."
     )

@@ -33,7 +33,7 @@ class Step:
 
 
 def read_steps(folder: Path | str) -> list[Step]:
-    """Reads all benchmark files of a run. Damaged files are skipped with a warning.
+    """Reads the benchmark files of a run, except those of former chunks. Damaged files are skipped with a warning.
 
     Arguments:
         folder: The folder of benchmarks, with files `<step>.jsonl` or `<step>/<part>/...jsonl`, or the same as `.tsv`.
@@ -42,7 +42,7 @@ def read_steps(folder: Path | str) -> list[Step]:
         The steps in the order in which their first job ended; none if there is no such folder.
     """
     folder = Path(folder)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".jsonl", ".tsv"))
+    paths = _current(sorted(path for path in folder.rglob("*") if path.suffix in (".jsonl", ".tsv")))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     ended: dict[str, float] = {}
     for path in paths:
@@ -63,6 +63,27 @@ def read_steps(folder: Path | str) -> list[Step]:
         rows = [row for rows in found[step].values() for row in rows]
         steps.append(_sum(step, rows, parts if len(parts) > 1 else ()))
     return steps
+
+
+def _current(paths: list[Path]) -> list[Path]:
+    """Leaves out the files of chunks `<first>-<last>` that newer files of the same folder replaced.
+
+    Another number of chunks leaves the files of the former chunks in the folder. A file whose range overlaps that of a
+    newer one is a former chunk.
+    """
+    kept: dict[Path, list[tuple[int, int]]] = {}
+    former = set()
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+        found = re.fullmatch(r"(\d+)-(\d+)", path.stem)
+        if found is None:
+            continue
+        first, last = int(found[1]), int(found[2])
+        newer = kept.setdefault(path.parent, [])
+        if any(first < end and begin < last for begin, end in newer):
+            former.add(path)
+        else:
+            newer.append((first, last))
+    return [path for path in paths if path not in former]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from ...nets.blocks import enlarge, fold
 from ...nets.head import Head
 from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
 from ...nets.likelihood import capped_gaussian_nll, discretised_gaussian_nll
+from .centring import Centring, check_centred
 from .hvae_layers import DecoderBlock, DecoderSizes, Encoder
 
 __all__ = ["Hvae"]
@@ -70,11 +71,14 @@ class Hvae(nn.Module):
         q_correction: Whether the prior of a layer reads the main state (causal-gen's flag of this name).
         z_max_res: The finest resolution in px whose latents are drawn; those of finer ones are the locations of their
             priors (causal-gen's flag of this name). 0: no limit.
+        centred: Whether the latents lose their linear dependence on the parents
+            (:mod:`counterfactory.models.image.centring`).
         channel_coeffs: Whether the location of green depends on red, and that of blue on both
             (:mod:`counterfactory.nets.head`).
 
     Raises:
-        ValueError: If the sizes do not fit each other or the image.
+        ValueError: If the sizes do not fit each other or the image, or latents under a conditional prior are to be
+            centred.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Hvae(nn.Module):
         q_correction: bool = False,
         z_max_res: int = 0,
         channel_coeffs: bool = False,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         # Set by counterfactory.models.image.model where the configuration asks for it.
@@ -108,6 +113,7 @@ class Hvae(nn.Module):
                 "widths, encoder_blocks, decoder_blocks and latents need one entry for each of resolutions"
             )
         _check_sizes(shape, resolutions, patch, latents)
+        check_centred(centred, prior)
         self.shape, self.patch = tuple(shape), patch
         self.mediated = prior == "conditional"
         channels = shape[0] * patch * patch
@@ -135,6 +141,7 @@ class Hvae(nn.Module):
             )
             for (r, width, latent), out in zip(stages, outs, strict=True)
         )
+        self.centring = Centring(parents, self.noise_shapes) if centred else None
         # One learned map for each resolution: the initial state of the top-down path, and a bias after upsampling.
         self.starts = nn.ParameterDict(
             {str(r): nn.Parameter(torch.zeros(1, w, r, r)) for r, w in zip(resolutions, widths, strict=True)}
@@ -185,6 +192,8 @@ class Hvae(nn.Module):
                 continue
             activation = None if activations is None else activations[self.levels[resolution]]
             prior, features, posterior = block.gaussians(h, state, activation, parents, prior_parents)
+            if posterior is not None and self.centring is not None:
+                posterior = self.centring(len(latents), posterior, prior, parents)
             z = prior[0]
             if block.stochastic:
                 z = sample(len(latents), prior, posterior)

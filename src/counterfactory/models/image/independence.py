@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...data.dataset import Dataset
+from ...data.dataset import Dataset, variable_columns
 
 __all__ = ["Adversary", "dependence"]
 
@@ -45,15 +45,15 @@ class Adversary(nn.Module):
     ) -> None:
         super().__init__()
         self.columns, self.classes = [], []
-        start = 0
-        for variable in dataset.variables:
+        for variable, columns in zip(dataset.variables, variable_columns(dataset), strict=True):
             categorical = variable.kind == "categorical"
-            self.columns.append((start, variable.width, categorical))
+            self.columns.append((columns, categorical))
             self.classes.append(variable.classes if categorical else bins)
             if not categorical:
                 quantiles = torch.arange(1, bins, dtype=parents.dtype) / bins
-                self.register_buffer(f"edges{start}", torch.quantile(parents[:, start], quantiles))
-            start += variable.width
+                self.register_buffer(
+                    f"edges{columns.start}", torch.quantile(parents[:, columns.start], quantiles)
+                )
         counts = [
             torch.bincount(classes, minlength=total).double()
             for classes, total in zip(self.targets(parents), self.classes, strict=True)
@@ -72,10 +72,12 @@ class Adversary(nn.Module):
     def targets(self, parents: Tensor) -> list[Tensor]:
         """Returns the class of each variable, a list of K tensors (B,), for encoded parents (B, P)."""
         return [
-            parents[:, start : start + width].argmax(1)
+            parents[:, columns].argmax(1)
             if categorical
-            else torch.bucketize(parents[:, start].contiguous(), getattr(self, f"edges{start}"))
-            for start, width, categorical in self.columns
+            else torch.bucketize(
+                parents[:, columns.start].contiguous(), getattr(self, f"edges{columns.start}")
+            )
+            for columns, categorical in self.columns
         ]
 
     def forward(self, latents: Tensor, targets: list[Tensor]) -> Tensor:

@@ -38,7 +38,7 @@ from ...core.run import Run
 from ...data.dataset import Dataset, load_dataset
 from ...nets.latents import draw_noise
 from ...nets.pixels import to_pixels
-from ...training.augmentation import shift_images
+from ...training.augmentation import mirror_images, shift_images
 from ...training.distributed import launch, world_size
 from ...training.loop import Fit, fit
 from ...training.tensors import split_tensors
@@ -95,6 +95,8 @@ class ElboLoss:
         prior_parents, decoder_parents = parents, None
         if model.training:
             model.head.scale_gate.fill_(self.scale_gate(progress))
+            if self.training.mirror:
+                x = mirror_images(x, generator)
             x = shift_images(x, self.training.shift, generator, fill=-1.0)
             if self.training.conditioning_dropout > 0 and self.by_batch:
                 # As in causal-gen: one draw for the batch, and the posterior receives all parents.

@@ -18,6 +18,7 @@ from ...nets.blocks import fold
 from ...nets.head import Head
 from ...nets.latents import Gaussian, Latent, draw, gaussian_kl, mix
 from ...nets.likelihood import LOG_SCALE_FLOOR, capped_gaussian_nll, discretised_gaussian_nll
+from .centring import Centring, check_centred
 
 __all__ = ["Vae"]
 
@@ -37,9 +38,12 @@ class Vae(nn.Module):
         sharpen: Whether the predicted image is sharpened (:mod:`counterfactory.nets.head`).
         patch: The side p of the squares of pixels that are folded into channels at the input and the output; 1 is the
             published network. No convolution then runs at a resolution above H / p.
+        centred: Whether the latents lose their linear dependence on the parents
+            (:mod:`counterfactory.models.image.centring`).
 
     Raises:
-        ValueError: If H and W are unequal or not a multiple of 8 p.
+        ValueError: If H and W are unequal or not a multiple of 8 p, or latents under a conditional prior are to be
+            centred.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Vae(nn.Module):
         log_scale: float = 0.0,
         sharpen: bool = False,
         patch: int = 1,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         # Set by counterfactory.models.image.model where the configuration asks for it.
@@ -64,6 +69,7 @@ class Vae(nn.Module):
             raise ValueError(
                 f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of {8 * patch}"
             )
+        check_centred(centred, prior)
         self.shape, self.latent = tuple(shape), latent
         self.mediated = prior == "conditional"
         self.side, self.patch = shape[1] // patch // 8, patch
@@ -105,6 +111,7 @@ class Vae(nn.Module):
             nn.Conv2d(channels, latent, 5, padding=2),
             nn.ReLU(),
         )
+        self.centring = Centring(parents, self.noise_shapes) if centred else None
         self.head = Head(latent, shape[0], patch, exposure, log_scale, sharpen)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -123,7 +130,12 @@ class Vae(nn.Module):
     def _posterior(self, x: Tensor, parents: Tensor) -> Gaussian:
         h = self.join(torch.cat([self.encoder(fold(x, self.patch) if self.patch > 1 else x), parents], dim=1))
         location, log_scale = self.posterior(h).chunk(2, dim=1)
-        return location, log_scale.clamp(min=LOG_SCALE_FLOOR)
+        posterior = location, log_scale.clamp(min=LOG_SCALE_FLOOR)
+        return (
+            posterior
+            if self.centring is None
+            else self.centring(0, posterior, self._prior(parents)[0], parents)
+        )
 
     def predict(
         self, z: list[Tensor], parents: Tensor, features: Tensor | None = None

@@ -150,7 +150,5 @@ def test_an_encoder_cannot_write_the_class_into_the_mean_of_the_latents(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_conditional_prior_is_refused(name):
-    with pytest.raises(
-        UserError, match=f"{name}.network: centred is true, which requires prior: exogenous"
-    ):
+    with pytest.raises(UserError, match=f"{name}.network: centred is true, which requires prior: exogenous"):
         build_image_mechanism(name, TOY, {**NETWORKS[name], "centred": True, "prior": "conditional"})

@@ -18,7 +18,7 @@ from torch import nn
 from counterfactory.core.noise import normal
 from counterfactory.data.dataset import encode_parents, load_dataset, load_split
 from counterfactory.data.worlds import world
-from counterfactory.methods.dscm import counterfactual_image
+from counterfactory.methods.dscm import Pearl, counterfactual_image
 from counterfactory.models.image.calibration import Calibration
 from counterfactory.models.image.corrections import fit_corrections
 from counterfactory.models.image.levels import Levels, fit_levels
@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500, help="images of the valid split (default: 500)")
     parser.add_argument(
         "--train", type=int, default=20_000, help="images of the train split (default: 20,000)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=0.1, help="answers.latent_temperature (default: 0.1)"
     )
     args = parser.parse_args()
 
@@ -67,7 +70,8 @@ def main() -> None:
         """Returns the counterfactual images (B, C, H, W) of uint8 images, uint8."""
         flat = torch.from_numpy(normal(seeds, (sum(sizes),), "latents", step)).split(sizes, 1)
         noise = [part.unflatten(1, shape) for part, shape in zip(flat, mechanism.noise_shapes, strict=True)]
-        return to_bytes(counterfactual_image(mechanism, to_pixels(x), own, other, noise))
+        pearl = Pearl(latent_temperature=args.temperature)
+        return to_bytes(counterfactual_image(mechanism, to_pixels(x), own, other, noise, pearl))
 
     order, missing = np.random.default_rng(0).permutation(args.images), np.full(args.images, np.nan)
     actions = {

@@ -135,6 +135,13 @@ def test_corrections(in_run, bench, finished):
     assert all("do(" in line and "L1" in line and "back" in line for line in lines[1:])
 
 
+def test_leakage(in_run, bench, finished):
+    words = ["--results", finished / "results" / "pendulum", "--model", "vae", "--images", 4, "--train", 40]
+    lines = bench("leakage.py", *words).splitlines()
+    assert [line.split(":")[0] for line in lines] == list(VARIABLES)
+    assert all("chance 0.000" in line and line.count("error") == 2 for line in lines)
+
+
 def test_dials(in_run, bench, tmp_path):
     words = ["--images", 2, "--steps", 2, "--guidance", 0.5, 1, "--stickiness", 0.5, 1, "--out", tmp_path]
     found = rows(bench("dials.py", *words))

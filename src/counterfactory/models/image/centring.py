@@ -15,8 +15,9 @@ is the oracle variant of linear concept erasure (Belrose et al., 2023, arXiv:230
 instead of after it. The posterior that results is an ordinary one, so the ELBO remains a lower bound.
 
 The moments :math:`\Sigma` are exponential averages over the batches of the training. They need no predictor and no
-counterfactual. Nonlinear dependence remains; :mod:`counterfactory.models.image.independence` penalizes it, and
-:mod:`counterfactory.models.image.transport` moves it after the training.
+counterfactual. Nonlinear dependence remains, and may increase, because the shift itself depends on the parents;
+:mod:`counterfactory.models.image.independence` penalizes it, and :mod:`counterfactory.models.image.transport` moves it
+after the training.
 """
 
 from collections.abc import Sequence

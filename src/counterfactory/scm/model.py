@@ -213,11 +213,13 @@ class ParentsSCM(nn.Module):
             values: The values of its causes, each with shape (N,), in physical units.
         """
         columns = []
+        # Of the type of the weights, which the explorer exports in float32.
+        dtype = next(self.parameters()).dtype
         for cause in self.causes[name]:
             variable = self.dataset.variable(cause)
             value = _scaled(variable, values[cause])
             one_hot = variable.kind == "categorical"
-            columns.append(F.one_hot(value, variable.classes).double() if one_hot else value.unsqueeze(-1))
+            columns.append(F.one_hot(value, variable.classes).to(dtype) if one_hot else value.unsqueeze(-1))
         return torch.cat(columns, dim=-1) if columns else None
 
     def view(self, name: str, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from counterfactory.config import Settings, load_settings, read_config
+from counterfactory.config.load import _validate
 from counterfactory.core.errors import UserError
 
 
@@ -93,6 +94,9 @@ def test_anchors_and_merge_keys_are_allowed(tmp_path):
     }
 
 
+ALONE = ("variables", "options")
+
+
 def command_line(text: str):
     """Returns a value as `snakemake --config` parses it: everything inside a list or section is text."""
     return yaml.load(text, Loader=yaml.loader.BaseLoader)
@@ -114,6 +118,13 @@ def command_line(text: str):
         ("attributes.thick", "{above: 3}", None),
         ("attributes.wide", "null", None),
         ("training.threads", "4", 4),
+        ("data.crop", "48", 48),
+        ("data.crop", "none", "none"),
+        ("data.channels", "1", 1),
+        ("data.celeba.test_partition", "1", 1),
+        ("data.variables", "{size: {range: [0, 2.5]}}", {"size": (0.0, 2.5)}),
+        ("data.variables", "{size: {range: auto}}", {"size": "auto"}),
+        ("models.hvae.options", "{size: 64, context: intensity}", {"size": 64, "context": "intensity"}),
     ],
 )
 def test_values_of_the_command_line_have_yaml_types(key, text, expected):
@@ -121,12 +132,15 @@ def test_values_of_the_command_line_have_yaml_types(key, text, expected):
     given: dict = {last: command_line(text)}
     for name in reversed(above):
         given = {name: given}
-    settings = load_settings({"methods": ["vae", "dime"]} | given)
+    # Whether the values agree with others, such as the data set, is not checked here.
+    settings = load_settings({"methods": ["vae", "dime"]} | given) if last not in ALONE else _validate(given)
     value = settings
     for name in key.split("."):
         value = value[name] if isinstance(value, dict) else getattr(value, name)
     if key == "attributes.thick":
         assert value.above == 3.0 and value.of == "thickness"
+    elif key == "data.variables":
+        assert {name: one.range for name, one in value.items()} == expected
     else:
         assert value == expected and type(value) is type(expected)
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..core.names import LONGEST, nearest, similar
+from .alternatives import accepted_words, annotation_at, literals
 
 __all__ = ["error_messages", "nearest", "shown"]
 
@@ -43,7 +44,7 @@ _BOUNDS = {
 
 
 def error_messages(
-    error: ValidationError, given: Mapping[str, Any], defaults: Mapping[str, Any]
+    error: ValidationError, given: Mapping[str, Any], defaults: Mapping[str, Any], section: type[BaseModel]
 ) -> list[str]:
     """Returns one line for each mistake.
 
@@ -51,13 +52,42 @@ def error_messages(
         error: The error raised by pydantic.
         given: The whole configuration that was validated.
         defaults: The default configuration, which has all keys.
+        section: The class of the whole configuration.
     """
     lines: dict[Location, str] = {}  # by location, since the alternatives of a union report one mistake each
     # A misspelt key explains a missing one, so misspelt keys come first.
     for mistake in sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden"):
-        location = _inside(given, mistake["loc"])
+        location, union = _inside(given, mistake["loc"], mistake["type"] == "missing")
+        value = _at(given, location)
+        if union is not None and not _precise(mistake["type"], value, location != union):
+            line = _of_union(union, _at(given, union), annotation_at(section, union))
+            lines.setdefault(union, line)
+            continue
+        if union is not None and union != location:
+            lines.pop(union, None)
         lines[location] = " ".join(_message(mistake, location, given, defaults).split())
     return list(lines.values())
+
+
+def _precise(kind: str, value: Any, inside: bool) -> bool:
+    """Returns whether the mistake of one alternative says more than that the value is none of the alternatives."""
+    if kind == "missing":
+        return False
+    if inside:
+        return True
+    if isinstance(value, str):
+        return kind in ("string_too_short", "string_too_long", "string_pattern_mismatch")
+    if isinstance(value, list):
+        return kind in ("duplicate",)
+    return False
+
+
+def _of_union(location: Location, value: Any, annotation: Any) -> str:
+    """Returns the line of a value that none of the alternatives of a key accepts."""
+    line = f"{_dotted(location)} is {shown(value)}; "
+    near = similar(value, literals(annotation)) if isinstance(value, str) else None
+    words = f"did you mean {near!r}?" if near else f"it must be {accepted_words(annotation)}"
+    return " ".join(f"{line}{words}".split())
 
 
 def shown(value: Any) -> str:
@@ -104,18 +134,28 @@ def _message(mistake: Any, location: Location, given: Mapping[str, Any], default
     return f"{path} is {shown(value)}; it {remedy}"
 
 
-def _inside(given: Any, location: Location) -> Location:
-    """Returns a location without the parts that name an alternative of a union, which are no keys."""
+def _inside(given: Any, location: Location, missing: bool) -> tuple[Location, Location | None]:
+    """Returns a location without the parts that name an alternative of a union, and the location of that union.
+
+    Such a part, for example `constrained-int`, is no key of a mapping and no position of a list. Only the last part of
+    the location of a `missing` key is none either.
+    """
     found: list[int | str] = []
+    union = None
     for position, part in enumerate(location):
-        last = position == len(location) - 1
         if part == "[key]":
             continue
-        if not isinstance(given, Mapping | list | tuple) and last and part in ("int", "float"):
+        if isinstance(given, Mapping):
+            keys = {key if isinstance(key, str) else shown(key) for key in given}
+            alternative = str(part) not in keys and not (missing and position == len(location) - 1)
+        else:
+            alternative = not isinstance(given, list | tuple) or not isinstance(part, int)
+        if alternative and isinstance(part, str):
+            union = tuple(found) if union is None else union
             continue
         found.append(part)
         given = _at(given, (part,))
-    return tuple(found)
+    return tuple(found), union
 
 
 def _dotted(location: Location) -> str:

@@ -111,7 +111,7 @@ def _validate(given: Mapping[str, Any], complete: bool = False) -> Settings:
         # Strict: true is not a number. As JSON: a list is valid where a tuple is required.
         return Settings.model_validate_json(text, strict=True)
     except ValidationError as error:
-        _refuse(error_messages(error, merged, defaults))
+        _refuse(error_messages(error, merged, defaults, Settings))
         raise
 
 

@@ -1,7 +1,8 @@
 """Converts text in a configuration to the type that its key requires.
 
 `snakemake --config 'seeds=[0, 1]'` passes every value inside a list or section as text, and YAML 1.1 reads `1e-3`
-(without a dot) as text. Where a key does not accept text, such a value is read as YAML would read it.
+(without a dot) as text. Where a key accepts other values than text, such a value is read as YAML would read it: `48` is
+a number where a key accepts a number or a word.
 """
 
 import datetime
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-__all__ = ["float_of", "typed"]
+__all__ = ["float_of", "members", "typed"]
 
 _EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
 
@@ -33,9 +34,14 @@ def typed(value: Any, annotation: Any) -> Any:
         value = value.isoformat()
     choices = _choices(annotation)
     if isinstance(value, str):
-        if any(choice is str or isinstance(choice, str) for choice in choices):
-            return None if NoneType in choices and value in ("null", "~") else value
-        value = _scalar(value)
+        if NoneType in choices and value in ("null", "~"):
+            return None
+        if value in choices or (str in choices and int not in choices and float not in choices):
+            return value
+        read = _scalar(value)
+        if any(choice is str or isinstance(choice, str) for choice in choices) and not _fits(read, choices):
+            return value  # text, or a misspelt word, which is refused as it stands
+        value = read
     for choice in choices:
         if isinstance(value, Mapping) and isinstance(choice, type) and issubclass(choice, BaseModel):
             fields = choice.model_fields
@@ -64,6 +70,28 @@ def _choices(annotation: Any) -> list[Any]:
     if origin is Literal:
         return list(get_args(annotation))
     return [annotation]
+
+
+def members(annotation: Any) -> list[Any]:
+    """Returns the members of a union, or the type alone; literals and bounds are kept."""
+    if get_origin(annotation) in (Union, UnionType):
+        return [one for part in get_args(annotation) for one in members(part)]
+    if get_origin(annotation) is Annotated:
+        inner = get_args(annotation)[0]
+        if get_origin(inner) in (Union, UnionType):
+            return members(inner)
+    return [annotation]
+
+
+def _fits(value: Any, choices: list[Any]) -> bool:
+    """Returns whether a value has the type of one of the alternatives, or is one of them."""
+    if isinstance(value, list):
+        return any(get_origin(choice) in (list, tuple) for choice in choices)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    for choice in choices:
+        if (number and choice is float) or (isinstance(choice, type) and type(value) is choice):
+            return True
+    return number and value in [choice for choice in choices if isinstance(choice, int | float)]
 
 
 def _padded(types: tuple[Any, ...], length: int) -> list[Any]:

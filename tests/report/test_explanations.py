@@ -20,6 +20,7 @@ from counterfactory.report.graph import graph_table, scored_pairs
 from counterfactory.report.html import write_report
 from counterfactory.report.narrative import explanation_sentences as sentences
 from counterfactory.report.style import FAINT, method_colours, save_picture
+from tests.report.named import NAMED
 from tests.report.pretend import DATASET, make_figures, make_tables
 from tests.report.test_html import Page
 
@@ -232,6 +233,19 @@ def test_examples_show_the_same_images_for_every_method(flipped):
     assert "thick → not" in thick.panels[0].alt and "7 → 3" in digit.panels[0].alt
     assert "VAE, DiME, DiME-X (ours), Truth" in thick.panels[0].alt and "Truth" not in digit.panels[0].alt
     assert "DiME misses 1" in thick.panels[0].alt
+
+
+def test_figures_of_explanations_call_classes_by_their_names(flipped):
+    answers = explained(flipped)
+    answers.questions["attribute"] = answers.questions["attribute"].replace(
+        {"thick": "holes", "digit": "season"}
+    )
+    season = answers.questions["attribute"] == "season"
+    answers.questions.loc[season, ["label", "target"]] = (2, 0)
+    holes, seasons = example_pictures(answers, NAMED, 3)
+    assert holes.title == "Explanations: holes flipped" and "yes → no" in holes.panels[0].alt
+    assert seasons.title == "Explanations: another season" and "summer → autumn" in seasons.panels[0].alt
+    assert "→ not" not in holes.panels[0].alt and "2 → 0" not in seasons.panels[0].alt
 
 
 def test_every_tile_of_explanations_has_a_frame(flipped, tmp_path):

@@ -2,6 +2,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -167,6 +168,48 @@ def test_a_run_without_methods_sweeps_or_benchmarks_has_a_page(results, tmp_path
     write_report(tables, figures, {"methods": ["copy", "truth"]}, None, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
     assert "No method was configured" in page.text
+
+
+def test_the_page_names_the_sizes_of_the_splits_that_were_written(results, tables, figures, tmp_path):
+    config = yaml.safe_load((results / "config.yaml").read_text())
+    data, out = tmp_path / "set" / "data", tmp_path / "set" / "report.html"
+    written = {"train": 607, "valid": 60, "judges": 198, "test": 1120}
+    for split, count in written.items():
+        (data / split).mkdir(parents=True)
+        pd.DataFrame({"index": range(count)}).to_parquet(data / split / "attributes.parquet")
+    write_report(tables, figures, config, None, out, {}, data=data)
+    page = Page(out.read_text())
+    shown = re.sub(r"\s+", " ", page.text.partition("residual_temperature")[0])
+    assert "607 training images" in shown and "1,120 test images" in shown
+    for words in ("Training images 607", "Validation images 60", "Judges' images 198", "Test images 1,120"):
+        assert words.replace(" ", "") in shown.replace(" ", ""), words
+    # The configured numbers are shown in the configuration only.
+    assert "20,000" not in shown and "2,000 test images" not in shown and "Device of the answers" in shown
+    write_report(tables, figures, config, None, out, {})
+    assert "training images</span>" not in out.read_text() and "Training images" not in out.read_text()
+    (data / "test" / "attributes.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"test/attributes\.parquet"):
+        write_report(tables, figures, config, None, out, {}, data=data)
+
+
+def test_the_notes_of_the_data_are_summarised_and_linked(tables, figures, tmp_path):
+    data, out = tmp_path / "set" / "a b" / "data", tmp_path / "set" / "report.html"
+    data.mkdir(parents=True)
+    head = (
+        "leaves.csv: 1,001 rows, 5 left out\nleft out: 2 x unreadable images\nnoticed: 1 x images: <CMYK>\n"
+    )
+    (data / "notes.txt").write_text(f"{head}\nrow 11: leaf_0010.jpg: CMYK\n")
+    front = tmp_path / "report.html"
+    write_report(tables, figures, {"dataset": "folder"}, None, out, {}, front=front, data=data)
+    page = Page(out.read_text())
+    for words in (*head.splitlines(), "Rows left out and images converted"):
+        assert words in page.text, words
+    assert "leaf_0010" not in page.text
+    assert {"href": "a%20b/data/notes.txt"} in page.all("a")
+    assert {"href": "set/a%20b/data/notes.txt"} in Page(front.read_text()).all("a")
+    (data / "notes.txt").unlink()
+    write_report(tables, figures, {"dataset": "folder"}, None, out, {}, data=data)
+    assert "notes.txt" not in out.read_text()
 
 
 def test_a_missing_file_raises_an_error(tmp_path):

@@ -253,6 +253,8 @@ rule report:
         settings=rules.settings.output,
         tables=rules.tables.output,
         figures=rules.figures.output,
+        attributes=rules.synthesise.output.attributes,
+        files=rules.synthesise.output.files,
     output:
         page=report(
             "<results>/report.html",
@@ -273,5 +275,6 @@ rule report:
         "Writing the report"
     shell:
         "python -m counterfactory report --settings {input.settings:q} --tables {params.folder:q}/tables"
-        " --figures {params.folder:q}/figures --benchmarks {params.folder:q}/benchmarks --out {output.page:q}"
+        " --figures {params.folder:q}/figures --benchmarks {params.folder:q}/benchmarks --data {params.folder:q}/data"
+        " --out {output.page:q}"
         " --front {output.front:q} 2>&1 | tee {log:q}"

@@ -66,6 +66,7 @@ def _report(args: argparse.Namespace) -> None:
         config=settings.model_dump(mode="json"),
         benchmarks=path_of(args, "benchmarks", "benchmarks"),
         out=path_of(args, "out", "report.html"),
+        data=path_of(args, "data", "data"),
     )
 
 
@@ -154,6 +155,7 @@ COMMANDS = (
             path("tables", "folder of tables"),
             path("figures", "folder of figures"),
             path("benchmarks", "folder of Snakemake's benchmark files"),
+            DATA,
             path("front", "a second copy of the page in another folder"),
             OUT,
         ),

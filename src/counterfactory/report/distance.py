@@ -100,7 +100,7 @@ def distance_table(scores: Scores, dataset: Dataset, judges: dict[str, Any]) -> 
             ends = [replace(end, decimals=score.decimals) for end in (replace(floor, reason=""), ceiling)]
             rows.append(
                 Row(
-                    f"{set_title(what)}: {spell_score(metric, dataset)}",
+                    f"{set_title(what, dataset)}: {spell_score(metric, dataset)}",
                     (ends[0], *pairs, ends[1]),
                     key=f"{what}:{metric}",
                 )
@@ -159,7 +159,7 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
         rows = [row for row in table.rows if row.key.startswith(f"{what}:") and "to target" not in row.name]
         if not rows or not methods:
             continue
-        lines = []
+        title, lines = rows[0].name.partition(": ")[0], []
         for row in rows:
             values = [(name, row.cells[2 + 2 * k].value) for k, name in enumerate(methods)]
             shares = [
@@ -168,10 +168,8 @@ def distance_picture(table: Table, scores: Scores, colours: dict[str, str]) -> P
                 if value is not None
             ]
             lines.append(f"{row.name.partition(': ')[2].rstrip(' ↓↑')}: {', '.join(shares)}")
-        alt = f"Share of the gap between copy and {end} closed under {set_title(what)}. {'; '.join(lines)}."
-        draw = partial(
-            _draw_distance, title=set_title(what), rows=rows, table=table, methods=methods, colours=colours
-        )
+        alt = f"Share of the gap between copy and {end} closed under {title}. {'; '.join(lines)}."
+        draw = partial(_draw_distance, title=title, rows=rows, table=table, methods=methods, colours=colours)
         panels.append(Panel(what, alt, draw, 0.45 + legend_height(len(methods)) + 0.47 * len(rows)))
     caption = (
         "Each line extends from the score of a copy of the input (left) to the score of "

@@ -11,7 +11,7 @@ from ..data.dataset import Dataset
 from .flip_answers import FlipAnswers
 from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, frame_tiles
 from .sweeps import REACH, difference_colours, image_colours
-from .vocabulary import CEILING, FLOOR, method_role, method_title
+from .vocabulary import CEILING, FLOOR, change_words, flip_title, method_role, method_title
 
 __all__ = ["example_pictures", "worst_picture"]
 
@@ -82,23 +82,34 @@ def example_pictures(flips: FlipAnswers, dataset: Dataset, images: int) -> list[
         count = np.sum([flips.answered(name)[rows] for name in shown], axis=0)
         rows = np.sort(rows[np.argsort(-count, kind="stable")[:images]])
         panels = [
-            _examples(flips, attribute, rows[start : start + ACROSS], shown, number + 1)
+            _examples(flips, dataset, attribute, rows[start : start + ACROSS], shown, number + 1)
             for number, start in enumerate(range(0, len(rows), ACROSS))
         ]
-        target = f"another {attribute}" if attribute in dataset.names else f"the opposite of {attribute}"
         caption = (
             "Top: factual images. Below, for each method, the answer and its difference from the factual "
             f"image: black is zero, orange is brighter, blue is darker, full colour is {REACH:.0f} grey levels "
             "or more. A red frame: the classifier's prediction did not flip. A grey tile: no answer."
         )
         pictures.append(
-            Picture(f"flip_{attribute}", f"Explanations: {target}", caption, tuple(panels), 2, "none")
+            Picture(
+                f"flip_{attribute}",
+                f"Explanations: {flip_title(attribute, dataset)}",
+                caption,
+                tuple(panels),
+                2,
+                "none",
+            )
         )
     return pictures
 
 
 def _examples(
-    flips: FlipAnswers, attribute: str, rows: np.ndarray, methods: Sequence[str], number: int
+    flips: FlipAnswers,
+    dataset: Dataset,
+    attribute: str,
+    rows: np.ndarray,
+    methods: Sequence[str],
+    number: int,
 ) -> Panel:
     grid, misses = [], []
     for name in methods:
@@ -107,23 +118,14 @@ def _examples(
         if missed[rows].any():
             misses.append(f"{method_title(name)} misses {int(missed[rows].sum())}")
     heads = []
-    own = flips.questions[flips.questions["attribute"] == attribute]
-    classes = bool((own[["label", "target"]] > 1).any(axis=None))
     for row in rows:
         label, target = flips.questions[["label", "target"]].iloc[row].astype(int)
-        heads.append(_change_label(attribute, label, target, classes))
+        heads.append(change_words(attribute, label, target, dataset))
     alt = (
         f"{len(rows)} images ({'; '.join(heads)}) as answered by {', '.join(name for name, _ in grid)}, and the "
         f"differences. {'; '.join(misses) or 'All flip'}."
     )
     return _panel(f"{number:02d}", alt, [flips.factual[row] for row in rows], heads, grid)
-
-
-def _change_label(attribute: str, label: int, target: int, classes: bool) -> str:
-    """Returns the change that a question requires: `3 → 8`, `thick → not`."""
-    if classes:
-        return f"{label} → {target}"
-    return f"{attribute} → not" if label == 1 else f"not → {attribute}"
 
 
 def _pair(flips: FlipAnswers, method: str, row: int, missed: bool) -> _Pair:

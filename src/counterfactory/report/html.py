@@ -23,7 +23,7 @@ from ..core.provenance import describe
 from ..data.registry import DATASETS, DEFAULT_DATASET
 from .causal_graph import Graph, causal_graph
 from .caveats import caveats
-from .facts import run_facts
+from .facts import NOTES, data_notes, devices, run_facts, split_sizes
 from .layout import Column, Table, footnotes, format_cell, format_number
 from .narrative import cards, explanation_sentences, intervention_sentences
 from .steps import read_steps
@@ -48,6 +48,7 @@ def write_report(
     provenance: Mapping[str, Any] | None = None,
     graph: Graph | None = None,
     front: Path | str | None = None,
+    data: Path | str | None = None,
 ) -> None:
     """Writes the page.
 
@@ -60,11 +61,14 @@ def write_report(
         graph: The variables and the causal edges, which the page draws; None: those that the data set declares.
         front: A second copy of the page in another folder, whose links are those of that folder.
         provenance: Revision, versions and machine; None: those of :func:`counterfactory.core.provenance.describe`.
+        data: The folder of the data set, for the number of images of each split and for its notes; None: the page names
+            neither.
 
     Raises:
         UserError: If a table or figure is missing or damaged. Benchmark files are skipped with a warning instead.
     """
     tables, figures = Path(tables), Path(figures)
+    data = None if data is None else Path(data)
     with reading(tables / "index.json", "not a list of tables"):
         listed = [Table.from_dict(fields) for fields in read_json(tables / "index.json")]
     by_key = {table.key: table for table in listed}
@@ -96,6 +100,8 @@ def write_report(
     config = dict(config)
     declared = graph or DATASETS.get(config.get("dataset", DEFAULT_DATASET))
     methods = config.get("methods", [])
+    cost = _cost(tables, "cost")
+    notes = _address(data / NOTES, Path(out).parent) if data is not None else ""
     page = environment.get_template("page.html.j2").render(
         title=config.get("report", {}).get("title", "Image counterfactuals"),
         style=Markup((PAGE / "page.css").read_text(encoding="utf-8")),
@@ -113,7 +119,11 @@ def write_report(
         provenance=dict(describe() if provenance is None else provenance),
         methods=[method_title(name) for name in methods if name not in (FLOOR, CEILING)],
         tables=by_key,
-        cost=_cost(tables, "cost"),
+        sizes=split_sizes(data),
+        notes=notes,
+        data_notes=data_notes(data),
+        devices=devices(cost),
+        cost=cost,
         flip_cost=_cost(tables, "explanations_cost"),
         # A table without a single value, such as distances to true counterfactuals that do not exist, says nothing.
         main=[table for table in listed if table.key.startswith("main_") and _has_values(table)],
@@ -137,10 +147,17 @@ def write_report(
     )
     write_text(out, page)
     if front is not None:
-        there = Path(os.path.relpath(Path(out).parent, Path(front).parent))
         for name in (EXPLORER, WORKFLOW):
-            page = page.replace(f'href="{name}', f'href="{quote((there / name).as_posix())}')
+            there = _address(Path(out).parent / name, Path(front).parent)
+            page = page.replace(f'href="{name}', f'href="{there}')
+        if data is not None:
+            page = page.replace(f'href="{notes}"', f'href="{_address(data / NOTES, Path(front).parent)}"')
         write_text(front, page)
+
+
+def _address(file: Path, folder: Path) -> str:
+    """Returns the address of a file in a page of a folder."""
+    return quote(Path(os.path.relpath(file, folder)).as_posix())
 
 
 def _has_values(table: Table) -> bool:

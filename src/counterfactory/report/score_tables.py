@@ -94,7 +94,7 @@ def main_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -> list[T
 
     def under_do(metrics: Sequence[str]) -> list[Part]:
         return [
-            (Select("do", metric, (what,), protocol), set_title(what), None)
+            (Select("do", metric, (what,), protocol), set_title(what, dataset), None)
             for what in scores.interventions()
             for metric in metrics
         ]
@@ -191,7 +191,7 @@ def intervention_tables(scores: Scores, dataset: Dataset, level: float = 0.95) -
             if what == "random"
             else ""
         )
-        title = f"{set_title(what)}, all scores"
+        title = f"{set_title(what, dataset)}, all scores"
         frame = Table(f"do_{what}", title, (), (), caption, "score", notes)
         tables.append(_score_table(frame, scores, dataset, selects, protocols))
     cycles = scores.cycles("reverse")

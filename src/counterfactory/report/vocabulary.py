@@ -6,6 +6,7 @@ The name of a score consists of a kind and, where it applies, a variable of the 
 :mod:`counterfactory.metrics.registry` is shown under its own name, without unit and direction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,12 @@ __all__ = [
     "CEILING",
     "FLOOR",
     "Score",
+    "action_words",
+    "change_words",
     "describe_score",
     "fact_words",
+    "flip_title",
+    "known_variable",
     "method_order",
     "method_role",
     "method_title",
@@ -137,8 +142,17 @@ def method_order(names: list[str]) -> list[str]:
     return sorted(distinct, key=lambda name: ("floor", "method", "ceiling").index(method_role(name)))
 
 
-def set_title(intervention: str) -> str:
-    """Returns the title of an intervention: `do(thickness)`, `do(thickness, intensity)` or `do(thickness = 4)`."""
+def set_title(intervention: str, dataset: Dataset | None = None) -> str:
+    """Returns the title of an intervention: `do(thickness)`, `do(thickness, intensity)` or `do(thickness = 4)`.
+
+    Arguments:
+        intervention: The name of the intervention.
+        dataset: The data set, whose classes have names (`do(season = spring)`); None: a fixed value is a number.
+    """
+    name, fixed, value = intervention.partition(EQUALS)
+    variable = known_variable(name, dataset) if fixed and dataset is not None else None
+    if variable is not None and variable.names:
+        return f"do({name} = {value_words(variable, float(value))})"
     what = intervention.replace(JOINED, ", ").replace(EQUALS, " = ")
     return f"do({what})" if intervention not in ("", "none") else "null"
 
@@ -146,6 +160,49 @@ def set_title(intervention: str) -> str:
 def value_words(variable: Variable, value: float) -> str:
     """Returns the value of a variable in words: the name of a class that has one, else the number."""
     return variable.names[int(value)] if variable.names else f"{value:g}"
+
+
+def action_words(action: Mapping[str, float], dataset: Dataset) -> str:
+    """Returns the values that an action sets in words, such as `thickness = 2.82, season = spring`."""
+    parts = []
+    for name, value in action.items():
+        variable = known_variable(name, dataset)
+        named = variable is not None and variable.names
+        parts.append(f"{name} = {value_words(variable, value) if variable and named else f'{value:.4g}'}")
+    return ", ".join(parts) or "nothing"
+
+
+def known_variable(name: str, dataset: Dataset) -> Variable | None:
+    """Returns the variable or label called `name`; None if it is another name, such as that of a binary attribute."""
+    return next((one for one in (*dataset.variables, *dataset.labels) if one.name == name), None)
+
+
+def flip_title(name: str, dataset: Dataset) -> str:
+    """Returns what a flip requires: `another season`, `holes flipped`, or `the opposite of thick` of an attribute.
+
+    Arguments:
+        name: What is flipped: a variable, a label, or a binary attribute.
+        dataset: The data set.
+    """
+    variable = known_variable(name, dataset)
+    if variable is None or not variable.classes:
+        return f"the opposite of {name}"
+    return f"another {name}" if variable.classes > 2 else f"{name} flipped"
+
+
+def change_words(name: str, label: int, target: int, dataset: Dataset) -> str:
+    """Returns a required change in words: `autumn → summer`, `yes → no`, `7 → 3`; `thick → not` of an attribute.
+
+    Arguments:
+        name: What is flipped: a variable, a label, or a binary attribute.
+        label: The present class.
+        target: The required class.
+        dataset: The data set.
+    """
+    variable = known_variable(name, dataset)
+    if variable is None or not variable.classes or (variable.classes == 2 and not variable.names):
+        return f"{name} → not" if label == 1 else f"not → {name}"
+    return f"{value_words(variable, label)} → {value_words(variable, target)}"
 
 
 def fact_words(name: str, value: float, variable: Variable | None) -> str:

@@ -6,6 +6,7 @@ not used as inputs of networks. Where the lowest quality does not suffice, as fo
 of each method and suite are listed, and the page states how many are left out.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,16 @@ from ...answers.store import gather
 from ...core.files import read_table
 from ...data.dataset import Dataset, load_split
 from ...methods.registry import METHODS
-from ..vocabulary import CEILING, FLOOR, method_title, set_title, spell_score
+from ..vocabulary import (
+    CEILING,
+    FLOOR,
+    action_words,
+    known_variable,
+    method_title,
+    set_title,
+    spell_score,
+    value_words,
+)
 from .blobs import capacity, gzipped, quantised, runs, sheet
 from .browse_queries import ACTUAL, query_suite
 
@@ -113,7 +123,7 @@ def browse(
     listed = {name: _first(answered, most) for name, (_, answered) in sheets.items()}
     suites = []
     for suite, methods in found.items():
-        one = _questions(suite, asked[suite])
+        one = _questions(suite, asked[suite], dataset)
         one |= {"methods": [], "truth": None}
         one["images"] = np.searchsorted(used, asked[suite]["index"].to_numpy(np.int64)).tolist()
         for method, seed in methods:
@@ -161,7 +171,7 @@ def _answers(answers: Path, suite: str, table: pd.DataFrame, shown: Shown) -> An
     return found
 
 
-def _questions(suite: str, table: pd.DataFrame) -> dict[str, Any]:
+def _questions(suite: str, table: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
     """Returns the columns of the questions of a suite as lists."""
     names = {
         name: table[name].astype(str).tolist() if name in table else [""] * len(table)
@@ -172,28 +182,33 @@ def _questions(suite: str, table: pd.DataFrame) -> dict[str, Any]:
     return {
         "suite": suite,
         "kinds": kinds,
-        "titles": [kind if suite == "flip" else set_title(kind) for kind in kinds],
+        "titles": [kind if suite == "flip" else set_title(kind, dataset) for kind in kinds],
         "intervention": [kinds.index(name) for name in names["intervention"]],
         "protocols": protocols,
         "protocol": [protocols.index(name) for name in names["protocol"]],
-        "steps": table["steps"].map(_short).tolist(),
+        "steps": [_short(steps, dataset) for steps in table["steps"]],
         "target": (
-            [f"{a} → {t}" for a, t in zip(table["attribute"], table["target"], strict=True)]
+            [
+                _target(name, int(target), dataset)
+                for name, target in zip(table["attribute"], table["target"], strict=True)
+            ]
             if "attribute" in table
             else []
         ),
     }
 
 
-def _short(steps: str) -> str:
-    """Returns the actions of a question in words, such as `thickness = 2.82`."""
-    import json
+def _target(name: str, target: int, dataset: Dataset) -> str:
+    """Returns the target of a flip, such as `season → spring`, `digit → 3`, or `thick → no` of an attribute."""
+    variable = known_variable(name, dataset)
+    if variable is None or (variable.classes == 2 and not variable.names):
+        return f"{name} → {'yes' if target else 'no'}"
+    return f"{name} → {value_words(variable, target)}"
 
-    actions = json.loads(steps)
-    words = [
-        ", ".join(f"{name} = {value:.4g}" for name, value in action.items()) or "nothing"
-        for action in actions
-    ]
+
+def _short(steps: str, dataset: Dataset) -> str:
+    """Returns the actions of a question in words, such as `thickness = 2.82`."""
+    words = [action_words(action, dataset) for action in json.loads(steps)]
     same = len(set(words)) == 1 and len(words) > 1
     return (
         f"{len(words)} × {words[0]}" if same else "; then ".join(words[:2]) + (" …" if len(words) > 2 else "")

@@ -266,7 +266,7 @@ class Explorer {
     for (const [v, label, value] of named) {
       const known = this.content.training.variables[v.name], unit = v.unit ? ` ${v.unit}` : "";
       if (known.classes) {
-        if (!known.classes.includes(Math.round(value))) lines.push(`${label} = ${value} is outside of the training data, which have no image of this class`);
+        if (!known.classes.includes(Math.round(value))) lines.push(`${label} = ${shown(v, value)} is outside of the training data, which have no image of this class`);
       } else if (short(value) < short(known.low) || short(value) > short(known.high)) lines.push(`${label} = ${short(value)}${unit} is outside of the training data (${short(known.low)} to ${short(known.high)}${unit}); the answer extrapolates`);
     }
     if (this.example < 0) lines.push(...this.atypical());

@@ -110,7 +110,11 @@ def test_faults_can_be_refused(tmp_path):
         UserError, match=r"^data: \d+ rows have faults; correct them, or set data.faults: skip\nrow "
     ):
         made(tmp_path, tmp_path / "out", variables=VARIABLES, faults="refuse")
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["faults.txt"]
+    text = (tmp_path / "out" / "faults.txt").read_text()
+    assert "missing.png: no such file" in text and text.startswith("left out: ")
+    made(tmp_path, tmp_path / "out", variables=VARIABLES)
+    assert not (tmp_path / "out" / "faults.txt").exists()
 
 
 def test_splits_follow_the_content_not_the_order_or_the_place(plain, tmp_path):

@@ -96,7 +96,7 @@ def test_the_weight_with_the_highest_auc_is_the_smallest_of_several():
 
 def test_too_few_persons_are_refused(tmp_path):
     data = write_persons(tmp_path / "data", persons=5)
-    with pytest.raises(UserError, match="identity: 5 persons of judges have two images or more"):
+    with pytest.raises(UserError, match="identity: 5 individuals of judges have two images or more"):
         train_identity(identity_settings(), Run("identity", data, tmp_path, tmp_path / "out"))
 
 

@@ -1,7 +1,8 @@
 """Checks whether the folders and files that a configuration names exist, before the workflow plans its steps.
 
-Files that earlier steps have copied into the results are not checked again. A missing folder of images is an error. A
-missing file of weights is a warning, since only the scores and methods that require it are absent then.
+Files that earlier steps have copied into the results are not checked again. A missing folder of images is an error, as
+is one with too few images. A missing file of weights is a warning, since only the scores and methods that require it
+are absent then.
 """
 
 import os
@@ -13,6 +14,7 @@ from ..core.errors import UserError
 from ..core.names import nearest, similar
 from ..data.registry import DATASETS
 from ..pretrained.sources import Pretrained, pretrained, weights_available
+from .data_checks import data_errors
 from .explainers import EXPLAINERS
 from .model_checks import used_networks
 
@@ -41,10 +43,8 @@ def missing_folders(settings: "Settings") -> Iterator[str]:
         from ..data.published import find_published
 
         yield from _message(lambda: find_published(published))
-    if settings.dataset == "celeba" and not (data / "dataset.json").exists():
-        from ..data.celeba_entry import check_folder as check_celeba
-
-        yield from _message(lambda: check_celeba(settings.data.celeba.folder))
+    if not (data / "dataset.json").exists():
+        yield from data_errors(settings)
     for name, network in _used_weights(settings).items():
         source = network.source
         if not weights_available(network, data.parent / "models" / name) and similar(

@@ -56,7 +56,9 @@ def read_lists(folder: Path | str | None) -> pd.DataFrame:
             print(f"celeba: {missing:,} of {len(table):,} listed images left out: {reason}", file=sys.stderr)
             table = table[table[column].notna()]
     if not len(table):
-        raise UserError(f"{root}: contains none of the listed images; put them in {root / FOLDER}")
+        raise UserError(
+            f"data.celeba.folder: {root} contains none of the listed images; put them in {root / FOLDER}"
+        )
     whole = [column for column in ("partition", "identity") if column in table]
     return table.astype(dict.fromkeys(whole, "int64")).reset_index(drop=True)
 

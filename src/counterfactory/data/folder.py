@@ -12,8 +12,8 @@ a training image too. Such files are kept in one split, the first of `test`, `ju
 and the rows of the other splits are left out. Only files that are equal byte by byte are found, not an image that was
 saved again.
 
-Every row that is left out and every image that was converted has a line in `notes.txt`. No true counterfactuals are
-known.
+Every row that is left out and every image that was converted has a line in `notes.txt`, or in `faults.txt` if no data
+set can be made. No true counterfactuals are known.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ from ..core.files import write_text
 from ..core.progress import progress
 from .dataset import SPLITS, described_by, save_dataset, save_split
 from .folder_rows import Notes, Row, read_rows
+from .folder_splits import COPIES, refuse_faults, split_rows
 from .own_images import Annotated, annotated, declare
 from .photographs import kind_of, read_photograph
 from .registry import DatasetEntry
-from .splits import ORDER, cut, rank
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ __all__ = ["synthesise"]
 CHUNK = 256
 """Images read between two updates of the progress line."""
 
-REFUSED = 10
-"""The number of faults that an error shows."""
+FAULTS = "faults.txt"
+"""The file that lists the irregularities if no data set can be made."""
 
 
 def synthesise(
@@ -75,14 +75,14 @@ def synthesise(
     notes = Notes()
     rows = read_rows(found, settings, notes)
     rows, images, digests = _read(rows, settings, notes, threads)
-    splits = _splits(rows, digests, settings, notes)
-    if notes.faults and settings.faults == "refuse":
-        lines = [line for _, _, line in sorted(notes.faults, key=lambda note: note[1])]
-        more = [f"and {len(lines) - REFUSED:,} more"] if len(lines) > REFUSED else []
-        remedy = "correct them, or set data.faults: skip"
-        raise UserError(
-            "\n".join([f"data: {len(lines):,} rows have faults; {remedy}", *lines[:REFUSED], *more])
-        )
+    try:
+        splits = split_rows(rows, digests, settings, notes)
+        refuse_faults(settings, notes)
+    except UserError as error:
+        # The workflow removes notes.txt, an output of the step, if the step fails.
+        write_text(out / FAULTS, "\n".join([*notes.summary(), "", *notes.lines()]) + "\n")
+        raise UserError(f"{error}\nAll irregularities are listed in {out / FAULTS}") from None
+    (out / FAULTS).unlink(missing_ok=True)
     entry = declare(_entry(), settings)
     variables = _with_ranges(found, entry.variables, rows, splits["train"])
     labels = _with_ranges(found, entry.labels, rows, splits["train"])
@@ -102,10 +102,11 @@ def synthesise(
             columns[variable.name] = np.array([row.values[variable.name] for row in chosen], kind)
         save_split(out, split, images[splits[split]], pd.DataFrame(columns))
     counts = ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS)
-    spare = len(rows) - sum(map(len, splits.values()))
+    spare = len(rows) - sum(map(len, splits.values())) - sum(kind == COPIES for kind, _, _ in notes.faults)
     head = [
         f"{found.table.path.name}: {len(found.table) + len(found.table.ragged):,} rows, {len(notes.faults):,} left out",
-        f"images per split: {counts}" + (f"; {spare:,} more than the splits hold" if spare else ""),
+        f"images per split: {counts}" + (f"; {spare:,} not used: {_full(splits, settings)}" if spare else ""),
+        "row 1 is the first one below the header",
         *notes.summary(),
     ]
     print("\n".join(head), file=sys.stderr)
@@ -113,6 +114,15 @@ def synthesise(
     save_dataset(
         out, described_by("folder", replace(entry, variables=variables, labels=labels), settings.image_size)
     )
+
+
+def _full(splits: dict[str, list[int]], settings: "DataSettings") -> str:
+    """Returns the keys of the splits that have as many images as they may have, with their values."""
+    sizes = {split: getattr(settings, split) for split in SPLITS}
+    full = [split for split in SPLITS if len(splits[split]) >= sizes[split]]
+    if not full:
+        return "no split has room for all images of their individual"
+    return ", ".join(f"data.{split} is {sizes[split]:,}" for split in full)
 
 
 def _entry() -> DatasetEntry:
@@ -140,7 +150,8 @@ def _read(
     with ThreadPoolExecutor(max(1, threads)) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are refused
         starts = range(0, len(rows), CHUNK)
-        for start in progress(starts, len(starts), "read images", "chunks"):
+        # Without rows there is no progress to show.
+        for start in progress(starts, len(starts), "read images", "chunks") if rows else ():
             part = rows[start : start + CHUNK]
             for row, (photograph, digest) in zip(part, pool.map(one, part), strict=True):
                 if isinstance(photograph, str):
@@ -160,77 +171,6 @@ def _read(
                 kept.append(row)
                 digests.append(digest)
     return kept, images[: len(kept)], digests
-
-
-def _splits(
-    rows: list[Row], digests: list[str], settings: "DataSettings", notes: Notes
-) -> dict[str, list[int]]:
-    """Returns the positions of the rows of each split, in the random order of the seed.
-
-    Raises:
-        UserError: If a split is empty, or an individual is in two splits of the table.
-    """
-    groups = [row.identity or digest for row, digest in zip(rows, digests, strict=True)]
-    sizes = {split: getattr(settings, split) for split in SPLITS}
-    if settings.split_column is None:
-        found = cut(groups, sizes, settings.seed)
-    else:
-        _check_individuals(rows, settings)
-        named = {split: [i for i, row in enumerate(rows) if row.split == split] for split in SPLITS}
-        pool = named["train"]
-        filled = {split: sizes[split] for split in SPLITS if split == "train" or not named[split]}
-        if len(filled) > 1:
-            parts = cut([groups[i] for i in pool], filled, settings.seed)
-            named |= {split: [pool[i] for i in part] for split, part in parts.items()}
-        found = named
-    _leave_out_copies(found, rows, digests, notes)
-    for split, positions in found.items():
-        positions.sort(key=lambda i: (rank(settings.seed, digests[i]), rows[i].name))
-        found[split] = positions[: sizes[split]]
-        if not found[split]:
-            raise UserError(
-                f"data.{split}: no image is left for this split; name a larger table, or more individuals"
-            )
-    return found
-
-
-def _leave_out_copies(
-    splits: dict[str, list[int]], rows: list[Row], digests: list[str], notes: Notes
-) -> None:
-    """Keeps files of equal content only in the first split of :data:`ORDER` that has one.
-
-    Raises:
-        UserError: If no image of a split is left.
-    """
-    home: dict[str, tuple[str, str]] = {}
-    for split in ORDER:
-        for i in splits[split]:
-            home.setdefault(digests[i], (split, rows[i].name))
-    for split, positions in splits.items():
-        for i in positions:
-            own, name = home[digests[i]]
-            if own != split:
-                text = f"{rows[i].name}: in the split {split}, with the same content as {name} in {own}"
-                notes.fault("copies of an image of another split", rows[i].number, text)
-        splits[split] = [i for i in positions if home[digests[i]][0] == split]
-        if positions and not splits[split]:
-            raise UserError(
-                f"data.{split}: all {len(positions):,} images of this split are copies of images of other splits; "
-                "remove copies from the table"
-            )
-
-
-def _check_individuals(rows: list[Row], settings: "DataSettings") -> None:
-    """Refuses a table that puts an individual into two splits."""
-    seen: dict[str, Row] = {}
-    for row in rows if settings.identity_column else ():
-        first = seen.setdefault(row.identity, row)
-        if first.split != row.split:
-            raise UserError(
-                f"data.split_column: {settings.split_column}: {settings.identity_column} {row.identity!r} is in "
-                f"{first.split} (row {first.number}) and in {row.split} (row {row.number}); correct the table, or "
-                "remove a key"
-            )
 
 
 def _with_ranges(

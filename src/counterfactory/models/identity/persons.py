@@ -80,13 +80,18 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     known = known[counts > 1]
     if len(known) < 6:
         raise UserError(
-            f"identity: {len(known)} persons of {' and '.join(settings.splits)} have two images or more; raise "
-            "data.judges, or remove the metric identity from scores.metrics"
+            f"identity: {len(known)} individuals of {' and '.join(settings.splits)} have two images or more, but 6 are "
+            f"needed; raise {' or '.join(f'data.{split}' for split in settings.splits)}, or remove identity from "
+            "scores.metrics"
         )
     train, held_out = hold_out(len(known), settings.held_out, settings.seed)
     held_out = generator(settings.seed, "persons").permutation(held_out)
     if len(held_out) < 4:
-        raise UserError(f"identity.held_out: {len(held_out)} persons are held out, 4 are needed; raise it")
+        raise UserError(
+            f"identity.held_out is {settings.held_out:g}, which is {len(held_out)} of the {len(known)} individuals of "
+            f"{' and '.join(settings.splits)} with two images or more, but 4 are needed; set at least "
+            f"{-(-400 // len(known)) / 100:g}"
+        )
     parts = {"valid": known[held_out[0::2]], "measured": known[held_out[1::2]]}
     rows = {name: np.flatnonzero(np.isin(people, persons)) for name, persons in parts.items()}
     # `sources` bounds the images, as it bounds the renderings of a simulated world.

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from counterfactory.data.celeba_entry import ATTRIBUTES
+from counterfactory.data.celeba_lists import read_lists
 
 WIDTH, HEIGHT = 178, 218
 HAIR = {"Black_Hair": (25, 20, 20), "Brown_Hair": (95, 60, 30), "Blond_Hair": (220, 190, 110)}
@@ -133,5 +134,13 @@ def write_faces(
     return folder
 
 
+def main(folder: Path, identities: int = 500, each: int = 5) -> None:
+    """Writes a folder for the preset `faces_smoke`, and prints how many faces each partition has."""
+    write_faces(folder, identities, each)
+    partitions = read_lists(folder)["partition"].value_counts().sort_index()
+    faces = ", ".join(f"{count:,} in partition {number}" for number, count in partitions.items())
+    print(f"{folder}: drawn {identities * each:,} faces of {identities:,} persons: {faces}")
+
+
 if __name__ == "__main__":
-    write_faces(Path(sys.argv[1]), identities=500, each=5)
+    main(Path(sys.argv[1]))

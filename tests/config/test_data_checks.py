@@ -106,7 +106,7 @@ def test_a_column_that_is_read_as_another_kind_is_refused_with_the_reason(tmp_pa
     assert table_lines(tmp_path, tmp_path / "results", VARIABLES) == []
     (line,) = table_lines(tmp_path, tmp_path / "results", {"size": {"type": "binary"}})
     assert line.startswith(
-        "data.train: no image is left for this split; 0 rows can be used, 60 are left out: 60 x "
+        "data.train: no image is left for this split; 0 of 60 rows can be used; left out: 60 x "
     )
     assert (
         "values that cannot be read, such as row 1: 0000.png: Size: " in line and "is none of no, yes" in line
@@ -117,10 +117,9 @@ def test_missing_files_are_counted_before_anything_runs(tmp_path):
     rows = draw_folder(tmp_path, 40)
     write_table(tmp_path / "table.csv", [*rows, *([f"gone{i}.png", *rows[i][1:]] for i in range(2))])
     assert table_lines(tmp_path, tmp_path / "results", VARIABLES) == []
-    (text,) = table_lines(tmp_path, tmp_path / "results", VARIABLES, faults="refuse")
-    assert text.startswith(
-        "data: 2 rows have faults; correct them, or set data.faults: skip\nrow 41: gone0.png"
-    )
+    said = table_lines(tmp_path, tmp_path / "results", VARIABLES, faults="refuse")
+    assert said[0] == "data: 2 rows have faults; correct them, or set data.faults: skip"
+    assert len(said) == 3 and said[1].startswith("row 41: gone0.png: no such file")
 
 
 def test_too_few_held_out_individuals_of_a_table_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from counterfactory.data.celeba_lists import read_lists
 from counterfactory.data.dataset import SPLITS, load_dataset, load_split
 from counterfactory.data.graph import topological_order
 from counterfactory.data.registry import DATASETS, entry_of
-from tests.faces import write_faces
+from tests.faces import main, write_faces
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +196,9 @@ def test_written_data_set(folder, tmp_path):
         assert bytes_of[0] == bytes_of[1] and bytes_of[2] == bytes_of[3]
         loaded = load_split(tmp_path / "one", split)
         assert len(loaded.images) == len(loaded.attributes) and loaded.images.std() > 30
+
+
+def test_the_command_that_draws_faces_says_what_it_drew(tmp_path, capsys):
+    main(tmp_path, identities=10, each=2)
+    said = "drawn 20 faces of 10 persons: 12 in partition 0, 4 in partition 1, 4 in partition 2"
+    assert capsys.readouterr().out == f"{tmp_path}: {said}\n"

@@ -85,7 +85,7 @@ def test_every_odd_row_is_told_in_one_line_and_counted(tmp_path, capsys):
             assert any(words in line for line in found), (number, words, found)
     assert (
         "outline: several spellings of no and yes:" in lines
-        and "1 image files are in no row: unnamed.png" in lines
+        and "1 image file is in no row: unnamed.png" in lines
     )
     # Every row is in a split, left out with a line, or more than the splits hold.
     left = re.findall(r"^row (\d+): .*; left out$", lines, re.M)

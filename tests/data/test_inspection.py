@@ -1,6 +1,7 @@
 """The proposal for a folder of images: a configuration that works as it is, and one line for each odd thing."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -9,9 +10,13 @@ from PIL import Image
 
 from counterfactory.cli import main
 from counterfactory.config import load_settings, read_config
+from counterfactory.config.attributes import IdentitySettings
+from counterfactory.config.path_checks import missing_folders
 from counterfactory.core.errors import UserError
+from counterfactory.data.dataset import SPLITS, load_split
 from counterfactory.data.folder import synthesise
-from counterfactory.data.inspection import inspect, to_yaml
+from counterfactory.data.folder_rows import counted
+from counterfactory.data.inspection import HELD_OUT, inspect, to_yaml
 from tests.data.own_folder import HEADER, add_odd_rows, draw_folder, write_table
 
 
@@ -25,7 +30,13 @@ def odd(tmp_path_factory):
 def test_the_proposal_is_a_configuration_that_works(odd, tmp_path, capsys):
     folder, _ = odd
     assert main(["inspect", str(folder / "images"), "--out", str(tmp_path / "mine.yaml")]) == 0
-    assert "snakemake --cores all --configfile" in capsys.readouterr().err
+    own = tmp_path / "mine.yaml"
+    said = capsys.readouterr().err.splitlines()
+    # The presets come first, since the keys of a later file take precedence.
+    assert said[-2:] == [
+        f"next, at toy sizes: snakemake --cores all --configfile workflow/presets/smoke.yaml {own}",
+        f"then, in full: snakemake --cores all --configfile {own}",
+    ]
     settings = load_settings(read_config([tmp_path / "mine.yaml"]))
     data = settings.data
     assert (data.image_column, data.identity_column, data.edges) == ("file", "person", [])
@@ -55,8 +66,8 @@ def test_odd_rows_are_named(odd):
         assert any(words in line for line in lines if line.startswith("# odd: ")), words
     for words in (
         "corrupt.png: not an image",
-        "1 images: CMYK",
-        "1 images: 16 bit",
+        "1 image: CMYK",
+        "1 image: 16 bit",
         "rotated by EXIF",
     ):
         assert any(words in line for line in lines if line.startswith("# odd: ")), words
@@ -225,3 +236,57 @@ def test_numbers_with_two_readings_are_not_proposed(tmp_path):
     found = inspect(tmp_path / "images")
     assert "size" not in found.section["variables"]
     assert found.left_out["Size"] == "has '1,000', which can be 1000 or 1.000; correct it"
+
+
+def test_the_rows_that_can_be_used_are_those_of_the_step(odd, tmp_path):
+    folder, _ = odd
+    found = inspect(folder / "images")
+    settings = load_settings(yaml.safe_load(to_yaml(found)))
+    synthesise(settings.data, False, tmp_path, tmp_path / "out")
+    counts = {split: len(load_split(tmp_path / "out", split).attributes) for split in SPLITS}
+    (line,) = [line for line in found.summary if "can be used" in line]
+    assert ", ".join(f"{split} {count}" for split, count in counts.items()) in line
+    left, rows = re.search(r"(\d+) of (\d+) rows can be used", line).groups()
+    head = (tmp_path / "out" / "notes.txt").read_text().splitlines()
+    assert head[0] == f"table.csv: {rows} rows, {int(rows) - int(left)} left out"
+    assert head[2] == "row 1 is the first one below the header"
+    assert found.summary[0].endswith("row 1 is the first one below the header")
+
+
+def test_few_individuals_are_proposed_with_a_share_that_the_identity_network_can_hold_out(tmp_path):
+    identity = IdentitySettings()
+    assert (identity.held_out, identity.splits) == (HELD_OUT, ["judges"])
+    draw_folder(tmp_path, 120, people=40)
+    found = inspect(tmp_path / "images")
+    assert any(
+        line.startswith("identity.held_out is 0.1, which is 1 of the 8 individuals") for line in found.odd
+    )
+    given = yaml.safe_load(to_yaml(found)) | {"results": str(tmp_path / "results")}
+    assert given["identity"] == {"held_out": 0.5}
+    assert list(missing_folders(load_settings(given))) == []
+
+
+def test_a_column_that_may_name_the_individual_is_said(tmp_path):
+    rows = draw_folder(tmp_path, 120)
+    header = (*HEADER[:4], "plant", "plot_id", "comment")
+    more = [[*row[:4], f"rose {i % 30}", 100 + i % 24, f"seen on day {i}"] for i, row in enumerate(rows)]
+    write_table(tmp_path / "table.csv", more, header)
+    found = inspect(tmp_path / "images")
+    assert found.left_out == {
+        "comment": "looks like text (120 different values)",
+        "plant": "looks like text (30 different values); if it names the individual, set identity_column: plant",
+        "plot_id": "looks like a number of the row; if it names the individual, set identity_column: plot_id",
+    }
+    lines = to_yaml(found).splitlines()
+    assert "  # identity_column: plant" in lines and "  # identity_column: plot_id" in lines
+    chosen = "\n".join(lines).replace("  # identity_column: plant", "  identity_column: plant")
+    assert load_settings(yaml.safe_load(chosen)).data.identity_column == "plant"
+
+
+def test_images_of_one_size_and_numbers_of_one(tmp_path):
+    rows = draw_folder(tmp_path, 30)
+    Image.new("CMYK", (48, 40)).save(tmp_path / "images" / "more.jpg")
+    write_table(tmp_path / "table.csv", [*rows, ["more.jpg", "5", "red", "no", "p1"]])
+    found = inspect(tmp_path / "images")
+    assert "centre squares: 40 px, all of this size" in found.summary and "1 image: CMYK" in found.odd
+    assert (counted(1, "row"), counted(1000, "row"), counted(0, "row")) == ("1 row", "1,000 rows", "0 rows")

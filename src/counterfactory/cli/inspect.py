@@ -1,11 +1,15 @@
 """The command that looks at a folder of images and proposes its configuration."""
 
 import argparse
+import shlex
 import sys
 
 from .options import OUT, THREADS, Command, file_path, path, positional
 
 __all__ = ["COMMANDS"]
+
+PRESET = "workflow/presets/smoke.yaml"
+"""The toy sizes of a first run. The user's file comes after it, so that its keys take precedence."""
 
 
 def _inspect(args: argparse.Namespace) -> None:
@@ -20,7 +24,10 @@ def _inspect(args: argparse.Namespace) -> None:
     write_text(args.out, text)
     for line in [*proposal.summary, *(f"odd: {line}" for line in proposal.odd)]:
         print(line, file=sys.stderr)
-    print(f"{args.out}: written; next: snakemake --cores all --configfile {args.out}", file=sys.stderr)
+    own = shlex.quote(str(args.out))
+    print(f"{args.out}: written", file=sys.stderr)
+    print(f"next, at toy sizes: snakemake --cores all --configfile {PRESET} {own}", file=sys.stderr)
+    print(f"then, in full: snakemake --cores all --configfile {own}", file=sys.stderr)
 
 
 COMMANDS = (

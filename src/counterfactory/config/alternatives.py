@@ -1,6 +1,5 @@
 """Describes in words what a key accepts that can have values of several kinds, such as `none` or a whole number."""
 
-from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -11,8 +10,8 @@ from .values import members
 
 __all__ = ["accepted_words", "annotation_at", "literals"]
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+_KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_MANY: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 _BOUNDS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
 
 
@@ -83,7 +82,7 @@ def _words(choice: Any) -> list[str]:
         bare = get_args(bare)[0] if get_origin(bare) is Annotated else bare
         count = f"{len(below)} " if origin is tuple and ... not in below else ""
         least = f"at least {bounds['min_length']} " if "min_length" in bounds else ""
-        return [f"a list of {least or count}{_MANY.get(bare, 'values')}"]  # type: ignore[call-overload]
+        return [f"a list of {least or count}{_MANY.get(bare, 'values')}"]
     if origin is dict or (isinstance(choice, type) and issubclass(choice, BaseModel)):
         return ["keys and values"]
     word = _KINDS.get(choice, "another value")
@@ -92,7 +91,7 @@ def _words(choice: Any) -> list[str]:
     return [" ".join([word, *limits[:1]])]
 
 
-def _bounds(metadata: list[Any]) -> Mapping[str, Any]:
+def _bounds(metadata: list[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in metadata:
         for part in one.metadata if isinstance(one, FieldInfo) else [one]:

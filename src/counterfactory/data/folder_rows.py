@@ -15,7 +15,7 @@ from .variable import Variable
 if TYPE_CHECKING:
     from ..config.data import DataSettings
 
-__all__ = ["Notes", "Row", "one_line", "read_rows"]
+__all__ = ["Notes", "Row", "counted", "one_line", "read_rows"]
 
 SHOWN = 20
 """The number of spellings or files that one line names."""
@@ -95,6 +95,11 @@ def one_line(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in " ".join(text.split()))
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless the number is 1."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[Row]:
     """Returns the rows whose values are complete and whose file exists, in the order of the table.
 
@@ -147,7 +152,10 @@ def read_rows(found: Annotated, settings: "DataSettings", notes: Notes) -> list[
         text = ", ".join(unnamed[:SHOWN]) + (
             f" and {len(unnamed) - SHOWN:,} more" if len(unnamed) > SHOWN else ""
         )
-        notes.remark("lists of files in no row", 0, f"{len(unnamed):,} image files are in no row: {text}")
+        verb = "is" if len(unnamed) == 1 else "are"
+        notes.remark(
+            "lists of files in no row", 0, f"{counted(len(unnamed), 'image file')} {verb} in no row: {text}"
+        )
     return rows
 
 

@@ -93,10 +93,9 @@ def _remedy(rows: list[Row], notes: Notes) -> str:
         first.setdefault(kind, line.removesuffix("; left out"))
         counts[kind] = counts.get(kind, 0) + 1
     reasons = "; ".join(f"{counts[kind]:,} x {kind}, such as {line}" for kind, line in first.items())
-    return (
-        f"{len(rows):,} rows can be used, {len(notes.faults):,} are left out: {reasons}; correct them or the section "
-        "data"
-    )
+    usable = len(rows) - counts.get(COPIES, 0)
+    total = usable + len(notes.faults)
+    return f"{usable:,} of {total:,} rows can be used; left out: {reasons}; correct them, or the section data"
 
 
 def _leave_out_copies(

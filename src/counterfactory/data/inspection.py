@@ -5,26 +5,25 @@ size of the images. Each irregularity is one line: unreadable or missing files, 
 spellings, constant columns and images that are in no row.
 """
 
-import math
-import re
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
-
 from ..core.errors import UserError
 from .column_roles import SPARSE, key_of, role_of, split_of
 from .columns import Looks, is_missing, look
-from .folder_rows import Notes, one_line, read_rows
-from .own_images import FEWEST_IMAGES, annotated, find_image_column, images_in, locate
+from .folder_rows import Notes, Row, counted, read_rows
+from .folder_splits import COPIES, split_rows
+from .individuals import individual_errors, least_share, paired
+from .own_images import FEWEST_IMAGES, annotated, find_image_column, images_in, locate, planned_counts
 from .photographs import cropped, decode, kind_of
-from .splits import SHARES
+from .proposal import Proposal, to_yaml
 from .tables import Table, find_table, read_columns
+from .variable import SPLITS
 
 __all__ = ["Proposal", "inspect", "to_yaml"]
 
@@ -34,31 +33,12 @@ MOST_DECODED = 5_000
 SIZES = (32, 48, 64, 96, 128)
 """The image sizes that are proposed, in px; larger ones take hours on a CPU."""
 
-PLAIN_TEXT = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.-]*")
-"""A text that is written without quotes, unless YAML reads it as another type."""
-
 LARGEST_DEFAULT = 64
+HELD_OUT = 0.1
+"""The default of `identity.held_out`."""
+
 SPLIT_NUMBERS = {"0": "train", "1": "valid", "2": "test"}
 """The splits of the numbers 0, 1 and 2, as in CelebA's list."""
-
-
-@dataclass
-class Proposal:
-    """The proposed configuration and the findings about a folder.
-
-    Arguments:
-        section: The proposed section `data`.
-        odd: One line for each irregularity.
-        comments: What was found about each variable, by its name.
-        summary: Lines that describe the folder.
-        left_out: The columns that the proposal does not use, with the reason.
-    """
-
-    section: dict[str, Any]
-    odd: list[str] = field(default_factory=list)
-    comments: dict[str, str] = field(default_factory=dict)
-    summary: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 1) -> Proposal:
@@ -92,6 +72,9 @@ def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 
             proposal.comments[key] = _comment(looks[name], found.columns[name])
         elif roles[name] not in ("split", "identity"):
             proposal.left_out[name] = _reason(roles[name], looks[name])
+            if "identity" not in roles.values() and _repeats(looks[name], len(found)):
+                proposal.left_out[name] += f"; if it names the individual, set identity_column: {name}"
+                proposal.individuals.append(name)
     if not section["variables"]:
         raise UserError(f"{found.path}: no column looks like a variable; add one with numbers or classes")
     for key, role in (("identity_column", "identity"), ("split_column", "split")):
@@ -109,8 +92,8 @@ def inspect(folder: Path | str, table: Path | str | None = None, threads: int = 
         _splits(proposal, found)
     if len(found) < FEWEST_IMAGES:
         proposal.odd.append(f"the table has {len(found)} rows, but at least {FEWEST_IMAGES} are required")
-    _images(proposal, folder, found, threads)
-    _rows(proposal)
+    digests = _images(proposal, folder, found, threads)
+    _rows(proposal, found, digests)
     return proposal
 
 
@@ -128,6 +111,11 @@ def _comment(looks: Looks, cells: Sequence[str]) -> str:
         return f"{looks.low:g} to {looks.high:g}, {looks.different:,} different values; unit unknown{missing}"
     counted = Counter(cell for cell in cells if not is_missing(cell)).most_common(6)
     return ", ".join(f"{word}: {count:,}" for word, count in counted) + missing
+
+
+def _repeats(looks: Looks, rows: int) -> bool:
+    """Returns whether a column has many values, which most rows share with others, as the names of individuals do."""
+    return 2 < looks.different <= (rows - looks.missing) // 2 and looks.missing <= SPARSE * rows
 
 
 def _reason(role: str, looks: Looks) -> str:
@@ -171,17 +159,22 @@ def _splits(proposal: Proposal, table: Table) -> None:
             del section["identity_column"]
 
 
-def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> None:
-    """Decodes the images: their sizes and channels."""
+def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> dict[Path, str]:
+    """Decodes the images: their sizes and channels.
+
+    Returns:
+        The hash of each file that can be read; an empty mapping if only some images are decoded.
+    """
     names = list(dict.fromkeys(table.columns[proposal.section["image_column"]]))
     paths = [path for name in names if (path := locate(folder, name)) is not None]
     step = -(-len(paths) // MOST_DECODED)
     some = paths[::step]
 
-    def one(path: Path) -> tuple[tuple[int, int], tuple[str, ...]] | str:
+    def one(path: Path) -> tuple[tuple[int, int], tuple[str, ...], str] | str:
         try:
             picture, converted = decode(path, 3)
-            return cropped(picture, "square", path).size, converted
+            digest = hashlib.sha256(path.read_bytes()).hexdigest() if step == 1 else ""
+            return cropped(picture, "square", path).size, converted, digest
         except UserError as error:
             return str(error)
 
@@ -193,34 +186,44 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> Non
     ]
     if not read:
         raise UserError(f"{folder}: none of its images can be read; save them as PNG or JPEG")
-    converted = Counter(kind_of(one) for _, all_of in read for one in all_of if one != "grey")
-    proposal.odd += [f"{count:,} images: {kind}" for kind, count in sorted(converted.items())]
-    grey = sum("grey" in all_of for _, all_of in read)
-    sides = sorted(size[0] for size, _ in read)
+    converted = Counter(kind_of(one) for _, all_of, _ in read for one in all_of if one != "grey")
+    proposal.odd += [f"{counted(count, 'image')}: {kind}" for kind, count in sorted(converted.items())]
+    grey = sum("grey" in all_of for _, all_of, _ in read)
+    sides = sorted(size[0] for size, _, _ in read)
     typical = sides[len(sides) // 2]
     proposal.section["crop"] = "square"
     proposal.section["channels"] = 1 if grey == len(read) else 3
     if 0 < grey < len(read):
         proposal.odd.append(
-            f"{grey:,} of {len(read):,} images are grey, the others coloured; all are read as RGB"
+            f"{grey:,} of {len(read):,} images {'is' if grey == 1 else 'are'} grey, the others coloured; all are read "
+            "as RGB"
         )
     fitting = [size for size in SIZES if size <= min(typical, LARGEST_DEFAULT)]
     proposal.section["image_size"] = fitting[-1] if fitting else SIZES[0]
+    sizes = f"{sides[0]} to {sides[-1]} px (median {typical})"
+    if sides[0] == sides[-1]:
+        sizes = f"{typical} px, all of this size"
+    files = counted(sum(1 for _ in images_in(folder)), "image file")
     proposal.summary += [
-        f"{len(table):,} rows in {table.path.name}, {sum(1 for _ in images_in(folder)):,} image files",
-        f"centre squares of {sides[0]} to {sides[-1]} px (median {typical})"
-        + (f", of every {step}th image" if step > 1 else ""),
+        f"{counted(len(table), 'row')} in {table.path.name}, {files}; row 1 is the first one below the header",
+        f"centre squares: {sizes}" + (f", of every {step}th image" if step > 1 else ""),
     ]
+    if step > 1:
+        return {}
+    return {
+        path: result[2] for path, result in zip(some, results, strict=True) if not isinstance(result, str)
+    }
 
 
-def _rows(proposal: Proposal) -> None:
-    """Reads all rows as the step does, and lists their faults and remarks."""
+def _rows(proposal: Proposal, table: Table, digests: Mapping[Path, str]) -> None:
+    """Reads all rows as the step does, lists their faults and remarks, and counts the images of each split."""
     defaults: dict[str, Any] = {
         "labels": {},
         "edges": [],
         "identity_column": None,
         "split_column": None,
         "split_values": {},
+        "seed": 0,
     }
     own: dict[str, Any] = {"column": None, "range": "auto", "classes": [], "unit": ""}
     variables = {
@@ -229,67 +232,48 @@ def _rows(proposal: Proposal) -> None:
     settings: Any = SimpleNamespace(**{**defaults, **proposal.section, "variables": variables})
     notes = Notes()
     rows = read_rows(annotated(settings), settings, notes)
+    if digests:  # the images that cannot be read have a line already
+        rows = [row for row in rows if row.path in digests]
     proposal.odd += notes.irregularities()
     proposal.odd += [line for line in notes.summary() if line.startswith("not used")]
-    proposal.summary.append(f"{len(rows):,} rows are complete and name an image file")
-    if "split_column" not in proposal.section:
-        shares = ", ".join(f"{split} {share:.0%}" for split, share in SHARES.items())
-        by = "individual" if "identity_column" in proposal.section else "the content of the file"
-        proposal.summary.append(f"splits: {shares}, cut by {by}")
+    contents = [digests.get(row.path, row.name) for row in rows]
+    _count(proposal, settings, table, rows, contents, bool(digests))
 
 
-def to_yaml(proposal: Proposal) -> str:
-    """Returns a proposal as a configuration file with comments, which reads back as the same section `data`."""
-    lines = ["# Proposed by looking at the images and the table. Correct it where it is wrong."]
-    lines += [f"# {one_line(line)}" for line in proposal.summary]
-    lines += [f"# odd: {one_line(line)}" for line in proposal.odd]
-    lines += [
-        f"# not used: column {one_line(repr(name))} {one_line(reason)}"
-        for name, reason in proposal.left_out.items()
-    ]
-    lines += ["", "dataset: folder", "data:"]
-    for key, value in proposal.section.items():
-        if key != "variables":
-            lines.append(f"  {_pair(key, value)}")
-            continue
-        lines.append(
-            "  variables:  # parents of the image; move a column to `labels` if it must not cause the image"
-        )
-        for name, own in value.items():
-            lines.append(f"    {_pair(name, own)}  # {one_line(proposal.comments[name])}")
-        lines += ["  labels: {}", *_edges(list(value))]
-    return "\n".join(lines) + "\n"
+def _count(
+    proposal: Proposal, settings: Any, table: Table, rows: list[Row], digests: list[str], read: bool
+) -> None:
+    """Divides the rows as the step does, and adds the sizes of the splits, or why there are none.
 
-
-def _edges(names: list[str]) -> list[str]:
-    example = f"[{names[0]}, {names[1]}]" if len(names) > 1 else "[cause, effect]"
-    return [
-        "  # Causal edges between variables: which one changes when another is set? None are assumed. To add one,",
-        f"  # write a pair [cause, effect], such as {one_line(example)}.",
-        "  edges: []",
-    ]
-
-
-class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that quotes every text but plain words and paths."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = PLAIN_TEXT.fullmatch(text) and not text.lower().startswith(("nan", "inf"))
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _pair(key: str, value: Any) -> str:
-    """Returns one key with its value as a line of YAML."""
-    text = yaml.dump(
-        {key: value},
-        Dumper=_Dumper,
-        default_flow_style=True,
-        sort_keys=False,
-        allow_unicode=True,
-        width=math.inf,
+    Arguments:
+        proposal: The proposal.
+        settings: Its section `data`.
+        table: The table.
+        rows: The rows that can be used.
+        digests: The hash of the file of each row, or its name if not all files were read.
+        read: Whether all files were read.
+    """
+    notes = Notes()
+    total = len(table) + len(table.ragged)
+    try:
+        vars(settings).update(planned_counts(table, settings))
+        splits = split_rows(rows, digests, settings, notes)
+    except UserError as error:
+        proposal.odd.append(str(error))
+        return
+    copies = [line for kind, _, line in notes.faults if kind == COPIES]
+    proposal.odd += copies
+    sizes = ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS)
+    if settings.split_column:
+        by = f"column {settings.split_column!r}"
+    else:
+        by = "individual" if settings.identity_column else "the content of the file"
+    proposal.summary.append(
+        f"{len(rows) - len(copies):,} of {counted(total, 'row')} can be used: {sizes} (by {by})"
     )
-    return text.strip()[1:-1]
+    if settings.identity_column:
+        # The default of identity.splits and identity.held_out.
+        count = paired(rows[position].identity for position in splits["judges"])
+        if lines := individual_errors(count, HELD_OUT, ["judges"]):
+            proposal.odd += lines
+            proposal.held_out = least_share(count)

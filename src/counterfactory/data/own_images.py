@@ -35,6 +35,7 @@ __all__ = [
     "leads_out",
     "listing",
     "locate",
+    "planned_counts",
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
@@ -96,7 +97,7 @@ def declare(entry: "DatasetEntry", section: Any) -> "DatasetEntry":
         images=str(found.folder),
         title=found.folder.resolve().name,
         flips=tuple(variable.name for variable in found.variables if variable.classes),
-        sizes=_counts(found.table, section),
+        sizes=planned_counts(found.table, section),
     )
 
 
@@ -267,8 +268,16 @@ def _edges(section: Any, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return edges
 
 
-def _counts(table: Table, section: Any) -> dict[str, int]:
-    """Returns the number of images of each split, if no row has a fault."""
+def planned_counts(table: Table, section: Any) -> dict[str, int]:
+    """Returns the number of images of each split, if no row has a fault.
+
+    Arguments:
+        table: The table.
+        section: The section `data`.
+
+    Raises:
+        UserError: If a split has no row, or the table has too few.
+    """
     total = len(table)
     if section.split_column is None:
         found = dict.fromkeys(SPLITS, 0) | {"train": total}

@@ -123,6 +123,37 @@ def test_settings_prints_what_holds(capsys, tmp_path, monkeypatch):
     assert yaml.safe_load(capsys.readouterr().out) == Settings().model_dump(mode="json")
 
 
+@pytest.mark.parametrize(
+    "key", ["identity", "models.hvae.network", "data.train", "attributes.thick", "models.gan.encoder.steps"]
+)
+def test_one_key_is_explained_as_a_configuration_of_its_own(key, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["settings", key, "--commented"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# ")
+    found, given = yaml.safe_load(text), Settings().model_dump(mode="json")
+    for name in key.split("."):
+        assert list(found) == [name]
+        found, given = found[name], given[name]
+    assert found == given
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["identity", "--reference"], "identity: --reference concerns all keys; leave out one of the two"),
+        (["identity", "--syntax"], "identity: --syntax concerns all keys; leave out one of the two"),
+        (["--syntax", "--reference"], "--syntax and --reference: choose one"),
+        (["--commented", "--out", "x.json"], "--out writes JSON, and --commented prints to the terminal"),
+        (["identiti", "--commented"], "identiti: no such key"),
+    ],
+)
+def test_no_option_of_the_command_settings_is_ignored(words, said, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["settings", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_schema_goes_to_a_file_or_to_stdout(capsys, tmp_path):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()

@@ -145,3 +145,31 @@ def test_the_planned_sizes_are_those_that_are_cut():
             found = cut([str(i) for i in range(total)], dict.fromkeys(splits, total), 0)
             assert {split: len(rows) for split, rows in found.items()} == sizes
     assert portions(SPLITS, 1000) == {"valid": 50, "judges": 200, "test": 150}
+
+
+def test_images_that_no_split_has_room_for_are_said_with_the_key(tmp_path):
+    rows = draw_folder(tmp_path, 80)
+    splits = ("train", "train", "valid", "judges", "test")
+    write_table(tmp_path / "table.csv", [[*row, splits[i % 5]] for i, row in enumerate(rows)], HEAD)
+    files, notes = made(tmp_path, split_column="split", test=14)
+    line = "images per split: train 32, valid 16, judges 16, test 14; 2 not used: "
+    (said,) = [one for one in notes.splitlines() if one.startswith(line)]
+    assert "data.test is 14" in said and len(files["test"]) == 14
+    # A copy in another split has a line of its own, and is not counted among these.
+    rows = [[*row, splits[i % 5]] for i, row in enumerate(rows)]
+    write_table(tmp_path / "table.csv", [*rows, copied(tmp_path, rows[4], "c.png", "p1", "train")], HEAD)
+    _, notes = made(tmp_path, "again", split_column="split")
+    assert "not used" not in notes and "left out: 1 x copies of an image of another split" in notes
+
+
+def test_an_empty_split_says_why_rows_are_left_out_and_lists_them(tmp_path, capsys):
+    draw_folder(tmp_path, 40)
+    said = (
+        r"^data.train: no image is left for this split; 0 of 40 rows can be used; left out: 40 x values that cannot be "
+        r"read, such as row 1: 0000.png: Size: '[0-9.]+' is none of no, yes; correct them, or the section data\n"
+        r"All irregularities are listed in .*out/faults.txt$"
+    )
+    with pytest.raises(UserError, match=said):
+        made(tmp_path, variables={"size": {"type": "binary"}})
+    assert (tmp_path / "out" / "faults.txt").read_text().count("; left out\n") == 40
+    assert "chunks" not in capsys.readouterr().err  # no image was read, so no progress is shown

@@ -14,6 +14,7 @@ __all__ = ["COMMANDS"]
 def _settings(args: argparse.Namespace) -> None:
     import yaml
 
+    _check_options(args)
     if args.syntax:
         from ..config import read_config
 
@@ -24,23 +25,40 @@ def _settings(args: argparse.Namespace) -> None:
 
         print(reference(), end="")
         return
-    if args.commented:
-        from ..config import commented_yaml
-
-        print(commented_yaml(settings_of(args)), end="")
-        return
     shown: Any = settings_of(args).model_dump(mode="json")
     for key in args.key.split(".") if args.key else []:
         try:
             shown = shown[key]
         except (KeyError, TypeError):
             raise UserError(f"{args.key}: no such key; `counterfactory settings` lists all keys") from None
+    if args.commented:
+        from ..config import commented_yaml
+
+        print(commented_yaml(settings_of(args), args.key or ""), end="")
+        return
     if args.out is not None:
         from ..core.files import write_json
 
         write_json(args.out, shown)
         return
     print(yaml.safe_dump(shown, sort_keys=False).strip() if isinstance(shown, dict | list) else shown)
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuses options of which one would be ignored.
+
+    Raises:
+        UserError: If two of them ask for different output, or one does not concern a single key or a file.
+    """
+    forms = [name for name in ("commented", "syntax", "reference") if getattr(args, name)]
+    if len(forms) > 1:
+        raise UserError(f"--{forms[0]} and --{forms[1]}: choose one")
+    if args.key and forms and forms != ["commented"]:
+        raise UserError(f"{args.key}: --{forms[0]} concerns all keys; leave out one of the two")
+    if args.out is not None and forms:
+        raise UserError(
+            f"--out writes JSON, and --{forms[0]} prints to the terminal; leave out one of the two"
+        )
 
 
 def _schema(args: argparse.Namespace) -> None:

@@ -41,9 +41,16 @@ of {title}; ``counterfactory settings --config FILE`` prints the values of the d
 """
 
 
-def commented_yaml(settings: Settings | None = None) -> str:
-    """Returns `settings` (by default, the defaults) as YAML, each key below its description."""
-    return HEAD + "\n".join(_lines(settings or Settings(), "", "")) + "\n"
+def commented_yaml(settings: Settings | None = None, key: str = "") -> str:
+    """Returns `settings` (by default, the defaults) as YAML, each key below its description.
+
+    Arguments:
+        settings: The whole configuration.
+        key: A section or key, such as `models.hvae`: the only one that is returned, in the sections around it, so that
+            the text is a configuration too.
+    """
+    lines = _lines(settings or Settings(), "", "", tuple(key.split(".")) if key else ())
+    return (f"{HEAD}\n" if not key else "") + "\n".join(lines).lstrip() + "\n"
 
 
 def reference() -> str:
@@ -54,9 +61,12 @@ def reference() -> str:
     )
 
 
-def _lines(section: BaseModel, indent: str, above: str) -> Iterator[str]:
+def _lines(section: BaseModel, indent: str, above: str, only: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yields the lines of a section, or of the key at the path `only` below it."""
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+        if only and name != only[0]:
+            continue
+        value, below = getattr(section, name), only[1:]
         declared = " Default: declared by the data set." if f"{above}{name}" in declared_paths() else ""
         if not indent:
             yield ""
@@ -70,10 +80,14 @@ def _lines(section: BaseModel, indent: str, above: str) -> Iterator[str]:
         )
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:"
-            yield from _lines(value, f"{indent}  ", f"{above}{name}.")
+            yield from _lines(value, f"{indent}  ", f"{above}{name}.", below)
         elif isinstance(value, Mapping) and any(isinstance(one, BaseModel) for one in value.values()):
             yield f"{indent}{name}:"
-            yield from (f"{indent}  {key}: {_yaml(one)}" for key, one in value.items())
+            yield from (
+                f"{indent}  {key}: {_yaml(one)}"
+                for key, one in value.items()
+                if not below or str(key) == below[0]
+            )
         else:
             yield f"{indent}{name}: {_yaml(value)}"
 

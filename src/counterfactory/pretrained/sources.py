@@ -115,7 +115,10 @@ def first_available(
             continue
         reported = [line for line in failures if line not in silent]
         if reported:
-            print(f"{' | '.join(reported)}; {name} is used instead", file=sys.stderr)
+            print(
+                f"{' | '.join(reported)}; another source has the same content: {name} is used instead",
+                file=sys.stderr,
+            )
         return content, name
     raise UserError(f"{failure}. Tried {' | '.join(failures)}")
 

@@ -47,6 +47,9 @@ __all__ = ["synthesise"]
 CHUNK = 256
 """Images read between two updates of the progress line."""
 
+FIRST_ROW = "row 1 is the first one below the header"
+"""The line before the rows of `notes.txt`, which says how they are counted."""
+
 FAULTS = "faults.txt"
 """The file that lists the irregularities if no data set can be made."""
 
@@ -80,7 +83,7 @@ def synthesise(
         refuse_faults(settings, notes)
     except UserError as error:
         # The workflow removes notes.txt, an output of the step, if the step fails.
-        write_text(out / FAULTS, "\n".join([*notes.summary(), "", *notes.lines()]) + "\n")
+        write_text(out / FAULTS, "\n".join([*notes.summary(), "", FIRST_ROW, *notes.lines()]) + "\n")
         raise UserError(f"{error}\nAll irregularities are listed in {out / FAULTS}") from None
     (out / FAULTS).unlink(missing_ok=True)
     entry = declare(_entry(), settings)
@@ -106,11 +109,10 @@ def synthesise(
     head = [
         f"{found.table.path.name}: {len(found.table) + len(found.table.ragged):,} rows, {len(notes.faults):,} left out",
         f"images per split: {counts}" + (f"; {spare:,} not used: {_full(splits, settings)}" if spare else ""),
-        "row 1 is the first one below the header",
         *notes.summary(),
     ]
     print("\n".join(head), file=sys.stderr)
-    write_text(out / "notes.txt", "\n".join([*head, "", *notes.lines()]) + "\n")
+    write_text(out / "notes.txt", "\n".join([*head, "", FIRST_ROW, *notes.lines()]) + "\n")
     save_dataset(
         out, described_by("folder", replace(entry, variables=variables, labels=labels), settings.image_size)
     )

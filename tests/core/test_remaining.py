@@ -56,6 +56,32 @@ def test_a_job_that_takes_longer_than_expected_never_ends_the_estimate():
     assert seconds > 0 and share == pytest.approx(0.95)
 
 
+def test_no_time_is_shown_before_a_tenth_of_the_work_is_done():
+    run = Remaining({1: 50, 2: 950}, now=0)
+    run.start(1, 0)
+    assert run.line(40) == "4 % of the work done"
+    run.finish(1, 50)
+    run.start(2, 50)
+    assert run.line(95) == "9 % of the work done"
+    assert run.line(105) == "about 15 min left, 10 % of the work done"
+
+
+def test_a_running_job_that_is_late_lowers_the_speed():
+    run = Remaining({1: 10, 2: 100, 3: 1000}, now=0)
+    run.start(1, 0)
+    run.finish(1, 10)
+    run.start(2, 10)
+    before, _ = run.estimate(110)
+    assert before == pytest.approx(1005)
+    # It takes four times as long as expected, so the last one will too. The estimate rises before the job ends.
+    late, share = run.estimate(410)
+    speed = (20 + 10 + 100) / (20 + 10 + 400)
+    assert late == pytest.approx(1005 / speed) and share == pytest.approx(105 / 1110)
+    run.finish(2, 410)
+    run.start(3, 410)
+    assert run.estimate(410)[0] == pytest.approx(1000 / speed)
+
+
 def test_failed_jobs_start_again_and_unknown_ones_are_ignored():
     run = Remaining({1: 10}, now=0)
     run.start(1, 0)

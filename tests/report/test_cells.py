@@ -88,6 +88,44 @@ def test_the_mean_over_interventions_needs_all_of_them_and_has_the_mean_interval
     assert scores.cell(both, "b").value is None
 
 
+NO_FLIP, FEW = "the prediction did not flip", "the method answers fewer images"
+MISSING = {"value": np.nan, "low": np.nan, "high": np.nan}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # A mean is missing because of the intervention without a value.
+        ({"reason": f"11 of 12 absent: {NO_FLIP}"}, {**MISSING, "reason": NO_FLIP}, NO_FLIP),
+        ({"reason": "of 4 images, fewer than 2,048"}, {**MISSING, "reason": NO_FLIP}, NO_FLIP),
+        (
+            {"reason": f"8 of 12 absent: {FEW}"},
+            {**MISSING, "reason": f"{NO_FLIP}; {FEW}"},
+            f"{NO_FLIP}; {FEW}",
+        ),
+        ({**MISSING, "reason": NO_FLIP}, {**MISSING, "reason": f"{NO_FLIP}; {FEW}"}, f"{NO_FLIP}; {FEW}"),
+        # A mean of fewer questions names their number once.
+        ({"reason": f"2 of 12 absent: {NO_FLIP}"}, {}, f"2 of 12 absent: {NO_FLIP}"),
+        (
+            {"reason": f"2 of 12 absent: {NO_FLIP}"},
+            {"reason": f"3 of 12 absent: {FEW}; {NO_FLIP}"},
+            f"5 of 24 absent: {NO_FLIP}; {FEW}",
+        ),
+        ({"reason": FEW}, {"reason": FEW}, FEW),
+        ({}, {}, ""),
+    ],
+)
+def test_a_mean_names_no_reason_twice(first, second, expected):
+    both = Select("do", "l1", ("t", "i"), "marginal")
+    scores = _scores([_row(what="t", **first), _row(what="i", **second)])
+    assert scores.cell(both, "a").reason == expected
+
+
+def test_absent_questions_of_several_seeds_are_added():
+    rows = [_row(seed=k, reason=f"{k} of 12 absent: {NO_FLIP}" if k else "") for k in range(3)]
+    assert _scores(rows).cell(SELECT, "a").reason == f"3 of 34 absent: {NO_FLIP}"
+
+
 def test_rows_are_ordered_from_floor_to_ceiling():
     scores = _scores([_row("truth"), _row("b"), _row("copy"), _row("a")])
     assert scores.methods == ["copy", "b", "a", "truth"]

@@ -187,6 +187,11 @@ def test_means_are_over_attributes_that_the_ceiling_answers():
     mean = explanation_tables(without, DATASET)[0]
     assert mean.key == "flip" and _cell(mean, "vae", "flip_rate").value == 0.75
     assert _cell(mean, "vae", "flip_rate_n").value == 2 * IMAGES
+    assert "a dash if a method lacks one of them" in mean.caption
+    # Only thick has an FID, so its mean is that of thick.
+    assert _cell(mean, "vae", "fid").value == 31.5
+    assert "FID: mean over thick only; no method has a value for digit." in mean.notes
+    assert not any("flip rate" in note for note in mean.notes)
 
 
 def test_the_graph_table_has_measured_and_true_change():

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +12,12 @@ import yaml
 from counterfactory.core.files import read_json
 from counterfactory.data.morphomnist import log_density
 from counterfactory.report.cells import Scores, read_scores
-from counterfactory.report.checks import mechanisms_table, read_judges
+from counterfactory.report.checks import identity_table, mechanisms_table, read_judges
 from counterfactory.report.distance import distance_table
 from counterfactory.report.layout import Table
 from counterfactory.report.published import PUBLISHED
 from counterfactory.report.score_tables import codes_table, headline_table, main_tables
+from tests.report.named import NAMED
 from tests.report.pretend import DATASET, NO_ANSWER, QUALITY, make_tables
 
 
@@ -276,3 +278,28 @@ def test_the_identity_network_has_a_table_of_its_verification(results, tmp_path)
     assert "| held out, evaluation only | 0.9900 | 0.930 | 0.0080 | 0.9800 | 0.0200 | 600 |" in text
     assert "identity" in {table["key"] for table in json.loads((out / "index.json").read_text())}
     assert not (make_tables(results, tmp_path / "without") / "identity.md").exists()
+
+
+def _identity(dataset):
+    part = dict.fromkeys(("auc", "true_accept", "false_accept", "auc_matched", "false_accept_matched"), 0.5)
+    part["sources"] = 4
+    table = identity_table({"threshold": 0.8, "verification": {"valid": part, "measured": part}}, dataset)
+    text = " ".join((table.caption, table.stub, *(f"{one.group} {one.title}" for one in table.columns)))
+    return text, [column.group for column in table.columns]
+
+
+def test_the_identity_table_calls_individuals_and_matched_variables_as_they_are():
+    text, groups = _identity(NAMED)  # images of leaves
+    assert (
+        "Pairs of images of one individual, compared with pairs of different individuals, none of which"
+        in text
+    )
+    assert "person" not in text and "photograph" not in text
+    # A continuous variable is not matched.
+    assert groups[3] == groups[4] == "equal holes and season" and "length" not in text
+    text, groups = _identity(replace(NAMED, name="celeba"))
+    assert "photographs of one person" in text and "different persons, none of whom" in text
+    continuous = replace(NAMED, variables=NAMED.variables[2:])
+    assert _identity(continuous)[1][3] == "any other image (there are no classes to match)"
+    text, groups = _identity(DATASET)
+    assert "renderings of one digit" in text and groups[3] == "equal thickness and intensity"

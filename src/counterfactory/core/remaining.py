@@ -9,6 +9,10 @@ the jobs R that have been running for :math:`t_j` seconds, the speed is the work
 with a prior :math:`p` of some seconds at the expected speed. A running job has done at most 95 % of its work,
 :math:`a_j = \min(v t_j, 0.95 w_j)`. The remaining work is divided by the speed and by the mean number of jobs that have
 run at once. The estimate is at least the longest remaining time of a running job.
+
+A running job that has taken longer than expected at this speed, :math:`t_j > w_j / v`, shows that the speed is lower.
+It counts among F with its present time. Before :data:`EARLY` of the work is done, no time is shown: the first jobs are
+short, and their speed says little about that of the trainings.
 """
 
 import logging
@@ -22,6 +26,7 @@ __all__ = ["Remaining", "RemainingTime", "spoken"]
 
 PRIOR = 20.0  # seconds
 MOST = 0.95  # share of its work that a running job is assumed to have done at most
+EARLY = 0.1  # share of the work before which no remaining time is shown
 AFTER_JOB = 10.0  # least seconds between two lines
 PERIOD = 30.0  # seconds after which a line is shown although no job ended
 
@@ -65,8 +70,12 @@ class Remaining:
 
     def estimate(self, now: float) -> tuple[float, float]:
         """Returns the remaining seconds, and the share of the work that is done, from 0 to 1."""
-        speed = (PRIOR + self._done) / (PRIOR + self._spent)
         spent = {job: now - start for job, start in self._running.items()}
+        speed = (PRIOR + self._done) / (PRIOR + self._spent)
+        late = [job for job, time in spent.items() if speed * time > self.work[job]]
+        speed = (PRIOR + self._done + sum(self.work[job] for job in late)) / (
+            PRIOR + self._spent + sum(spent[job] for job in late)
+        )
         parts = {job: min(speed * time, MOST * self.work[job]) for job, time in spent.items()}
         left = self.total - self._done - sum(parts.values())
         elapsed = max(now - self.began, 1e-9)
@@ -80,7 +89,8 @@ class Remaining:
         if len(self._finished) == len(self.work):
             return ""
         seconds, share = self.estimate(now)
-        return f"{spoken(seconds)}, {int(100 * share)} % of the work done"
+        done = f"{int(100 * share)} % of the work done"
+        return f"{spoken(seconds)}, {done}" if share >= EARLY else done
 
 
 class RemainingTime(logging.Handler):

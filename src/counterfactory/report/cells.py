@@ -6,7 +6,8 @@ holds the mean of their means, the standard deviation over seeds, and an interva
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -20,9 +21,10 @@ from .layout import Cell
 from .paired import Paired
 from .vocabulary import method_order, method_role
 
-__all__ = ["Scores", "Select", "read_scores"]
+__all__ = ["Scores", "Select", "join_reasons", "read_scores"]
 
 _NUMBERS = ("value", "low", "high")
+_ABSENT = re.compile(r"(?P<absent>\d+) of (?P<questions>\d+) absent: (?P<cause>.*)", re.DOTALL)
 _COUNTS = ("seed", "cycles", "n")
 _KEY = ("dataset", "method", "suite", "intervention", "protocol", "cycles", "metric")
 _WORDS = ("dataset", "method", "suite", "intervention", "protocol", "metric", "reason")
@@ -128,7 +130,6 @@ class Scores:
         """Returns the cell of the rows of one method."""
         if not rows:
             return Cell(reason="not scored")
-        reason = "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
         interventions = {row["intervention"] for row in rows}
         seeds: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
@@ -140,7 +141,10 @@ class Scores:
             if {row["intervention"] for row in found} == interventions
         ]
         if not complete:
-            return Cell(reason=reason or "no number")
+            # Why the mean is missing is stated by the rows without a value, not by those that cover fewer questions.
+            lacking = [row["reason"] for row in rows if not math.isfinite(row["value"])]
+            return Cell(reason=join_reasons(lacking) or "no number")
+        reason = _join_counted(rows)
         means = [mean(row["value"] for row in found) for found in complete]
         n = sum(int(row["n"]) for found in complete for row in found)
         if len(means) > 1:
@@ -163,6 +167,27 @@ class Scores:
     def cells(self, selects: Sequence[Select], method: str) -> tuple[Cell, ...]:
         """Returns the cells of one method."""
         return tuple(self.cell(select, method) for select in selects)
+
+
+def join_reasons(reasons: Iterable[str]) -> str:
+    """Joins reasons, each of which may consist of several, so that none is repeated."""
+    parts = [part for reason in reasons for part in reason.split("; ") if part]
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _join_counted(rows: Sequence[dict[str, Any]]) -> str:
+    """Joins the reasons of rows with a value; the numbers of absent questions are added."""
+    reasons = list(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
+    if len(reasons) < 2:
+        return "".join(reasons)
+    absent, questions, causes = 0, 0, []
+    for row in rows:
+        found = _ABSENT.fullmatch(row["reason"])
+        absent += int(found["absent"]) if found else 0
+        questions += int(found["questions"]) if found else int(row["n"])
+        causes.append(found["cause"] if found else row["reason"])
+    text = join_reasons(causes)
+    return f"{absent} of {questions} absent: {text}" if absent else text
 
 
 def _link(select: Select, method: str) -> str:

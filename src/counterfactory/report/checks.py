@@ -96,20 +96,24 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
         meta: The `model.json` of the network, written by :mod:`counterfactory.models.identity.train`.
         dataset: The data set, whose images and rendered variables the headings name.
     """
-    # An identity is a source image of a simulated world, else a person.
-    noun = noun_of(dataset.name) if dataset.simulated else "person"
-    image = "rendering" if dataset.simulated else "photograph"
+    # An identity is a source image of a simulated world, a person, or what the table of own images calls an individual.
+    faces = noun_of(dataset.name) == "face"
+    noun = noun_of(dataset.name) if dataset.simulated else "person" if faces else "individual"
+    image = "rendering" if dataset.simulated else "photograph" if faces else "image"
     fixed = undetermined(dataset) if dataset.simulated else ()
-    parents = " and ".join(name for name in dataset.names if name not in fixed)
+    # Of images that are not rendered, only the classes are matched (counterfactory.models.identity.persons).
+    matched = [one for one in dataset.variables if dataset.simulated or one.kind == "categorical"]
+    parents = " and ".join(one.name for one in matched if one.name not in fixed)
+    equal = f"equal {parents}" if parents else f"any other {image} (there are no classes to match)"
     columns = (
         Column("auc", "AUC", f"any other {image}", "", "higher", 4),
         Column("true_accept", f"accepted, same {noun}", f"any other {image}", "share", "higher", 3),
         Column("false_accept", f"accepted, other {noun}", f"any other {image}", "share", "lower", 4),
-        Column("auc_matched", "AUC", f"equal {parents}", "", "higher", 4),
+        Column("auc_matched", "AUC", equal, "", "higher", 4),
         Column(
             "false_accept_matched",
             f"accepted, other {noun}",
-            f"equal {parents}",
+            equal,
             "share",
             "lower",
             4,
@@ -125,8 +129,8 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
         f"Pairs of renderings of one {noun} with different {parents}, compared with pairs of different {noun}s of the "
         "same class"
         if dataset.simulated
-        else "Pairs of photographs of one person, compared with pairs of different persons, none of whom was shown in "
-        "training"
+        else f"Pairs of {image}s of one {noun}, compared with pairs of different {noun}s, none of "
+        f"{'whom' if faces else 'which'} was shown in training"
     )
     return Table(
         "identity",

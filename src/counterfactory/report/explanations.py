@@ -101,10 +101,11 @@ def explanation_tables(scores: Scores, dataset: Dataset, level: float = 0.95) ->
         rest = [what for what in attributes if what not in averaged and _scored(scores, what)]
         alone = f" {', '.join(rest)}: no true counterfactual exists; see the separate table." if rest else ""
         caption = (
-            f"Mean over attributes ({', '.join(averaged)}) that have a value of the score; a method without a value "
-            f"for one of them has no mean.{alone}"
+            f"Mean over the attributes ({', '.join(averaged)}) for which the score exists; a dash if a method lacks "
+            f"one of them.{alone}"
         )
-        notes = (how + bold, fewer, *_absences(scores, dataset, attributes))
+        notes = (how + bold, fewer, *_fewer_attributes(scores, dataset, averaged))
+        notes += tuple(_absences(scores, dataset, attributes))
         tables.append(_table("flip", "Explanation scores, mean", scores, dataset, None, caption, notes))
     for what in attributes:
         several = {one.name for one in (*dataset.variables, *dataset.labels) if one.classes > 2}
@@ -150,6 +151,21 @@ def _table(
         if _answers_flip(scores, name)
     )
     return embolden_columns(Table(key, title, tuple(columns), rows, caption, notes=notes))
+
+
+def _fewer_attributes(scores: Scores, dataset: Dataset, averaged: list[str]) -> list[str]:
+    """Returns one line for each set of attributes that some means cover in place of all."""
+    titles: dict[tuple[str, ...], list[str]] = {}
+    for _, metrics in score_groups(scores, dataset):
+        for metric in metrics:
+            covered = flip_select(scores, metric).interventions
+            if covered and set(covered) < set(averaged):
+                titles.setdefault(covered, []).append(describe_score(metric, dataset).title)
+    return [
+        f"{', '.join(named)}: mean over {' and '.join(covered)} only; no method has a value for "
+        f"{' or '.join(what for what in averaged if what not in covered)}."
+        for covered, named in titles.items()
+    ]
 
 
 def _scored(scores: Scores, what: str) -> bool:

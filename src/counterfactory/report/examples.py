@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ..data.dataset import Dataset
 from .flip_answers import FlipAnswers
-from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, frame_tiles
+from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, fitted, frame_tiles
 from .sweeps import REACH, difference_colours, image_colours
 from .vocabulary import CEILING, FLOOR, change_words, flip_title, method_role, method_title
 
@@ -262,9 +262,12 @@ def _draw_tiles(figure: AnyFigure, layout: _Layout) -> None:
     axes.set(xlim=(0, width), ylim=(height, 0))
     for x, y, text in layout.labels:
         under = bool(layout.names)
+        shown, letters = text, 6.5
+        if under:  # beside the factual image, in the place of a tile
+            shown, letters = fitted(text.replace(" → ", "\n→ "), 72 * per_px * (size - 1), letters)
         axes.text(
-            x + (1 if under else 0), y, text.replace(" → ", "\n→ ") if under else text, ha="left",
-            va="center" if under else "bottom", fontsize=6.5, color=MUTED, zorder=3,
+            x + (1 if under else 0), y, shown, ha="left", va="center" if under else "bottom", fontsize=letters,
+            color=MUTED, zorder=3,
         )  # fmt: skip
     for name, y in layout.names:
         weight = "normal" if name == "factual" else "bold"

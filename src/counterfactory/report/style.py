@@ -131,6 +131,12 @@ class Picture:
 WIDTH = 3.65
 """The width of a panel in inches: 350 px, the text width of a phone."""
 
+LETTER = 0.67
+"""The mean width of a letter as a share of its size."""
+
+SMALLEST = 4.5
+"""The smallest size of letters in points."""
+
 LEGEND = 4
 """The number of entries in one row of a legend."""
 
@@ -252,3 +258,20 @@ def rows_that_fit(figure: AnyFigure, head: float, step: float) -> float:
 def plain_number(value: float, _: Any = None) -> str:
     """Returns the label of a tick without trailing zeros."""
     return f"{value:g}"
+
+
+def fitted(text: str, width: float, largest: float) -> tuple[str, float]:
+    """Returns a text and the size of its letters with which its longest line fits a width.
+
+    Letters are not smaller than :data:`SMALLEST`; longer lines are cut.
+
+    Arguments:
+        text: The text, of one or more lines.
+        width: The width in points.
+        largest: The largest size of letters in points.
+    """
+    lines = text.split("\n")
+    longest = max(map(len, lines))
+    size = max(SMALLEST, min(largest, width / (LETTER * max(1, longest))))
+    most = max(2, int(width / (LETTER * size) + 1e-9))
+    return "\n".join(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines), size

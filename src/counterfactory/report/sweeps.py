@@ -13,7 +13,7 @@ import numpy as np
 from ..answers.store import gather
 from ..core.files import read_table
 from ..data.dataset import Dataset, Variable, load_split
-from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, frame_tiles
+from .style import MUTED, WIDTH, AnyFigure, Panel, Picture, fitted, frame_tiles
 from .vocabulary import CEILING, FLOOR, describe_score, method_title, set_title
 
 __all__ = ["REACH", "difference_colours", "image_colours", "sweep_pictures"]
@@ -182,7 +182,8 @@ def _block(
         axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, width, height, 0))
         frame_tiles(axes, corners, size)
         axes.set_axis_off()
-        for x, text in zip(centres, labels, strict=True):
+        for x, label in zip(centres, labels, strict=True):
+            text, letters = fitted(label, 72 * per_px * step, 7 if len(values) < 9 else 6.5)
             weight = "bold" if x == centres[0] else "normal"
             axes.text(
                 x,
@@ -190,7 +191,7 @@ def _block(
                 text,
                 ha="center",
                 va="bottom",
-                fontsize=7 if len(values) < 9 else 6.5,
+                fontsize=letters,
                 fontweight=weight,
             )
         if len(rows) > 2:

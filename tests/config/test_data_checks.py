@@ -132,3 +132,12 @@ def test_too_few_held_out_individuals_of_a_table_are_refused(tmp_path):
         table_lines(tmp_path, tmp_path / "results", VARIABLES, identity_column="person", identity=enough)
         == []
     )
+
+
+def test_a_continuous_variable_with_one_value_is_refused(tmp_path):
+    rows = draw_folder(tmp_path, 40)
+    write_table(tmp_path / "table.csv", [[row[0], "7.5", *row[2:]] for row in rows])
+    (line,) = table_lines(tmp_path, tmp_path / "results", VARIABLES)
+    assert line == "data: size is 7.5 in all images; leave it out, or name its range"
+    ranged = VARIABLES | {"size": {"type": "continuous", "range": [0, 10]}}
+    assert table_lines(tmp_path, tmp_path / "results", ranged) == []

@@ -27,11 +27,18 @@ def planned_rows(settings: "DataSettings") -> tuple[list[Row], dict[str, list[in
     other rows are in the split that they have later.
 
     Raises:
-        UserError: If a split is empty, or a row has a fault and `faults` is `refuse`.
+        UserError: If a split is empty, a row has a fault and `faults` is `refuse`, or all values of a continuous
+            variable without a range are equal.
     """
-    notes = Notes()
-    rows = read_rows(annotated(settings), settings, notes)
+    notes, found = Notes(), annotated(settings)
+    rows = read_rows(found, settings, notes)
     refuse_faults(settings, notes)
+    for name in sorted(found.automatic) if rows else ():
+        values = {row.values[name] for row in rows}
+        if len(values) == 1:
+            raise UserError(
+                f"data: {name} is {values.pop():g} in all images; leave it out, or name its range"
+            )
     return rows, split_rows(rows, [row.name for row in rows], settings, notes)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from counterfactory.api.checks import outside_values
 from counterfactory.report.explorer.browse import _questions
 from counterfactory.report.vocabulary import action_words, change_words, flip_title, set_title
 from tests.report.named import NAMED
@@ -46,3 +47,9 @@ def test_the_explorer_lists_classes_by_their_names():
     assert listed["steps"] == ["season = autumn", "holes = yes", "length = 4.25"]
     do = _questions("do", table.assign(intervention=["season=2", "holes", "length"]), NAMED)
     assert do["titles"] == ["do(holes)", "do(length)", "do(season = summer)"]
+
+
+def test_a_class_without_training_images_is_called_by_its_name():
+    known = {"variables": {"season": {"classes": [0, 1]}}}
+    [line] = outside_values(NAMED, known, {}, [{"season": 2}])
+    assert line == "do(season) = summer is outside of the training data, which have no image of this class"

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.names import shortened, unknown_name
 from ..data.dataset import Dataset, Variable
+from ..report.vocabulary import value_words
 from .answer import Parent
 
 __all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "target_of", "values_of"]
@@ -212,7 +213,8 @@ def outside_values(
         if "classes" in known:
             if int(value) not in known["classes"]:
                 lines.append(
-                    f"{label} = {value:g} is outside of the training data, which have no image of this class"
+                    f"{label} = {value_words(variable, value)} is outside of the training data, which have no image "
+                    "of this class"
                 )
         elif known:
             shown, low, high = (f"{one:.4g}" for one in (value, known["low"], known["high"]))

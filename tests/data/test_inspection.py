@@ -253,6 +253,14 @@ def test_the_rows_that_can_be_used_are_those_of_the_step(odd, tmp_path):
     assert found.summary[0].endswith("row 1 is the first one below the header")
 
 
+def test_a_relative_folder_is_proposed_as_the_absolute_one_is(tmp_path, monkeypatch):
+    draw_folder(tmp_path, 40)
+    absolute = inspect(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    assert inspect("images") == absolute
+    assert any(line.startswith("40 of 40 rows can be used: train ") for line in absolute.summary)
+
+
 def test_few_individuals_are_proposed_with_a_share_that_the_identity_network_can_hold_out(tmp_path):
     identity = IdentitySettings()
     assert (identity.held_out, identity.splits) == (HELD_OUT, ["judges"])

@@ -163,7 +163,7 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> dic
     """Decodes the images: their sizes and channels.
 
     Returns:
-        The hash of each file that can be read; an empty mapping if only some images are decoded.
+        The hash of each file that can be read, by its absolute path; an empty mapping if only some images are decoded.
     """
     names = list(dict.fromkeys(table.columns[proposal.section["image_column"]]))
     paths = [path for name in names if (path := locate(folder, name)) is not None]
@@ -210,8 +210,12 @@ def _images(proposal: Proposal, folder: Path, table: Table, threads: int) -> dic
     ]
     if step > 1:
         return {}
+    # The proposed folder is absolute, and so are the paths of its rows.
+    root = folder.resolve()
     return {
-        path: result[2] for path, result in zip(some, results, strict=True) if not isinstance(result, str)
+        root / path.relative_to(folder): result[2]
+        for path, result in zip(some, results, strict=True)
+        if not isinstance(result, str)
     }
 
 

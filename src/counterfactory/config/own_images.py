@@ -68,7 +68,7 @@ class OwnImagesSettings(Section):
     )
     split_column: Text | None = Field(
         None,
-        description="dataset: folder: column with the split of each image. A split that it does not name is cut from "
+        description="dataset: folder: column with the split of each image. A split without rows in it is taken out of "
         "train.",
     )
     split_values: dict[str, Literal["train", "valid", "judges", "test", "none"]] = Field(

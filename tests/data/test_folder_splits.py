@@ -152,9 +152,15 @@ def test_images_that_no_split_has_room_for_are_said_with_the_key(tmp_path):
     splits = ("train", "train", "valid", "judges", "test")
     write_table(tmp_path / "table.csv", [[*row, splits[i % 5]] for i, row in enumerate(rows)], HEAD)
     files, notes = made(tmp_path, split_column="split", test=14)
-    line = "images per split: train 32, valid 16, judges 16, test 14; 2 not used: "
-    (said,) = [one for one in notes.splitlines() if one.startswith(line)]
-    assert "data.test is 14" in said and len(files["test"]) == 14
+    line = "images per split: train 32, valid 16, judges 16, test 14; 2 not used: data.test is 14"
+    assert line in notes.splitlines() and len(files["test"]) == 14
+    # Without a column of splits: the keys leave out images, or the images of the last individuals fit nowhere.
+    _, notes = made(tmp_path, "fewer", train=30, valid=4, judges=12, test=14)
+    assert "20 not used: data.train is 30, data.valid is 4, data.judges is 12, data.test is 14\n" in notes
+    people = [[*row[:4], f"p{i // 3}"] for i, row in enumerate(rows)]
+    write_table(tmp_path / "table.csv", people)
+    _, notes = made(tmp_path, "people", identity_column="person")
+    assert re.search(r" not used: no split has room for all images of their individual\n", notes)
     # A copy in another split has a line of its own, and is not counted among these.
     rows = [[*row, splits[i % 5]] for i, row in enumerate(rows)]
     write_table(tmp_path / "table.csv", [*rows, copied(tmp_path, rows[4], "c.png", "p1", "train")], HEAD)

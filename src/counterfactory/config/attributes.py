@@ -148,8 +148,9 @@ class IdentitySettings(Section):
     )
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
-        description="Share of the images, or of the persons with two images or more, that is not trained on; of persons "
-        "at least 4. One half of it selects the weights and the threshold, the other half measures the error rates.",
+        description="Share of the images, or of the persons with two images or more, that is not trained on; of "
+        "persons at least 4. One half of it selects the weights and the threshold, the other half measures the error "
+        "rates.",
     )
     false_accept: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01,

@@ -19,6 +19,7 @@ set can be made. No true counterfactuals are known.
 import hashlib
 import sys
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,8 @@ def synthesise(
         splits = split_rows(rows, digests, settings, notes)
         refuse_faults(settings, notes)
     except UserError as error:
+        if not notes.lines():
+            raise
         # The workflow removes notes.txt, an output of the step, if the step fails.
         write_text(out / FAULTS, "\n".join([*notes.summary(), "", FIRST_ROW, *notes.lines()]) + "\n")
         raise UserError(f"{error}\nAll irregularities are listed in {out / FAULTS}") from None
@@ -108,7 +111,8 @@ def synthesise(
     spare = len(rows) - sum(map(len, splits.values())) - sum(kind == COPIES for kind, _, _ in notes.faults)
     head = [
         f"{found.table.path.name}: {len(found.table) + len(found.table.ragged):,} rows, {len(notes.faults):,} left out",
-        f"images per split: {counts}" + (f"; {spare:,} not used: {_full(splits, settings)}" if spare else ""),
+        f"images per split: {counts}"
+        + (f"; {spare:,} not used: {_full(rows, splits, settings)}" if spare else ""),
         *notes.summary(),
     ]
     print("\n".join(head), file=sys.stderr)
@@ -118,13 +122,19 @@ def synthesise(
     )
 
 
-def _full(splits: dict[str, list[int]], settings: "DataSettings") -> str:
-    """Returns the keys of the splits that have as many images as they may have, with their values."""
+def _full(rows: list[Row], splits: dict[str, list[int]], settings: "DataSettings") -> str:
+    """Returns why images are in no split: the keys that limit their splits, or that their group has no room."""
     sizes = {split: getattr(settings, split) for split in SPLITS}
     full = [split for split in SPLITS if len(splits[split]) >= sizes[split]]
-    if not full:
-        return "no split has room for all images of their individual"
-    return ", ".join(f"data.{split} is {sizes[split]:,}" for split in full)
+    if settings.split_column:
+        named = Counter(row.split for row in rows)
+        full = [split for split in full if named[split] > sizes[split]]
+    elif sum(sizes.values()) >= len(rows):
+        full = []
+    if full:
+        return ", ".join(f"data.{split} is {sizes[split]:,}" for split in full)
+    group = "images of their individual" if settings.identity_column else "copies of their file"
+    return f"no split has room for all {group}"
 
 
 def _entry() -> DatasetEntry:

@@ -81,6 +81,9 @@ def test_published_weights_of_dime_are_imported_and_nothing_is_trained(tmp_path,
     (tmp_path / "weights").mkdir()
     for name in WEIGHTS:
         (tmp_path / "weights" / name).touch()
+    # As if the images were read: the preset needs all of CelebA.
+    (tmp_path / "results" / "dime_celeba" / "celeba" / "data").mkdir(parents=True)
+    (tmp_path / "results" / "dime_celeba" / "celeba" / "data" / "dataset.json").touch()
     _, every = plan(tmp_path, *words)
     made = {rule for name, rule in every.items() if name.endswith("model.safetensors")}
     assert "import_model" in made and not any(rule.startswith("train") for rule in every.values())

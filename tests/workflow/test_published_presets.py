@@ -56,7 +56,9 @@ def test_the_benchmark_asks_what_its_published_values_answer():
             assert value.suite == "null" and value.cycles in settings.questions.null.cycles
 
 
-@pytest.mark.parametrize("given", ["paper.yaml", "melistas.yaml", {"protocol": "causal-gen"}, {"protocol": "melistas"}])
+@pytest.mark.parametrize(
+    "given", ["paper.yaml", "melistas.yaml", {"protocol": "causal-gen"}, {"protocol": "melistas"}]
+)
 def test_published_image_mechanisms_are_neither_centred_nor_corrected(given):
     own = read_config([ROOT / "config.yaml", PRESETS / given]) if isinstance(given, str) else given
     for mechanism in (load_settings(own).models.vae, load_settings(own).models.hvae):

@@ -18,7 +18,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
-from counterfactory.data.dataset import encode_parents, load_dataset, load_split
+from counterfactory.data.dataset import Split, encode_parents, load_dataset, load_split
 from counterfactory.methods.dscm import Pearl, counterfactual_image
 from counterfactory.models.image.model import load_image_mechanism
 from counterfactory.models.judges.model import load_judge
@@ -63,7 +63,7 @@ def main() -> None:
                 )
         return torch.cat(found).numpy()
 
-    def rows_of(split: object, count: int) -> dict[str, np.ndarray]:
+    def rows_of(split: Split, count: int) -> dict[str, np.ndarray]:
         return {name: split.attributes[name].to_numpy(np.float64)[:count] for name in dataset.names}
 
     fitted, probed, asked = rows_of(train, args.train), rows_of(test, 500), rows_of(test, args.images)

@@ -96,7 +96,9 @@ def test_nothing_done_gives_a_reconstruction_where_the_pixel_noise_is_damped(pla
 
 
 def test_hvae_reduced_is_hvae_with_a_tenth_of_the_pixel_noise(place):
-    method = load_method("hvae_reduced", 0, place.data, place.exogenous, AnswersSettings())
+    method = load_method(
+        "hvae_reduced", 0, place.data, place.exogenous, AnswersSettings(latent_temperature=1.0)
+    )
     table = read_table(place.questions / "null.parquet")
     images, _, _ = answer_questions(method, table, SQUARES, load_split(place.data, "test"), 16)
     damped, *_ = answers(place, "null", residual_temperature=0.1)

@@ -131,7 +131,7 @@ class Unscheduled(SimpleNamespace):
 
     beta = beta_start = 1.0
     beta_until = scale_hold = scale_release = conditioning_dropout = free_bits = independence = 0.0
-    shift = 0
+    shift, mirror = 0, False
     likelihood, conditioning_dropout_unit = "exact", "image"
 
 

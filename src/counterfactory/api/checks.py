@@ -9,7 +9,7 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.names import shortened, unknown_name
 from ..data.dataset import Dataset, Variable
-from ..report.vocabulary import value_words
+from ..data.wording import value_words
 from .answer import Parent
 
 __all__ = ["Flips", "actions_of", "flip_actions", "flips_of", "outside_values", "target_of", "values_of"]

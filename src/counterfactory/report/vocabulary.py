@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..data.dataset import Dataset, Variable
+from ..data.wording import value_words
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..questions.registry import EQUALS, JOINED
@@ -30,7 +31,6 @@ __all__ = [
     "method_title",
     "set_title",
     "spell_score",
-    "value_words",
 ]
 
 FLOOR, CEILING = "copy", "truth"
@@ -155,11 +155,6 @@ def set_title(intervention: str, dataset: Dataset | None = None) -> str:
         return f"do({name} = {value_words(variable, float(value))})"
     what = intervention.replace(JOINED, ", ").replace(EQUALS, " = ")
     return f"do({what})" if intervention not in ("", "none") else "null"
-
-
-def value_words(variable: Variable, value: float) -> str:
-    """Returns the value of a variable in words: the name of a class that has one, else the number."""
-    return variable.names[int(value)] if variable.names else f"{value:g}"
 
 
 def action_words(action: Mapping[str, float], dataset: Dataset) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from ...answers.store import gather
 from ...core.files import read_table
 from ...data.dataset import Dataset, load_split
+from ...data.wording import value_words
 from ...methods.registry import METHODS
 from ..vocabulary import (
     CEILING,
@@ -27,7 +28,6 @@ from ..vocabulary import (
     method_title,
     set_title,
     spell_score,
-    value_words,
 )
 from .blobs import capacity, gzipped, quantised, runs, sheet
 from .browse_queries import ACTUAL, query_suite

@@ -39,6 +39,8 @@ def typed(value: Any, annotation: Any) -> Any:
         if value in choices or (str in choices and int not in choices and float not in choices):
             return value
         read = _scalar(value)
+        if str in choices and isinstance(read, list):
+            return value  # any text is accepted, also one in brackets
         if any(choice is str or isinstance(choice, str) for choice in choices) and not _fits(read, choices):
             return value  # text, or a misspelt word, which is refused as it stands
         value = read

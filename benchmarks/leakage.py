@@ -53,13 +53,15 @@ def main() -> None:
         pixels = to_pixels(torch.from_numpy(np.array(images)))
         return list(zip(pixels.split(BATCH), *(row.split(BATCH) for row in rows), strict=True))
 
+    def at_mean(x: Tensor) -> list[Tensor]:
+        return [torch.zeros(len(x), *shape) for shape in mechanism.noise_shapes]
+
     def means(images: np.ndarray, rows: dict[str, np.ndarray]) -> np.ndarray:
         found = []
         for x, own in parts(images, encoded(rows)):
-            noise = [torch.zeros(len(x), *shape) for shape in mechanism.noise_shapes]
             with torch.no_grad():
                 found.append(
-                    torch.cat([latent.z.flatten(1) for latent in mechanism.abduct(x, own, noise)], 1)
+                    torch.cat([latent.z.flatten(1) for latent in mechanism.abduct(x, own, at_mean(x))], 1)
                 )
         return torch.cat(found).numpy()
 
@@ -78,11 +80,11 @@ def main() -> None:
         judge = load_judge(models / "judges" / name)
         after = {**asked, name: (asked[name] + 1) % classes if classes else np.roll(asked[name], 1)}
         for residual in (1.0, 0.1):
-            answers = []
+            answers, pearl = [], Pearl(latent_temperature=0.0, residual_temperature=residual)
             for x, own, other in parts(test.images[: args.images], encoded(asked), encoded(after)):
-                noise = [torch.zeros(len(x), *shape) for shape in mechanism.noise_shapes]
-                pearl = Pearl(latent_temperature=0.0, residual_temperature=residual)
-                answers.append(to_bytes(counterfactual_image(mechanism, x, own, other, noise, pearl)).numpy())
+                answers.append(
+                    to_bytes(counterfactual_image(mechanism, x, own, other, at_mean(x), pearl)).numpy()
+                )
             images = np.concatenate(answers)
             judged = judge(images, after)
             follows = (judged == after[name]).mean() if classes else np.abs(judged - after[name]).mean()

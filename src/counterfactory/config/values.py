@@ -39,8 +39,6 @@ def typed(value: Any, annotation: Any) -> Any:
         if value in choices or (str in choices and int not in choices and float not in choices):
             return value
         read = _scalar(value)
-        if str in choices and isinstance(read, list):
-            return value  # any text is accepted, also one in brackets
         if any(choice is str or isinstance(choice, str) for choice in choices) and not _fits(read, choices):
             return value  # text, or a misspelt word, which is refused as it stands
         value = read
@@ -86,9 +84,12 @@ def members(annotation: Any) -> list[Any]:
 
 
 def _fits(value: Any, choices: list[Any]) -> bool:
-    """Returns whether a value has the type of one of the alternatives, or is one of them."""
+    """Returns whether a value read from text has the type of one of the alternatives, or is one of them.
+
+    A list does not fit where any text is accepted, because a text may be in brackets.
+    """
     if isinstance(value, list):
-        return any(get_origin(choice) in (list, tuple) for choice in choices)
+        return str not in choices and any(get_origin(choice) in (list, tuple) for choice in choices)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     for choice in choices:
         if (number and choice is float) or (isinstance(choice, type) and type(value) is choice):

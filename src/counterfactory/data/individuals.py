@@ -1,7 +1,8 @@
-"""Counts the individuals that the identity network would hold out, before anything is trained.
+"""Checks whether enough individuals can be held out from the training of the identity network.
 
-The arithmetic is that of :func:`counterfactory.models.identity.persons.train_on_persons`: of n individuals with two
-images or more, round(s n) are held out, where s is `identity.held_out`, at least 1 and at most n - 1.
+Of n individuals with two images or more, round(s n) are held out, where s is `identity.held_out`, at least 1 and at
+most n - 1 (:func:`counterfactory.training.held_out.hold_out`). The configuration is checked before anything is
+trained, and the training checks the images that it reads.
 """
 
 import math

@@ -39,6 +39,7 @@ from ...core.files import read_json
 from ...core.noise import derive_seed, generator
 from ...core.run import Run
 from ...data.dataset import Dataset, Split
+from ...data.individuals import individual_errors
 from ...nets.pixels import pixel_batches, to_pixels
 from ...training.augmentation import Augmentation
 from ...training.held_out import hold_out
@@ -78,20 +79,10 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     people = split.attributes[COLUMN].to_numpy()
     known, counts = np.unique(people, return_counts=True)
     known = known[counts > 1]
-    if len(known) < 6:
-        raise UserError(
-            f"identity: {len(known)} individuals of {' and '.join(settings.splits)} have two images or more, but 6 are "
-            f"needed; raise {' or '.join(f'data.{split}' for split in settings.splits)}, or remove identity from "
-            "scores.metrics"
-        )
+    for line in individual_errors(len(known), settings.held_out, settings.splits):
+        raise UserError(line)
     train, held_out = hold_out(len(known), settings.held_out, settings.seed)
     held_out = generator(settings.seed, "persons").permutation(held_out)
-    if len(held_out) < 4:
-        raise UserError(
-            f"identity.held_out is {settings.held_out:g}, which is {len(held_out)} of the {len(known)} individuals of "
-            f"{' and '.join(settings.splits)} with two images or more, but 4 are needed; set at least "
-            f"{-(-400 // len(known)) / 100:g}"
-        )
     parts = {"valid": known[held_out[0::2]], "measured": known[held_out[1::2]]}
     rows = {name: np.flatnonzero(np.isin(people, persons)) for name, persons in parts.items()}
     # `sources` bounds the images, as it bounds the renderings of a simulated world.

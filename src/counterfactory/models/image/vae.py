@@ -131,11 +131,9 @@ class Vae(nn.Module):
         h = self.join(torch.cat([self.encoder(fold(x, self.patch) if self.patch > 1 else x), parents], dim=1))
         location, log_scale = self.posterior(h).chunk(2, dim=1)
         posterior = location, log_scale.clamp(min=LOG_SCALE_FLOOR)
-        return (
-            posterior
-            if self.centring is None
-            else self.centring(0, posterior, self._prior(parents)[0], parents)
-        )
+        if self.centring is None:
+            return posterior
+        return self.centring(0, posterior, self._prior(parents)[0], parents)
 
     def predict(
         self, z: list[Tensor], parents: Tensor, features: Tensor | None = None

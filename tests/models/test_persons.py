@@ -1,5 +1,7 @@
 """The identity embedding of known persons: pairs by hand, and persons that no training batch has shown."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,9 +33,15 @@ def write_persons(folder, persons=PERSONS, column="identity", seed=0):
     images[smile == 1, 7] = 255
     attributes = pd.DataFrame({column: 100 + people, "kind": kind, "smile": smile})
     save_dataset(folder, PHOTOGRAPHS)
-    write_array(folder / "judges" / "images.npy", images.astype(np.uint8)[:, None])
-    write_table(folder / "judges" / "attributes.parquet", attributes)
+    # Of the persons of the split `test`, those with even numbers are also in `judges`.
+    for split, table in (("judges", attributes), ("test", attributes.replace({column: _others(people)}))):
+        write_array(folder / split / "images.npy", images.astype(np.uint8)[:, None])
+        write_table(folder / split / "attributes.parquet", table)
     return folder
+
+
+def _others(people):
+    return {100 + int(one): 10_000 + int(one) for one in people if one % 2}
 
 
 def test_pairs_by_hand():
@@ -70,6 +78,24 @@ def test_persons_that_were_never_shown_are_told_apart(tmp_path):
     assert chosen["false_accept"] <= 0.05 and identity.threshold == meta["threshold"]
     assert measured["auc"] > 0.9 and measured["true_accept"] > 0.3 and measured["false_accept"] < 0.25
     assert measured["pairs"]["same"] == 12 * 6
+    # Only the persons of the split `test` whom no other split shows.
+    assert meta["verification"]["test"]["sources"] == 30
+    assert meta["verification"]["test"]["pairs"]["same"] == 30 * 6
+
+
+def test_persons_of_the_split_test_are_optional(tmp_path):
+    data, out = write_persons(tmp_path / "data"), tmp_path / "identity"
+    table = pd.read_parquet(data / "test" / "attributes.parquet")
+    settings = identity_settings(steps=2)
+    for changed in (
+        table.assign(identity=7),
+        table.assign(identity=range(len(table))),
+        table.drop(columns="identity"),
+    ):
+        write_table(data / "test" / "attributes.parquet", changed)
+        shutil.rmtree(out, ignore_errors=True)
+        train_identity(settings, Run("identity", data, tmp_path, out))
+        assert set(read_json(out / "model.json")["verification"]) == {"valid", "measured"}
 
 
 def test_persons_of_two_splits(tmp_path):

@@ -93,7 +93,10 @@ MODELS: dict[str, Model] = {
         imports=_CLASSIFIER_IMPORT,
     ),
     "identity": Model(
-        "models.identity.train:train_identity", section="identity", splits=("judges", "train"), seeded=False
+        "models.identity.train:train_identity",
+        section="identity",
+        splits=("judges", "train", "test"),
+        seeded=False,
     ),
     "judges": Model(
         _JUDGE,

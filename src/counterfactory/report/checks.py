@@ -120,10 +120,15 @@ def identity_table(meta: dict[str, Any], dataset: Dataset) -> Table:
         ),
         Column("sources", f"{noun}s", "", "", decimals=0),
     )
-    titles = {"measured": "held out, evaluation only", "valid": "held out, used for the threshold"}
+    titles = {
+        "test": "split test, evaluation only",
+        "measured": "held out, evaluation only",
+        "valid": "held out, used for the threshold",
+    }
     rows = tuple(
         Row(title, tuple(_verified(meta["verification"][part][column.key]) for column in columns), key=part)
         for part, title in titles.items()
+        if part in meta["verification"]
     )
     pairs = (
         f"Pairs of renderings of one {noun} with different {parents}, compared with pairs of different {noun}s of the "

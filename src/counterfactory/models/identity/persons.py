@@ -20,7 +20,7 @@ Held-out persons are in no training batch. One half of them selects the weights,
 AUC, in steps of 0.1), and the threshold, the lowest cosine that at most a share `false_accept` of the pairs of
 different persons exceed. The other half is only measured: `model.json` reports the AUC of verification, and the true
 and false accept rates of the threshold; *matched* impostors have the same class of every categorical variable of the
-data set.
+data set. The persons of the split `test` who are in none of these splits are measured too: they are usually more.
 """
 
 from pathlib import Path
@@ -63,7 +63,9 @@ LABELS = 20.0
 """The weight of the labels in the loss."""
 
 
-def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, split: Split) -> None:
+def train_on_persons(
+    settings: "IdentitySettings", run: Run, dataset: Dataset, split: Split, unseen: Split
+) -> None:
     """Trains the identity network and writes it to `run.out`; resumes a killed training.
 
     Arguments:
@@ -71,6 +73,7 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
         run: The folders and device. The seed is that of the settings.
         dataset: The data set.
         split: The images of all persons, with the column `identity` (:func:`joined`).
+        unseen: The split `test`. Its persons who are not in `split` are measured.
 
     Raises:
         UserError: If fewer than six persons have two images or more, or fewer than four persons are held out.
@@ -132,9 +135,14 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     kinds = [one.name for one in dataset.variables if one.classes]
     classes = split.attributes[kinds].to_numpy()
     shown = {name: np.asarray(split.images[part]) for name, part in rows.items()}
+    groups = {name: (people[part], classes[part]) for name, part in rows.items()}
+    if len(others := _others(unseen, people)):
+        table = unseen.attributes.iloc[others]
+        shown["test"] = np.asarray(unseen.images[others])
+        groups["test"] = table[COLUMN].to_numpy(), table[kinds].to_numpy()
 
     def pairs(part: str, embeddings: np.ndarray) -> dict[str, np.ndarray]:
-        return pairs_of_persons(embeddings, people[rows[part]], classes[rows[part]], settings.seed)
+        return pairs_of_persons(embeddings, *groups[part], settings.seed)
 
     combined = _with_discriminant(run.out, device, shown["train"], people[rows["train"]])
     # The cosine is linear in the weight, so those of the two embeddings alone suffice.
@@ -149,9 +157,21 @@ def train_on_persons(settings: "IdentitySettings", run: Run, dataset: Dataset, s
     save_model(run.out, combined.state_dict(), {**description, "discriminant_weight": chosen})
 
     embed = Identity(combined, 0.0, device)
-    cosines = {name: pairs(name, embed(shown[name])) for name in ("valid", "measured")}
-    sizes = {name: len(parts[name]) for name in cosines}
+    cosines = {name: pairs(name, embed(shown[name])) for name in groups if name != "train"}
+    sizes = {name: len(np.unique(groups[name][0])) for name in cosines}
     write_verification(run.out, cosines, sizes, settings.false_accept)
+
+
+def _others(split: Split, people: np.ndarray) -> np.ndarray:
+    """Returns the rows of a split that show persons who are not among `people` and have two images or more.
+
+    They are empty without the column `identity`, and if there are fewer than two such persons.
+    """
+    if COLUMN not in split.attributes:
+        return np.empty(0, np.int64)
+    shown = split.attributes[COLUMN]
+    chosen = ~shown.isin(people) & shown.duplicated(keep=False)
+    return np.flatnonzero(chosen) if shown[chosen].nunique() > 1 else np.empty(0, np.int64)
 
 
 def joined(parts: list[Split]) -> Split:

@@ -54,8 +54,8 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
 
     Arguments:
         settings: The section `identity` of the configuration.
-        run: The folders and device. The seed is that of the settings. Only the split `judges` is read, and `train` if
-            the data set has identities and the settings name it.
+        run: The folders and device. The seed is that of the settings. Only the split `judges` is read, and, if the data
+            set has identities, `train` if the settings name it and `test`, which is only measured.
 
     Raises:
         UserError: If the data are missing or not simulated, too few sources of one class are held out, or the network
@@ -70,7 +70,7 @@ def train_identity(settings: "IdentitySettings", run: Run) -> None:
     split = load_split(run.data, "judges")
     if world(dataset.name) is None and COLUMN in split.attributes:
         everyone = [split if name == "judges" else load_split(run.data, name) for name in settings.splits]
-        train_on_persons(settings, run, dataset, joined(everyone))
+        train_on_persons(settings, run, dataset, joined(everyone), load_split(run.data, "test"))
         return
     train, held_out = hold_out(len(split.images), settings.held_out, settings.seed)
     # The held-out rows are sorted, and the rows of the split are in random order.

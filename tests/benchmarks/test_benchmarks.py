@@ -19,6 +19,7 @@ from tests.data.samples import strokes
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "benchmarks"
+HELPERS = {"finished.py", "quality_figure.py", "training_cost.py"}
 CONFIG = """
 results: results
 dataset: pendulum
@@ -118,7 +119,7 @@ def rows(output):
 
 def test_every_script_is_tested():
     text = Path(__file__).read_text()
-    scripts = {path.name for path in SCRIPTS.glob("*.py")} - {"finished.py"}
+    scripts = {path.name for path in SCRIPTS.glob("*.py")} - HELPERS
     assert scripts == set(re.findall(r'(?:bench|script)\("(\w+\.py)"', text))
 
 
@@ -163,9 +164,44 @@ def test_labels(in_run, bench, tmp_path):
     assert rows(bench("labels.py", *words)) == found
 
 
-def test_quality(in_run, bench):
-    found = rows(bench("quality.py", "--model", "vae", "--steps", 1, 2, "--images", 2))
-    assert [row[0] for row in found] == ["1"] * len(VARIABLES) + ["2"] * len(VARIABLES)
+def test_quality(in_run, bench, tmp_path):
+    table, figure, other = tmp_path / "quality.csv", tmp_path / "quality.svg", tmp_path / "other.yaml"
+    other.write_text("models: {vae: {network: {latent: 3}}}")
+    words = ["--methods", "vae", "--minutes", 0.01, 0.02, "--images", 2, "--csv", table]
+    words += ["--recipe", "ours", f"other={other}", "--batch-size", "other=8"]
+    found = rows(bench("quality.py", *words))
+    assert [row[:3] for row in found] == [
+        [recipe, "vae", minutes]
+        for minutes in ("0.01", "0.02")
+        for recipe in ("ours", "other")
+        for _ in VARIABLES
+    ]
+    assert {row[5] for row in found} == {f"do({name})" for name in VARIABLES}
+    frame = pd.read_csv(table)
+    references = frame[frame["recipe"] == "reference"]
+    assert set(references["method"]) == {"copy", "truth"} and (references["steps"] == 0).all()
+    assert (
+        references.loc[(references["method"] == "truth") & (references["score"] == "l1"), "value"] == 0
+    ).all()
+    assert (frame.loc[frame["recipe"] == "other", "batch_size"] == 8).all()
+    # Another method extends the table: of both phases of the GAN, and of explanations. What is there is not repeated.
+    words = ["--methods", "vae", "gan", "fastdime", "--minutes", 0.01, "--images", 2, "--explained", 3]
+    found = rows(bench("quality.py", *words, "--csv", table, "--figure", figure))
+    assert [row[1] for row in found] == ["gan"] * len(VARIABLES) + ["fastdime"]
+    assert found[-1][5] == "flip(right)"
+    longer = pd.read_csv(table)
+    assert longer.iloc[: len(frame)].equals(frame) and len(longer) > len(frame)
+    assert "CPU minutes" in figure.read_text() and "sound answers" in figure.read_text()
+    kept = table.read_bytes()
+    assert bench("quality.py", *words, "--csv", table) == "" and table.read_bytes() == kept
+
+
+def test_quality_refuses_a_recipe_that_changes_nothing(in_run, bench, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("models: {hvae: {training: {steps: 3}}}")
+    words = ["--methods", "vae", "--recipe", f"other={other}", "--csv", tmp_path / "quality.csv"]
+    with pytest.raises(SystemExit, match="does not change models.vae"):
+        bench("quality.py", *words)
 
 
 @pytest.fixture(scope="module")

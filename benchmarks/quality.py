@@ -8,10 +8,12 @@ Requires a finished run, whose data, SCM, classifier, judges, oracle and questio
 the configuration, of which only the section of the trained model is used: all recipes have the same data, questions
 and seconds. Each number of minutes is a separate training, because the schedules depend on the number of steps.
 
-Minutes are CPU minutes of this process, so that they hardly depend on the load of the machine. They contain the whole
-training: loading the data, all steps, one validation at the end, and the corrections that are fitted to the train
-split. A short training measures the seconds of a step and of the rest, and determines the number of steps; every
-further training of the same recipe measures both again. The minutes that were used are printed, written and drawn.
+Minutes are CPU minutes of this process. Other work on the machine slows a CPU minute too, through shared caches and
+cores, so that a comparison requires a quiet machine. The minutes contain the whole training: loading the data, all
+steps, one validation at the end, and the corrections that are fitted to the train split. A short training measures the
+seconds of a step and of the rest, and determines the number of steps; every further training of the same recipe
+measures both again. The minutes that were used are printed, written and drawn. Minutes that leave no time for a step
+are left out.
 
 Methods that answer interventions are scored as in `finished.py`: errors of the judges and the distance to the true
 counterfactual, suite `do`, protocol `marginal`. DiME, FastDiME and DiME-X are scored as in `explanations.py`, against
@@ -90,8 +92,15 @@ def main() -> None:
                 told = f"{cost.step:.3g} CPU seconds a step, {cost.rest:.3g} for the rest"
                 print(f"{recipe}, {model}: {told}", file=sys.stderr)
             steps = steps_for(minutes, costs[recipe, model])
+            if not steps:
+                print(
+                    f"{recipe}, {model}: {minutes:g} minutes are less than the rest takes; left out",
+                    file=sys.stderr,
+                )
+                continue
             with trained(run, model, with_steps(section, steps), arguments.seed) as (models, cost):
-                costs[recipe, model] = cost
+                if steps >= PROBE:
+                    costs[recipe, model] = cost
                 for name in missing:
                     rows = answered(arguments, run, chosen, models, name)
                     about = described(

@@ -27,8 +27,13 @@ class Cost:
 
 
 def steps_for(minutes: float, cost: Cost) -> int:
-    """Returns the largest number of steps, at least one, of a training that takes no more than some CPU minutes."""
-    return max(1, int((60 * minutes - cost.rest) / cost.step))
+    """Returns the largest number of steps of a training that takes no more than some CPU minutes; 0 if there is none.
+
+    Arguments:
+        minutes: The CPU minutes of the whole training.
+        cost: The cost of another training of the same recipe.
+    """
+    return max(0, int((60 * minutes - cost.rest) / cost.step))
 
 
 @contextmanager

@@ -167,12 +167,12 @@ def test_labels(in_run, bench, tmp_path):
 def test_quality(in_run, bench, tmp_path):
     table, figure, other = tmp_path / "quality.csv", tmp_path / "quality.svg", tmp_path / "other.yaml"
     other.write_text("models: {vae: {network: {latent: 3}}}")
-    words = ["--methods", "vae", "--minutes", 0.01, 0.02, "--images", 2, "--csv", table]
+    words = ["--methods", "vae", "--minutes", 1e-6, 0.05, 0.07, "--images", 2, "--csv", table]
     words += ["--recipe", "ours", f"other={other}", "--batch-size", "other=8"]
     found = rows(bench("quality.py", *words))
     assert [row[:3] for row in found] == [
         [recipe, "vae", minutes]
-        for minutes in ("0.01", "0.02")
+        for minutes in ("0.05", "0.07")
         for recipe in ("ours", "other")
         for _ in VARIABLES
     ]
@@ -185,7 +185,7 @@ def test_quality(in_run, bench, tmp_path):
     ).all()
     assert (frame.loc[frame["recipe"] == "other", "batch_size"] == 8).all()
     # Another method extends the table: of both phases of the GAN, and of explanations. What is there is not repeated.
-    words = ["--methods", "vae", "gan", "fastdime", "--minutes", 0.01, "--images", 2, "--explained", 3]
+    words = ["--methods", "vae", "gan", "fastdime", "--minutes", 0.05, "--images", 2, "--explained", 3]
     found = rows(bench("quality.py", *words, "--csv", table, "--figure", figure))
     assert [row[1] for row in found] == ["gan"] * len(VARIABLES) + ["fastdime"]
     assert found[-1][5] == "flip(right)"

@@ -38,8 +38,8 @@ def test_steps_fill_the_minutes(training_cost, rest, step, minutes):
     assert -1e-9 <= 60 * minutes - (rest + step * steps) < step + 1e-9
 
 
-def test_minutes_that_are_too_few_leave_one_step(training_cost):
-    assert training_cost.steps_for(0.1, training_cost.Cost(0.1, 10.0, 20.0)) == 1
+def test_minutes_that_are_too_few_leave_no_step(training_cost):
+    assert training_cost.steps_for(0.1, training_cost.Cost(0.1, 10.0, 20.0)) == 0
 
 
 @pytest.mark.parametrize("encoder", [0, 25])

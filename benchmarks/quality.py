@@ -167,7 +167,7 @@ def sections_of(arguments: argparse.Namespace, run: Finished) -> dict[tuple[str,
     return found
 
 
-def with_steps(section: Any, steps: int, **changed: int) -> Any:
+def with_steps(section: Any, steps: int, **changed: Any) -> Any:
     """Returns a model's settings with another number of steps and one validation, at the end.
 
     Arguments:

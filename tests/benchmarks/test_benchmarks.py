@@ -204,6 +204,16 @@ def test_quality_refuses_a_recipe_that_changes_nothing(in_run, bench, tmp_path):
         bench("quality.py", *words)
 
 
+def test_variation(in_run, bench):
+    words = ["--methods", "vae", "--images", 2, "--seeds", 0, 1, "--precision", "float32", "bfloat16"]
+    found = rows(bench("variation.py", *words, "--threads", 1, 2))
+    trainings = [("0", "float32", "1"), ("1", "float32", "1"), ("0", "bfloat16", "1"), ("0", "float32", "2")]
+    assert [tuple(row[1:4]) for row in found] == [one for one in trainings for _ in VARIABLES]
+    assert {row[5] for row in found} == {f"do({name})" for name in VARIABLES}
+    # Another seed is another network; the reference is not changed by what follows it.
+    assert found[0][6:] != found[len(VARIABLES)][6:]
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """The folder of as many images as MNIST has."""

@@ -149,6 +149,7 @@ def test_the_quick_way_to_strokes_finds_the_same_ones(kind):
         quick.trace_strokes(image)
         assert exact.contrast == quick.contrast
         np.testing.assert_array_equal(exact.binary, quick.binary)
+        np.testing.assert_array_equal(exact.box, quick.box)
 
 
 def test_downscaling_is_as_defined():

@@ -100,6 +100,24 @@ def test_parents_are_dealt_out_anew(data, split):
     assert np.array_equal(some, images[10:20])
 
 
+def test_renderings_of_a_source_follow_each_other(data, split, monkeypatch):
+    asked, plain = [], module.world
+    whole, _ = render_sources(Sources(TOY, data, split, np.arange(25)), 2, seed=1)
+
+    def render(data, attributes, parents, threads):
+        asked.append(attributes["shade"].tolist())
+        return plain(TOY.name).render_counterfactual(data, attributes, parents, threads)
+
+    monkeypatch.setattr(module, "CHUNK", 10)
+    monkeypatch.setattr(
+        module, "world", lambda name: SimpleNamespace(**vars(plain(name)) | {"render_counterfactual": render})
+    )
+    images, _ = render_sources(Sources(TOY, data, split, np.arange(25)), 2, seed=1)
+    assert [len(one) for one in asked] == [10, 10, 10, 10, 5, 5]
+    assert asked[0] == asked[1] and asked[2] == asked[3] and asked[0] != asked[2]
+    assert np.array_equal(images, whole)
+
+
 def test_a_killed_run_does_not_render_again(data, split, tmp_path, monkeypatch):
     rows = np.arange(20)
     first, _ = render_sources(Sources(TOY, data, split, rows), 1, seed=1, out=tmp_path / "out")

@@ -89,26 +89,43 @@ def _add_pair(total, one, other, weight):
 
 
 @njit(nogil=True)
-def _blur_down(rows, y, weights, total, start, stop):
-    """Blurs along the columns: row `y` of the result, columns start..stop-1, is written in `total[: stop - start]`.
-
-    `rows[y]` is the centre row and must have R rows on either side.
-    """
-    total = total[: stop - start]
-    _scale_row(total, rows[y, start:stop], weights[0])
-    for k in range(weights.size - 1, 0, -1):
-        _add_pair(total, rows[y - k, start:stop], rows[y + k, start:stop], weights[k])
+def _add_seven(total, source, centre, step, weights, k):
+    """Adds the pairs of taps k, k - 1, ..., k - 6, in this order. Unsigned indices are not checked for their sign."""
+    a0, b0 = np.uintp(centre - k * step), np.uintp(centre + k * step)
+    a1, b1 = np.uintp(centre - (k - 1) * step), np.uintp(centre + (k - 1) * step)
+    a2, b2 = np.uintp(centre - (k - 2) * step), np.uintp(centre + (k - 2) * step)
+    a3, b3 = np.uintp(centre - (k - 3) * step), np.uintp(centre + (k - 3) * step)
+    a4, b4 = np.uintp(centre - (k - 4) * step), np.uintp(centre + (k - 4) * step)
+    a5, b5 = np.uintp(centre - (k - 5) * step), np.uintp(centre + (k - 5) * step)
+    a6, b6 = np.uintp(centre - (k - 6) * step), np.uintp(centre + (k - 6) * step)
+    w0, w1, w2, w3 = weights[k], weights[k - 1], weights[k - 2], weights[k - 3]
+    w4, w5, w6 = weights[k - 4], weights[k - 5], weights[k - 6]
+    for x in range(np.uintp(total.size)):
+        value = total[x] + (source[a0 + x] + source[b0 + x]) * w0
+        value += (source[a1 + x] + source[b1 + x]) * w1
+        value += (source[a2 + x] + source[b2 + x]) * w2
+        value += (source[a3 + x] + source[b3 + x]) * w3
+        value += (source[a4 + x] + source[b4 + x]) * w4
+        value += (source[a5 + x] + source[b5 + x]) * w5
+        total[x] = value + (source[a6 + x] + source[b6 + x]) * w6
 
 
 @njit(nogil=True)
-def _blur_along(line, weights, total):
-    """Blurs along a row: `total[x]` is centred at `line[x + R]`."""
-    radius, size = weights.size - 1, total.size
-    _scale_row(total, line[radius : radius + size], weights[0])
-    for k in range(radius, 0, -1):
-        _add_pair(
-            total, line[radius - k : radius - k + size], line[radius + k : radius + k + size], weights[k]
-        )
+def _blur(source, centre, step, weights, total):
+    """Blurs a flat array: `total[x]` is centred at `source[x + centre]`, with taps at multiples of `step`.
+
+    Seven pairs of taps at a time load and store the sums less often than single pairs; the order of the sum is the
+    same.
+    """
+    n, k = total.size, weights.size - 1
+    _scale_row(total, source[centre : centre + n], weights[0])
+    while k >= 7:
+        _add_seven(total, source, centre, step, weights, k)
+        k -= 7
+    while k > 0:
+        above, below = centre - k * step, centre + k * step
+        _add_pair(total, source[above : above + n], source[below : below + n], weights[k])
+        k -= 1
 
 
 @njit(nogil=True)
@@ -140,10 +157,10 @@ def _mirror_ends(line, radius, start, stop, width):
 @njit(nogil=True)
 def _blur_row(rows, y, weights, line, total, start, stop, wide):
     """Blurs row `y` both ways, columns start..stop-1 of `wide`, into `total[: stop - start]`."""
-    radius = weights.size - 1
-    _blur_down(rows, y, weights, line[radius:], start, stop)
+    radius, stride, size = weights.size - 1, rows.shape[1], stop - start
+    _blur(rows.reshape(rows.size), y * stride + start, stride, weights, line[radius : radius + size])
     _mirror_ends(line, radius, start, stop, wide)
-    _blur_along(line, weights, total[: stop - start])
+    _blur(line, radius, 1, weights, total[:size])
 
 
 @njit(nogil=True)
@@ -203,14 +220,9 @@ def _interpolate_down(columns, height, y, scale, low, high, total, start, stop):
 
 @njit(nogil=True)
 def _blur_flat(source, centre, step, weights, total):
-    """Blurs many rows at once: `total[x]` is centred at `source[x + centre]`, with taps at multiples of `step`."""
+    """Blurs many rows at once, as :func:`_blur` does."""
     for begin in range(0, total.size, _BLOCK):
-        part = total[begin : begin + _BLOCK]
-        size, first = part.size, begin + centre
-        _scale_row(part, source[first : first + size], weights[0])
-        for k in range(weights.size - 1, 0, -1):
-            above, below = first - k * step, first + k * step
-            _add_pair(part, source[above : above + size], source[below : below + size], weights[k])
+        _blur(source, begin + centre, step, weights, total[begin : begin + _BLOCK])
 
 
 @njit(cache=True, nogil=True)
@@ -292,6 +304,47 @@ def _exact(columns, scale, weights, low, high, y, x, tall, wide):
     return total
 
 
+@njit(nogil=True)
+def _widen(ends, row):
+    """Includes the values of a row, float32 and none of them negative, in the range `ends`, float32 (2,).
+
+    Bits of such numbers have the order of the numbers. Comparisons of bits are vectorized, those of numbers are not.
+    """
+    bits, values = ends.view(np.int32), row.view(np.int32)
+    least, greatest = bits[0], bits[1]
+    for x in range(values.size):
+        least = min(least, values[x])
+        greatest = max(greatest, values[x])
+    bits[0], bits[1] = least, greatest
+
+
+@njit(nogil=True)
+def _any(row):
+    some = np.uint8(0)
+    for x in range(row.size):
+        some |= row[x]
+    return some
+
+
+@njit(nogil=True)
+def _fit(binary, box):
+    """Reduces `box` to the bounds of the pixels within it that are 1."""
+    first, last, left, right = box[1], box[0], box[3], box[2]
+    start, stop = box[2], box[3]
+    for y in range(box[0], box[1]):
+        if _any(binary[y, start:stop]):
+            first, last = min(first, y), y + 1
+            x = start
+            while x < left and not binary[y, x]:
+                x += 1
+            left = min(left, x)
+            x = stop
+            while x > right and not binary[y, x - 1]:
+                x -= 1
+            right = max(right, x)
+    box[0], box[1], box[2], box[3] = first, last, left, right
+
+
 @njit(cache=True, nogil=True)
 def trace(image, scale, weights, light, columns, rows, line, total, rough, binary, box):
     """Binarises the upscaled image at half of its range, without upscaling it exactly.
@@ -311,7 +364,7 @@ def trace(image, scale, weights, light, columns, rows, line, total, rough, binar
         total: Scratch memory, float32 (Ws,).
         rough: Scratch memory, float32 (Hs, Ws).
         binary: Output, uint8 (Hs, Ws).
-        box: Output, bounds that contain the strokes.
+        box: Output, the bounds of the strokes.
 
     Returns:
         Whether the range is certain; if not, `binary` is not written.
@@ -328,16 +381,14 @@ def trace(image, scale, weights, light, columns, rows, line, total, rough, binar
     for y in range(first, last):
         _interpolate_down(columns, height, y, scale, low, high, rows[y + radius], start, stop)
     _mirror_rows(rows, first, last, radius, tall, start, stop)
-    least_seen, greatest_seen = np.float32(1.0), np.float32(0.0)
+    seen = np.array([1.0, 0.0], dtype=np.float32)
     for y in range(first, last):
         target = rough[y, start:stop]
         _blur_row(rows, y + radius, light, line, target, start, stop, wide)
-        for x in range(target.size):
-            least_seen = min(least_seen, target[x])
-            greatest_seen = max(greatest_seen, target[x])
-    top = np.int64(255.0 * (greatest_seen + _ROUNDING))
+        _widen(seen, target)
+    top = np.int64(255.0 * (seen[1] + _ROUNDING))
     bounded = last - first < tall or stop - start < wide
-    if top != np.int64(255.0 * (greatest_seen - _ROUNDING)) or not (bounded or 255.0 * least_seen < 0.5):
+    if top != np.int64(255.0 * (seen[1] - _ROUNDING)) or not (bounded or 255.0 * seen[0] < 0.5):
         return False
     level = (top + 1) // 2
     sure, unsure = np.float32(level / 255.0 + _ROUNDING), np.float32(level / 255.0 - _ROUNDING)
@@ -353,6 +404,7 @@ def trace(image, scale, weights, light, columns, rows, line, total, rough, binar
                 if unsure <= source[x] < sure:
                     exact = _exact(columns, scale, weights, low, high, y, start + x, tall, wide)
                     target[x] = np.int64(255.0 * exact) >= level
+    _fit(binary, box)
     return True
 
 
@@ -435,22 +487,9 @@ def shrink(binary, box, scale, weights, rows, line, total, samples, image):
 def binarise(fine, cut, binary, box):
     """Writes in `binary` whether `fine` is at least `cut`, and reduces `box` to the bounds of these pixels."""
     binary[:] = 0
-    first, last, left, right = box[1], box[0], box[3], box[2]
     start, stop = box[2], box[3]
     for y in range(box[0], box[1]):
         source, target = fine[y, start:stop], binary[y, start:stop]
-        some = np.uint8(0)
         for x in range(target.size):
             target[x] = source[x] >= cut
-            some |= target[x]
-        if some:
-            first, last = min(first, y), y + 1
-            x = start
-            while x < left and not binary[y, x]:
-                x += 1
-            left = min(left, x)
-            x = stop
-            while x > right and not binary[y, x - 1]:
-                x -= 1
-            right = max(right, x)
-    box[0], box[1], box[2], box[3] = first, last, left, right
+    _fit(binary, box)

@@ -80,9 +80,34 @@ def _column_gaps(binary, gap, first, last, start, stop):
 
 
 @njit(nogil=True)
-def _nearer(best, left, right, square):
-    for x in range(best.size):
-        best[x] = min(best[x], min(left[x], right[x]) + square)
+def _nearer(best, squares, begin, k):
+    """Includes the candidates at distance k along the row; `squares[begin]` is the pixel of `best[0]`."""
+    left, right, square = np.uintp(begin - k), np.uintp(begin + k), np.int32(k * k)
+    for x in range(np.uintp(best.size)):
+        best[x] = min(best[x], np.int32(min(squares[left + x], squares[right + x]) + square))
+
+
+@njit(nogil=True)
+def _nearer_four(best, squares, begin, k):
+    """Does the same as :func:`_nearer` for the distances k, ..., k + 3, in one loop."""
+    a0, a1, a2, a3 = (
+        np.uintp(begin - k),
+        np.uintp(begin - k - 1),
+        np.uintp(begin - k - 2),
+        np.uintp(begin - k - 3),
+    )
+    b0, b1, b2, b3 = (
+        np.uintp(begin + k),
+        np.uintp(begin + k + 1),
+        np.uintp(begin + k + 2),
+        np.uintp(begin + k + 3),
+    )
+    s0, s1, s2, s3 = np.int32(k * k), np.int32((k + 1) ** 2), np.int32((k + 2) ** 2), np.int32((k + 3) ** 2)
+    for x in range(np.uintp(best.size)):
+        near = min(best[x], np.int32(min(squares[a0 + x], squares[b0 + x]) + s0))
+        near = min(near, np.int32(min(squares[a1 + x], squares[b1 + x]) + s1))
+        near = min(near, np.int32(min(squares[a2 + x], squares[b2 + x]) + s2))
+        best[x] = min(near, np.int32(min(squares[a3 + x], squares[b3 + x]) + s3))
 
 
 @njit(nogil=True)
@@ -126,13 +151,13 @@ def _distances(binary, box, gap, squares, distance, packed, pixels):
             reach = x - begin
             if begin > 0 and x < wide:
                 reach = (reach + 1) // 2
-            for k in range(1, min(reach, deepest) + 1):
-                _nearer(
-                    best,
-                    squares[wide + begin - k : wide + x - k],
-                    squares[wide + begin + k : wide + x + k],
-                    k * k,
-                )
+            k, farthest = 1, min(reach, deepest)
+            while k + 3 <= farthest:
+                _nearer_four(best, squares, wide + begin, k)
+                k += 4
+            while k <= farthest:
+                _nearer(best, squares, wide + begin, k)
+                k += 1
     return n
 
 

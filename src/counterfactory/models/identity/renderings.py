@@ -90,7 +90,8 @@ def render_sources(
         rendered = load_npy(stored)
     else:
         rendered = np.empty((len(rows), renderings, *split.images.shape[1:]), np.uint8)
-        starts = [(r, start) for r in range(renderings) for start in range(0, len(rows), CHUNK)]
+        # All renderings of a source one after another, so that a world may keep what depends on the source alone.
+        starts = [(r, start) for start in range(0, len(rows), CHUNK) for r in range(renderings)]
         for r, start in progress(starts, len(starts), "renderings"):
             part = slice(start, start + CHUNK)
             target = {name: tables[1 + r][name].to_numpy()[part] for name in dataset.names}

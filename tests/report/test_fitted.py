@@ -1,10 +1,13 @@
 """Labels of tiles fit their place, however long the names of classes are."""
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from counterfactory.report.style import _SETTINGS, SMALLEST, fitted
+from counterfactory.methods.registry import METHODS
+from counterfactory.report.examples import ACROSS, _Pair, _panel
+from counterfactory.report.style import _SETTINGS, SMALLEST, WIDTH, fitted
 
 WORDS = ["thick\n→ not", "summer\n→ autumn", "not\n→ wearing necktie", "a\n→ a very long name of a class"]
 
@@ -27,3 +30,19 @@ def test_a_fitted_text_is_not_wider_than_its_place(text, width):
 @pytest.mark.parametrize(("size", "text"), [(7.0, "3"), (7.0, "2.5"), (6.5, "")])
 def test_short_labels_keep_their_size(size, text):
     assert fitted(text, 30.0, size) == (text, size)
+
+
+@pytest.mark.parametrize("size", [28, 64, 128])
+def test_names_of_rows_are_inside_the_figure_of_explanations(size):
+    image = np.zeros((3, size, size), np.uint8)
+    pairs = [_Pair(image, image, False)] * ACROSS
+    names = [entry.title for entry in METHODS.values()]
+    panel = _panel("01", "", [image] * ACROSS, ["no → yes"] * ACROSS, [(name, pairs) for name in names])
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(WIDTH, panel.height), dpi=200)
+        panel.draw(figure)
+        figure.draw_without_rendering()
+    [axes] = figure.axes
+    texts = {text.get_text().replace("\n", " "): text.get_window_extent() for text in axes.texts}
+    for name in names:
+        assert texts[name].x0 >= 0 and texts[name].x1 <= axes.get_window_extent().x0, name

@@ -1,5 +1,7 @@
 """Tables and figures of queries and of the dependence structure of generators."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,3 +187,16 @@ def test_the_page_shows_queries_and_structure(asked, shown, results, tables, fig
     ):
         assert words in pages["with"]
         assert words not in pages["without"]
+
+
+def test_an_actual_image_that_the_generator_made_is_shown_once(asked):
+    [seen, *_], folder = asked
+    made = replace(seen, table=seen.table.assign(index=-1))
+    drawn = {}
+    for name, query in (("real", seen), ("made", made)):
+        _, grid = query_pictures([query], DATASET, folder / "data")
+        entry = save_picture(grid, folder / name)
+        drawn[name] = (folder / name / entry["panels"][0]["file"]).read_text()
+        assert ("which the generator made" in grid.caption) == (name == "made")
+    frames = {name: text.count(f'style="fill: none; stroke: {FAINT}') for name, text in drawn.items()}
+    assert frames == {"real": 3 * 5, "made": 3 * 4}

@@ -271,4 +271,6 @@ def _draw_tiles(figure: AnyFigure, layout: _Layout) -> None:
         )  # fmt: skip
     for name, y in layout.names:
         weight = "normal" if name == "factual" else "bold"
-        axes.text(-4, y, name, ha="right", va="center", fontsize=7, fontweight=weight)
+        # A name with a remark, such as "HVAE, residual x 0.1", takes two lines.
+        shown, letters = fitted(name.replace(", ", ",\n"), 72 * (layout.left - 4 * per_px), 7)
+        axes.text(-4, y, shown, ha="right", va="center", fontsize=letters, fontweight=weight)

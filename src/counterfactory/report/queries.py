@@ -223,9 +223,18 @@ def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path
     )
     pictures = [Picture("queries", "Scores of queries against stickiness", caption, tuple(panels), 3)]
     test = load_split(data, "test")
+    kinds = {_is_real(answers) for answers in queries}
+    left = [
+        text
+        for real, text in (
+            (True, "the actual image and its reconstruction G(z) by the generator"),
+            (False, "the actual image G(z), which the generator made"),
+        )
+        if real in kinds
+    ]
     caption = (
-        "Left: the actual image and its reconstruction G(z) by the generator. Right: one answer per stickiness, whose "
-        "value is printed above. A grey tile: the sampler found no answer."
+        f"Left: {', or '.join(left)}. Right: one answer per stickiness, whose value is printed above. A grey tile: the "
+        "sampler found no answer."
     )
     grids = tuple(_grid(answers, test.images, dataset) for answers in queries)
     return [*pictures, Picture("query_grids", "Answers to queries", caption, grids, 2, "none")]
@@ -255,31 +264,41 @@ def _draw_lines(
         add_legend(axes, LEGEND)
 
 
+def _is_real(answers: QueryAnswers) -> bool:
+    """Returns whether the actual images of a query are images of the data set; the generator made the others."""
+    return bool((answers.table["index"] >= 0).any())
+
+
 def _grid(answers: QueryAnswers, test: np.ndarray, dataset: Dataset) -> Panel:
-    """Returns a grid: actual image, its reconstruction by the generator, and one answer per stickiness in each row."""
+    """Returns a grid: actual image, its reconstruction by the generator, and one answer per stickiness in each row.
+
+    An actual image that the generator made is its own reconstruction and is shown once.
+    """
+    heads = ["actual", "G(z)"] if _is_real(answers) else ["actual, G(z)"]
+    first = len(heads)
     images, table = load_npy(answers.images), answers.table
     values = sorted(table["stickiness"].dropna().unique())
     numbers = sorted(table["actual"].unique())[:SHOWN]
     size = images.shape[-1]
     step = size + _GAP
-    height, width = len(numbers) * step - _GAP, (len(values) + 2) * step - _GAP + _MARGIN
+    height, width = len(numbers) * step - _GAP, (len(values) + first) * step - _GAP + _MARGIN
     canvas = np.zeros((height, width, 4))
     corners = []
     for i, number in enumerate(numbers):
         chosen = table[(table["actual"] == number) & (table["sample"] == 0)]
         own = chosen.index[chosen["stickiness"].isna()][0]
         row = int(chosen["index"].iloc[0])
-        tiles = [test[row] if row >= 0 else None, images[own]]
+        tiles = [test[row] if row >= 0 else None, images[own]][-first:]
         for s in values:
             one = chosen.index[chosen["stickiness"] == s]
             tiles.append(images[one[0]] if len(one) and chosen["reached"].loc[one[0]] else None)
         for j, tile in enumerate(tiles):
-            x = j * step + (_MARGIN if j > 1 else 0)
+            x = j * step + (_MARGIN if j >= first else 0)
             colour = _NO_ANSWER if tile is None else image_colours(tile)
             canvas[i * step : i * step + size, x : x + size] = colour
             corners.append((x, i * step))
-    heads = ["actual", "G(z)", *(f"{s:g}" for s in values)]
-    centres = [j * step + size / 2 + (_MARGIN if j > 1 else 0) for j in range(len(heads))]
+    heads += [f"{s:g}" for s in values]
+    centres = [j * step + size / 2 + (_MARGIN if j >= first else 0) for j in range(len(heads))]
     top, left = 0.56, 0.04  # the query's name, its words, the heads of columns
     words = query_words(answers.query, dataset)
     per_px = (WIDTH - 2 * left) / width
@@ -297,7 +316,7 @@ def _grid(answers: QueryAnswers, test: np.ndarray, dataset: Dataset) -> Panel:
         axes.set_axis_off()
         for x, text in zip(centres, heads, strict=True):
             axes.text(
-                x, -3, text, ha="center", va="bottom", fontsize=6.5, color=MUTED if x < 2 * step else None
+                x, -3, text, ha="center", va="bottom", fontsize=6.5, color=MUTED if x < first * step else None
             )
 
     ticks = ", ".join(f"{s:g}" for s in values)

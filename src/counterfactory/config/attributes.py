@@ -143,7 +143,7 @@ class IdentitySettings(Section):
     sources: Count = Field(6_000, description="Maximum number of images of these splits to train on.")
     renderings: Count = Field(
         2,
-        description="New renderings of each image, with other values of its continuous parents; 3 ms each on one "
+        description="New renderings of each image, with other values of its continuous parents; 2 ms each on one "
         "core.",
     )
     held_out: Annotated[float, Field(gt=0, lt=1)] = Field(

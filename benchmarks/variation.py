@@ -56,10 +56,16 @@ def main() -> None:
             steps = arguments.steps or section.training.steps
             own = with_steps(section, steps, threads=variant.threads, precision=variant.precision)
             with trained(run, model, own, variant.seed) as (models, cost):
-                # Answers are made with one thread, so that only the training differs.
+                # Answers use the SCM of the first seed and one thread, so that only the training of the image
+                # mechanism differs.
                 torch.set_num_threads(1)
+                first = models / model / f"seed{arguments.seeds[0]}"
+                if not first.exists():
+                    first.symlink_to(f"seed{variant.seed}")
                 answers = run.settings.answers
-                method = load_method(name, variant.seed, run.results / "data", models, answers, "cpu", 1)
+                method = load_method(
+                    name, arguments.seeds[0], run.results / "data", models, answers, "cpu", 1
+                )
                 rows = do_rows(run, chosen, run.answer(method, chosen, name, answers.batch_size))
             for question in dict.fromkeys(asked for asked, _, _ in rows):
                 values = {score: value for asked, score, value in rows if asked == question}

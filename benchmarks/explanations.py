@@ -72,9 +72,7 @@ def main() -> None:
     flip = settings.questions.flip
     names = flip.attributes
     batch = flip_questions(dataset, split, names, arguments.images, settings.questions.seed)
-    oracle, identity = load_classifier(models / "oracle"), load_identity(models / "identity", "cpu")
-    labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(oracle))
-    evaluation = Evaluation(oracle, identity, correlations(labels.to_numpy(np.float64)))
+    evaluation = evaluation_of(dataset, data, models)
 
     print(f"{len(batch)} questions about {arguments.images} {arguments.split} images\n")
     print("| method | flip | " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * len(COLUMNS))
@@ -87,6 +85,14 @@ def main() -> None:
             values = scores(evaluation, batch, images, more[0], attribute)
             cells = " | ".join(f"{value:.3g}" for value in values)
             print(f"| {name} | {attribute} | {cells} | {seconds:.3f} |", flush=True)
+
+
+def evaluation_of(dataset: Dataset, data: Path, models: Path) -> Evaluation:
+    """Returns what scores answers, from the folders of the data set and of the models of a run."""
+    oracle = load_classifier(models / "oracle")
+    labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(oracle))
+    known = correlations(labels.to_numpy(np.float64))
+    return Evaluation(oracle, load_identity(models / "identity", "cpu"), known)
 
 
 def flip_questions(dataset: Dataset, split: Split, names: list[str], images: int, seed: int) -> Batch:

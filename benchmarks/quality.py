@@ -44,14 +44,8 @@ from training_cost import Cost, cost_of, metered, steps_for
 from counterfactory.config import load_settings, read_config
 from counterfactory.config.training import TrainingSettings
 from counterfactory.core.run import Run
-from counterfactory.data.attributes import attribute_labels
-from counterfactory.data.dataset import load_split
 from counterfactory.methods import Answer, load_method
 from counterfactory.methods.registry import METHODS
-from counterfactory.metrics.correlation import correlations
-from counterfactory.metrics.mnac import attributes_of
-from counterfactory.models.classifier.model import load_classifier
-from counterfactory.models.identity.model import load_identity
 from counterfactory.models.registry import MODELS
 from counterfactory.report.vocabulary import CEILING, FLOOR
 
@@ -240,10 +234,7 @@ def explained_rows(run: Finished, method: Answer, count: int) -> list[Row]:
     batch = explanations.flip_questions(
         run.dataset, run.test, names, min(count, len(run.test.images)), run.settings.questions.seed
     )
-    models, data = run.results / "models", run.results / "data"
-    oracle, identity = load_classifier(models / "oracle"), load_identity(models / "identity", "cpu")
-    labels = attribute_labels(run.dataset, load_split(data, "train"), attributes_of(oracle))
-    evaluation = explanations.Evaluation(oracle, identity, correlations(labels.to_numpy(np.float64)))
+    evaluation = explanations.evaluation_of(run.dataset, run.results / "data", run.results / "models")
     images, _, *more = method(batch)
     rows = []
     for name in names:
@@ -288,6 +279,14 @@ def missing_of(table: pd.DataFrame, recipe: str, methods: list[str], minutes: fl
     return [name for name in methods if (recipe, name, minutes, seed) not in done]
 
 
+def by_question(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Returns the scores of each question by name, in order of appearance."""
+    found: dict[str, dict[str, float]] = {}
+    for question, score, value in rows:
+        found.setdefault(question, {})[score] = value
+    return found
+
+
 def print_rows(header: str, about: list[Any], rows: list[Row]) -> str:
     """Prints the scores of one training, one row per question, and returns the header of the table.
 
@@ -301,8 +300,7 @@ def print_rows(header: str, about: list[Any], rows: list[Row]) -> str:
     if " ".join(names) != header:
         print()
         print_row(["recipe", "method", "minutes", "steps", "CPU minutes", "question", *names], head=True)
-    for question in dict.fromkeys(question for question, _, _ in rows):
-        values = {score: value for asked, score, value in rows if asked == question}
+    for question, values in by_question(rows).items():
         cells = [values.get(score, float("nan")) for score in names]
         print_row([recipe, method, f"{minutes:g}", steps, f"{cpu_minutes:.2f}", question, *cells])
     return " ".join(names)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from finished import open_run, print_row
-from quality import do_rows, trained, with_steps
+from quality import by_question, do_rows, trained, with_steps
 
 from counterfactory.methods import load_method
 from counterfactory.methods.registry import METHODS
@@ -67,8 +67,7 @@ def main() -> None:
                     name, arguments.seeds[0], run.results / "data", models, answers, "cpu", 1
                 )
                 rows = do_rows(run, chosen, run.answer(method, chosen, name, answers.batch_size))
-            for question in dict.fromkeys(asked for asked, _, _ in rows):
-                values = {score: value for asked, score, value in rows if asked == question}
+            for question, values in by_question(rows).items():
                 cells = [values.get(score, float("nan")) for score in (*run.dataset.names, "l1")]
                 about = [name, variant.seed, variant.precision, variant.threads, f"{cost.total / 60:.2f}"]
                 print_row([*about, question, *cells])

@@ -223,15 +223,11 @@ def query_pictures(queries: Sequence[QueryAnswers], dataset: Dataset, data: Path
     )
     pictures = [Picture("queries", "Scores of queries against stickiness", caption, tuple(panels), 3)]
     test = load_split(data, "test")
-    kinds = {_is_real(answers) for answers in queries}
-    left = [
-        text
-        for real, text in (
-            (True, "the actual image and its reconstruction G(z) by the generator"),
-            (False, "the actual image G(z), which the generator made"),
-        )
-        if real in kinds
-    ]
+    first = {
+        True: "the actual image and its reconstruction G(z) by the generator",
+        False: "the actual image G(z), which the generator made",
+    }
+    left = [first[real] for real in sorted({_is_real(answers) for answers in queries}, reverse=True)]
     caption = (
         f"Left: {', or '.join(left)}. Right: one answer per stickiness, whose value is printed above. A grey tile: the "
         "sampler found no answer."

@@ -214,6 +214,36 @@ def test_variation(in_run, bench):
     assert found[0][6:] != found[len(VARIABLES)][6:]
 
 
+def test_training_spread(finished, bench, monkeypatch, tmp_path):
+    shutil.copytree(finished / "results", tmp_path / "results")
+    shutil.copy(finished / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    key = ["pendulum", "vae", 0, "do", "angle", "marginal", 1, "predicted_angle", 0.0, 0.0, 0.0, 4, ""]
+    names = [
+        "dataset",
+        "method",
+        "seed",
+        "suite",
+        "intervention",
+        "protocol",
+        "cycles",
+        "metric",
+        "value",
+        "low",
+    ]
+    table = pd.DataFrame([key] * 3, columns=[*names, "high", "n", "reason"])
+    table["seed"], table["value"] = [0, 1, 2], [1.0, 2.0, 6.0]
+    (tmp_path / "results" / "pendulum" / "scores").mkdir(exist_ok=True)
+    table.to_csv(tmp_path / "results" / "pendulum" / "scores" / "scores.csv", index=False)
+    words = ["--machine", "two cores", "--command", "make run"]
+    [found] = rows(bench("training_spread.py", *words, "--out", tmp_path / "released"))
+    assert found == ["VAE", "3.000 ± 2.646"]
+    assert "two cores" in (tmp_path / "released" / "pendulum.yaml").read_text()
+    # The trainings of this run are not the default ones, so the package is not changed.
+    with pytest.raises(SystemExit):
+        bench("training_spread.py", *words)
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """The folder of as many images as MNIST has."""

@@ -1,6 +1,8 @@
 """Tables, figures, and the page that shows both. Each table and figure is an output of its own."""
 
+from counterfactory.config.load import is_default
 from counterfactory.report.names import figure_names, table_names
+from counterfactory.report.training_spread import checksum, is_released
 
 JUDGES_META = expand("<results>/models/judges/{variable}/model.json", variable=USED_JUDGES)
 # An imported model has no training curve.
@@ -21,7 +23,13 @@ SCM_META = expand("<results>/models/scm/seed{seed}/model.json", seed=SCM_SEEDS)
 # Methods whose networks the explorer evaluates.
 MECHANISMS = [name for name in SETTINGS.methods if METHODS[name].module == "dscm"]
 
-TABLES = table_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
+# One training seed shows no variation over trainings. The release contains that of the default trainings.
+SPREAD = (
+    len(SETTINGS.seeds) == 1
+    and is_released(SETTINGS.dataset)
+    and is_default(SETTINGS, "data", "judges", "models")
+)
+TABLES = table_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN), SPREAD)
 FIGURES = figure_names(SETTINGS, ASKED, USED_METRICS, QUERIES, bool(DRAWN))
 
 
@@ -87,6 +95,7 @@ rule tables:
         # Folders of chunks, because thousands of files exceed the length of a command line.
         costs=lambda wildcards, input: sorted({os.path.dirname(path) for path in input.costs}),
         names=TABLES,
+        released=checksum(SETTINGS.dataset) if SPREAD else "",
         out=subpath(output.index, parent=True),
         code=lambda wildcards: code_of("report.tables:write_tables", "methods.registry"),
     message:

@@ -29,7 +29,7 @@ from .training import TrainingDefaults, TrainingSettings
 from .values import typed
 from .yaml_files import merge
 
-__all__ = ["load_section", "load_settings"]
+__all__ = ["is_default", "load_section", "load_settings"]
 
 MOST_MISTAKES = 20
 NAMED = ("attributes", "queries.by_name")
@@ -49,6 +49,21 @@ def load_settings(given: Mapping[str, Any]) -> Settings:
     settings = _with_finetuned(_validate(given))
     _refuse(errors_of(settings))
     return settings
+
+
+def is_default(settings: Settings, *sections: str) -> bool:
+    """Returns whether sections have the default values of the data set; where the digits come from does not count.
+
+    Arguments:
+        settings: The configuration.
+        sections: Names of top-level sections, such as `models`.
+    """
+    default = _validate({"dataset": settings.dataset})
+    given, usual = (
+        one.model_dump(mode="json", include=set(sections), exclude={"data": {"digits"}})
+        for one in (settings, default)
+    )
+    return given == usual
 
 
 def load_section(path: str, given: Mapping[str, Any]) -> Any:

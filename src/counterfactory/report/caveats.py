@@ -21,7 +21,7 @@ def caveats(tables: Mapping[str, Table], config: Mapping[str, Any], simulated: b
         simulated: Whether the data set is simulated.
     """
     found = [
-        _one_seed(config),
+        _one_seed(config, "spread" in tables),
         _judge_errors(tables.get("judges"), "main_measured" in tables or "main_truth" in tables),
         _imported_judges(config),
         _confounded(config, tables.get("judges")),
@@ -39,12 +39,17 @@ def caveats(tables: Mapping[str, Table], config: Mapping[str, Any], simulated: b
     return [text for text in found if text]
 
 
-def _one_seed(config: Mapping[str, Any]) -> str:
+def _one_seed(config: Mapping[str, Any], measured: bool) -> str:
     if len(config.get("seeds", [0])) > 1:
         return ""
     return (
         "There is one training seed. Intervals describe the variation over questions for these trained networks, not "
-        "the variation over trainings. Configure more seeds to measure the latter."
+        "the variation over trainings. "
+        + (
+            "The tables of the variation over trainings show how far three trainings differed for this release."
+            if measured
+            else "Configure more seeds to measure the latter."
+        )
     )
 
 

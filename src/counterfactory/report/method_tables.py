@@ -86,7 +86,8 @@ def table_note(scores: Scores, level: float) -> str:
     """
     seeds = len(scores.seeds)
     uncertainty = (
-        f"{100 * level:g} % bootstrap intervals over questions"
+        f"{100 * level:g} % bootstrap intervals over questions; one training seed, so that they do not contain the "
+        "variation over trainings"
         if seeds == 1
         else f"{100 * level:g} % intervals over questions and {seeds} training seeds"
     )

@@ -20,6 +20,7 @@ def table_names(
     metrics: Collection[str],
     queries: Iterable[str] = (),
     structure: bool = False,
+    spread: bool = False,
 ) -> list[str]:
     """Returns the names of all tables of a configuration, in the order of reading.
 
@@ -29,11 +30,14 @@ def table_names(
         metrics: The metrics that are computed.
         queries: The queries that are answered.
         structure: Whether images are drawn from generators.
+        spread: Whether the scores of several trainings that are part of the release are of this configuration.
     """
     queries = list(queries)
     scored = {suite for name in metrics for suite in METRICS[name].suites if suite in suites}
     needed = {model for name in metrics for model in METRICS[name].models}
     names = ["headline", "main", "distance"]
+    if spread:
+        names += ["spread"] + ["spread_flip"] * ("flip" in scored)
     if "do" in scored:
         names += [f"do_{what}" for what in settings.questions.do.names]
     if "reverse" in scored:
@@ -95,6 +99,7 @@ _REASONS = {
     "published": "no published values exist for this data set",
     "queries": "no query was answered",
     "query_grids": "no query was answered",
+    "spread": "no method of this run is among those whose variation over trainings was measured for the release",
     "sweep": "no method answered the suite sweep for this variable",
     "training": "no network was trained in this run",
     "training_time": "no image mechanism was trained in this run",

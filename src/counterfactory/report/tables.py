@@ -4,6 +4,7 @@
 - `main`: all scores under the main protocol;
 - `codes`: disentanglement of the methods' codes;
 - `distance`: position of each method between floor and ceiling;
+- `spread`, `spread_flip`: mean and standard deviation over the trainings of the release;
 - `do_<intervention>`, `reversibility`: all scores of one kind of question, under every protocol;
 - `flip`, `flip_<attribute>`: scores of explanations, as means over attributes and for each attribute;
 - `graph`: effect of explanations on the variables that were not to be flipped;
@@ -39,6 +40,7 @@ from .results import Results
 from .score_tables import codes_table, headline_table, intervention_tables, main_tables
 from .stale import remove_stale
 from .structure import read_structure, structure_tables
+from .training_spread import spread_tables
 from .write import to_csv, to_latex, to_markdown
 
 __all__ = ["build_tables", "write_tables"]
@@ -77,6 +79,7 @@ def write_tables(
     studies = [study for study in every if run.shows(study)]
     comparisons = published_tables(run, sources, studies)
     tables = build_tables(scores, dataset, judges, mechanisms, true_nll(results.data, dataset), level)
+    tables += [table for table in spread_tables(scores, dataset) if table.key in names]
     tables += [
         identity_table(meta, dataset)
         for meta in map(read_description, results.identity)

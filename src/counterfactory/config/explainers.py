@@ -147,7 +147,7 @@ class DimeXSettings(ExplainerSettings):
         0.05, description="Weight of the L1 distance between the states of the two walks."
     )
     classifier_scale: Positive = Field(
-        4.0, description="Weight of the classifier gradient at the first step."
+        8.0, description="Weight of the classifier gradient at the first step."
     )
     boost: Annotated[float, Field(ge=1)] = Field(
         1.05, description="Factor on that weight after each step at which the margin is not reached."
@@ -156,7 +156,7 @@ class DimeXSettings(ExplainerSettings):
         4.0, description="Required log odds of the target; 0: even odds, 4: about 50 to 1."
     )
     stop_step: Whole = Field(
-        15, description="From this step on, denoising ends as soon as the margin is reached."
+        3, description="From this step on, denoising ends as soon as the margin is reached."
     )
     restart_step: Count = Field(
         15, description="Step to which images are noised again if the decision has not flipped."
@@ -172,12 +172,12 @@ class DimeXSettings(ExplainerSettings):
         description="Standard deviation of the noise of the copies; images range from -1 to 1.",
     )
     l_perc: NonNegative = Field(
-        240.0,
+        1000.0,
         description="Weight of the perceptual distance between the denoised image and the input image.",
     )
     dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")
     threshold: Share = Field(
-        0.2,
+        0.0,
         description="Pixels are in the mask whose change exceeds this share of the largest change; 0: no "
         "mask.",
     )

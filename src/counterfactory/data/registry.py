@@ -145,8 +145,12 @@ _MORPHOMNIST = DatasetEntry(
 # Thickness has no constant of 0.5 px in these processes. About 1 draw in 100,000 lies outside of the ranges.
 _THICKNESS = Variable("thickness", "continuous", unit="px", low=0.3, high=6.0)
 
+# The default KL weight of the HVAE was chosen on Morpho-MNIST: docs/explanation/learning.md.
+_KL_WEIGHT: dict[str, Any] = {"models.hvae.training.beta": 1.0}
+
 # The explainers of photographs keep the published steps and distances. Those of digits are the defaults of the keys.
 _PHOTOGRAPHS: dict[str, Any] = {
+    **_KL_WEIGHT,
     **{
         f"answers.{name}.{key}": value
         for name in ("dime", "fastdime")
@@ -164,6 +168,8 @@ _PHOTOGRAPHS: dict[str, Any] = {
     "answers.dime_x.boost": 1.1,
     "answers.dime_x.restarts": 2,
     "answers.dime_x.l_perc": 60.0,
+    "answers.dime_x.stop_step": 15,
+    "answers.dime_x.threshold": 0.2,
     "answers.dime_x.shrink": 8,
 }
 
@@ -212,7 +218,7 @@ DATASETS = {
         measured=("angle", "light", "shadow_length", "shadow_position"),
         title="Pendulum",
         # A shifted image has another light and another shadow, so the images of judges are not shifted.
-        settings={"judges.shift": 0},
+        settings={"judges.shift": 0, **_KL_WEIGHT},
     ),
     # Two categorical variables. `data.confounding` is the probability that a digit has its own hue.
     "colour_mnist": DatasetEntry(
@@ -228,6 +234,7 @@ DATASETS = {
         measured=("colour", "hue", "brightness", "area"),
         title="Colour-MNIST",
         noun="digit",
+        settings=_KL_WEIGHT,
     ),
     # The order of the variables is that of CausalDiffAE.
     "causal_circuit": DatasetEntry(
@@ -243,7 +250,7 @@ DATASETS = {
         measured=("arm", "blue", "green", "red"),
         title="a causal circuit",
         # A shifted image has another position of the arm, so the images of judges are not shifted.
-        settings={"judges.shift": 0},
+        settings={"judges.shift": 0, **_KL_WEIGHT},
     ),
     # Photographs. The variables and labels depend on `data.celeba`: those of the graph `complex` stand here.
     "celeba": DatasetEntry(

@@ -23,7 +23,7 @@ answer. Both walks are one network call on a batch of twice the size. Further di
    tile, so that no image waits for the others.
 3. The scale of an image that has not reached m grows from step to step, :math:`s \leftarrow b\, s`. If the walk ends
    without a flip, it is repeated from `restart_step` with the final scale.
-4. Outside the dilated region of the largest changes (as in FastDiME) c is x.
+4. Outside the dilated region of the largest changes (as in FastDiME) c is x; with `threshold: 0` there is no region.
 5. The answer is the nearest image on the line from x to c, :math:`x + a (c - x)` with a a multiple of 1 / `shrink`,
    whose log odds are at least m. This takes no network call.
 

@@ -144,16 +144,16 @@ class DimeXSettings(ExplainerSettings):
     """DiME-X, a fast variant of DiME of this project."""
 
     l1_loss: NonNegative = Field(
-        0.05, description="Weight of the L1 distance between the states of the two walks."
+        0.2, description="Weight of the L1 distance between the states of the two walks."
     )
     classifier_scale: Positive = Field(
-        8.0, description="Weight of the classifier gradient at the first step."
+        6.0, description="Weight of the classifier gradient at the first step."
     )
     boost: Annotated[float, Field(ge=1)] = Field(
         1.05, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
-        4.0, description="Required log odds of the target; 0: even odds, 4: about 50 to 1."
+        3.0, description="Required log odds of the target; 0: even odds, 3: about 20 to 1."
     )
     stop_step: Whole = Field(
         3, description="From this step on, denoising ends as soon as the margin is reached."
@@ -172,7 +172,7 @@ class DimeXSettings(ExplainerSettings):
         description="Standard deviation of the noise of the copies; images range from -1 to 1.",
     )
     l_perc: NonNegative = Field(
-        1000.0,
+        1200.0,
         description="Weight of the perceptual distance between the denoised image and the input image.",
     )
     dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")

@@ -166,7 +166,7 @@ class HvaeSettings(Importable):
                 "steps": 1_800,
                 "learning_rate": 0.008,
                 "valid_every": 600,
-                "beta": 1.5,
+                "beta": 2.0,
                 "independence": 40.0,
             }
         ),

@@ -9,7 +9,7 @@ of the machine.
 
 Scores are computed over the flipped answers, as in the tables: FVA and FS (identity), MNAC (attributes that change
 according to the oracle), CD, the Frechet distance of the oracle's features (biased for few images: only rows of one run
-are comparable), and L1. `oracle` is the share of flips that the oracle predicts too, `sound` the share of all questions
+are comparable), and L1. COUT is that of all answers. `oracle` is the share of flips that the oracle predicts too, `sound` the share of all questions
 whose answer flips the classifier and the oracle and has the identity of the image.
 """
 
@@ -27,13 +27,14 @@ from counterfactory.data.attributes import attribute_labels
 from counterfactory.data.dataset import Dataset, Split, load_dataset, load_split
 from counterfactory.methods import Batch, Columns, load_method
 from counterfactory.metrics.correlation import correlation_difference, correlations
+from counterfactory.metrics.cout import cout
 from counterfactory.metrics.frechet import frechet_distance
 from counterfactory.metrics.identity import similarity
 from counterfactory.metrics.mnac import attributes_of
 from counterfactory.models.classifier.model import AttributeClassifier, load_classifier
 from counterfactory.models.identity.model import Identity, load_identity
 
-COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "Frechet", "L1", "oracle", "sound", "calls", "CPU s"]
+COLUMNS = ["flips", "FVA", "FS", "MNAC", "CD", "COUT", "Frechet", "L1", "oracle", "sound", "calls", "CPU s"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Evaluation:
     """What scores answers.
 
     Arguments:
+        classifier: The classifier that is explained.
         oracle: The oracle.
         identity: The identity network.
         correlations: The correlations of the attributes in the train split, with shape (A, A).
     """
 
+    classifier: AttributeClassifier
     oracle: AttributeClassifier
     identity: Identity
     correlations: np.ndarray
@@ -72,7 +75,7 @@ def main() -> None:
     flip = settings.questions.flip
     names = flip.attributes
     batch = flip_questions(dataset, split, names, arguments.images, settings.questions.seed)
-    evaluation = evaluation_of(dataset, data, models)
+    evaluation = evaluation_of(dataset, data, models, arguments.seed)
 
     print(f"{len(batch)} questions about {arguments.images} {arguments.split} images\n")
     print("| method | flip | " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * len(COLUMNS))
@@ -87,12 +90,13 @@ def main() -> None:
             print(f"| {name} | {attribute} | {cells} | {seconds:.3f} |", flush=True)
 
 
-def evaluation_of(dataset: Dataset, data: Path, models: Path) -> Evaluation:
+def evaluation_of(dataset: Dataset, data: Path, models: Path, seed: int = 0) -> Evaluation:
     """Returns what scores answers, from the folders of the data set and of the models of a run."""
     oracle = load_classifier(models / "oracle")
     labels = attribute_labels(dataset, load_split(data, "train"), attributes_of(oracle))
     known = correlations(labels.to_numpy(np.float64))
-    return Evaluation(oracle, load_identity(models / "identity", "cpu"), known)
+    classifier = load_classifier(models / "classifier" / f"seed{seed}")
+    return Evaluation(classifier, oracle, load_identity(models / "identity", "cpu"), known)
 
 
 def flip_questions(dataset: Dataset, split: Split, names: list[str], images: int, seed: int) -> Batch:
@@ -134,8 +138,13 @@ def scores(
     rows = batch.attribute == name
     flipped = rows & columns["reached"]
     calls = float(np.mean(columns["network_calls"][rows]))
+    factual = evaluation.classifier.predict(batch.images[rows])[name]
+    goal = batch.target[rows] if name not in oracle.names else 1 - factual
+    transition = cout(
+        batch.images[rows], images[rows], evaluation.classifier, batch.attribute[rows], factual, goal
+    )
     if not flipped.any():
-        return [0.0, *[np.nan] * 7, 0.0, calls]
+        return [0.0, *[np.nan] * 4, transition.mean(), *[np.nan] * 3, 0.0, calls]
     one, other = batch.images[flipped], images[flipped]
     before, after = oracle.predict(one), oracle.predict(other)
     changes = np.stack([after[key] - before[key] for key in oracle.names], 1)
@@ -152,6 +161,7 @@ def scores(
         cosines.mean(),
         np.abs(changes).sum(1).mean(),
         cd,
+        transition.mean(),
         frechet_distance(oracle.embed(one), oracle.embed(other)) if flipped.sum() > 1 else np.nan,
         np.abs(other.astype(np.float64) - one).mean() / 255.0,
         agrees.mean(),

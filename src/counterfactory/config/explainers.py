@@ -153,7 +153,7 @@ class DimeXSettings(ExplainerSettings):
         1.05, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
-        3.0, description="Required log odds of the target; 0: even odds, 3: about 20 to 1."
+        3.5, description="Required log odds of the target; 0: even odds, 3.5: about 33 to 1."
     )
     stop_step: Whole = Field(
         3, description="From this step on, denoising ends as soon as the margin is reached."
@@ -177,7 +177,7 @@ class DimeXSettings(ExplainerSettings):
     )
     dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")
     threshold: Share = Field(
-        0.0,
+        0.05,
         description="Pixels are in the mask whose change exceeds this share of the largest change; 0: no "
         "mask.",
     )

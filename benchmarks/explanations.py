@@ -9,8 +9,8 @@ of the machine.
 
 Scores are computed over the flipped answers, as in the tables: FVA and FS (identity), MNAC (attributes that change
 according to the oracle), CD, the Frechet distance of the oracle's features (biased for few images: only rows of one run
-are comparable), and L1. COUT is that of all answers. `oracle` is the share of flips that the oracle predicts too, `sound` the share of all questions
-whose answer flips the classifier and the oracle and has the identity of the image.
+are comparable), and L1. COUT is that of all answers. `oracle` is the share of flips that the oracle predicts too,
+`sound` the share of all questions whose answer flips the classifier and the oracle and has the identity of the image.
 """
 
 import argparse

@@ -15,6 +15,7 @@ import pytest
 from counterfactory.cli import main
 from counterfactory.data import sources
 from counterfactory.data.dataset import save_split
+from counterfactory.metrics.summary import COLUMNS
 from tests.data.samples import strokes
 
 ROOT = Path(__file__).parents[2]
@@ -219,19 +220,7 @@ def test_training_spread(finished, bench, monkeypatch, tmp_path):
     shutil.copy(finished / "config.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     key = ["pendulum", "vae", 0, "do", "angle", "marginal", 1, "predicted_angle", 0.0, 0.0, 0.0, 4, ""]
-    names = [
-        "dataset",
-        "method",
-        "seed",
-        "suite",
-        "intervention",
-        "protocol",
-        "cycles",
-        "metric",
-        "value",
-        "low",
-    ]
-    table = pd.DataFrame([key] * 3, columns=[*names, "high", "n", "reason"])
+    table = pd.DataFrame([key] * 3, columns=COLUMNS)
     table["seed"], table["value"] = [0, 1, 2], [1.0, 2.0, 6.0]
     (tmp_path / "results" / "pendulum" / "scores").mkdir(exist_ok=True)
     table.to_csv(tmp_path / "results" / "pendulum" / "scores" / "scores.csv", index=False)

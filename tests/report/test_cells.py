@@ -3,23 +3,8 @@ import pandas as pd
 import pytest
 
 from counterfactory.core.errors import UserError
+from counterfactory.metrics.summary import COLUMNS
 from counterfactory.report.cells import Scores, Select, read_scores
-
-COLUMNS = [
-    "dataset",
-    "method",
-    "seed",
-    "suite",
-    "intervention",
-    "protocol",
-    "cycles",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-    "reason",
-]
 
 
 def _scores(rows):

@@ -52,7 +52,7 @@ def load_settings(given: Mapping[str, Any]) -> Settings:
 
 
 def is_default(settings: Settings, *sections: str) -> bool:
-    """Returns whether sections have the default values of the data set; where the digits come from does not count.
+    """Returns whether sections have the default values of the data set; the key `data.digits` is ignored.
 
     Arguments:
         settings: The configuration.

@@ -79,7 +79,8 @@ def write_tables(
     studies = [study for study in every if run.shows(study)]
     comparisons = published_tables(run, sources, studies)
     tables = build_tables(scores, dataset, judges, mechanisms, true_nll(results.data, dataset), level)
-    tables += [table for table in spread_tables(scores, dataset) if table.key in names]
+    if "spread" in names:
+        tables += [table for table in spread_tables(scores, dataset) if table.key in names]
     tables += [
         identity_table(meta, dataset)
         for meta in map(read_description, results.identity)

@@ -20,6 +20,7 @@ import yaml
 from ..core.errors import UserError, reading
 from ..core.files import write_text
 from ..data.dataset import Dataset
+from ..metrics.summary import GROUP
 from .cells import Scores
 from .explanations import explanation_tables
 from .layout import Column, Row, Table
@@ -39,7 +40,7 @@ __all__ = [
 RELEASED = Path(__file__).parent / "released"
 """The folder of released scores: `<dataset>.csv` and, in `<dataset>.yaml`, how they were computed."""
 
-KEYS = ("method", "suite", "intervention", "protocol", "cycles", "metric", "seed")
+KEYS = tuple(name for name in GROUP if name != "dataset")
 """The columns that identify a released score; `value` and `n` follow."""
 
 _TABLES = {"headline": "spread", "flip": "spread_flip"}

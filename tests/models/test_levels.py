@@ -80,9 +80,13 @@ def as_bytes(x):
 
 @pytest.fixture(scope="module")
 def levels():
-    parents = parents_of(4000)
-    found = Levels(WORLD, [1])
-    found.fit(as_bytes(render(parents, noises_of(4000))), parents, torch.tensor([SLOPE]))
+    return fitted(noises_of(16000))
+
+
+def fitted(noises):
+    """Returns levels that are fitted to images with the given noises."""
+    parents, found = parents_of(len(noises)), Levels(WORLD, [1])
+    found.fit(as_bytes(render(parents, noises)), parents, torch.tensor([SLOPE]))
     return found
 
 
@@ -126,6 +130,88 @@ def test_a_wrong_prediction_gets_the_levels_of_the_true_counterfactual(levels):
     peaks = [grey(image).flatten(1).amax(1) for image in (found, truth, wrong_white)]
     assert (peaks[0] - peaks[1]).abs().mean() < 2.0 < (peaks[2] - peaks[1]).abs().mean()
     assert (found - truth).abs().mean() < 0.2 * (wrong_white - truth).abs().mean()
+
+
+def deviations(parents):
+    """Known standard deviations of both noises, which fall with the size and differ between classes."""
+    both = torch.tensor([0.02, 0.04]) * torch.exp(torch.tensor([-0.6, -1.0]) * parents[:, :1])
+    return both * torch.where(parents[:, 2:3] > 0.5, 1.5, 1.0)
+
+
+def scaled_noises(parents, noise):
+    """The factors and logarithms that `render` takes, from standard Gaussian noises (N, 2)."""
+    white, peak = (deviations(parents) * noise).unbind(1)
+    return torch.stack([torch.exp(white), peak], 1)
+
+
+def standard_noise(count, seed):
+    return torch.randn(count, 2, generator=torch.Generator().manual_seed(seed)).clamp(-3, 3)
+
+
+def test_the_deviations_that_depend_on_parents_are_found_and_carried_over():
+    parents = parents_of(16000)
+    found = fitted(scaled_noises(parents, standard_noise(16000, seed=1)))
+    asked, after, noise = parents_of(400, seed=4), parents_of(400, seed=6), standard_noise(400, seed=5)
+    assert_close(found.deviation(asked).log().float(), deviations(asked).log(), atol=0.15, rtol=0)
+    x, truth = render(asked, scaled_noises(asked, noise)), render(after, scaled_noises(after, noise))
+    white, peak = found.levels(x, asked, after)
+    errors = [
+        (white - white_level(grey(truth))).abs().mean(),
+        (peak - grey(truth).flatten(1).amax(1)).abs().mean(),
+    ]
+    found.deviation_range.zero_()
+    white, peak = found.levels(x, asked, after)
+    constant = [
+        (white - white_level(grey(truth))).abs().mean(),
+        (peak - grey(truth).flatten(1).amax(1)).abs().mean(),
+    ]
+    assert errors[0] < 0.3 < 0.5 * constant[0] and errors[1] < 0.6 < 0.5 * constant[1]
+
+
+def test_the_marginal_deviation_of_answers_is_that_of_their_parents():
+    parents = parents_of(16000)
+    found = fitted(scaled_noises(parents, standard_noise(16000, seed=1)))
+    small, large = parents_of(3000, seed=4), parents_of(3000, seed=4)
+    small[:, 0], large[:, 0], large[:, 1] = -0.9, 0.9, small[:, 1]
+    white, peak = found.levels(
+        render(small, scaled_noises(small, standard_noise(3000, seed=5))), small, large
+    )
+    excess = torch.log(peak / white) - found.log_ratio(large)
+    for kind in (2, 3):
+        rows = large[:, kind] > 0.5
+        assert_close(excess[rows].std().float(), deviations(large)[rows][0, 1], rtol=0.2, atol=0)
+
+
+def test_outliers_keep_their_error_where_no_deviation_changes_and_are_not_amplified_where_it_grows():
+    parents = parents_of(16000)
+    found = fitted(scaled_noises(parents, standard_noise(16000, seed=1)))
+    asked = torch.tensor([[0.5, 0.0, 1.0, 0.0]])
+    brighter, smaller = asked + torch.tensor([0.0, 0.3, 0.0, 0.0]), asked - torch.tensor([1.4, 0.0, 0.0, 0.0])
+    outlier = torch.tensor([[0.0, 9.0]])
+    x = render(asked, scaled_noises(asked, outlier))
+
+    def excess(after):
+        white, peak = found.levels(x, asked, after)
+        return float(torch.log(peak / white) - found.log_ratio(after))
+
+    assert excess(brighter) == pytest.approx(float(9.0 * deviations(asked)[0, 1]), rel=0.05)
+    grown = 9.0 * deviations(smaller)[0, 1]
+    assert excess(smaller) == pytest.approx(float(4.0 / 9.0 * grown), rel=0.15)
+
+
+def test_weights_of_earlier_versions_carry_the_noises_over_unchanged(levels):
+    state = {
+        name: value
+        for name, value in levels.state_dict().items()
+        if name in ("slopes", "low", "high", "weights")
+    }
+    old = Levels(WORLD, [1])
+    old.load_state_dict(state)
+    parents, after = parents_of(50, seed=4), parents_of(50, seed=6)
+    x = render(parents, noises_of(50, seed=5))
+    white, _ = old.levels(x, parents, after)
+    gain = [1.0 + SLOPE * encoded[:, 1].double() for encoded in (parents, after)]
+    assert_close(white, white_level(grey(x)) * gain[1] / gain[0], atol=1e-3, rtol=0)
 
 
 def test_unchanged_parents_keep_every_bit_and_the_correction_is_continuous_there(levels):

@@ -167,6 +167,7 @@ class HvaeSettings(Importable):
                 "learning_rate": 0.008,
                 "valid_every": 600,
                 "beta": 2.0,
+                "beta_until": 0.5,
                 "independence": 40.0,
             }
         ),

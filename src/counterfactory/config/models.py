@@ -104,7 +104,15 @@ class VaeSettings(Importable):
 
     network: VaeNetwork = Field(VaeNetwork(), description="The network.")
     training: ImageTrainingSettings = Field(
-        IMAGE_TRAINING.model_copy(update={"optimizer": "muon", "steps": 1_500, "learning_rate": 0.006}),
+        IMAGE_TRAINING.model_copy(
+            update={
+                "optimizer": "muon",
+                "steps": 1_500,
+                "learning_rate": 0.006,
+                "beta": 2.0,
+                "beta_until": 0.5,
+            }
+        ),
         description="Its training.",
     )
 

@@ -145,8 +145,12 @@ _MORPHOMNIST = DatasetEntry(
 # Thickness has no constant of 0.5 px in these processes. About 1 draw in 100,000 lies outside of the ranges.
 _THICKNESS = Variable("thickness", "continuous", unit="px", low=0.3, high=6.0)
 
-# The default KL weights of the HVAE were chosen on Morpho-MNIST: docs/explanation/learning.md.
-_KL_WEIGHT: dict[str, Any] = {"models.hvae.training.beta": 1.0, "models.hvae.training.beta_until": 0.4}
+# The default KL weights were chosen on Morpho-MNIST: docs/explanation/learning.md.
+_KL_WEIGHT: dict[str, Any] = {
+    f"models.{model}.training.{key}": value
+    for model in ("vae", "hvae")
+    for key, value in {"beta": 1.0, "beta_until": 0.4}.items()
+}
 
 # The explainers of photographs keep the published steps and distances. Those of digits are the defaults of the keys.
 _PHOTOGRAPHS: dict[str, Any] = {

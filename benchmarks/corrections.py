@@ -2,10 +2,11 @@
 
     python benchmarks/corrections.py --results results/morphomnist --model hvae
 
-The corrections are fitted to the train split, and the sharpness again, without a new training. Images of the valid
-split are asked to take, one variable at a time, the value of another image. The judges of the run measure the answers:
-mean absolute error, or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the
-distance between the image and the answer to the inverse intervention on the answer, both in grey levels.
+The corrections are fitted to the train split, and the sharpness again, without a new training. With *one deviation* the
+noises of white level and peak have the same standard deviation at all parents. Images of the valid split are asked to
+take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute error,
+or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the image
+and the answer to the inverse intervention on the answer, both in grey levels.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from counterfactory.models.image.transport import Transport
 from counterfactory.models.judges.model import load_judge
 from counterfactory.nets.pixels import to_bytes, to_pixels
 from counterfactory.scm.fit import load_scm
+
+ONE = "one deviation"
 
 
 def main() -> None:
@@ -56,9 +59,10 @@ def main() -> None:
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
     exposed = mechanism.head.columns
     fitted: dict[str, nn.Module] = {"transport": Transport(dataset, mechanism.noise_shapes)}
+    variants: list[tuple[str, ...]] = [(), ("transport",)]
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
-    variants = [(), ("transport",), ("levels",), ("levels", "calibration"), tuple(fitted)]
+        variants += [("levels", ONE), ("levels",), ("levels", "calibration"), (*fitted, ONE), tuple(fitted)]
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     encoded = torch.from_numpy(encode_parents(dataset, before))
@@ -85,11 +89,15 @@ def main() -> None:
             true = simulated.counterfactual_parents(rows, do)
             truth[name] = simulated.render_counterfactual(data, rows, true)
     print("corrections: intervention: error of each variable, L1 to the truth, L1 there and back")
-    for variant in dict.fromkeys(one for one in variants if set(one) <= set(fitted)):
+    for variant in variants:
         mechanism.transport = fitted["transport"] if "transport" in variant else None
         mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
         mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
         fit_levels(mechanism, images, parents)
+        levels = mechanism.grey_levels
+        if ONE in variant and isinstance(levels, Levels):
+            levels.deviations.zero_()
+            levels.deviation_range.zero_()
         fit_corrections(mechanism, dataset, images, parents, args.seed)
         for name in dataset.names:
             after = scm.counterfactual_table(before, actions[name], seeds, 1.0, 0)

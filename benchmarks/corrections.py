@@ -4,9 +4,9 @@
 
 The corrections are fitted to the train split, and the sharpness again, without a new training. With *one deviation* the
 noises of white level and peak have the same standard deviation at all parents. Images of the valid split are asked to
-take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute error,
-or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the image
-and the answer to the inverse intervention on the answer, both in grey levels.
+take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute
+error, or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the
+image and the answer to the inverse intervention on the answer, both in grey levels.
 """
 
 import argparse

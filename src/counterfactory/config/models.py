@@ -154,6 +154,12 @@ class HvaeNetwork(Section):
         description="Squares of this many px a side are folded into channels at the input and unfolded at "
         "the output (published: 1).",
     )
+    prior_log_scale: float | None = Field(
+        None,
+        description="The largest log standard deviation of the prior of a latent; null: no limit (published). In "
+        "trainings of many steps the scales of unused latents grow, and an update of their weights then ends the "
+        "training.",
+    )
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
     sharpen: Sharpen = True

@@ -102,6 +102,7 @@ class Hvae(nn.Module):
         z_max_res: int = 0,
         channel_coeffs: bool = False,
         centred: bool = False,
+        prior_log_scale: float | None = None,
     ) -> None:
         super().__init__()
         # Set by counterfactory.models.image.model where the configuration asks for it.
@@ -114,7 +115,7 @@ class Hvae(nn.Module):
             )
         _check_sizes(shape, resolutions, patch, latents)
         check_centred(centred, prior)
-        self.shape, self.patch = tuple(shape), patch
+        self.shape, self.patch, self.prior_log_scale = tuple(shape), patch, prior_log_scale
         self.mediated = prior == "conditional"
         channels = shape[0] * patch * patch
         self.encoder = Encoder(channels, resolutions, widths, encoder_blocks, bottleneck, block)
@@ -192,6 +193,8 @@ class Hvae(nn.Module):
                 continue
             activation = None if activations is None else activations[self.levels[resolution]]
             prior, features, posterior = block.gaussians(h, state, activation, parents, prior_parents)
+            if self.prior_log_scale is not None:
+                prior = prior[0], prior[1].clamp(max=self.prior_log_scale)
             if posterior is not None and self.centring is not None:
                 posterior = self.centring(len(latents), posterior, prior, parents)
             z = prior[0]

@@ -33,6 +33,7 @@ def suits(model: Any, x: Tensor) -> bool:
         and len(x) % LANES == 0
         and model.head.channel_coeffs is None
         and model.centring is None
+        and model.prior_log_scale is None
         and not any(block.q_correction or not block.stochastic for block in model.decoder)
         and all(block.activation is F.gelu and len(block.layers) == 4 for block in blocks)
         and all(finer % coarser == 0 for coarser, finer in zip(sides, sides[1:], strict=False))

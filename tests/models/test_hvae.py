@@ -152,6 +152,24 @@ def test_before_training_the_prior_is_standard_normal():
         assert not any(moment.any() for moment in latent.prior)
 
 
+def test_the_scale_of_the_prior_is_limited_in_the_bound_and_in_samples():
+    free, limited = build(), build(prior_log_scale=0.05)
+    x, parents, noise = draw(free, 6)
+    scales = [latent.prior[1] for latent in free.abduct(x, parents, noise)]
+    assert any((scale > 0.05).any() for scale in scales) and any((scale < 0.05).any() for scale in scales)
+    latents = limited.abduct(x, parents, noise)
+    # The first layer receives no latents: its prior is that without a limit, limited.
+    assert torch.equal(latents[0].prior[1], scales[0].clamp(max=0.05))
+    assert all((latent.prior[1] <= 0.05).all() for latent in latents)
+    _, divergence, _ = limited.elbo(x, parents, noise)
+    total = sum(gaussian_kl(latent.posterior, latent.prior).sum() for latent in latents)
+    torch.testing.assert_close(divergence, total / x.numel())
+    assert torch.equal(
+        build(prior_log_scale=50.0).generate(parents, noise)[0], free.generate(parents, noise)[0]
+    )
+    assert not torch.equal(limited.generate(parents, noise)[0], free.generate(parents, noise)[0])
+
+
 def priors(model: Hvae, z: list[torch.Tensor], parents: torch.Tensor) -> torch.Tensor:
     """Returns the priors of all layers and the latents."""
     latents = model._decode(parents, lambda number, prior, posterior: z[number])[1]

@@ -73,6 +73,8 @@ class Hvae(nn.Module):
             priors (causal-gen's flag of this name). 0: no limit.
         centred: Whether the latents lose their linear dependence on the parents
             (:mod:`counterfactory.models.image.centring`).
+        prior_log_scale: The largest log standard deviation of the prior; None: no limit. The scale of a latent is
+            arbitrary, so that nothing else keeps the scales of unused latents from growing.
         channel_coeffs: Whether the location of green depends on red, and that of blue on both
             (:mod:`counterfactory.nets.head`).
 

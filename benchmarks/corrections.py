@@ -96,7 +96,6 @@ def main() -> None:
         fit_levels(mechanism, images, parents)
         levels = mechanism.grey_levels
         if ONE in variant and isinstance(levels, Levels):
-            levels.deviations.zero_()
             levels.deviation_range.zero_()
         fit_corrections(mechanism, dataset, images, parents, args.seed)
         for name in dataset.names:

@@ -153,7 +153,9 @@ def test_answers_are_those_of_python(page, mechanism, world):
 
 def test_a_redrawn_level_is_that_of_the_predicted_image(page, mechanism, world):
     """At stickiness 0 the answers are those of the network without the correction, for the same random numbers."""
-    image = as_bytes(render(parents_of(1, seed=4), noises_of(1, seed=5))).numpy()[0]
+    # Brighter than its parents imply: the correction keeps this in full, the pixel noise in part (temperature 0.7).
+    noises = noises_of(1, seed=5) * torch.tensor([1.3, 1.0])
+    image = as_bytes(render(parents_of(1, seed=4), noises)).numpy()[0]
     before, after = {"size": 0.3, "light": -0.25, "kind": 0}, {"size": 0.3, "light": 0.5, "kind": 1}
     noise = np.random.default_rng(0).standard_normal(int(np.prod(mechanism.noise_shapes[0])))
     with Page() as window:
@@ -169,7 +171,8 @@ def test_a_redrawn_level_is_that_of_the_predicted_image(page, mechanism, world):
             found, plain = (
                 answer(window, name, image, before, after, noise, dials) for name in ("asked", "plain")
             )
-            assert (np.abs(found - plain).max() <= 1) == equal
+            difference = np.abs(found - plain).max()
+            assert difference <= 1 if equal else difference >= 5
 
 
 def test_a_run_with_corrections_is_answered_in_the_page(run, runtime, tmp_path, monkeypatch):

@@ -154,7 +154,7 @@ class HvaeNetwork(Section):
         description="Squares of this many px a side are folded into channels at the input and unfolded at "
         "the output (published: 1).",
     )
-    prior_log_scale: float | None = Field(
+    prior_log_scale: Annotated[float, Field(ge=-9, le=20)] | None = Field(
         None,
         description="The largest log standard deviation of the prior of a latent; null: no limit (published). In "
         "trainings of many steps the scales of unused latents grow, and an update of their weights then ends the "

@@ -67,7 +67,7 @@ def transported(transport, u, parents, parents_after):
 def test_moved_noises_have_the_moments_of_the_other_class_and_come_back():
     u, parents = classed()
     transport = Transport(DIGITS, [(4,)])
-    assert transport.fit(u, parents) == 0.0
+    assert transport.fit(u, parents, least=0.0) == 0.0
     first = parents[:, 1] == 1
     target = one_hot(torch.full((len(u),), 2))
     moved = transported(transport, u, parents, target)
@@ -75,6 +75,25 @@ def test_moved_noises_have_the_moments_of_the_other_class_and_come_back():
     assert_close(moved[first].mean(0), there.mean(0), atol=1e-3, rtol=1e-3)
     assert_close(torch.cov(moved[first].T), torch.cov(there.T), atol=5e-3, rtol=1e-2)
     assert_close(transported(transport, moved, target, parents), u, atol=1e-4, rtol=1e-4)
+
+
+def test_shrinkage_limits_how_much_the_map_amplifies_an_error():
+    """Covariances that are shrunk by a differ from the pooled one by 1 - a times as much; the means are reached."""
+    u, parents = classed()
+    target = one_hot(torch.full((len(u),), 2))
+    first, there = parents[:, 1] == 1, u[parents[:, 3] == 1]
+    gains = []
+    for least in (0.0, 0.3, 1.0):
+        transport = Transport(DIGITS, [(4,)])
+        assert transport.fit(u, parents, least) == least
+        moved = transported(transport, u, parents, target)
+        assert_close(moved[first].mean(0), there.mean(0), atol=1e-3, rtol=1e-3)
+        assert_close(transported(transport, moved, target, parents), u, atol=1e-4, rtol=1e-4)
+        gains.append(torch.linalg.matrix_norm(transport._map(0, 2), 2).item())
+    assert gains[0] > gains[1] > gains[2]
+    assert gains[2] == pytest.approx(1.0)
+    default = Transport(DIGITS, [(4,)])
+    assert default.fit(u, parents) == 0.3
 
 
 def test_noises_of_an_unchanged_class_keep_every_bit():
@@ -147,7 +166,7 @@ def test_two_dependent_classes_that_both_change_move_the_noises_once():
     u, first, second = dependent()
     parents, after = two_classes(first, second), two_classes(1 - first, 1 - second)
     transport = Transport(TWO, [(2,)])
-    assert transport.fit(u, parents) is not None
+    assert transport.fit(u, parents, least=0.0) is not None
     moved = transported(transport, u, parents, after)
     # The map of this process from the first class 0 to 1: (u_1 + 2, 2 u_2). Two separate maps move by 3.6 instead.
     rows = first == 0

@@ -20,10 +20,14 @@ maps of two dependent parents would count what they share twice: if each of two 
 the noises differs by the same vector between the classes of either, and moving by both would move twice as far.
 
 The moments are those of noises abducted from the train split. A joint class with fewer than :data:`LEAST` train images
-is *rare*: its moments are not estimated, and noises are neither moved from it nor to it. Covariances are shrunk towards
-the pooled one, :math:`(1 - a) \Sigma_c + a \bar\Sigma`. The smallest a is used for which the mean log density of
+is *rare*: its moments are not estimated, and noises are neither moved from it nor to it.
+
+Covariances are shrunk towards the pooled one, :math:`(1 - a) \Sigma_c + a \bar\Sigma`, by at least
+:data:`LEAST_SHRINKAGE`: the noise of an answer is abducted with an error, which maps between unlike covariances amplify
+where the intervention is undone. Of the values from there on, the smallest a is used for which the mean log density of
 held-out noises under the Gaussians of their classes is at least that under a single Gaussian. If there is none, noises
-are not moved. Neither a predictor of attributes nor counterfactuals are used.
+are not moved. Neither a predictor of attributes nor counterfactuals are used. The least value was chosen on the valid
+split of Morpho-MNIST: 0.3 instead of 0 lowers the error there and back, and the digit accuracy by less than 0.01.
 
 The noises are transported rather than the latents themselves, because the scale of a latent is arbitrary: a learned
 prior may have standard deviations between 0.1 and 10,000, and maps between such covariances amplify errors.
@@ -46,6 +50,7 @@ from .limits import MOST_COVARIANCES, MOST_TRANSPORTED
 __all__ = ["Transport", "fit_transport", "optimal_map", "own_noise"]
 
 SHRINKAGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+LEAST_SHRINKAGE = 0.3
 HELD_OUT = 4
 """One in so many images is held out for the choice of the shrinkage."""
 
@@ -156,8 +161,13 @@ class Transport(nn.Module):
             self._maps[source, target] = optimal_map(*covariances)
         return self._maps[source, target]
 
-    def fit(self, u: Tensor, parents: Tensor) -> float | None:
+    def fit(self, u: Tensor, parents: Tensor, least: float = LEAST_SHRINKAGE) -> float | None:
         """Sets the moments from noises (N, D) and encoded parents (N, P).
+
+        Arguments:
+            u: The noises.
+            parents: The encoded parents.
+            least: The smallest shrinkage.
 
         Returns:
             The shrinkage that was chosen; None if noises will not be moved.
@@ -166,7 +176,7 @@ class Transport(nn.Module):
         frequent = torch.bincount(classes, minlength=len(self.means)) >= LEAST
         u, classes = u[frequent[classes]], classes[frequent[classes]]
         held = torch.arange(len(u), device=u.device) % HELD_OUT == 0
-        shrinkage = self._shrinkage(u[~held], classes[~held], u[held], classes[held])
+        shrinkage = self._shrinkage(u[~held], classes[~held], u[held], classes[held], least)
         self.moved.zero_()
         self._maps.clear()
         if shrinkage is not None:
@@ -195,14 +205,16 @@ class Transport(nn.Module):
                 covariances[number] = part.T @ part / len(part)
         return means, covariances, pooled
 
-    def _shrinkage(self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor) -> float | None:
+    def _shrinkage(
+        self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor, least: float
+    ) -> float | None:
         """Returns the smallest shrinkage whose class Gaussians have at least the held-out density of one Gaussian."""
         if not len(held):
             return None
         centred = u - u.mean(0)
         single = _log_density(held - u.mean(0), centred.T @ centred / len(u)).mean()
         means, covariances, pooled = self._moments(u, classes)
-        for shrinkage in SHRINKAGES:
+        for shrinkage in (value for value in SHRINKAGES if value >= least):
             shrunk = torch.lerp(covariances, pooled, shrinkage)
             parts = [
                 _log_density(held[rows] - means[number], shrunk[number])

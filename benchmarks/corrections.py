@@ -3,10 +3,11 @@
     python benchmarks/corrections.py --results results/morphomnist --model hvae
 
 The corrections are fitted to the train split, and the sharpness again, without a new training. With *one deviation* the
-noises of white level and peak have the same standard deviation at all parents. Images of the valid split are asked to
-take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute
+noises of white level and peak have the same standard deviation at all parents. With *shrunk by a* the covariances of
+the transport are shrunk by at least a, instead of by the constant of the transport. Images of the valid split are asked
+to take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute
 error, or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the
-image and the answer to the inverse intervention on the answer, both in grey levels.
+image and the answer to the inverse intervention on the answer, after one or more such cycles, both in grey levels.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from counterfactory.models.image.calibration import Calibration
 from counterfactory.models.image.corrections import fit_corrections
 from counterfactory.models.image.levels import Levels, fit_levels
 from counterfactory.models.image.model import load_image_mechanism
-from counterfactory.models.image.transport import Transport
+from counterfactory.models.image.transport import LEAST_SHRINKAGE, Transport
 from counterfactory.models.judges.model import load_judge
 from counterfactory.nets.pixels import to_bytes, to_pixels
 from counterfactory.scm.fit import load_scm
@@ -47,6 +48,14 @@ def main() -> None:
     parser.add_argument(
         "--temperature", type=float, default=0.1, help="answers.latent_temperature (default: 0.1)"
     )
+    parser.add_argument(
+        "--shrinkages",
+        type=float,
+        nargs="*",
+        default=[0.0],
+        help="least shrinkages of the transport that are compared, in [0, 1] (default: 0)",
+    )
+    parser.add_argument("--cycles", type=int, default=1, help="cycles there and back (default: 1)")
     args = parser.parse_args()
 
     data, models = args.results / "data", args.results / "models"
@@ -58,11 +67,14 @@ def main() -> None:
     images = torch.from_numpy(np.array(train.images[: args.train]))
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
     exposed = mechanism.head.columns
-    fitted: dict[str, nn.Module] = {"transport": Transport(dataset, mechanism.noise_shapes)}
-    variants: list[tuple[str, ...]] = [(), ("transport",)]
+    fitted: dict[str, nn.Module] = {}
+    shrunk = {f"shrunk by {least:g}": least for least in args.shrinkages}
+    variants: list[tuple[str, ...]] = [(), *(("transport", name) for name in shrunk), ("transport",)]
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
-        variants += [("levels", ONE), ("levels",), ("levels", "calibration"), (*fitted, ONE), tuple(fitted)]
+        every = ("transport", *fitted)
+        variants += [("levels", ONE), ("levels",), tuple(fitted), (*every, ONE)]
+        variants += [*((*every, name) for name in shrunk), every]
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     encoded = torch.from_numpy(encode_parents(dataset, before))
@@ -90,7 +102,10 @@ def main() -> None:
             truth[name] = simulated.render_counterfactual(data, rows, true)
     print("corrections: intervention: error of each variable, L1 to the truth, L1 there and back")
     for variant in variants:
-        mechanism.transport = fitted["transport"] if "transport" in variant else None
+        mechanism.transport = None
+        if "transport" in variant:
+            least = next((shrunk[name] for name in variant if name in shrunk), LEAST_SHRINKAGE)
+            mechanism.transport = Transport(dataset, mechanism.noise_shapes, least)
         mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
         mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
         fit_levels(mechanism, images, parents)
@@ -102,7 +117,10 @@ def main() -> None:
             after = scm.counterfactual_table(before, actions[name], seeds, 1.0, 0)
             encoded_after = torch.from_numpy(encode_parents(dataset, after))
             found = answers(factual, encoded, encoded_after, 0)
-            back = answers(found, encoded_after, encoded, 1)
+            back = factual
+            for cycle in range(args.cycles):
+                there = answers(back, encoded, encoded_after, 2 * cycle) if cycle else found
+                back = answers(there, encoded_after, encoded, 2 * cycle + 1)
             row = []
             for variable in dataset.variables:
                 measured, wanted = judges[variable.name](found.numpy(), after), after[variable.name]

@@ -66,8 +66,8 @@ def transported(transport, u, parents, parents_after):
 
 def test_moved_noises_have_the_moments_of_the_other_class_and_come_back():
     u, parents = classed()
-    transport = Transport(DIGITS, [(4,)])
-    assert transport.fit(u, parents, least=0.0) == 0.0
+    transport = Transport(DIGITS, [(4,)], least=0.0)
+    assert transport.fit(u, parents) == 0.0
     first = parents[:, 1] == 1
     target = one_hot(torch.full((len(u),), 2))
     moved = transported(transport, u, parents, target)
@@ -84,8 +84,8 @@ def test_shrinkage_limits_how_much_the_map_amplifies_an_error():
     first, there = parents[:, 1] == 1, u[parents[:, 3] == 1]
     gains = []
     for least in (0.0, 0.3, 1.0):
-        transport = Transport(DIGITS, [(4,)])
-        assert transport.fit(u, parents, least) == least
+        transport = Transport(DIGITS, [(4,)], least)
+        assert transport.fit(u, parents) == least
         moved = transported(transport, u, parents, target)
         assert_close(moved[first].mean(0), there.mean(0), atol=1e-3, rtol=1e-3)
         assert_close(transported(transport, moved, target, parents), u, atol=1e-4, rtol=1e-4)
@@ -165,8 +165,8 @@ def dependent(count=8000, agree=0.9, seed=0):
 def test_two_dependent_classes_that_both_change_move_the_noises_once():
     u, first, second = dependent()
     parents, after = two_classes(first, second), two_classes(1 - first, 1 - second)
-    transport = Transport(TWO, [(2,)])
-    assert transport.fit(u, parents, least=0.0) is not None
+    transport = Transport(TWO, [(2,)], least=0.0)
+    assert transport.fit(u, parents) is not None
     moved = transported(transport, u, parents, after)
     # The map of this process from the first class 0 to 1: (u_1 + 2, 2 u_2). Two separate maps move by 3.6 instead.
     rows = first == 0

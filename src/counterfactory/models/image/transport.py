@@ -47,7 +47,7 @@ from ...nets.latents import Latent, draw_noise
 from ...nets.pixels import to_pixels
 from .limits import MOST_COVARIANCES, MOST_TRANSPORTED
 
-__all__ = ["Transport", "fit_transport", "optimal_map", "own_noise"]
+__all__ = ["LEAST_SHRINKAGE", "Transport", "fit_transport", "optimal_map", "own_noise"]
 
 SHRINKAGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LEAST_SHRINKAGE = 0.3
@@ -92,6 +92,7 @@ class Transport(nn.Module):
     Arguments:
         dataset: The data set, for its variables; their joint classes are K.
         shapes: The shape (Z, H, W) or (Z,) of each layer of latents; an image has D latents in all.
+        least: The smallest shrinkage of the covariances, in [0, 1].
 
     Raises:
         ValueError: If an image has more than `MOST_TRANSPORTED` latents, or K D D is above `MOST_COVARIANCES`.
@@ -101,8 +102,11 @@ class Transport(nn.Module):
     covariances: Tensor
     moved: Tensor
 
-    def __init__(self, dataset: Dataset, shapes: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self, dataset: Dataset, shapes: Sequence[tuple[int, ...]], least: float = LEAST_SHRINKAGE
+    ) -> None:
         super().__init__()
+        self.least = least
         self.sizes = [int(torch.Size(shape).numel()) for shape in shapes]
         latents = sum(self.sizes)
         self.columns = [
@@ -161,13 +165,8 @@ class Transport(nn.Module):
             self._maps[source, target] = optimal_map(*covariances)
         return self._maps[source, target]
 
-    def fit(self, u: Tensor, parents: Tensor, least: float = LEAST_SHRINKAGE) -> float | None:
+    def fit(self, u: Tensor, parents: Tensor) -> float | None:
         """Sets the moments from noises (N, D) and encoded parents (N, P).
-
-        Arguments:
-            u: The noises.
-            parents: The encoded parents.
-            least: The smallest shrinkage.
 
         Returns:
             The shrinkage that was chosen; None if noises will not be moved.
@@ -176,7 +175,7 @@ class Transport(nn.Module):
         frequent = torch.bincount(classes, minlength=len(self.means)) >= LEAST
         u, classes = u[frequent[classes]], classes[frequent[classes]]
         held = torch.arange(len(u), device=u.device) % HELD_OUT == 0
-        shrinkage = self._shrinkage(u[~held], classes[~held], u[held], classes[held], least)
+        shrinkage = self._shrinkage(u[~held], classes[~held], u[held], classes[held])
         self.moved.zero_()
         self._maps.clear()
         if shrinkage is not None:
@@ -205,16 +204,14 @@ class Transport(nn.Module):
                 covariances[number] = part.T @ part / len(part)
         return means, covariances, pooled
 
-    def _shrinkage(
-        self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor, least: float
-    ) -> float | None:
+    def _shrinkage(self, u: Tensor, classes: Tensor, held: Tensor, held_classes: Tensor) -> float | None:
         """Returns the smallest shrinkage whose class Gaussians have at least the held-out density of one Gaussian."""
         if not len(held):
             return None
         centred = u - u.mean(0)
         single = _log_density(held - u.mean(0), centred.T @ centred / len(u)).mean()
         means, covariances, pooled = self._moments(u, classes)
-        for shrinkage in (value for value in SHRINKAGES if value >= least):
+        for shrinkage in (value for value in SHRINKAGES if value >= self.least):
             shrunk = torch.lerp(covariances, pooled, shrinkage)
             parts = [
                 _log_density(held[rows] - means[number], shrunk[number])

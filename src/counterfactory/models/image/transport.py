@@ -27,7 +27,7 @@ Covariances are shrunk towards the pooled one, :math:`(1 - a) \Sigma_c + a \bar\
 where the intervention is undone. Of the values from there on, the smallest a is used for which the mean log density of
 held-out noises under the Gaussians of their classes is at least that under a single Gaussian. If there is none, noises
 are not moved. Neither a predictor of attributes nor counterfactuals are used. The least value was chosen on the valid
-split of Morpho-MNIST: 0.3 instead of 0 lowers the error there and back, and the digit accuracy by less than 0.01.
+split of Morpho-MNIST: 0.3 instead of 0 lowers the error there and back, and the digit accuracy by 0.01.
 
 The noises are transported rather than the latents themselves, because the scale of a latent is arbitrary: a learned
 prior may have standard deviations between 0.1 and 10,000, and maps between such covariances amplify errors.

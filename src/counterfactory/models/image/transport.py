@@ -50,7 +50,11 @@ from .limits import MOST_COVARIANCES, MOST_TRANSPORTED
 __all__ = ["LEAST_SHRINKAGE", "Transport", "fit_transport", "optimal_map", "own_noise"]
 
 SHRINKAGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""The shrinkages that are considered."""
+
 LEAST_SHRINKAGE = 0.3
+"""The smallest shrinkage by default."""
+
 HELD_OUT = 4
 """One in so many images is held out for the choice of the shrinkage."""
 

@@ -67,14 +67,14 @@ def main() -> None:
     images = torch.from_numpy(np.array(train.images[: args.train]))
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
     exposed = mechanism.head.columns
-    fitted: dict[str, nn.Module] = {}
+    transport = Transport(dataset, mechanism.noise_shapes)
+    fitted: dict[str, nn.Module] = {"transport": transport}
     shrunk = {f"shrunk by {least:g}": least for least in args.shrinkages}
     variants: list[tuple[str, ...]] = [(), *(("transport", name) for name in shrunk), ("transport",)]
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
-        every = ("transport", *fitted)
-        variants += [("levels", ONE), ("levels",), tuple(fitted), (*every, ONE)]
-        variants += [*((*every, name) for name in shrunk), every]
+        variants += [("levels", ONE), ("levels",), ("levels", "calibration"), (*fitted, ONE)]
+        variants += [*((*fitted, name) for name in shrunk), tuple(fitted)]
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     encoded = torch.from_numpy(encode_parents(dataset, before))
@@ -102,10 +102,8 @@ def main() -> None:
             truth[name] = simulated.render_counterfactual(data, rows, true)
     print("corrections: intervention: error of each variable, L1 to the truth, L1 there and back")
     for variant in variants:
-        mechanism.transport = None
-        if "transport" in variant:
-            least = next((shrunk[name] for name in variant if name in shrunk), LEAST_SHRINKAGE)
-            mechanism.transport = Transport(dataset, mechanism.noise_shapes, least)
+        transport.least = next((shrunk[name] for name in variant if name in shrunk), LEAST_SHRINKAGE)
+        mechanism.transport = transport if "transport" in variant else None
         mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
         mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
         fit_levels(mechanism, images, parents)

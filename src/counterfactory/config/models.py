@@ -157,8 +157,7 @@ class HvaeNetwork(Section):
     prior_log_scale: Annotated[float, Field(ge=-9, le=20)] | None = Field(
         None,
         description="The largest log standard deviation of the prior of a latent; null: no limit (published). In "
-        "trainings of many steps the scales of unused latents grow, and an update of their weights then ends the "
-        "training.",
+        "long trainings the scales of unused latents can grow until gradients diverge.",
     )
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5

@@ -18,8 +18,8 @@ levels of the counterfactual image
     w^* = g(\mathrm{pa}^*) \exp(c + s_w(\mathrm{pa}^*)\, v), \qquad
     p^* = \min(255,\ w^* \exp(h(\mathrm{pa}^*) + s_p(\mathrm{pa}^*)\, e)).
 
-The deviations matter: the peak of a stroke of 1.5 px has a ratio to its white level that varies by 5 % between images,
-that of a stroke of 3.5 px by 0.4 %. With one deviation for all, a thickened stroke keeps the deviation of a thin one.
+The deviations matter: the ratio of peak to white level varies between images by 5 % for strokes of 1.5 px, and by 0.4 %
+for strokes of 3.5 px. With one deviation for all, a thickened stroke keeps the deviation of a thin one.
 
 The predicted image is limited to :math:`p^*` and scaled to the white level :math:`w^*`, alternately, because each step
 changes the level that the other one sets. Without the correction, the white level of a prediction scatters by several

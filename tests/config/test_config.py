@@ -189,9 +189,9 @@ def test_paper_preset_has_the_published_sizes():
         (Vae, settings.models.vae.network, 208_274),
         (Hvae, settings.models.hvae.network, 2_041_122),
     ):
-        sizes = section.model_dump(exclude={"transport", "levels", "calibrate"})
+        sizes = section.model_dump(exclude={"transport", "levels", "calibrate", "debias"})
         assert sum(weights.numel() for weights in network((1, 32, 32), 12, **sizes).parameters()) == count
-        assert not section.transport and not section.levels and not section.calibrate
+        assert not section.transport and not section.levels and not section.calibrate and not section.debias
 
 
 def test_paper_preset_tells_the_published_network_for_faces():
@@ -363,7 +363,10 @@ def test_network_settings_are_what_networks_are_built_with():
         # Options of published networks stand in the description of an imported model, not in the configuration.
         published = {"q_correction", "z_max_res", "channel_coeffs", "border"}
         # The corrections are parts of the mechanism, but not of the network.
-        assert set(section.model_fields) - {"transport", "levels", "calibrate"} == arguments - published
+        assert (
+            set(section.model_fields) - {"transport", "levels", "calibrate", "debias"}
+            == arguments - published
+        )
 
 
 def test_files_are_laid_over_each_other(tmp_path):

@@ -278,6 +278,7 @@ def test_there_and_back_gives_the_image_back_where_nothing_is_clipped(vae, asked
 
     class SameLatents:
         transport = grey_levels = calibration = None
+        debias = 0.0
 
         def abduct(self, *_):
             return [SimpleNamespace(z=z[0])]

@@ -91,6 +91,7 @@ class Grey(torch.nn.Module):
     """Images of one grey level, which is the size, with the error `bias`; there are no latents."""
 
     transport = grey_levels = None
+    debias = 0.0
     noise_shapes = [(1,)]
 
     def __init__(self):

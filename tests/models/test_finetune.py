@@ -61,7 +61,7 @@ def world(tmp_path_factory):
     )
     base = Run("hvae", data, root, root / "models/hvae/seed3")
     # Corrections of answers are not part of the loss. Moments of centred latents would follow the batches.
-    plain = {"centred": False, "transport": False, "levels": False, "calibrate": False}
+    plain = {"centred": False, "transport": False, "levels": False, "calibrate": False, "debias": 0.0}
     train_image_mechanism(image_settings(plain, steps=30, learning_rate=1e-2, optimizer="adamw"), base)
     judging = Settings().judges
     quick = judging.training.model_copy(

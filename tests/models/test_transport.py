@@ -8,7 +8,14 @@ from counterfactory.core.errors import UserError
 from counterfactory.data.dataset import Dataset, Variable
 from counterfactory.methods.dscm import counterfactual_image
 from counterfactory.models.image.model import build_image_mechanism
-from counterfactory.models.image.transport import LEAST, Transport, fit_transport, optimal_map, own_noise
+from counterfactory.models.image.transport import (
+    LEAST,
+    LEAST_SHRINKAGE,
+    Transport,
+    fit_transport,
+    optimal_map,
+    own_noise,
+)
 from counterfactory.nets.latents import draw_noise
 
 DIGITS = Dataset(
@@ -93,7 +100,7 @@ def test_shrinkage_limits_how_much_the_map_amplifies_an_error():
     assert gains[0] > gains[1] > gains[2]
     assert gains[2] == pytest.approx(1.0)
     default = Transport(DIGITS, [(4,)])
-    assert default.fit(u, parents) == 0.3
+    assert default.fit(u, parents) == LEAST_SHRINKAGE
 
 
 def test_noises_of_an_unchanged_class_keep_every_bit():

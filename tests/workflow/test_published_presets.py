@@ -63,7 +63,10 @@ def test_published_image_mechanisms_are_neither_centred_nor_corrected(given):
     own = read_config([ROOT / "config.yaml", PRESETS / given]) if isinstance(given, str) else given
     for mechanism in (load_settings(own).models.vae, load_settings(own).models.hvae):
         network = mechanism.network
-        assert not any((network.centred, network.transport, network.levels, network.calibrate))
+        assert not any(
+            (network.centred, network.transport, network.levels, network.calibrate, network.debias)
+        )
+    assert network.prior_log_scale is None
 
 
 @pytest.fixture(scope="module")

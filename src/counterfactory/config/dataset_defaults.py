@@ -115,9 +115,9 @@ def _resolutions(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any
     return {f"{HVAE}.resolutions": [finest, finest // 2, finest // 4, 1]}
 
 
-def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, bool]:
+def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns whether latents are centred and which corrections are fitted to the answers: all that networks allow."""
-    found: dict[str, bool] = {}
+    found: dict[str, Any] = {}
     for name in ("vae", "hvae"):
         path = f"models.{name}"
         own = _at(given, f"{path}.network")
@@ -133,12 +133,14 @@ def _corrections(entry: DatasetEntry, given: Mapping[str, Any]) -> dict[str, boo
             moves = trained and transports(network, entry.classes)
         except (TypeError, ValueError, OverflowError, MemoryError):
             moves = False  # an invalid network, which is refused later
+        exogenous = trained and network["prior"] == "exogenous"
         levels = trained and bool(network["exposure"])
         found |= {
-            f"{path}.network.centred": trained and network["prior"] == "exogenous",
+            f"{path}.network.centred": exogenous,
             f"{path}.network.transport": moves,
             f"{path}.network.levels": levels,
             f"{path}.network.calibrate": bool(own.get("levels", levels)) and trained and entry.simulated,
+            f"{path}.network.debias": network["debias"] if exogenous else 0.0,
         }
     return found
 

@@ -33,6 +33,7 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _capped(settings)
     yield from _centred(settings)
     yield from _transport(settings)
+    yield from _debias(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
     yield from _exposure(settings)
@@ -178,6 +179,15 @@ def _centred(settings: Settings) -> Iterator[str]:
         if network.centred and network.prior != "exogenous":
             path = f"models.{name}.network"
             yield f"{path}.centred is true, which requires {path}.prior: exogenous; change one of them"
+
+
+def _debias(settings: Settings) -> Iterator[str]:
+    """Checks that latents whose bias is corrected have an exogenous prior."""
+    for name in _image_mechanisms(settings):
+        network = getattr(settings.models, name).network
+        if network.debias and network.prior != "exogenous":
+            path = f"models.{name}.network"
+            yield f"{path}.debias is {network.debias:g}, which requires {path}.prior: exogenous; set it to 0"
 
 
 def _transport(settings: Settings) -> Iterator[str]:

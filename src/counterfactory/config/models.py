@@ -78,6 +78,17 @@ Calibrated = Annotated[
 ]
 
 
+Debias = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="The share of the bias of abducted latents that is removed from them; the bias is estimated by "
+        "abducting from the predicted image. Above 0 it requires prior: exogenous (published: 0).",
+    ),
+]
+
+
 class VaeNetwork(Section):
     """The network of the simple VAE."""
 
@@ -97,6 +108,7 @@ class VaeNetwork(Section):
     transport: Transported = True
     levels: Levelled = True
     calibrate: Calibrated = True
+    debias: Debias = 0.5
 
 
 class VaeSettings(Importable):
@@ -107,8 +119,9 @@ class VaeSettings(Importable):
         IMAGE_TRAINING.model_copy(
             update={
                 "optimizer": "muon",
-                "steps": 1_500,
+                "steps": 2_700,
                 "learning_rate": 0.006,
+                "valid_every": 900,
                 "beta": 2.0,
                 "beta_until": 0.5,
             }
@@ -155,9 +168,9 @@ class HvaeNetwork(Section):
         "the output (published: 1).",
     )
     prior_log_scale: Annotated[float, Field(ge=-9, le=20)] | None = Field(
-        None,
-        description="The largest log standard deviation of the prior of a latent; null: no limit (published). In "
-        "long trainings the scales of unused latents can grow until gradients diverge.",
+        2.0,
+        description="The largest log standard deviation of the prior of a latent; null: no limit (published). "
+        "Without a limit the scales of unused latents can grow until gradients diverge.",
     )
     exposure: Exposure = EXPOSURE
     log_scale: LogScale = -1.5
@@ -166,6 +179,7 @@ class HvaeNetwork(Section):
     transport: Transported = True
     levels: Levelled = True
     calibrate: Calibrated = True
+    debias: Debias = 0.5
 
 
 class HvaeSettings(Importable):
@@ -176,9 +190,9 @@ class HvaeSettings(Importable):
         IMAGE_TRAINING.model_copy(
             update={
                 "optimizer": "muon",
-                "steps": 1_800,
+                "steps": 2_700,
                 "learning_rate": 0.008,
-                "valid_every": 600,
+                "valid_every": 900,
                 "beta": 2.0,
                 "beta_until": 0.5,
                 "independence": 40.0,

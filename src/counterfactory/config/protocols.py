@@ -29,11 +29,15 @@ _CAPPED = {
     for key, value in (("training.likelihood", "capped"), ("network.log_scale", 0.0))
 }
 
-# None of the published mechanisms centres its latents or corrects its answers.
-_UNCORRECTED = {
+# None of the published mechanisms centres its latents, corrects its answers or limits the scale of its prior.
+_UNCORRECTED: dict[str, Any] = {
     f"models.{name}.network.{key}": False
     for name in ("vae", "hvae")
     for key in ("centred", "transport", "levels", "calibrate")
+} | {
+    "models.vae.network.debias": 0.0,
+    "models.hvae.network.debias": 0.0,
+    "models.hvae.network.prior_log_scale": None,
 }
 
 # Both score by predictors trained on images like those of the models, and compare with the method's own parents.

@@ -17,7 +17,8 @@ latents, so that its composition error is the reconstruction error of the model.
 with a residual temperature of its own (by default 0.1): on photographs, :math:`t_u = 1` carries over most of the image,
 which makes composition exact and hides the effect of an intervention.
 
-The corrections of a prediction, `transport`, `calibration` and `grey_levels`, are those of
+The latents may be corrected for the bias of the encoder (:mod:`counterfactory.models.image.debias`). The corrections of
+a prediction, `transport`, `calibration` and `grey_levels`, are those of
 :mod:`counterfactory.models.image.prediction`.
 
 `stickiness` s < 1 redraws each abducted noise, of parents, latents and pixels, with probability 1 - s
@@ -43,6 +44,7 @@ from torch import Tensor
 from ..core.errors import UserError
 from ..core.noise import normal
 from ..data.dataset import encode_parents, load_dataset
+from ..models.image.debias import abduct_latents
 from ..models.image.hvae import Hvae
 from ..models.image.model import load_image_mechanism
 from ..models.image.prediction import predict_image
@@ -123,7 +125,7 @@ def counterfactual_image(
             a mechanism with an exogenous prior.
         second: The noise of `mediator_draws: fresh`; None: the noises of the abducted latents are kept.
     """
-    latents = mechanism.abduct(x, parents, noise, settings.latent_temperature)
+    latents = abduct_latents(mechanism, x, parents, noise, settings.latent_temperature)
     clipped = getattr(settings, "residual", "censored") == "clipped"
     if copy is not None:
         temperature = settings.residual_temperature
@@ -239,7 +241,11 @@ def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: 
         images = to_bytes(x).cpu().numpy()
         return batch.pick(images), {name: batch.pick(values) for name, values in after.items()}
 
-    # Encoder, decoder for abduction, factual prediction and counterfactual prediction (with mediation: one more; with a
-    # second draw two more).
+    # Abduction, factual prediction and counterfactual prediction (with mediation: one more; with a second draw two
+    # more; with a transport one more). The bias is corrected by a prediction, an abduction, and in a hierarchy the pass
+    # that places the latents.
     calls = 3 if not mediated else 6 if fresh else 4
+    calls += int(mechanism.transport is not None)
+    if mechanism.debias:
+        calls += 3 if isinstance(mechanism, Hvae) else 2
     return Answer(answer, network_calls=calls)

@@ -42,6 +42,7 @@ from ...core.progress import progress
 from ...data.dataset import Dataset, variable_columns
 from ...data.worlds import world
 from ...nets.pixels import to_bytes, to_pixels
+from .debias import abduct_latents
 from .exchange import exchange_parents
 from .prediction import predict_image
 
@@ -189,7 +190,7 @@ def fit_calibration(mechanism: Any, dataset: Dataset, images: Tensor, parents: T
         for start in progress(range(0, len(rows), _BATCH), label="calibration", unit="batches"):
             part = slice(start, start + _BATCH)
             x = to_pixels(shown[part])
-            latents = mechanism.abduct(x, before[part], [layer[part] for layer in noise])
+            latents = abduct_latents(mechanism, x, before[part], [layer[part] for layer in noise])
             answers.append(to_bytes(predict_image(mechanism, x, before[part], after[part], latents)))
         return measured(torch.cat(answers)) - wanted
 

@@ -111,6 +111,7 @@ class Hvae(nn.Module):
         self.transport: nn.Module | None = None
         self.grey_levels: nn.Module | None = None
         self.calibration: nn.Module | None = None
+        self.debias = 0.0
         if {len(resolutions)} != {len(widths), len(encoder_blocks), len(decoder_blocks), len(latents)}:
             raise ValueError(
                 "widths, encoder_blocks, decoder_blocks and latents need one entry for each of resolutions"
@@ -261,6 +262,22 @@ class Hvae(nn.Module):
 
         h, _ = self._decode(parents, sample)
         return self.head(h, parents)
+
+    def place(self, parents: Tensor, noise: list[Tensor]) -> list[Latent]:
+        r"""Returns the latents of given noises of the prior, :math:`z_l = \mu_l(z_{<l}) + \sigma_l(z_{<l})\, u_l`.
+
+        Arguments:
+            parents: Encoded parents, with shape :math:`(B, P)`.
+            noise: The noises :math:`u_l`, ``(B, *shape)`` for each of `noise_shapes`.
+
+        Returns:
+            One latent for each stochastic layer, without a posterior.
+        """
+
+        def sample(number: int, prior: Gaussian, posterior: Any) -> Tensor:
+            return draw(prior, noise[number])
+
+        return self._decode(parents, sample)[1]
 
     def mediate(
         self,

@@ -15,8 +15,8 @@ from .vae import Vae
 
 __all__ = ["build_image_mechanism", "exposed_columns", "load_image_mechanism"]
 
-CORRECTIONS = ("transport", "levels", "calibrate")
-"""The settings of the corrections that are fitted after training; all others are arguments of the network."""
+CORRECTIONS = ("transport", "levels", "calibrate", "debias")
+"""The settings of the corrections of answers; all others are arguments of the network."""
 
 NETWORKS: dict[str, type[Vae] | type[Hvae]] = {"vae": Vae, "hvae": Hvae}
 
@@ -33,6 +33,7 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         The mechanism. Its attributes `transport` (:class:`counterfactory.models.image.transport.Transport`),
         `grey_levels` (:class:`counterfactory.models.image.levels.Levels`) and `calibration`
         (:class:`counterfactory.models.image.calibration.Calibration`) are None where the network does not ask for them.
+        `debias` is the share of :mod:`counterfactory.models.image.debias`.
 
     Raises:
         UserError: If there is no such network, or its sizes do not fit the images.
@@ -48,6 +49,7 @@ def build_image_mechanism(name: str, dataset: Dataset, network: Mapping[str, Any
         mechanism.transport = Transport(dataset, mechanism.noise_shapes) if moves else None
         mechanism.grey_levels = Levels(dataset, exposed) if network.get("levels", False) else None
         mechanism.calibration = Calibration(dataset, exposed) if network.get("calibrate", False) else None
+        mechanism.debias = network.get("debias", 0.0)
         return mechanism
     except ValueError as error:
         raise UserError(f"models.{name}.network: {error}") from None

@@ -65,6 +65,7 @@ class Vae(nn.Module):
         self.transport: nn.Module | None = None
         self.grey_levels: nn.Module | None = None
         self.calibration: nn.Module | None = None
+        self.debias = 0.0
         if shape[1] != shape[2] or shape[1] % (8 * patch):
             raise ValueError(
                 f"images are {shape[1]} x {shape[2]} px; the simple VAE needs equal sides, a multiple of {8 * patch}"
@@ -177,6 +178,14 @@ class Vae(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Returns location and log scale of the pixels of new images, with z drawn from the prior."""
         return self.predict([draw(self._prior(parents)[0], noise[0], temperature)], parents)
+
+    def place(self, parents: Tensor, noise: list[Tensor]) -> list[Latent]:
+        """Returns the latents of given noises of the prior.
+
+        See :meth:`counterfactory.models.image.hvae.Hvae.place`.
+        """
+        prior = self._prior(parents)[0]
+        return [Latent(draw(prior, noise[0]), prior)]
 
     def mediate(
         self,

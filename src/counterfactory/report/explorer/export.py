@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.dataset import Dataset
+from ...models.image.debias import abduct_latents
 from ...models.image.transport import own_noise
 from ...nets.likelihood import standardise, unstandardise
 from ...scm.mechanisms import CategoricalMechanism
@@ -91,7 +92,7 @@ class _Mechanism(nn.Module):
         """
         x = image / 127.5 - 1.0
         # The temperature scales the standard deviation of the posterior, as a factor on its noise.
-        latents = self.mechanism.abduct(x, before, self._split(latent_temperature * noise))
+        latents = abduct_latents(self.mechanism, x, before, self._split(latent_temperature * noise))
         z = [latent.z for latent in latents]
         location, log_scale = self.mechanism.predict(z, before)
         residual = standardise(x, location, log_scale, self.clipped)

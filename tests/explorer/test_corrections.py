@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.skipif(executable() is None, reason="no Chromium is installed (apt-get install chromium)"),
 ]
 
-ALL = NETWORK | {"transport": True, "calibrate": True}
+ALL = NETWORK | {"transport": True, "calibrate": True, "debias": 0.5}
 """A network with all corrections."""
 
 DIALS = {"residual_temperature": 0.7, "latent_temperature": 1.0, "stickiness": 1.0}

@@ -99,7 +99,7 @@ class Grey(torch.nn.Module):
         self.calibration = Calibration(WORLD, EXPOSED)
         self.factual = None
 
-    def abduct(self, x, parents, noise):
+    def abduct(self, x, parents, noise, temperature=1.0):
         self.factual = parents
         return [Latent(noise[0], (noise[0], noise[0]))]
 

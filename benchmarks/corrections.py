@@ -1,12 +1,13 @@
-"""Measures what transport, the correction of grey levels and calibration change in a trained image mechanism.
+"""Measures what the corrections of answers change in a trained image mechanism.
 
     python benchmarks/corrections.py --results results/morphomnist --model hvae
 
-The corrections are fitted to the train split, and the sharpness again, without a new training. With *one deviation* the
-noises of white level and peak have the same standard deviation at all parents. With *shrunk by a* the covariances of
-the transport are shrunk by at least a, instead of by the constant of the transport. Images of the valid split are asked
-to take, one variable at a time, the value of another image. The judges of the run measure the answers: mean absolute
-error, or accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the
+The corrections are transport, grey levels, calibration, and that of the bias of abducted latents (*debias*). They are
+fitted to the train split, and the sharpness again, without a new training. With *one deviation* the noises of white
+level and peak have the same standard deviation at all parents. With *shrunk by a* the covariances of the transport are
+shrunk by at least a, instead of by the constant of the transport. Images of the valid split are asked to take, one
+variable at a time, the value of another image. The judges of the run measure the answers: mean absolute error, or
+accuracy of a class. L1 is the distance to the true counterfactual image, and *back* the distance between the
 image and the answer to the inverse intervention on the answer, after one or more such cycles, both in grey levels.
 """
 
@@ -55,6 +56,9 @@ def main() -> None:
         default=[0.0],
         help="least shrinkages of the transport that are compared, in [0, 1] (default: 0)",
     )
+    parser.add_argument(
+        "--debias", type=float, default=0.5, help="share of the bias of the latents, in [0, 1] (default: 0.5)"
+    )
     parser.add_argument("--cycles", type=int, default=1, help="cycles there and back (default: 1)")
     args = parser.parse_args()
 
@@ -70,11 +74,17 @@ def main() -> None:
     transport = Transport(dataset, mechanism.noise_shapes)
     fitted: dict[str, nn.Module] = {"transport": transport}
     shrunk = {f"shrunk by {least:g}": least for least in args.shrinkages}
-    variants: list[tuple[str, ...]] = [(), *(("transport", name) for name in shrunk), ("transport",)]
+    variants: list[tuple[str, ...]] = [
+        (),
+        ("debias",),
+        *(("transport", name) for name in shrunk),
+        ("transport",),
+    ]
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
         variants += [("levels", ONE), ("levels",), ("levels", "calibration"), (*fitted, ONE)]
         variants += [*((*fitted, name) for name in shrunk), tuple(fitted)]
+    variants.append((*fitted, "debias"))
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     encoded = torch.from_numpy(encode_parents(dataset, before))
@@ -106,6 +116,7 @@ def main() -> None:
         mechanism.transport = transport if "transport" in variant else None
         mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
         mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
+        mechanism.debias = args.debias if "debias" in variant else 0.0
         fit_levels(mechanism, images, parents)
         levels = mechanism.grey_levels
         if ONE in variant and isinstance(levels, Levels):

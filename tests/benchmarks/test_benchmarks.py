@@ -132,8 +132,10 @@ def test_abduction(in_run, bench):
 def test_corrections(in_run, bench, finished):
     words = ["--results", finished / "results" / "pendulum", "--model", "vae", "--images", 4, "--train", 8]
     lines = bench("corrections.py", *words, "--cycles", 2).splitlines()
-    # Without a variable that acts as exposure: no transport, one without shrinkage, one with the default.
-    assert len(lines) == 1 + 3 * len(VARIABLES)
+    # Without a variable that acts as exposure: nothing, the bias of the latents, a transport without shrinkage,
+    # one with the default, and both corrections.
+    variants = ["none", "debias", "transport + shrunk by 0", "transport", "transport + debias"]
+    assert [line.split(":")[0] for line in lines[1:]] == [name for name in variants for _ in VARIABLES]
     assert all("do(" in line and "L1" in line and "back" in line for line in lines[1:])
 
 

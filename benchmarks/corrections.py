@@ -71,20 +71,22 @@ def main() -> None:
     images = torch.from_numpy(np.array(train.images[: args.train]))
     parents = torch.from_numpy(encode_parents(dataset, train.attributes.iloc[: args.train]))
     exposed = mechanism.head.columns
-    transport = Transport(dataset, mechanism.noise_shapes)
-    fitted: dict[str, nn.Module] = {"transport": transport}
-    shrunk = {f"shrunk by {least:g}": least for least in args.shrinkages}
-    variants: list[tuple[str, ...]] = [
-        (),
-        ("debias",),
-        *(("transport", name) for name in shrunk),
-        ("transport",),
-    ]
+    transport, fitted, shrunk = None, dict[str, nn.Module](), dict[str, float]()
+    variants: list[tuple[str, ...]] = [(), ("debias",)]
+    try:
+        transport = Transport(dataset, mechanism.noise_shapes)
+    except ValueError as refused:
+        print(f"no {refused}")
+    else:
+        fitted["transport"] = transport
+        shrunk = {f"shrunk by {least:g}": least for least in args.shrinkages}
+        variants += [*(("transport", name) for name in shrunk), ("transport",)]
     if exposed:
         fitted |= {"levels": Levels(dataset, exposed), "calibration": Calibration(dataset, exposed)}
         variants += [("levels", ONE), ("levels",), ("levels", "calibration"), (*fitted, ONE)]
         variants += [*((*fitted, name) for name in shrunk), tuple(fitted)]
-    variants.append((*fitted, "debias"))
+    if fitted:
+        variants.append((*fitted, "debias"))
 
     before = {name: valid.attributes[name].to_numpy(np.float64)[: args.images] for name in dataset.names}
     encoded = torch.from_numpy(encode_parents(dataset, before))
@@ -112,8 +114,9 @@ def main() -> None:
             truth[name] = simulated.render_counterfactual(data, rows, true)
     print("corrections: intervention: error of each variable, L1 to the truth, L1 there and back")
     for variant in variants:
-        transport.least = next((shrunk[name] for name in variant if name in shrunk), LEAST_SHRINKAGE)
         mechanism.transport = transport if "transport" in variant else None
+        if transport is not None:
+            transport.least = next((shrunk[name] for name in variant if name in shrunk), LEAST_SHRINKAGE)
         mechanism.grey_levels = fitted["levels"] if "levels" in variant else None
         mechanism.calibration = fitted["calibration"] if "calibration" in variant else None
         mechanism.debias = args.debias if "debias" in variant else 0.0

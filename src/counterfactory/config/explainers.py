@@ -153,7 +153,7 @@ class DimeXSettings(ExplainerSettings):
         1.05, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
-        3.5, description="Required log odds of the target; 0: even odds, 3.5: about 33 to 1."
+        4.5, description="Required log odds of the target; 0: even odds, 4.5: about 90 to 1."
     )
     stop_step: Whole = Field(
         3, description="From this step on, denoising ends as soon as the margin is reached."

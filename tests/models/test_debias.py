@@ -80,11 +80,11 @@ def test_the_whole_correction_leaves_the_square_of_a_proportional_bias(shrinkage
         assert_close(latent.z, (1 - left) * x)
 
 
-def test_an_unbiased_encoder_is_left_alone_and_a_draw_is_no_bias():
+def test_an_unbiased_encoder_is_left_alone_and_a_draw_is_reduced():
     x, noise = torch.linspace(-0.5, 0.5, 9)[:, None], [0.1 * torch.randn(9, 1)]
     [latent] = abduct_latents(Shrinking(0.0, 0.5), x, x, [torch.zeros(9, 1)])
     assert_close(latent.z, x)
-    # With the same draw in both abductions, half of it is taken for a bias; it is not added to.
+    # With the same draw in both abductions, half of it is taken for a bias and removed.
     [latent] = abduct_latents(Shrinking(0.0, 0.5), x, x, noise)
     assert_close(latent.z, x + 0.5 * noise[0])
 

@@ -37,7 +37,7 @@ def abduct_latents(
         x: Images in [-1, 1], with shape :math:`(B, C, H, W)`.
         parents: Their encoded parents, with shape :math:`(B, P)`.
         noise: Standard normal noise ``(B, *shape)`` for each of `mechanism.noise_shapes`. It is used in both
-            abductions, so that the bias has no part that a draw makes.
+            abductions. At a temperature close to 0 it has hardly any effect on the bias.
         temperature: Factor on the standard deviation of the posterior.
     """
     latents = mechanism.abduct(x, parents, noise, temperature)

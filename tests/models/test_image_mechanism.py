@@ -284,7 +284,7 @@ def test_a_killed_run_continues_to_the_same_bits(squares, tmp_path, monkeypatch)
 def test_a_killed_run_does_not_resume_with_another_arithmetic(squares, tmp_path, monkeypatch):
     hasty = SimpleNamespace(monotonic=itertools.count(0.0, 30.0).__next__)
     monkeypatch.setattr(clock, "time", hasty)
-    chosen = settings({"block": "heavy", "centred": False}, steps=6, valid_every=6)
+    chosen = settings({"block": "heavy", "centred": False, "prior_log_scale": None}, steps=6, valid_every=6)
     started, call = [], ElboLoss.__call__
 
     def killed(self, model, batch, generator, progress):

@@ -31,9 +31,8 @@ def model_errors(settings: Settings) -> Iterator[str]:
     yield from _halvings(settings)
     yield from _vae(settings)
     yield from _capped(settings)
-    yield from _centred(settings)
+    yield from _exogenous(settings)
     yield from _transport(settings)
-    yield from _debias(settings)
     yield from _hvae(settings)
     yield from _denoisers(settings)
     yield from _exposure(settings)
@@ -172,33 +171,26 @@ def _capped(settings: Settings) -> Iterator[str]:
             )
 
 
-def _centred(settings: Settings) -> Iterator[str]:
-    """Checks that latents that are centred have an exogenous prior."""
+def _exogenous(settings: Settings) -> Iterator[str]:
+    """Checks that latents that are centred, transported or corrected for their bias have an exogenous prior."""
     for name in _image_mechanisms(settings):
         network = getattr(settings.models, name).network
-        if network.centred and network.prior != "exogenous":
-            path = f"models.{name}.network"
-            yield f"{path}.centred is true, which requires {path}.prior: exogenous; change one of them"
-
-
-def _debias(settings: Settings) -> Iterator[str]:
-    """Checks that latents whose bias is corrected have an exogenous prior."""
-    for name in _image_mechanisms(settings):
-        network = getattr(settings.models, name).network
-        if network.debias and network.prior != "exogenous":
-            path = f"models.{name}.network"
-            yield f"{path}.debias is {network.debias:g}, which requires {path}.prior: exogenous; set it to 0"
+        if network.prior == "exogenous":
+            continue
+        path = f"models.{name}.network"
+        for key in ("centred", "transport", "debias"):
+            if value := getattr(network, key):
+                shown = "true" if value is True else f"{value:g}"
+                yield f"{path}.{key} is {shown}, which requires {path}.prior: exogenous; change one of them"
 
 
 def _transport(settings: Settings) -> Iterator[str]:
-    """Checks that a transport of latents has an exogenous prior and few latents, as it requires."""
+    """Checks that a transport of latents has few latents, as it requires."""
     for name in _image_mechanisms(settings):
         network = getattr(settings.models, name).network
         if not network.transport:
             continue
         path = f"models.{name}.network"
-        if network.prior != "exogenous":
-            yield f"{path}.transport is true, which requires {path}.prior: exogenous; change one of them"
         latents = count_latents(network.model_dump())
         if latents > MOST_TRANSPORTED:
             yield (

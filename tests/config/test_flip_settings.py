@@ -49,8 +49,8 @@ def flip(**keys) -> dict:
             "answers.fastdime.start_step is 200; choose a step below 100",
         ),
         (
-            {"answers": {"dime_x": {"restart_step": 16}}},
-            "answers.dime_x.restart_step is 16; choose a step below 16",
+            {"answers": {"dime_x": {"restart_step": 26}}},
+            "answers.dime_x.restart_step is 26; choose a step below 26",
         ),
         (
             {"answers": {"fastdime": {"dilation": 4}}},

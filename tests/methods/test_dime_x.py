@@ -10,7 +10,17 @@ from counterfactory.diffusion.steps import q_sample
 from counterfactory.methods import dime_x
 from counterfactory.methods.guidance import leads, noise
 from counterfactory.nets.pixels import to_bytes
-from tests.explained import SHAPE, Convolutional, Linear, networks, questions, rows, settings, some
+from tests.explained import (
+    SHAPE,
+    Classifier,
+    Convolutional,
+    Linear,
+    networks,
+    questions,
+    rows,
+    settings,
+    some,
+)
 
 
 def own(**changes):
@@ -19,6 +29,7 @@ def own(**changes):
             "classifier_scale": 4.0,
             "boost": 1.3,
             "margin": 0.5,
+            "confidence": 0.0,
             "stop_step": 12,
             "restart_step": 6,
             "restarts": 2,
@@ -65,7 +76,7 @@ def test_without_guidance_the_walk_leads_back_to_the_image():
         index = torch.full((4,), step)
         fresh = noise(batch, SHAPE, "step", 0, step)
         clean, state, twin, _ = dime_x.twin_step(
-            net, batch, dime_x.Walks(state, twin, index, torch.zeros(4)), fresh, None, free
+            net, batch, dime_x.Walks(state, twin, index, torch.zeros(4), torch.zeros(4)), fresh, None, free
         )
         assert torch.allclose(clean, batch.x, atol=1e-5)
         assert torch.allclose(state, twin, atol=1e-4)
@@ -81,7 +92,7 @@ def test_the_factual_walk_has_the_law_of_the_diffusion():
     many = replace(many, seeds=torch.arange(4000))
     index = torch.full((4000,), 7)
     twin = q_sample(net.schedule, many.x, index, noise(many, SHAPE, "start"))
-    walks = dime_x.Walks(twin, twin, index, torch.zeros(4000))
+    walks = dime_x.Walks(twin, twin, index, torch.zeros(4000), torch.zeros(4000))
     _, _, after, _ = dime_x.twin_step(net, many, walks, noise(many, SHAPE, "step", 0, 7), None, own())
     signal, spread = net.schedule.signal(6, after), net.schedule.noise(6, after)
     assert torch.allclose(after.mean(0), signal * batch.x[0], atol=5 * float(spread) / 4000**0.5)
@@ -93,7 +104,7 @@ def test_a_linear_world_has_a_closed_form():
     net = networks()
     net = replace(net, denoise=net.unclipped)
     batch = rows(questions(3, attributes=("right",)))
-    schedule, free = net.schedule, own(l1_loss=0.0, margin=1e9)
+    schedule, free = net.schedule, own(l1_loss=0.0)
     index = torch.full((3,), 11)
     twin = q_sample(schedule, batch.x, index, noise(batch, SHAPE, "start"))
     state = twin.clone()
@@ -101,7 +112,7 @@ def test_a_linear_world_has_a_closed_form():
         _, state, twin, _ = dime_x.twin_step(
             net,
             batch,
-            dime_x.Walks(state, twin, torch.full((3,), step), torch.full((3,), 0.5)),
+            dime_x.Walks(state, twin, torch.full((3,), step), torch.full((3,), 0.5), torch.full((3,), 1e9)),
             noise(batch, SHAPE, "step", 0, step),
             None,
             free,
@@ -145,6 +156,58 @@ def test_the_margin_holds_where_the_walk_reached_it():
         column = ("right", "bottom").index(name)
         lead = after[i, column] * (-1.0 if before[i, column] > 0 else 1.0)
         assert lead > 0
+
+
+def test_a_class_is_required_as_confidently_as_the_one_that_it_replaces():
+    net, batch = networks(), rows(questions(9, attributes=("right", "third", "bottom")))
+    batch = replace(batch, x=5.0 * batch.x)
+    logits = Linear()(batch.x)[:, 2:]
+    best = logits.argmax(1, keepdim=True)
+    others = logits.scatter(1, best, -torch.inf).logsumexp(1)
+    odds = logits.gather(1, best)[:, 0] - others
+    expected = torch.where(batch.column < 0, 1.5 * odds, 0.0).clamp(min=0.5)
+    assert (expected > 0.5).any()
+    found = dime_x.required(net, batch, own(margin=0.5, confidence=1.5), (4,))
+    assert torch.allclose(found, expected)
+    assert torch.equal(dime_x.required(net, batch, own(margin=0.5), (4,)), torch.full((9,), 0.5))
+
+
+def test_answers_have_the_log_odds_of_the_decision_that_they_replace():
+    net, batch = networks(), questions(6, attributes=("third",))
+    batch = replace(batch, target=np.array([1, 2] * 3))
+    batch.images[:, :, :3] = 180
+    images, _, columns = dime_x.explain(
+        batch, net, own(margin=0.1, confidence=1.0, classifier_scale=20.0, shrink=1), 4
+    )
+    assert columns["reached"].all()
+
+    def odds(images, target):
+        logits = Linear()(torch.from_numpy(images).float() / 127.5 - 1.0)[:, 2:]
+        own = logits.gather(1, target[:, None])
+        return (own - logits.scatter(1, target[:, None], -torch.inf).logsumexp(1, keepdim=True))[:, 0]
+
+    decided = Linear()(torch.from_numpy(batch.images).float() / 127.5 - 1.0)[:, 2:].argmax(1)
+    before, after = odds(batch.images, decided), odds(images, torch.from_numpy(batch.target))
+    assert (before > 1.0).all()
+    assert (after > before - 0.05).all()
+
+
+def test_the_noise_of_the_copies_is_new_in_every_step():
+    seen = []
+
+    class Watched(Linear):
+        def forward(self, x):
+            seen.append(x.detach().clone())
+            return super().forward(x)
+
+    net = networks(classifier=Classifier(Watched()))
+    dime_x.explain(questions(1, attributes=("right",)), net, own(copies=3, restarts=0, margin=99.0), 1)
+    # Each step evaluates the clean image and its three copies, then the image that is shown.
+    steps = [torch.stack(seen[first + 1 : first + 4]) - seen[first] for first in range(2, 2 + 5 * 12, 5)]
+    added = torch.stack(steps)
+    assert added.std().item() == pytest.approx(0.1, rel=0.1)
+    between = torch.corrcoef(added.reshape(36, -1))
+    assert (between - torch.eye(36)).abs().max() < 0.6
 
 
 def test_a_harder_pull_takes_the_place_of_more_walks():

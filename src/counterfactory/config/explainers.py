@@ -143,41 +143,50 @@ class FastDimeSettings(ExplainerSettings):
 class DimeXSettings(ExplainerSettings):
     """DiME-X, a fast variant of DiME of this project."""
 
+    start_step: Count = Field(
+        25, description="Kept step to which images are noised before both walks (DiME: 15 of 50)."
+    )
     l1_loss: NonNegative = Field(
-        0.2, description="Weight of the L1 distance between the states of the two walks."
+        1.5, description="Weight of the L1 distance between the states of the two walks."
     )
     classifier_scale: Positive = Field(
-        6.0, description="Weight of the classifier gradient at the first step."
+        8.0, description="Weight of the classifier gradient at the first step."
     )
     boost: Annotated[float, Field(ge=1)] = Field(
         1.05, description="Factor on that weight after each step at which the margin is not reached."
     )
     margin: NonNegative = Field(
-        4.5, description="Required log odds of the target; 0: even odds, 4.5: about 90 to 1."
+        4.5, description="Least required log odds of the target; 0: even odds, 4.5: about 90 to 1."
+    )
+    confidence: NonNegative = Field(
+        1.0,
+        description="Required log odds of a class, as a multiple of those of the classifier's decision for the input "
+        "image, if that is more than `margin`. 1: the new class is predicted as confidently as the old one; 0: "
+        "`margin` alone, as for binary attributes.",
     )
     stop_step: Whole = Field(
-        3, description="From this step on, denoising ends as soon as the margin is reached."
+        1, description="From this step on, denoising ends as soon as the margin is reached."
     )
     restart_step: Count = Field(
-        15, description="Step to which images are noised again if the decision has not flipped."
+        25, description="Step to which images are noised again if the decision has not flipped."
     )
     restarts: Whole = Field(4, description="Maximum number of such restarts.")
     copies: Whole = Field(
-        8,
-        description="Noisy copies of the denoised image over which the classifier gradient is averaged; 0: "
-        "the image itself.",
+        4,
+        description="Noisy copies of the denoised image over which the classifier gradient is averaged, others in "
+        "every step; 0: the image itself.",
     )
     jitter: NonNegative = Field(
         0.3,
         description="Standard deviation of the noise of the copies; images range from -1 to 1.",
     )
     l_perc: NonNegative = Field(
-        1200.0,
+        800.0,
         description="Weight of the perceptual distance between the denoised image and the input image.",
     )
     dilation: Side = Field(3, description="Side in px of the square by which the mask is dilated; odd.")
     threshold: Share = Field(
-        0.05,
+        0.03,
         description="Pixels are in the mask whose change exceeds this share of the largest change; 0: no "
         "mask.",
     )

@@ -17,8 +17,11 @@ evaluated is corrected by the factual walk,
 so that the blur of the one-step estimates cancels. It is sharp at every step, needs no walk of its own and can be the
 answer. Both walks are one network call on a batch of twice the size. Further differences from DiME:
 
-1. The classifier is evaluated at K noisy copies of c, so that the gradient is less adversarial. Its loss is the hinge
-   :math:`\max(0, m - u)`: at log odds of m and above only the distances act.
+1. The classifier is evaluated at K noisy copies of c, with new noise in every step, so that the gradient is less
+   adversarial. Its loss is the hinge :math:`\max(0, m - u)`: at log odds of m and above only the distances act. m is
+   `margin`, and for a class of a variable at least `confidence` times the log odds of the classifier's decision for x.
+   An image between two classes shows neither; the new class is therefore to be predicted as confidently as the old one.
+   A binary attribute, such as thick, is often a threshold of a continuous quantity, for which a small change is enough.
 2. An image whose c has reached m at step `stop_step` or below is finished, and the next question takes its place in the
    tile, so that no image waits for the others.
 3. The scale of an image that has not reached m grows from step to step, :math:`s \leftarrow b\, s`. If the walk ends
@@ -46,13 +49,13 @@ from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
 from .explainer import load_explainer, read_batch, reply
 from .fastdime import changed_region
-from .guidance import Networks, Rows, State, gradient, leads, noise, odds_at
+from .guidance import Networks, Rows, State, decisions, gradient, leads, log_odds, noise, odds_at
 from .tiles import Sizes, largest, tiles
 
 if TYPE_CHECKING:
     from ..config.explainers import DimeXSettings
 
-__all__ = ["Walks", "confine", "explain", "load", "nearest", "twin_step"]
+__all__ = ["Walks", "confine", "explain", "load", "nearest", "required", "twin_step"]
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,14 @@ class Walks:
         factual: The factual states y, with shape (B, C, H, W).
         index: Their step, int64 with shape (B,).
         scale: The classifier scale s, with shape (B,).
+        enough: The margin m, log odds in nats, with shape (B,).
     """
 
     guided: Tensor
     factual: Tensor
     index: Tensor
     scale: Tensor
+    enough: Tensor
 
 
 def load(name: str, seed: int, data: Path, models: Path, settings: Any, device: str) -> Answer:
@@ -92,7 +97,7 @@ def explain(
     """
     rows, answered = read_batch(batch, networks, sizes)
     shape, device = rows.x.shape[1:], rows.x.device
-    start, copies = noise(rows, shape, "start"), noise(rows, (settings.copies, *shape), "copies")
+    start, enough = noise(rows, shape, "start"), required(networks, rows, settings, sizes)
     index = torch.full((len(batch),), settings.start_step - 1, device=device)
     twin = q_sample(networks.schedule, rows.x, index, start)
     state, clean = twin.clone(), rows.x.clone()
@@ -103,22 +108,22 @@ def explain(
         tile, count = next(tiles(torch.from_numpy(np.flatnonzero(left)[: largest(sizes)]), sizes))
         chosen, i = tile[:count], index[tile]
         part = rows.take(tile)
-        fresh = _step_noise(part, tries[tile.numpy()], i, shape)
-        jitter = _jitter(copies[tile], settings.jitter)
-        walks = Walks(state[tile], twin[tile], i, scale[tile])
+        drawn = _step_noise(part, tries[tile.numpy()], i, (1 + settings.copies, *shape))
+        fresh, jitter = drawn[0], settings.jitter * drawn[1:] if settings.copies and settings.jitter else None
+        walks = Walks(state[tile], twin[tile], i, scale[tile], enough[tile])
         estimate, stepped, twinned, odds = twin_step(networks, part, walks, fresh, jitter, settings)
         calls[chosen.numpy()] += 2
-        ended, enough = i == 0, odds >= settings.margin
+        ended, reached = i == 0, odds >= walks.enough
         # The state after the last step is a clean image itself.
         end = confine(part.x, stepped - part.x, settings)
         shown = torch.where(ended[:, None, None, None], end, estimate)
         flipped = leads(networks, part, to_bytes(shown)) > 0
         again = torch.from_numpy(tries[tile.numpy()] < settings.restarts).to(device)
-        finished = torch.where(ended, flipped | ~again, enough & (i <= settings.stop_step) & flipped)
+        finished = torch.where(ended, flipped | ~again, reached & (i <= settings.stop_step) & flipped)
 
         clean[chosen], state[chosen], twin[chosen] = shown[:count], stepped[:count], twinned[:count]
         index[chosen] -= 1
-        scale[chosen] = torch.where(enough, scale[tile], scale[tile] * settings.boost)[:count]
+        scale[chosen] = torch.where(reached, scale[tile], scale[tile] * settings.boost)[:count]
         left[chosen[finished[:count].cpu()].numpy()] = False
         back = chosen[(ended & ~finished)[:count].cpu()]
         if len(back):
@@ -134,11 +139,11 @@ def explain(
         "scale": np.full(len(batch), np.nan),
     }
     for tile, count in tiles(torch.from_numpy(np.flatnonzero(answered)), sizes):
-        shown, flipped = nearest(networks, rows.take(tile), clean[tile], settings.shrink, settings.margin)
-        which, reached = tile[:count].numpy(), flipped[:count].cpu().numpy()
+        shown, found = nearest(networks, rows.take(tile), clean[tile], settings.shrink, enough[tile])
+        which, flips = tile[:count].numpy(), found[:count].cpu().numpy()
         images[which] = shown[:count].cpu().numpy()
-        columns["reached"][which] = reached
-        columns["scale"][which[reached]] = scale[tile[:count]].cpu().numpy()[reached]
+        columns["reached"][which] = flips
+        columns["scale"][which[flips]] = scale[tile[:count]].cpu().numpy()[flips]
     return reply(networks, images, columns)
 
 
@@ -172,7 +177,7 @@ def twin_step(
     estimate = confine(rows.x, change, settings)
     # The distance in pixels is that of the two walks: their common noise cancels.
     state = State(estimate, rows.x + walks.guided - twin, index, walks.scale)
-    shift, odds = gradient(networks, rows, state, settings, enough=settings.margin, jitter=jitter)
+    shift, odds = gradient(networks, rows, state, settings, enough=walks.enough, jitter=jitter)
     spread = schedule.take(schedule.posterior_variance.sqrt(), index, twin)
     after = schedule.take(schedule.posterior_weight_clean, index, twin) * rows.x
     after = after + schedule.take(schedule.posterior_weight_noisy, index, twin) * twin + spread * fresh
@@ -192,8 +197,25 @@ def confine(x: Tensor, change: Tensor, settings: "DimeXSettings") -> Tensor:
 
 
 @torch.no_grad()
+def required(networks: Networks, rows: Rows, settings: "DimeXSettings", sizes: Sizes) -> Tensor:
+    """Returns the margin m of each question, in nats, (B,).
+
+    It is `margin`, and for a class of a variable max(`margin`, `confidence` * u(x)) with the log odds u(x) of the
+    classifier's decision for the image x.
+    """
+    classifier, parts = networks.classifier, []
+    outputs = len(classifier.names), classifier.classes
+    for tile, count in tiles(torch.arange(len(rows.x)), sizes):
+        logits, column = classifier.logits(rows.x[tile]), rows.column[tile]
+        own = log_odds(logits, column, decisions(logits, column, *outputs), *outputs)
+        own = torch.where(column < 0, settings.confidence * own, 0.0)
+        parts.append(own.clamp(min=settings.margin)[:count])
+    return torch.cat(parts)
+
+
+@torch.no_grad()
 def nearest(
-    networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: float
+    networks: Networks, rows: Rows, clean: Tensor, steps: int, enough: Tensor | float
 ) -> tuple[Tensor, Tensor]:
     """Returns the nearest image on the line from x to `clean` that reaches the log odds `enough`.
 
@@ -202,7 +224,7 @@ def nearest(
         rows: The questions.
         clean: The ends of the lines, images in [-1, 1] with shape (B, C, H, W).
         steps: The number of points that are tried on each line; 1: its end only.
-        enough: The required log odds, in nats.
+        enough: The required log odds, in nats, (B,) or one number.
 
     Returns:
         The images, uint8 (B, C, H, W), and whether they have flipped, (B,). Where no point has flipped with the
@@ -220,15 +242,10 @@ def nearest(
     return best, flipped
 
 
-def _jitter(copies: Tensor, amount: float) -> Tensor | None:
-    """Returns the noise of the copies, from (B, K, C, H, W) to (K, B, C, H, W)."""
-    return amount * copies.transpose(0, 1) if copies.shape[1] and amount else None
-
-
 def _step_noise(rows: Rows, tries: np.ndarray, index: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns the noise of the step and repetition of each question, (B, C, H, W)."""
+    """Returns standard normal noise of the step and repetition of each question, (N, B, C, H, W) for (N, C, H, W)."""
     drawn = [
         normal([seed], shape, "step", int(number), int(step))
         for seed, number, step in zip(rows.seeds.tolist(), tries, index.tolist(), strict=True)
     ]
-    return torch.from_numpy(np.concatenate(drawn)).to(rows.x.device)
+    return torch.from_numpy(np.concatenate(drawn)).transpose(0, 1).to(rows.x.device)

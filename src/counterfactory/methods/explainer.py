@@ -27,7 +27,7 @@ from ..models.classifier.model import load_classifier
 from ..models.ddpm.model import load_ddpm
 from ..nets.pixels import to_bytes, to_pixels
 from . import Answer, Batch, Columns
-from .guidance import Networks, Rows, State, gradient, leads
+from .guidance import Networks, Rows, State, decisions, gradient, leads
 from .perceptual import load_perceptual
 from .registry import METHODS
 from .tiles import Sizes, place_matters, smaller, tiles
@@ -209,13 +209,9 @@ def read_batch(batch: Batch, networks: Networks, sizes: Sizes) -> tuple[Rows, np
         with torch.no_grad():
             logits.append(classifier.logits(x[tile])[:count])
         features.append(_features(networks, x[tile])[:count])
-    predicted = torch.cat(logits)
-    binary = column >= 0
-    if classifier.names:
-        opposite = 1 - (predicted.gather(1, column.clamp(min=0)[:, None])[:, 0] > 0).long()
-        rows = Rows(x, column, torch.where(binary, opposite, rows.target), rows.seeds, torch.cat(features))
-    else:
-        rows = Rows(x, column, rows.target, rows.seeds, torch.cat(features))
+    decided = decisions(torch.cat(logits), column, len(classifier.names), classifier.classes)
+    target = torch.where(column >= 0, 1 - decided, rows.target)
+    rows = Rows(x, column, target, rows.seeds, torch.cat(features))
     return rows, ~np.isin(batch.attribute, list(classifier.constant))
 
 

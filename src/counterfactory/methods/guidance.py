@@ -35,7 +35,18 @@ from .perceptual import Features
 if TYPE_CHECKING:
     from ..config.explainers import ExplainerSettings
 
-__all__ = ["Networks", "Rows", "State", "gradient", "leads", "log_odds", "margin", "noise", "odds_at"]
+__all__ = [
+    "Networks",
+    "Rows",
+    "State",
+    "decisions",
+    "gradient",
+    "leads",
+    "log_odds",
+    "margin",
+    "noise",
+    "odds_at",
+]
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,22 @@ def log_odds(
     return _odds(logits, column, target, attributes, classes, lambda others: others.logsumexp(1))
 
 
+def decisions(logits: Tensor, column: Tensor, attributes: int, classes: Sequence[int] = ()) -> Tensor:
+    """Returns what the classifier predicts for the attribute or variable of each question, int64 with shape (B,).
+
+    The arguments are those of :func:`log_odds`. The result is 0 or 1 for an attribute, a class for a variable.
+    """
+    decided = torch.zeros_like(column)
+    if attributes:
+        binary = logits[:, :attributes].gather(1, column.clamp(min=0)[:, None])[:, 0] > 0
+        decided = torch.where(column < 0, decided, binary.long())
+    start = attributes
+    for number, count in enumerate(classes):
+        decided = torch.where(column == -1 - number, logits[:, start : start + count].argmax(1), decided)
+        start += count
+    return decided
+
+
 def margin(
     logits: Tensor, column: Tensor, target: Tensor, attributes: int, classes: Sequence[int] = ()
 ) -> Tensor:
@@ -157,7 +184,7 @@ def gradient(
     state: State,
     settings: "ExplainerSettings",
     scale_grads: bool = True,
-    enough: float = math.inf,
+    enough: Tensor | float = math.inf,
     jitter: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Returns the gradient g that shifts the mean of a step, and the log odds u of the clean images.
@@ -168,7 +195,8 @@ def gradient(
         state: The clean images, the noisy states, their step and the classifier scale.
         settings: The settings `use_logits`, `l_perc`, `l1_loss` and `l2_loss`.
         scale_grads: Whether the gradient at the clean image is divided by :math:`\sqrt{\bar\alpha_i}`.
-        enough: The classifier term is dropped where the log odds of the clean image are at least this.
+        enough: The classifier term is dropped where the log odds of the clean image are at least this, (B,) or one
+            number.
         jitter: Noise that is added to the clean images before the classifier is evaluated, (K, B, C, H, W). The
             classifier term is the mean over K noisy copies, which makes an adversarial solution less likely.
 

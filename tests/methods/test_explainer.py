@@ -50,9 +50,8 @@ def test_decisions_are_signs_of_attributes_and_largest_logits_of_a_variable():
     logits = torch.randn(8, 6, generator=torch.Generator().manual_seed(2))
     column = torch.tensor([0, -1, -1, -2, -2, 0, -1, -2])
     decided = decisions(logits, column, 1, [3, 2])
-    rows = torch.arange(8)
     largest = {-1: logits[:, 1:4].argmax(1), -2: logits[:, 4:].argmax(1), 0: (logits[:, 0] > 0).long()}
-    assert decided.tolist() == [int(largest[int(column[i])][i]) for i in rows]
+    assert decided.tolist() == [int(largest[int(column[i])][i]) for i in range(8)]
     # The classifier predicts what it decided: its margin is positive.
     assert (margin(logits, column, decided, 1, [3, 2]) > 0).all()
     assert torch.equal(decisions(logits[:, 1:4], torch.full((8,), -1), 0, [3]), largest[-1])

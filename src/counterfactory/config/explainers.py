@@ -173,8 +173,8 @@ class DimeXSettings(ExplainerSettings):
     restarts: Whole = Field(4, description="Maximum number of such restarts.")
     copies: Whole = Field(
         4,
-        description="Noisy copies of the denoised image over which the classifier gradient is averaged, others in "
-        "every step; 0: the image itself.",
+        description="Noisy copies of the denoised image over which the classifier gradient is averaged, with new noise "
+        "in every step; 0: the image itself.",
     )
     jitter: NonNegative = Field(
         0.3,

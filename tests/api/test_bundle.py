@@ -9,6 +9,9 @@ import pytest
 import counterfactory
 from counterfactory.api import ImagineWarning
 from counterfactory.api.bundle import write_bundle
+from counterfactory.api.layout import SHIPPED, answers_settings
+from counterfactory.config import load_settings
+from counterfactory.core.descriptions import read_description
 from counterfactory.core.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -84,6 +87,27 @@ def test_the_bundle_of_the_package_fits_the_code(tmp_path, monkeypatch):
             assert thick.measured["thickness"].value > 3.5
         dim = shipped.imagine(bar, {"intensity": 100.0}, given, method="vae")
         assert dim.parents["thickness"] == 2.5 and dim.images.max() < 150
+
+
+def test_the_bundle_of_the_package_has_the_default_settings():
+    """A changed default requires new models in the package: docs/howto/code.md says how they are written."""
+    settings = load_settings({}).model_dump(mode="json")
+    folder = SHIPPED / "morphomnist"
+    for model in ("vae", "hvae"):
+        found = read_description(folder / "models" / model / "seed0" / "model.json")
+        expected = settings["models"][model]
+        assert {"network": found["network"], "settings": found["settings"]} == {
+            "network": expected["network"],
+            "settings": expected["training"],
+        }
+    for judge in (folder / "models" / "judges").iterdir():
+        found = read_description(judge / "model.json")
+        assert found["settings"] == settings["judges"]["training"]
+        assert sum(found["images"].values()) == settings["data"]["judges"]
+    for method in ("vae", "hvae"):
+        found = answers_settings(folder, method)
+        assert found == {name: settings["answers"][name] for name in found}
+    assert 'counterfactory.load("morphomnist")' in (folder / "README.md").read_text()
 
 
 def test_an_unknown_name_lists_the_bundles_of_the_package(tmp_path, monkeypatch):

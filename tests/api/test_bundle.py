@@ -9,10 +9,11 @@ import pytest
 import counterfactory
 from counterfactory.api import ImagineWarning
 from counterfactory.api.bundle import write_bundle
-from counterfactory.api.layout import SHIPPED, answers_settings
+from counterfactory.api.layout import SHIPPED, UNUSED, answers_settings
 from counterfactory.config import load_settings
 from counterfactory.core.descriptions import read_description
 from counterfactory.core.errors import UserError
+from counterfactory.methods.registry import METHODS
 
 pytestmark = pytest.mark.slow
 
@@ -104,9 +105,10 @@ def test_the_bundle_of_the_package_has_the_default_settings():
         found = read_description(judge / "model.json")
         assert found["settings"] == settings["judges"]["training"]
         assert sum(found["images"].values()) == settings["data"]["judges"]
-    for method in ("vae", "hvae"):
-        found = answers_settings(folder, method)
-        assert found == {name: settings["answers"][name] for name in found}
+    assert read_description(folder / "models" / "scm" / "seed0" / "model.json")["settings"] == settings["scm"]
+    sections = {entry.section for entry in METHODS.values()}
+    expected = {name: value for name, value in settings["answers"].items() if name not in sections | UNUSED}
+    assert answers_settings(folder, "vae") == answers_settings(folder, "hvae") == expected
     assert 'counterfactory.load("morphomnist")' in (folder / "README.md").read_text()
 
 
